@@ -1,0 +1,84 @@
+package banger
+
+import (
+	"context"
+	"time"
+)
+
+// Guest is what the host can ask of a running guest over its link. Every call
+// fails with CodeUnavailable when the link breaks; whether the guest carried
+// the request out is then unknown, so each is safe to repeat. Safe for
+// concurrent use.
+type Guest interface {
+	// Launch starts a session. A second Launch of an id returns the first's
+	// state and starts nothing. A launch that failed is a state, not an error.
+	Launch(ctx context.Context, l GuestLaunch) (GuestSession, error)
+	// Abandon makes sure that a session whose Launch got no answer never starts:
+	// it returns its state if it did, else records it as failed in StageLaunch.
+	Abandon(ctx context.Context, id SessionID) (GuestSession, error)
+	// Stop begins to end a session, SIGTERM first and SIGKILL after grace; grace
+	// 0 kills every process at once. It returns when that has begun.
+	Stop(ctx context.Context, id SessionID, grace time.Duration) error
+	// WriteStdin writes data, then closes stdin if eof is set; offset as in
+	// SendRequest. It blocks while the command does not read. The result is
+	// valid with an error too.
+	WriteStdin(ctx context.Context, id SessionID, offset *int64, data []byte, eof bool) (SendResult, error)
+	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
+	// Remove deletes an ended session's directory; an unknown id is no error.
+	Remove(ctx context.Context, id SessionID) error
+}
+
+// GuestLaunch is the whole of what a guest gets to start a session; it is kept
+// in the session's directory, so that a disk tells its sessions by itself.
+type GuestLaunch struct {
+	ID        SessionID         `json:"id"`
+	Name      string            `json:"name"`
+	Tags      map[string]string `json:"tags,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	Launch
+}
+
+// GuestSession is a guest's report of one session.
+type GuestSession struct {
+	ID            SessionID `json:"id"`
+	GuestStateDir string    `json:"guest_state_dir"`
+	SessionState
+}
+
+// GuestLogRead asks for one page of a session's output.
+type GuestLogRead struct {
+	ID     SessionID `json:"id"`
+	Stream Stream    `json:"stream"`
+	// Tail, if not nil, starts that many lines before the end instead of at Cursor.
+	Tail     *int      `json:"tail,omitempty"`
+	Cursor   LogCursor `json:"cursor"`
+	MaxBytes int       `json:"max_bytes"` // 1 to MaxLogPageBytes
+	// Wait makes an empty page wait until there is something to read or the
+	// session has ended.
+	Wait bool `json:"wait,omitempty"`
+}
+
+// GuestLogPage is one page of output.
+type GuestLogPage struct {
+	Chunks []LogChunk `json:"chunks"`
+	Next   LogCursor  `json:"next"`   // where the next page begins
+	AtEnd  bool       `json:"at_end"` // nothing beyond Next was there when the page was read
+	Ended  bool       `json:"ended"`  // with AtEnd: nothing will ever be
+}
+
+// Limits of what crosses the link, checked on both sides before anything is
+// allocated.
+const (
+	MaxLogPageBytes    = 256 << 10
+	MaxStdinWriteBytes = 256 << 10
+)
+
+// GuestHello is the first thing a guest says on a link.
+type GuestHello struct {
+	Protocol int    `json:"protocol"` // GuestProtocol of the agent
+	Version  string `json:"version"`  // of the agent's build
+	BootID   string `json:"boot_id"`
+}
+
+// GuestProtocol is the version of the control protocol between daemon and agent.
+const GuestProtocol = 1

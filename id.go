@@ -1,0 +1,41 @@
+package banger
+
+import (
+	"crypto/rand"
+	"strings"
+)
+
+// VMID identifies a VM for ever; it is never used again.
+type VMID string
+
+// SessionID identifies a session for ever, over all VMs of one installation.
+type SessionID string
+
+// ImageID identifies the content of an image.
+type ImageID string
+
+// idLength gives 100 random bits: no two are equal in practice, and a prefix of
+// a few characters is unique on one host.
+const idLength = 20
+
+// NewVMID returns a random id.
+func NewVMID() VMID { return VMID(newID()) }
+
+// NewSessionID returns a random id.
+func NewSessionID() SessionID { return SessionID(newID()) }
+
+func newID() string { return strings.ToLower(rand.Text()[:idLength]) }
+
+// ValidID reports whether s has the form of an id made by this package. A guest
+// names directories by id, so anything else from outside is refused.
+func ValidID(s string) bool {
+	if len(s) != idLength {
+		return false
+	}
+	for _, c := range s {
+		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,49 @@
+package banger
+
+import (
+	"context"
+	"time"
+)
+
+// ImageRecipe says how an image is made. Equal recipes make one image.
+type ImageRecipe struct {
+	Suite   string   `json:"suite,omitempty" doc:"Debian release; default bookworm"`
+	Include []string `json:"include,omitempty" doc:"packages beside minbase and the kernel"`
+	Mirror  string   `json:"mirror,omitempty" doc:"URL of a Debian mirror; default: the host's own"`
+}
+
+// DefaultSuite is the Debian release of an image unless told otherwise.
+const DefaultSuite = "bookworm"
+
+// Image is a read-only root file system with its kernel, shared by VMs.
+type Image struct {
+	ID            ImageID     `json:"id" doc:"sha256 of its manifest, shortened"`
+	Name          string      `json:"name" doc:"unique; empty if a newer build took the name"`
+	Recipe        ImageRecipe `json:"recipe"`
+	RecipeDigest  string      `json:"recipe_digest"`
+	KernelRelease string      `json:"kernel_release"`
+	SizeBytes     int64       `json:"size_bytes" doc:"of the root file system"`
+	Packages      int         `json:"packages" doc:"number of Debian packages in it"`
+	CreatedAt     time.Time   `json:"created_at"`
+	Revision      int64       `json:"revision" doc:"the revision of the last event about it"`
+}
+
+// BuildProgress is one report of a running image build.
+type BuildProgress struct {
+	Stage   string        `json:"stage"`
+	Percent float64       `json:"percent" doc:"of the whole build, 0 to 100; -1 where not known"`
+	Detail  string        `json:"detail,omitempty"`
+	Elapsed time.Duration `json:"elapsed" doc:"nanoseconds since the build began"`
+}
+
+// ImageService makes and keeps images. Safe for concurrent use.
+type ImageService interface {
+	// BuildImage makes the image of a recipe and gives it the name, which it
+	// takes from an older image. An image of the same recipe is used as it is.
+	// Progress is called from one goroutine at a time; it may be nil.
+	BuildImage(ctx context.Context, name string, r ImageRecipe, progress func(BuildProgress)) (Image, error)
+	ListImages(ctx context.Context) ([]Image, error)
+	GetImage(ctx context.Context, ref string) (Image, error)
+	// DeleteImage refuses with CodeInUse and the VMs' names while a VM needs it.
+	DeleteImage(ctx context.Context, ref string) error
+}

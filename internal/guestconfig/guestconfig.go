@@ -1,0 +1,46 @@
+// Package guestconfig is the configuration that the host gives a guest in the
+// second archive of its initrd, and where things lie in a guest. It is a format:
+// written on the host, read by the agent as PID 1.
+package guestconfig
+
+// Config is what one boot of one VM needs. It holds a private key: the file and
+// whatever carries it are readable by the owner only.
+type Config struct {
+	Hostname       string   `json:"hostname"`
+	Network        Network  `json:"network"`
+	SSHHostKey     string   `json:"ssh_host_key"`    // PEM, OpenSSH private key format
+	AuthorizedKeys []string `json:"authorized_keys"` // authorized_keys lines, sshd(8)
+	ImageDisk      string   `json:"image_disk"`      // serial of the read-only root file system
+	SystemDisk     string   `json:"system_disk"`     // serial of the disk with the overlay over it
+	WorkDisk       string   `json:"work_disk"`       // serial of the disk mounted at /root
+	// Modules are loaded beside those that the agent itself needs, by name, with
+	// their dependencies, from the initrd.
+	Modules []string `json:"modules,omitempty"`
+}
+
+// Network is the static configuration of the only interface.
+type Network struct {
+	Address string   `json:"address"` // CIDR
+	Gateway string   `json:"gateway"`
+	DNS     []string `json:"dns"`
+}
+
+// Where things lie. InitrdConfig and InitrdModules are paths in the initrd; the
+// others hold in the running guest, where /run is a tmpfs.
+const (
+	InitrdAgent   = "/init"
+	InitrdShim    = "/banger/banger-shim"
+	InitrdConfig  = "/banger/config.json"
+	InitrdModules = "/banger/modules" // one path a line, in the order of loading
+	RunDir        = "/run/banger"
+	RunConfig     = "/run/banger/config.json" // 0600
+	AgentPath     = "/run/banger/bin/banger-agent"
+	ShimPath      = "/run/banger/bin/banger-shim"
+	WorkDir       = "/root"
+	SSHPort       = 22
+	// SessionsDir holds one directory per session, named by its id.
+	SessionsDir = "/root/.local/state/banger/sessions"
+	// ControlSubsystem is the SSH subsystem (RFC 4254, 6.5) that runs
+	// banger-agent control.
+	ControlSubsystem = "banger-control"
+)

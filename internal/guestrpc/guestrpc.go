@@ -1,0 +1,58 @@
+// Package guestrpc is the control protocol between the daemon and a guest's
+// agent: JSON-RPC 2.0, one message a line, over one exec channel of the link.
+// Parameters and results are the types named here and in package banger. The
+// guest answers requests concurrently.
+package guestrpc
+
+import "banger"
+
+// The methods, with their parameters and results.
+const (
+	MethodHello      = "hello"            // none → banger.GuestHello
+	MethodList       = "session.list"     // none → []banger.GuestSession, all that are on the disk
+	MethodLaunch     = "session.launch"   // banger.GuestLaunch → banger.GuestSession
+	MethodAbandon    = "session.abandon"  // IDParams → banger.GuestSession
+	MethodStop       = "session.stop"     // StopParams → null
+	MethodWriteStdin = "session.write"    // WriteStdinParams → WriteStdinResult
+	MethodReadLog    = "session.read_log" // banger.GuestLogRead → banger.GuestLogPage
+	MethodRemove     = "session.remove"   // IDParams → null
+
+	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
+	// change of a state that no answer on this link has told. It is sent for all
+	// changes after the hello was answered.
+	NotifyChanged = "session.changed"
+)
+
+// Error codes of this protocol, beside those of JSON-RPC. The error's data is a
+// banger.Error.
+const CodeBanger = -32000
+
+// MaxMessageBytes bounds one line: a launch of banger.MaxLaunchBytes whose every
+// byte JSON has to escape.
+const MaxMessageBytes = 16 << 20
+
+// IDParams names a session.
+type IDParams struct {
+	ID banger.SessionID `json:"id"`
+}
+
+// StopParams are those of MethodStop.
+type StopParams struct {
+	ID      banger.SessionID `json:"id"`
+	GraceMS int64            `json:"grace_ms"` // 0 kills at once
+}
+
+// WriteStdinParams are those of MethodWriteStdin.
+type WriteStdinParams struct {
+	ID     banger.SessionID `json:"id"`
+	Offset *int64           `json:"offset,omitempty"`
+	Data   []byte           `json:"data,omitempty"` // at most banger.MaxStdinWriteBytes
+	EOF    bool             `json:"eof,omitempty"`
+}
+
+// WriteStdinResult is that of MethodWriteStdin. A refused write is an Error here,
+// not of the protocol, so that the offset comes with it.
+type WriteStdinResult struct {
+	banger.SendResult
+	Error *banger.Error `json:"error,omitempty"`
+}

@@ -1,0 +1,70 @@
+// Package process identifies Linux processes in a way that a reused pid cannot
+// fool.
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Identity names one process for ever: no other process of any boot has it.
+type Identity struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"start_time"` // clock ticks since boot: field 22 of /proc/PID/stat, proc(5)
+	BootID    string `json:"boot_id"`
+}
+
+// ErrGone says that a process has ended, or that its pid means another one now.
+var ErrGone = errors.New("the process has ended")
+
+// Identify returns the identity of the process that has pid now. It fails with
+// ErrGone if there is none; a zombie still is one.
+func Identify(pid int) (Identity, error) {
+	start, err := startTime(pid)
+	if err != nil {
+		return Identity{}, err
+	}
+	boot, err := BootID()
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{PID: pid, StartTime: start, BootID: boot}, nil
+}
+
+// Alive reports whether the identified process still exists, as a zombie too.
+func (id Identity) Alive() bool {
+	now, err := Identify(id.PID)
+	return err == nil && now == id
+}
+
+// BootID returns the running kernel's boot id, random(4).
+func BootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("cannot read boot id: %w", err)
+	}
+	return strings.TrimSpace(string(data)), nil
+}
+
+func startTime(pid int) (uint64, error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, ErrGone
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot identify process %d: %w", pid, err)
+	}
+	// The second field is the command in parentheses and may hold anything, so
+	// fields are counted from the last parenthesis: the next one is the third.
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	const start = 22 - 3
+	if len(fields) <= start {
+		return 0, fmt.Errorf("cannot identify process %d: its stat has %d fields", pid, len(fields))
+	}
+	return strconv.ParseUint(string(fields[start]), 10, 64)
+}

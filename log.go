@@ -1,0 +1,31 @@
+package banger
+
+import "time"
+
+// LogRequest selects a part of a session's output.
+type LogRequest struct {
+	Stream Stream // default StreamBoth
+	// Lines counts from the end; negative means from the beginning. Ignored with From.
+	Lines int
+	// From is a byte offset in Stream, which must then not be StreamBoth; the
+	// range goes to the end.
+	From   *int64
+	Follow bool // go on with what is written later, until the session ends
+}
+
+// DefaultLogLines is what logs prints of a session's end unless told otherwise.
+const DefaultLogLines = 200
+
+// LogChunk is a run of bytes that a session wrote to one stream.
+type LogChunk struct {
+	Stream Stream    `json:"stream"`
+	Offset int64     `json:"offset" doc:"position of the first byte in its stream"`
+	Time   time.Time `json:"time,omitzero" doc:"when the shim read it; absent where not known"`
+	Data   []byte    `json:"data" doc:"base64"`
+}
+
+// LogCursor is a position in both streams of a session.
+type LogCursor struct {
+	Stdout int64 `json:"stdout"`
+	Stderr int64 `json:"stderr"`
+}

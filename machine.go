@@ -1,0 +1,84 @@
+package banger
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+)
+
+// MachineSpec is what a driver needs to start a machine. All paths are absolute
+// and on the host.
+type MachineSpec struct {
+	VMID       VMID
+	CPUs       int
+	MemoryMiB  int
+	Kernel     string        // bzImage
+	Initrd     string        // one file; may hold several cpio archives
+	Disks      []MachineDisk // in the order in which the guest sees them
+	StateDir   string        // exists; the driver keeps its logs there, ConsoleLogName among them
+	RuntimeDir string        // exists; the driver keeps its sockets there
+}
+
+// MachineDisk is a raw disk image.
+type MachineDisk struct {
+	Path     string
+	Serial   string // by which the guest finds it; at most 20 bytes (virtio-blk)
+	ReadOnly bool
+}
+
+// ConsoleLogName is the file in MachineSpec.StateDir with the console's output
+// since the machine was started.
+const ConsoleLogName = "console.log"
+
+// ReadyPortName is the virtio-serial port to which the guest writes one line,
+// "ready" and its boot id, when its SSH server listens.
+const ReadyPortName = "org.banger.ready"
+
+// Driver starts and adopts machines of one kind. Safe for concurrent use.
+// machine/machinetest is the contract as a test suite.
+type Driver interface {
+	// Name is the value of VM.Driver, for ever.
+	Name() string
+	// Start returns when the machine's process runs, before its guest has
+	// booted. The machine outlives this process. A failed Start leaves nothing
+	// behind.
+	Start(ctx context.Context, spec MachineSpec) (Machine, error)
+	// Adopt takes over a machine that another process started, by what its Ref
+	// returned. If that machine no longer runs, the error is ErrMachineGone; a
+	// process that merely has the same pid is never touched. Several adopted
+	// handles of one machine may be used at once.
+	Adopt(ctx context.Context, ref json.RawMessage) (Machine, error)
+}
+
+// Machine is a running machine. Safe for concurrent use. Close must be called
+// when the handle is no longer needed; the machine goes on.
+type Machine interface {
+	// Ref is what Adopt needs, as JSON; it never changes.
+	Ref() json.RawMessage
+	Info() MachineInfo
+	// WaitReady returns when the guest has announced that its SSH server
+	// listens, with ErrMachineGone if the machine ends first, or with ctx.
+	WaitReady(ctx context.Context) error
+	// Dial opens a connection to the guest's SSH server.
+	Dial(ctx context.Context) (net.Conn, error)
+	// PowerDown asks the guest to shut down, as a power button does (ACPI), and
+	// returns when that was delivered. Done tells when it has happened.
+	PowerDown(ctx context.Context) error
+	// Kill ends the machine at once and returns when nothing of it is left. On a
+	// machine that has ended it does nothing.
+	Kill(ctx context.Context) error
+	// Done is closed when the machine has ended, for whatever reason.
+	Done() <-chan struct{}
+	// Close gives up the handle and waits for its goroutines.
+	Close() error
+}
+
+// MachineInfo describes a running machine to the user.
+type MachineInfo struct {
+	PID         int    // 0 if it has no process on this host
+	Accelerator string // "kvm", "tcg" or ""
+	SSHAddress  string // host:port on this host
+}
+
+// ErrMachineGone says that a machine has ended.
+var ErrMachineGone = &Error{Code: CodeUnavailable, Message: "the machine has ended"}

@@ -1,0 +1,75 @@
+package banger
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxCandidates bounds what an error lists.
+const maxCandidates = 10
+
+// Named is a record that can be found by reference.
+type Named interface{ Ref() (id, name string) }
+
+// Ref returns the id and the name.
+func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
+
+// Ref returns the id and the name.
+func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
+
+// Ref returns the id and the name.
+func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
+
+// Resolve finds the record that ref means: the one with that id, else the one
+// with that name, else the only one whose id or name begins with it. A prefix
+// of several is CodeAmbiguous with the candidates; none is CodeNotFound with
+// the names there are. kind is the noun for the message.
+func Resolve[T Named](kind, ref string, records []T) (T, error) {
+	var none T
+	if ref == "" {
+		return none, Errorf(CodeInvalid, "cannot find %s: its name is empty", kind)
+	}
+	var byName, byPrefix []T
+	for _, r := range records {
+		id, name := r.Ref()
+		switch {
+		case id == ref:
+			return r, nil
+		case name == ref:
+			byName = append(byName, r)
+		case strings.HasPrefix(id, ref) || strings.HasPrefix(name, ref):
+			byPrefix = append(byPrefix, r)
+		}
+	}
+	matches := byName
+	if len(matches) == 0 {
+		matches = byPrefix
+	}
+	switch len(matches) {
+	case 1:
+		return matches[0], nil
+	case 0:
+		err := Errorf(CodeNotFound, "cannot find %s %q: no such %s", kind, ref, kind)
+		err.Candidates = candidates(records)
+		return none, err.WithHint("list them with: banger %s list", kind)
+	default:
+		err := Errorf(CodeAmbiguous, "cannot tell which %s %q is: it fits %d of them", kind, ref, len(matches))
+		err.Candidates = candidates(matches)
+		return none, err.WithHint("give the whole name or id, or a longer prefix")
+	}
+}
+
+func candidates[T Named](records []T) []string {
+	var out []string
+	for i, r := range records {
+		if i == maxCandidates {
+			return append(out, fmt.Sprintf("and %d more", len(records)-i))
+		}
+		id, name := r.Ref()
+		if name == "" {
+			name = "(no name)"
+		}
+		out = append(out, name+" ("+id+")")
+	}
+	return out
+}

@@ -1,0 +1,178 @@
+package banger
+
+import (
+	"context"
+	"time"
+)
+
+// Status says where a session is in its life; docs/STATES.md has the table.
+type Status string
+
+// The statuses of a session; see sessionTransitions.
+const (
+	StatusStarting Status = "starting"
+	StatusRunning  Status = "running"
+	StatusStopping Status = "stopping"
+	StatusExited   Status = "exited" // the command ended with status 0
+	StatusFailed   Status = "failed" // anything else; see ExitCode, ExitSignal, EndedBy
+)
+
+// Ended reports whether the status is final.
+func (s Status) Ended() bool { return s == StatusExited || s == StatusFailed }
+
+// EndedBy says what ended a session.
+type EndedBy string
+
+// The causes of an end.
+const (
+	EndedByExit      EndedBy = "exit"       // the command exited by itself
+	EndedBySignal    EndedBy = "signal"     // a signal that banger did not send
+	EndedByStop      EndedBy = "stop"       // a stop was asked for, whatever the command made of it
+	EndedByKill      EndedBy = "kill"       // a kill was asked for
+	EndedByTimeout   EndedBy = "timeout"    // its time limit ran out
+	EndedByOOM       EndedBy = "oom"        // the kernel's out-of-memory killer
+	EndedByLaunch    EndedBy = "launch"     // it never ran; see LaunchStage
+	EndedByShimLost  EndedBy = "shim_lost"  // its shim died, so its exit status cannot be known
+	EndedByVMStopped EndedBy = "vm_stopped" // the guest was shut down while it ran
+	EndedByVMLost    EndedBy = "vm_lost"    // the machine died while it ran
+)
+
+// LaunchStage names the step at which a launch failed.
+type LaunchStage string
+
+// The stages, in their order.
+const (
+	StageSSHUnavailable   LaunchStage = "ssh_unavailable"
+	StageDialGuest        LaunchStage = "dial_guest"
+	StageUploadAgent      LaunchStage = "upload_agent"
+	StagePreflightCwd     LaunchStage = "preflight_cwd"
+	StagePreflightCommand LaunchStage = "preflight_command"
+	StageLaunch           LaunchStage = "launch"
+	StageReadyWait        LaunchStage = "ready_wait"
+)
+
+// StdinMode says what a session's standard input is.
+type StdinMode string
+
+// The stdin modes.
+const (
+	StdinClosed StdinMode = "closed" // /dev/null: a read gets end-of-file at once
+	StdinPipe   StdinMode = "pipe"   // fed by send until an explicit end-of-file
+)
+
+// Stream names one output of a session.
+type Stream string
+
+// The output streams. A tty session has stdout only.
+const (
+	StreamStdout Stream = "stdout"
+	StreamStderr Stream = "stderr"
+	StreamBoth   Stream = "both" // in requests: as they interleaved
+)
+
+// Launch is what a session runs: immutable, given to the guest as it is. There
+// is no shell in it: Command is looked up in the guest's PATH as execvp(3) does.
+type Launch struct {
+	Command          ByteString            `json:"command"`
+	Args             []ByteString          `json:"args" doc:"without the command itself"`
+	Cwd              ByteString            `json:"cwd,omitempty" doc:"absolute; default: the user's home"`
+	Env              map[string]ByteString `json:"env,omitempty" doc:"added to the login environment"`
+	User             string                `json:"user,omitempty" doc:"name in the guest's passwd; default root"`
+	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"must be found before anything runs"`
+	StdinMode        StdinMode             `json:"stdin_mode" enum:"closed,pipe"`
+	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
+}
+
+// SessionState is what the guest knows of a session: the shim writes it, the
+// daemon copies it. Times are the guest's.
+type SessionState struct {
+	Status        Status      `json:"status"`
+	GuestPID      int         `json:"guest_pid,omitempty" doc:"of the command"`
+	ExitCode      *int        `json:"exit_code" doc:"null unless it exited by itself; exit(3)"`
+	ExitSignal    string      `json:"exit_signal,omitempty" doc:"SIGKILL and so on, if a signal ended it"`
+	EndedBy       EndedBy     `json:"ended_by,omitempty"`
+	LaunchStage   LaunchStage `json:"launch_stage,omitempty" doc:"where a launch failed"`
+	LaunchMessage string      `json:"launch_message,omitempty"`
+	LaunchRawLog  string      `json:"launch_raw_log,omitempty" doc:"what the system said, unedited"`
+	LastError     string      `json:"last_error,omitempty"`
+	StdinOffset   int64       `json:"stdin_offset" doc:"bytes of stdin accepted so far"`
+	StdinEOF      bool        `json:"stdin_eof" doc:"stdin has been closed"`
+	StdoutBytes   int64       `json:"stdout_bytes"`
+	StderrBytes   int64       `json:"stderr_bytes"`
+	StartedAt     time.Time   `json:"started_at,omitzero"`
+	EndedAt       time.Time   `json:"ended_at,omitzero"`
+	// Sequence grows with each change of the state, so that an old report never
+	// overwrites a newer one.
+	Sequence int64 `json:"sequence"`
+}
+
+// Session is the record of one durable command in a guest.
+type Session struct {
+	ID   SessionID `json:"id"`
+	VMID VMID      `json:"vm_id"`
+	Name string    `json:"name" doc:"unique within its VM"`
+	Launch
+	SessionState
+	Backend       string            `json:"backend" doc:"how the guest is reached: ssh"`
+	AttachBackend string            `json:"attach_backend" doc:"what serves attachments: shim"`
+	AttachMode    string            `json:"attach_mode" doc:"pipe or tty"`
+	Attachable    bool              `json:"attachable"`
+	Reattachable  bool              `json:"reattachable"`
+	GuestStateDir string            `json:"guest_state_dir"`
+	StdoutLogPath string            `json:"stdout_log_path"`
+	StderrLogPath string            `json:"stderr_log_path,omitempty" doc:"empty with tty"`
+	Tags          map[string]string `json:"tags,omitempty"`
+	CreatedAt     time.Time         `json:"created_at"`
+	UpdatedAt     time.Time         `json:"updated_at"`
+	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
+}
+
+// SessionRequest asks for a new session.
+type SessionRequest struct {
+	Launch
+	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"the first session of a key is returned instead of a second"`
+}
+
+// SessionFilter selects sessions; zero fields select all.
+type SessionFilter struct {
+	VM     string // ref
+	Status Status
+	Tags   map[string]string // all must match
+}
+
+// SessionService starts, finds and removes sessions. A ref is an exact id, an
+// exact name or a unique prefix of either. Safe for concurrent use.
+type SessionService interface {
+	// StartSession returns when the command runs or the launch has failed; a
+	// failed launch is a Session, not an error.
+	StartSession(ctx context.Context, vm string, r SessionRequest) (Session, error)
+	ListSessions(ctx context.Context, f SessionFilter) ([]Session, error)
+	GetSession(ctx context.Context, vm, session string) (Session, error)
+	// RemoveSession deletes an ended session with its logs; one that has not
+	// ended is refused with CodeState unless force is set, which kills it first.
+	RemoveSession(ctx context.Context, vm, session string, force bool) error
+	// WaitSession returns when the session has ended, or with ctx.
+	WaitSession(ctx context.Context, vm, session string) (Session, error)
+}
+
+// SessionControl acts on running sessions and reads their logs. Safe for
+// concurrent use.
+type SessionControl interface {
+	// SendSession feeds stdin until r.Data is empty, then closes it if r.EOF is
+	// set. The result is valid with an error too: it says what was accepted.
+	SendSession(ctx context.Context, vm, session string, r SendRequest) (SendResult, error)
+	// StopSession asks the command to end (SIGTERM) and kills it after grace. It
+	// returns when the session has ended.
+	StopSession(ctx context.Context, vm, session string, grace time.Duration) (Session, error)
+	// KillSession kills every process of the session and returns when it has ended.
+	KillSession(ctx context.Context, vm, session string) (Session, error)
+	// ReadLogs calls fn with each piece, in order, until the range is read, or
+	// with Follow until the session has ended. An error of fn ends the reading
+	// and is returned.
+	ReadLogs(ctx context.Context, vm, session string, r LogRequest, fn func(LogChunk) error) error
+}
+
+// DefaultStopGrace is the time between SIGTERM and SIGKILL of a stop.
+const DefaultStopGrace = 10 * time.Second

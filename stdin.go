@@ -1,0 +1,19 @@
+package banger
+
+import "io"
+
+// SendRequest feeds a session's standard input.
+type SendRequest struct {
+	Data io.Reader // nil for none; read to its end, sent as it is
+	EOF  bool      // close stdin after Data
+	// Offset is the position of Data's first byte in the session's stdin; nil
+	// means wherever it stands now. Bytes below the accepted offset are dropped,
+	// an offset above it is refused with CodeState: so a retry is safe.
+	Offset *int64
+}
+
+// SendResult says what a session has accepted of its stdin.
+type SendResult struct {
+	Offset int64 `json:"offset" doc:"bytes of stdin accepted since the session began"`
+	EOF    bool  `json:"eof" doc:"stdin has been closed"`
+}

@@ -1,0 +1,53 @@
+package banger
+
+import "context"
+
+// Store keeps the records. Every change is one transaction: the change, the
+// check of its transition, its event. A committed change survives the death of
+// the process and of the host. Safe for concurrent use.
+//
+// Update functions get the record as it is, change it in place and return; an
+// error ends the transaction and is returned. They run inside the transaction:
+// they must be quick and not use the store. The store sets UpdatedAt and
+// Revision; an update that changes nothing else makes no event.
+//
+// A record that does not exist is CodeNotFound, a name that is taken CodeExists.
+type Store interface {
+	VMStore
+	SessionStore
+	ImageStore
+	EventService
+	// Revision returns that of the newest event, 0 if there is none.
+	Revision(ctx context.Context) (int64, error)
+}
+
+// VMStore keeps VMs.
+type VMStore interface {
+	CreateVM(ctx context.Context, vm VM) (VM, error)
+	GetVM(ctx context.Context, id VMID) (VM, error)
+	ListVMs(ctx context.Context) ([]VM, error) // oldest first
+	UpdateVM(ctx context.Context, id VMID, change func(*VM) error) (VM, error)
+	// DeleteVM deletes its sessions too, each with its event.
+	DeleteVM(ctx context.Context, id VMID) error
+}
+
+// SessionStore keeps sessions.
+type SessionStore interface {
+	// CreateSession stores a session unless its VM has one with the same
+	// idempotency key, which it then returns with created false.
+	CreateSession(ctx context.Context, s Session, idempotencyKey string) (session Session, created bool, err error)
+	GetSession(ctx context.Context, id SessionID) (Session, error)
+	ListSessions(ctx context.Context, vm VMID) ([]Session, error) // of all VMs if vm is empty; oldest first
+	UpdateSession(ctx context.Context, id SessionID, change func(*Session) error) (Session, error)
+	DeleteSession(ctx context.Context, id SessionID) error
+}
+
+// ImageStore keeps images.
+type ImageStore interface {
+	// PutImage stores or replaces the record of an image and takes its name from
+	// any other.
+	PutImage(ctx context.Context, i Image) (Image, error)
+	ListImages(ctx context.Context) ([]Image, error) // oldest first
+	// DeleteImage fails with CodeInUse, naming the VMs, while one refers to it.
+	DeleteImage(ctx context.Context, id ImageID) error
+}

@@ -1,0 +1,215 @@
+package banger
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a request. The sum of arguments and environment is what Linux
+// allows an execve(2) with the default stack limit.
+const (
+	MaxNameBytes      = 255
+	MaxTags           = 64
+	MaxTagBytes       = 4096
+	MaxLaunchBytes    = 2 << 20
+	MaxLaunchStrings  = 65536
+	maxArgumentBytes  = 128<<10 - 1 // MAX_ARG_STRLEN of Linux, less its NUL
+	maxIdempotencyKey = 255
+)
+
+// WithDefaults returns the request with every zero field set.
+func (r VMRequest) WithDefaults() VMRequest {
+	if r.Image == "" {
+		r.Image = DefaultImageName
+	}
+	if r.CPUs == 0 {
+		r.CPUs = DefaultCPUs
+	}
+	if r.MemoryMiB == 0 {
+		r.MemoryMiB = DefaultMemoryMiB
+	}
+	if r.SystemDiskMiB == 0 {
+		r.SystemDiskMiB = DefaultDiskMiB
+	}
+	if r.WorkDiskMiB == 0 {
+		r.WorkDiskMiB = DefaultDiskMiB
+	}
+	return r
+}
+
+// Validate checks a request that has its defaults.
+func (r VMRequest) Validate() error {
+	if r.Name != "" && !validHostname(r.Name) {
+		return Errorf(CodeInvalid, "cannot create VM %q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
+	}
+	for _, f := range []struct {
+		what          string
+		value, lo, hi int
+		unit          string
+	}{
+		{"number of CPUs", r.CPUs, 1, MaxCPUs, ""},
+		{"memory", r.MemoryMiB, MinMemoryMiB, MaxMemoryMiB, " MiB"},
+		{"system disk", r.SystemDiskMiB, MinDiskMiB, MaxDiskMiB, " MiB"},
+		{"work disk", r.WorkDiskMiB, MinDiskMiB, MaxDiskMiB, " MiB"},
+	} {
+		if f.value < f.lo || f.value > f.hi {
+			return Errorf(CodeInvalid, "cannot create VM: a %s of %d%s cannot work; it must lie between %d and %d%s",
+				f.what, f.value, f.unit, f.lo, f.hi, f.unit)
+		}
+	}
+	return nil
+}
+
+// validHostname checks for a DNS label in lower case (RFC 1123, section 2.1).
+func validHostname(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for _, c := range s {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// Validate checks everything about a request that can be known without the guest.
+func (r SessionRequest) Validate() error {
+	if r.Name != "" {
+		if err := validateName("session", r.Name); err != nil {
+			return err
+		}
+	}
+	if len(r.IdempotencyKey) > maxIdempotencyKey {
+		return Errorf(CodeInvalid, "cannot start session: its idempotency key has more than %d bytes", maxIdempotencyKey)
+	}
+	if err := validateTags(r.Tags); err != nil {
+		return err
+	}
+	return r.Launch.Validate()
+}
+
+// Validate checks everything about a launch that can be known without the guest.
+func (l Launch) Validate() error {
+	switch {
+	case l.Command == "":
+		return Errorf(CodeInvalid, "cannot start session: no command is given")
+	case l.StdinMode != StdinClosed && l.StdinMode != StdinPipe:
+		return Errorf(CodeInvalid, "cannot start session: stdin mode %q is neither closed nor pipe", string(l.StdinMode))
+	case l.TTY && l.StdinMode == StdinClosed:
+		return Errorf(CodeInvalid, "cannot start session: a terminal always has an input, so stdin mode closed cannot be had with tty")
+	case l.Cwd != "" && !path.IsAbs(string(l.Cwd)):
+		return Errorf(CodeInvalid, "cannot start session: working directory %q is not absolute", string(l.Cwd))
+	case !utf8.ValidString(l.User) || strings.ContainsAny(l.User, "\x00:\n"):
+		return Errorf(CodeInvalid, "cannot start session: %q cannot be a user name", l.User)
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
+		if !ValidEnvName(key) {
+			return Errorf(CodeInvalid, "cannot start session: %q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
+		}
+	}
+	return l.validateStrings()
+}
+
+// validateStrings checks every byte string of l for NUL and for size.
+func (l Launch) validateStrings() error {
+	total, count := 0, 0
+	check := func(what string, b ByteString) error {
+		total += len(b) + 1
+		count++
+		switch {
+		case b.hasNUL():
+			return Errorf(CodeInvalid, "cannot start session: %s holds a NUL byte, which no process can be given", what)
+		case len(b) > maxArgumentBytes:
+			return Errorf(CodeInvalid, "cannot start session: %s has %d bytes; Linux takes at most %d", what, len(b), maxArgumentBytes)
+		case total > MaxLaunchBytes || count > MaxLaunchStrings:
+			return Errorf(CodeInvalid, "cannot start session: arguments and environment are more than %d bytes or %d strings; Linux takes no more",
+				MaxLaunchBytes, MaxLaunchStrings)
+		}
+		return nil
+	}
+	if err := check("the command", l.Command); err != nil {
+		return err
+	}
+	if err := check("the working directory", l.Cwd); err != nil {
+		return err
+	}
+	for _, a := range l.Args {
+		if err := check("an argument", a); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
+		if err := check("environment variable "+key, l.Env[key]); err != nil {
+			return err
+		}
+	}
+	for _, c := range l.RequiredCommands {
+		if c == "" {
+			return Errorf(CodeInvalid, "cannot start session: a required command is empty")
+		}
+		if err := check("a required command", c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ValidEnvName reports whether s is a name in the sense of POSIX.1-2017, 3.235.
+func ValidEnvName(s string) bool {
+	for i, c := range s {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func validateName(kind, name string) error {
+	switch {
+	case len(name) > MaxNameBytes:
+		return Errorf(CodeInvalid, "cannot name %s: the name has %d bytes; at most %d are allowed", kind, len(name), MaxNameBytes)
+	case !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0:
+		return Errorf(CodeInvalid, "cannot name %s %q: a name is UTF-8 without NUL", kind, name)
+	case name == "." || name == "..":
+		return Errorf(CodeInvalid, "cannot name %s %q: that means a folder", kind, name)
+	}
+	return nil
+}
+
+func validateTags(tags map[string]string) error {
+	if len(tags) > MaxTags {
+		return Errorf(CodeInvalid, "cannot tag session: %d tags are more than %d", len(tags), MaxTags)
+	}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		value := tags[key]
+		switch {
+		case key == "":
+			return Errorf(CodeInvalid, "cannot tag session: a tag has no key")
+		case len(key)+len(value) > MaxTagBytes:
+			return Errorf(CodeInvalid, "cannot tag session: tag %.40q has more than %d bytes", key, MaxTagBytes)
+		case !utf8.ValidString(key+value) || strings.IndexByte(key+value, 0) >= 0:
+			return Errorf(CodeInvalid, "cannot tag session: tag %q is not UTF-8 without NUL", key)
+		}
+	}
+	return nil
+}
+
+// ValidateImageName checks the name of an image: it is used in file names and
+// on command lines, so it is a word.
+func ValidateImageName(name string) error {
+	for i, c := range name {
+		word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !word && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return Errorf(CodeInvalid, "cannot name image %q: a name is letters, digits, -, _ and ., and begins with a letter or digit", name)
+		}
+	}
+	if name == "" || len(name) > MaxNameBytes {
+		return Errorf(CodeInvalid, "cannot name image: a name has 1 to %d bytes", MaxNameBytes)
+	}
+	return nil
+}

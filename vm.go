@@ -1,0 +1,102 @@
+package banger
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// VMState says what a VM does now.
+type VMState string
+
+// The states of a VM; see vmTransitions.
+const (
+	VMStopped  VMState = "stopped"
+	VMStarting VMState = "starting" // the machine is being started, or its guest is booting
+	VMRunning  VMState = "running"  // the guest answered
+	VMStopping VMState = "stopping"
+	VMFailed   VMState = "failed" // a start failed or the machine ended unasked; LastError says which
+)
+
+// VM is the record of one virtual machine.
+type VM struct {
+	ID            VMID      `json:"id"`
+	Name          string    `json:"name" doc:"a DNS label; unique"`
+	ImageID       ImageID   `json:"image_id"`
+	ImageName     string    `json:"image_name" doc:"the image's name when the VM was made"`
+	Driver        string    `json:"driver" doc:"what starts its machine: qemu"`
+	CPUs          int       `json:"cpus"`
+	MemoryMiB     int       `json:"memory_mib"`
+	SystemDiskMiB int       `json:"system_disk_mib"`
+	WorkDiskMiB   int       `json:"work_disk_mib"`
+	State         VMState   `json:"state"`
+	LastError     string    `json:"last_error,omitempty"`
+	BootID        string    `json:"boot_id,omitempty" doc:"the running guest's /proc/sys/kernel/random/boot_id"`
+	Accelerator   string    `json:"accelerator,omitempty" doc:"kvm or tcg, of the running machine"`
+	SSHAddress    string    `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
+	CreatedAt     time.Time `json:"created_at"`
+	UpdatedAt     time.Time `json:"updated_at"`
+	StartedAt     time.Time `json:"started_at,omitzero" doc:"when the last start was asked for"`
+	ReadyAt       time.Time `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
+	StoppedAt     time.Time `json:"stopped_at,omitzero"`
+	Revision      int64     `json:"revision" doc:"the revision of the last event about it"`
+
+	// Machine is what the driver needs to adopt the running machine again; only
+	// the driver reads it. Empty when no machine may be running. The API leaves it out.
+	Machine json.RawMessage `json:"machine,omitempty"`
+}
+
+// VMRequest asks for a new VM. Zero fields take their default.
+type VMRequest struct {
+	Name          string `json:"name,omitempty" doc:"a DNS label; default: a name made up"`
+	Image         string `json:"image,omitempty" doc:"name or id; default: default"`
+	CPUs          int    `json:"cpus,omitempty" doc:"default 1"`
+	MemoryMiB     int    `json:"memory_mib,omitempty" doc:"default 1024"`
+	SystemDiskMiB int    `json:"system_disk_mib,omitempty" doc:"default 8192, sparse"`
+	WorkDiskMiB   int    `json:"work_disk_mib,omitempty" doc:"default 8192, sparse"`
+}
+
+// VMService holds the rules about VMs. A ref is an exact id, an exact name or a
+// unique prefix of either. Safe for concurrent use.
+type VMService interface {
+	CreateVM(ctx context.Context, r VMRequest) (VM, error)
+	ListVMs(ctx context.Context) ([]VM, error)
+	GetVM(ctx context.Context, ref string) (VM, error)
+	// DeleteVM removes the record, the disks and all sessions of a VM. A running
+	// one is refused with CodeState unless force is set, which kills it first.
+	DeleteVM(ctx context.Context, ref string, force bool) error
+
+	// StartVM returns when the guest answers; a running VM is left as it is.
+	StartVM(ctx context.Context, ref string) (VM, error)
+	// StopVM asks the guest to power down and ends the machine after grace; 0
+	// ends it at once. It returns when nothing of the machine is left.
+	StopVM(ctx context.Context, ref string, grace time.Duration) (VM, error)
+	// ConsoleLog returns at most the last maxBytes of what the guest's kernel and
+	// init printed since the machine was last started.
+	ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([]byte, error)
+	// SSHAccess tells how the user's own OpenSSH client reaches a running VM.
+	SSHAccess(ctx context.Context, ref string) (SSHAccess, error)
+}
+
+// SSHAccess is what an OpenSSH client on this host needs to log in to a guest.
+type SSHAccess struct {
+	User           string `json:"user"`
+	Host           string `json:"host"`
+	Port           int    `json:"port"`
+	IdentityFile   string `json:"identity_file"`
+	KnownHostsFile string `json:"known_hosts_file"`
+	HostKeyAlias   string `json:"host_key_alias"`
+}
+
+// The limits of a VM, and what it has unless asked otherwise.
+const (
+	DefaultImageName = "default"
+	DefaultCPUs      = 1
+	DefaultMemoryMiB = 1024
+	DefaultDiskMiB   = 8192
+	MinMemoryMiB     = 128 // below it Debian's kernel and our initrd do not fit
+	MaxMemoryMiB     = 4 << 20
+	MinDiskMiB       = 64
+	MaxDiskMiB       = 16 << 20 // ext4 with 4 KiB blocks and 32-bit block numbers
+	MaxCPUs          = 255
+)
