@@ -19,7 +19,7 @@ const (
 	CodeState       Code = "wrong_state"         // right request, wrong time: a VM that is not running
 	CodeUnavailable Code = "unavailable"         // the guest or the daemon cannot be reached now
 	CodeTimeout     Code = "timeout"             // a time limit of the request ran out
-	CodeMissing     Code = "missing_requirement" // the host lacks a program or a permission
+	CodeMissing     Code = "missing_requirement" // the host lacks a program, a permission or disk space
 	CodeCorrupt     Code = "corrupt"             // a file of ours is not what we wrote
 	CodeGone        Code = "gone"                // it existed, and is no longer kept
 	CodeMismatch    Code = "version_mismatch"    // two builds of banger that cannot work together

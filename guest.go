@@ -60,6 +60,7 @@ type GuestLogRead struct {
 
 // GuestLogPage is one page of output.
 type GuestLogPage struct {
+	Begin  LogCursor  `json:"begin"` // where this page begins: what Tail came to, else Cursor
 	Chunks []LogChunk `json:"chunks"`
 	Next   LogCursor  `json:"next"`   // where the next page begins
 	AtEnd  bool       `json:"at_end"` // nothing beyond Next was there when the page was read
@@ -82,3 +83,22 @@ type GuestHello struct {
 
 // GuestProtocol is the version of the control protocol between daemon and agent.
 const GuestProtocol = 1
+
+// GuestHandler is told what a guest reports over its link.
+type GuestHandler interface {
+	// GuestUp is called each time the link has been made, with all sessions that
+	// are on the guest's disk, before anyone else gets to use it. An error breaks
+	// the link, which is then made anew.
+	GuestUp(ctx context.Context, hello GuestHello, guest Guest, sessions []GuestSession) error
+	// GuestChanged is called with the newest state of a session after it has
+	// changed; states in between may be skipped. Never concurrently.
+	GuestChanged(ctx context.Context, s GuestSession) error
+}
+
+// GuestAccess is how the host gets into one guest.
+type GuestAccess struct {
+	VMID    VMID
+	Machine Machine
+	User    string
+	HostKey string // authorized_keys form, sshd(8): the only key that is accepted
+}

@@ -9,7 +9,7 @@ import (
 type ImageRecipe struct {
 	Suite   string   `json:"suite,omitempty" doc:"Debian release; default bookworm"`
 	Include []string `json:"include,omitempty" doc:"packages beside minbase and the kernel"`
-	Mirror  string   `json:"mirror,omitempty" doc:"URL of a Debian mirror; default: the host's own"`
+	Mirror  string   `json:"mirror,omitempty" doc:"http or https URL of a Debian mirror, used alone; default: deb.debian.org and security.debian.org"`
 }
 
 // DefaultSuite is the Debian release of an image unless told otherwise.

@@ -9,8 +9,14 @@ type LogRequest struct {
 	Lines int
 	// From is a byte offset in Stream, which must then not be StreamBoth; the
 	// range goes to the end.
-	From   *int64
+	From *int64
+	// Cursor, if not nil, is where to begin in both streams, instead of Lines and From.
+	Cursor *LogCursor
 	Follow bool // go on with what is written later, until the session ends
+	// Begin, if not nil, is called once before the first piece with the position
+	// at which the reading begins. Who counts on from there with LogCursor.Advance
+	// can go on by Cursor after a cut, without loss or repeat. An error ends the reading.
+	Begin func(LogCursor) error
 }
 
 // DefaultLogLines is what logs prints of a session's end unless told otherwise.
@@ -28,4 +34,15 @@ type LogChunk struct {
 type LogCursor struct {
 	Stdout int64 `json:"stdout"`
 	Stderr int64 `json:"stderr"`
+}
+
+// Advance returns the position after a chunk.
+func (c LogCursor) Advance(chunk LogChunk) LogCursor {
+	end := chunk.Offset + int64(len(chunk.Data))
+	if chunk.Stream == StreamStderr {
+		c.Stderr = end
+	} else {
+		c.Stdout = end
+	}
+	return c
 }

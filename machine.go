@@ -30,6 +30,11 @@ type MachineDisk struct {
 // since the machine was started.
 const ConsoleLogName = "console.log"
 
+// MachineRefName is the file in MachineSpec.StateDir with the machine's Ref. It
+// is there before the machine's process runs, so that a machine whose starter
+// died before it could store the Ref is found again. It may be stale: Adopt tells.
+const MachineRefName = "machine.json"
+
 // ReadyPortName is the virtio-serial port to which the guest writes one line,
 // "ready" and its boot id, when its SSH server listens.
 const ReadyPortName = "org.banger.ready"
@@ -41,12 +46,14 @@ type Driver interface {
 	Name() string
 	// Start returns when the machine's process runs, before its guest has
 	// booted. The machine outlives this process. A failed Start leaves nothing
-	// behind.
+	// behind. If a machine of this StateDir runs or is being started, the error is
+	// CodeState, and that machine is left alone; see MachineRefName.
 	Start(ctx context.Context, spec MachineSpec) (Machine, error)
 	// Adopt takes over a machine that another process started, by what its Ref
 	// returned. If that machine no longer runs, the error is ErrMachineGone; a
-	// process that merely has the same pid is never touched. Several adopted
-	// handles of one machine may be used at once.
+	// process that merely has the same pid is never touched. A machine that hangs
+	// can be adopted, so that it can be killed. Several handles of one machine may
+	// be used at once.
 	Adopt(ctx context.Context, ref json.RawMessage) (Machine, error)
 }
 
@@ -57,9 +64,11 @@ type Machine interface {
 	Ref() json.RawMessage
 	Info() MachineInfo
 	// WaitReady returns when the guest has announced that its SSH server
-	// listens, with ErrMachineGone if the machine ends first, or with ctx.
+	// listens, with ErrMachineGone if the machine ends first, or with ctx. A guest
+	// that reboots stays ready.
 	WaitReady(ctx context.Context) error
-	// Dial opens a connection to the guest's SSH server.
+	// Dial opens a connection to the guest's SSH server. Before the guest is ready
+	// the connection may be refused, or opened and then closed.
 	Dial(ctx context.Context) (net.Conn, error)
 	// PowerDown asks the guest to shut down, as a power button does (ACPI), and
 	// returns when that was delivered. Done tells when it has happened.

@@ -42,8 +42,9 @@ type VM struct {
 	Revision      int64     `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
-	// the driver reads it. Empty when no machine may be running. The API leaves it out.
-	Machine json.RawMessage `json:"machine,omitempty"`
+	// the driver reads it. Empty when no machine may be running. It stays in the
+	// store: it is in no JSON of a VM, so neither the API nor an event tells it.
+	Machine json.RawMessage `json:"-"`
 }
 
 // VMRequest asks for a new VM. Zero fields take their default.

@@ -23,8 +23,8 @@ const (
 	NotifyChanged = "session.changed"
 )
 
-// Error codes of this protocol, beside those of JSON-RPC. The error's data is a
-// banger.Error.
+// CodeBanger is the error code of this protocol, beside those of JSON-RPC. The
+// error's data is a banger.Error.
 const CodeBanger = -32000
 
 // MaxMessageBytes bounds one line: a launch of banger.MaxLaunchBytes whose every
