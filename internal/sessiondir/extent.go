@@ -1,0 +1,198 @@
+package sessiondir
+
+import (
+	"iter"
+	"slices"
+)
+
+// maxSkipped bounds how many blocks without a valid header are passed over to
+// find the next one, maxScanned how many blocks are read for one page.
+const (
+	maxSkipped = 16
+	maxScanned = 1024
+)
+
+// extent is a run of bytes of one stream that came at one time.
+type extent struct {
+	stream   int
+	from, to int64
+	micros   int64 // since 1970
+	timed    bool  // micros is known
+}
+
+// block is a block of the journal with a valid header.
+type block struct {
+	blockHeader
+	index int64
+}
+
+// readBlock reads the beginning of block i into buf. A block that cannot be read
+// is as one that is not valid: without the journal only times are lost.
+func (v *view) readBlock(i int64, buf []byte) (block, []byte, bool) {
+	n, _ := v.journal.ReadAt(buf, i*blockBytes)
+	h, ok := decodeHeader(buf[:n])
+	return block{h, i}, buf[:n], ok
+}
+
+// next finds the first valid block after index i whose offsets are not below from.
+func (v *view) next(i int64, from position) (block, bool) {
+	var header [headerBytes]byte
+	for j := i + 1; j < v.blocks && j <= i+1+maxSkipped; j++ {
+		if b, _, ok := v.readBlock(j, header[:]); ok && from.within(b.begins()) {
+			return b, true
+		}
+	}
+	return block{}, false
+}
+
+// previous finds the last valid block from index low up to i.
+func (v *view) previous(i, low int64) (block, bool) {
+	var header [headerBytes]byte
+	for j := i; j >= low && j >= i-maxSkipped; j-- {
+		if b, _, ok := v.readBlock(j, header[:]); ok {
+			return b, true
+		}
+	}
+	return block{}, false
+}
+
+// find returns the last block that begins nowhere beyond p, by binary search. A
+// long run of blocks that are not valid is taken for a torn tail.
+func (v *view) find(p position) (found block, ok bool) {
+	low, high := int64(0), v.blocks // blocks below low are not beyond p, those from high are
+	for low < high {
+		middle := low + (high-low)/2
+		b, valid := v.previous(middle, low)
+		switch {
+		case valid && b.begins().upTo(v.size).within(p):
+			found, ok, low = b, true, middle+1
+		case valid:
+			high = b.index
+		case middle-low <= maxSkipped:
+			low = middle + 1
+		default:
+			high = middle
+		}
+	}
+	return found, ok
+}
+
+// extents returns what b says of the bytes from pos up to until, in order: first
+// its records, then what they leave out. b begins nowhere beyond pos.
+func (v *view) extents(b block, pos, until position) []extent {
+	var list []extent
+	at := b.begins()
+	for r := range v.records(b) {
+		if r.kind != kindStdout && r.kind != kindStderr {
+			continue
+		}
+		s := int(r.kind - kindStdout)
+		at[s] += r.length
+		if end := min(at[s], until[s]); pos[s] < end {
+			list = append(list, extent{s, pos[s], end, r.time, true})
+			pos[s] = end
+		}
+	}
+	return append(list, untimed(pos, until)...)
+}
+
+// records yields the records of a block.
+func (v *view) records(b block) iter.Seq[record] {
+	return func(yield func(record) bool) {
+		_, buf, _ := v.readBlock(b.index, make([]byte, blockBytes))
+		buf = buf[min(headerBytes, len(buf)):]
+		for now := b.time; ; {
+			r, size := decodeRecord(buf, now)
+			if size == 0 || !yield(r) {
+				return
+			}
+			buf, now = buf[size:], r.time
+		}
+	}
+}
+
+// covered returns where the journal ends.
+func (v *view) covered() position {
+	b, ok := v.previous(v.blocks-1, 0)
+	if !ok {
+		return position{}
+	}
+	end := b.begins()
+	for r := range v.records(b) {
+		if r.kind == kindStdout || r.kind == kindStderr {
+			end[r.kind-kindStdout] += r.length
+		}
+	}
+	return end
+}
+
+// untimed covers what no record covers.
+func untimed(pos, until position) []extent {
+	var list []extent
+	for s := range pos {
+		if pos[s] < until[s] {
+			list = append(list, extent{stream: s, from: pos[s], to: until[s]})
+		}
+	}
+	return list
+}
+
+// forward yields extents that cover everything from pos to the end, each byte
+// once, whatever the journal says.
+func (v *view) forward(pos position) iter.Seq[extent] {
+	return func(yield func(extent) bool) {
+		emit := func(list []extent) bool {
+			for _, e := range list {
+				pos[e.stream] = e.to
+				if !yield(e) {
+					return false
+				}
+			}
+			return true
+		}
+		start := pos
+		b, ok := v.find(pos)
+		if !ok {
+			b, ok = v.next(-1, position{})
+		}
+		for scanned := 0; ok && scanned < maxScanned; scanned++ {
+			following, more := v.next(b.index, b.begins())
+			until := v.size
+			if more {
+				until = following.begins().upTo(v.size)
+			}
+			if !emit(untimed(pos, b.begins().upTo(v.size))) || !emit(v.extents(b, pos, until)) {
+				return
+			}
+			b, ok = following, more
+		}
+		if ok && pos != start {
+			return // the rest is for the next page; but no page may be empty
+		}
+		emit(untimed(pos, v.size))
+	}
+}
+
+// backward yields extents that cover everything, from the end to the beginning.
+func (v *view) backward() iter.Seq[extent] {
+	return func(yield func(extent) bool) {
+		pos := v.size
+		emit := func(list []extent) bool {
+			for _, e := range slices.Backward(list) {
+				pos[e.stream] = e.from
+				if !yield(e) {
+					return false
+				}
+			}
+			return true
+		}
+		b, ok := v.previous(v.blocks-1, 0)
+		for ok {
+			if !emit(v.extents(b, b.begins().upTo(pos), pos)) {
+				return
+			}
+			b, ok = v.previous(b.index-1, 0)
+		}
+		emit(untimed(position{}, pos))
+	}
+}

@@ -1,0 +1,182 @@
+package sessiondir
+
+import (
+	"io/fs"
+	"time"
+
+	"banger"
+)
+
+// maxPageChunks bounds the pieces of a page: each costs more than its bytes.
+const maxPageChunks = 2048
+
+// Reader reads a session's output. It keeps nothing between calls, so the files
+// may grow, and it may be used concurrently if its file system may.
+type Reader struct {
+	fsys fs.FS
+	live bool
+}
+
+// NewReader reads the session whose folder is fsys. Files opened from it must be
+// io.ReaderAt or io.Seeker.
+func NewReader(fsys fs.FS) *Reader { return &Reader{fsys: fsys} }
+
+// NewLiveReader reads a session that is being written. Output begins to exist for
+// it when it is in the journal, a moment after it is in the log: so it has a time
+// and its place among that of both streams.
+func NewLiveReader(fsys fs.FS) *Reader { return &Reader{fsys: fsys, live: true} }
+
+// Page returns up to limit bytes of a stream from a position on; of both streams
+// in the order in which they were written. next is where the page after it
+// begins; atEnd says that nothing was beyond it. A page is empty at the end only.
+// A position beyond the end is CodeInvalid.
+func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (chunks []banger.LogChunk, next banger.LogCursor, atEnd bool, err error) {
+	if limit < 1 {
+		return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log: a page of %d bytes cannot hold anything", limit)
+	}
+	v, err := r.open(stream)
+	if err != nil {
+		return nil, from, false, err
+	}
+	defer v.close()
+	pos := only(stream, position{from.Stdout, from.Stderr})
+	for s, size := range v.size {
+		if name, _ := streamName(s); pos[s] < 0 || pos[s] > size {
+			return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log at offset %d of %s: it has %d bytes", pos[s], name, size)
+		}
+	}
+	r.settle(v, pos)
+	extents, end := v.page(pos, limit)
+	if chunks, err = v.chunks(extents, pos, end); err != nil {
+		return nil, from, false, err
+	}
+	next = from
+	if stream != banger.StreamStderr {
+		next.Stdout = end[stdout]
+	}
+	if stream != banger.StreamStdout {
+		next.Stderr = end[stderr]
+	}
+	return chunks, next, end == v.size, nil
+}
+
+// Totals is how much went through a session's streams.
+type Totals struct {
+	Stdout, Stderr int64 // bytes in the logs
+	Stdin          int64 // bytes that the command's stdin was given
+	StdinEOF       bool  // stdin was closed
+}
+
+// Totals returns what the files say of a session whose shim can say it no more.
+func (r *Reader) Totals() (Totals, error) {
+	v, err := openView(r.fsys)
+	if err != nil {
+		return Totals{}, err
+	}
+	defer v.close()
+	t := Totals{Stdout: v.size[stdout], Stderr: v.size[stderr]}
+	b, ok := v.previous(v.blocks-1, 0)
+	if !ok {
+		return t, nil
+	}
+	t.Stdin, t.StdinEOF = b.stdin, b.stdinEOF
+	for r := range v.records(b) {
+		switch r.kind {
+		case kindStdin:
+			t.Stdin += r.length
+		case kindStdinEOF:
+			t.StdinEOF = true
+		}
+	}
+	t.Stdin = max(t.Stdin, 0) // a hostile journal can overflow it
+	return t, nil
+}
+
+// open opens a view in which only the asked streams have bytes.
+func (r *Reader) open(stream banger.Stream) (*view, error) {
+	switch stream {
+	case banger.StreamStdout, banger.StreamStderr, banger.StreamBoth:
+	default:
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read log: %.40q is none of stdout, stderr, both", string(stream))
+	}
+	v, err := openView(r.fsys)
+	if err != nil {
+		return nil, err
+	}
+	v.size = only(stream, v.size)
+	return v, nil
+}
+
+// settle takes from the view of a live reader what is not in the journal yet, but
+// nothing before pos.
+func (r *Reader) settle(v *view, pos position) {
+	if !r.live {
+		return
+	}
+	covered := v.covered()
+	for s := range v.size {
+		v.size[s] = min(v.size[s], max(pos[s], covered[s]))
+	}
+}
+
+// only returns p with nothing of what is not asked for.
+func only(stream banger.Stream, p position) position {
+	switch stream {
+	case banger.StreamStdout:
+		p[stderr] = 0
+	case banger.StreamStderr:
+		p[stdout] = 0
+	}
+	return p
+}
+
+// page collects the extents of one page, joined where they are one.
+func (v *view) page(pos position, limit int) (list []extent, end position) {
+	end = pos
+	for e := range v.forward(pos) {
+		e.to = min(e.to, e.from+int64(limit))
+		limit -= int(e.to - e.from)
+		end[e.stream] = e.to
+		if n := len(list); n > 0 && list[n-1].joins(e) {
+			list[n-1].to = e.to
+		} else {
+			list = append(list, e)
+		}
+		if limit == 0 || len(list) == maxPageChunks {
+			break
+		}
+	}
+	return list, end
+}
+
+// joins reports whether f goes on where e ends.
+func (e extent) joins(f extent) bool {
+	return e.stream == f.stream && e.to == f.from && e.timed == f.timed && e.micros == f.micros
+}
+
+// chunks reads the bytes of extents, which cover each stream from pos to end.
+func (v *view) chunks(list []extent, pos, end position) ([]banger.LogChunk, error) {
+	var data [2][]byte
+	for s := range data {
+		var err error
+		if data[s], err = v.read(s, pos[s], end[s]); err != nil {
+			return nil, err
+		}
+	}
+	chunks := make([]banger.LogChunk, len(list))
+	for i, e := range list {
+		name, _ := streamName(e.stream)
+		chunks[i] = banger.LogChunk{Stream: name, Offset: e.from, Time: e.time(), Data: data[e.stream][e.from-pos[e.stream] : e.to-pos[e.stream]]}
+	}
+	return chunks, nil
+}
+
+// time returns the extent's time, or zero. What no clock can have shown is
+// unknown too; time.Time.MarshalJSON would fail for it.
+func (e extent) time() time.Time {
+	t := time.UnixMicro(e.micros).UTC()
+	if !e.timed || t.Year() < 1970 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
+}

@@ -1,0 +1,120 @@
+package sessiondir
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"banger"
+)
+
+// tailBlock is what Tail reads at once.
+const tailBlock = 4 << 10
+
+// Tail returns the position from which the rest of a stream is its last lines
+// lines; a last line without a newline is one. Of both streams, lines are
+// ordered by where they end, and each stream begins with a whole line. A
+// negative number of lines means everything. Of each log, Tail reads what it
+// leaves to be printed and at most one block of 4 KiB more.
+func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (banger.LogCursor, error) {
+	v, err := r.open(stream)
+	if err != nil || lines < 0 {
+		return banger.LogCursor{}, err
+	}
+	defer v.close()
+	r.settle(v, position{})
+	t := tail{lines: lines}
+	for s := range t.streams {
+		t.streams[s] = backwardLog{view: v, stream: s, at: v.size[s]}
+	}
+	for e := range v.backward() {
+		if err = t.take(ctx, e); err != nil || t.full {
+			break
+		}
+	}
+	var start position
+	for s := range t.streams {
+		if err == nil {
+			start[s], err = t.streams[s].lineStart(ctx)
+		}
+	}
+	if err != nil {
+		return banger.LogCursor{}, fmt.Errorf("cannot find the last lines: %w", err)
+	}
+	return banger.LogCursor{Stdout: start[stdout], Stderr: start[stderr]}, nil
+}
+
+// tail collects lines of both streams from the end.
+type tail struct {
+	lines   int  // still to be taken
+	full    bool // one more line was found than was asked for
+	streams [2]backwardLog
+}
+
+// take goes backward over one extent.
+func (t *tail) take(ctx context.Context, e extent) error {
+	l := &t.streams[e.stream]
+	for l.at > e.from {
+		end := l.at - 1 // the last byte of a stream ends a line, whatever it is
+		if l.begun() {
+			var err error
+			if end, err = l.lastNewline(ctx, e.from); err != nil {
+				return err
+			}
+		}
+		if end < e.from {
+			l.at = e.from
+			return nil
+		}
+		if l.at = end + 1; t.lines == 0 {
+			t.full = true
+			return nil
+		}
+		t.lines--
+		l.at = end
+	}
+	return nil
+}
+
+// backwardLog reads a log from its end to its beginning, each byte once.
+type backwardLog struct {
+	*view
+	stream int
+	at     int64 // everything from here on is in the tail
+	buf    []byte
+	bufAt  int64 // where in the log buf begins
+}
+
+// begun reports whether anything of the log is in the tail.
+func (l *backwardLog) begun() bool { return l.at < l.size[l.stream] }
+
+// lineStart returns where the line begins in whose middle the tail may begin now.
+func (l *backwardLog) lineStart(ctx context.Context) (int64, error) {
+	if !l.begun() {
+		return l.at, nil
+	}
+	newline, err := l.lastNewline(ctx, 0)
+	return newline + 1, err
+}
+
+// lastNewline returns where the last newline before at is, or -1 if there is
+// none from low on.
+func (l *backwardLog) lastNewline(ctx context.Context, low int64) (int64, error) {
+	for high := l.at; high > low; high = l.bufAt {
+		if l.buf == nil || high <= l.bufAt {
+			if err := ctx.Err(); err != nil {
+				return 0, context.Cause(ctx)
+			}
+			var err error
+			l.bufAt = max(high-tailBlock, 0)
+			if l.buf, err = l.read(l.stream, l.bufAt, high); err != nil {
+				return 0, err
+			}
+		}
+		skip := max(low-l.bufAt, 0)
+		if i := bytes.LastIndexByte(l.buf[skip:high-l.bufAt], '\n'); i >= 0 {
+			return l.bufAt + skip + int64(i), nil
+		}
+	}
+	return -1, nil
+}
