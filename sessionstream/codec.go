@@ -1,0 +1,93 @@
+package sessionstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// newControl returns a zero control of a type, or nil.
+func newControl(typ string) Control {
+	for _, c := range []Control{
+		&Attach{}, &Attached{}, &State{}, &Exit{}, &Stop{}, &EOF{}, &StdinAck{}, &Error{}, &Ping{}, &Pong{},
+	} {
+		if c.controlType() == typ {
+			return c
+		}
+	}
+	return nil
+}
+
+// encodeControl returns the payload of a control's frame.
+func encodeControl(c Control) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("cannot encode control %s: %w", c.controlType(), err)
+	}
+	payload, err := json.Marshal(map[string]Control{c.controlType(): c})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode control %s: %w", c.controlType(), err)
+	}
+	if len(payload) > MaxControlPayload {
+		return nil, fmt.Errorf("cannot encode control %s: it has %d bytes; at most %d are allowed",
+			c.controlType(), len(payload), MaxControlPayload)
+	}
+	return payload, nil
+}
+
+// decodeControl is strict: exactly one type, no unknown member, nothing after it.
+func decodeControl(payload []byte) (Control, error) {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	typ, err := openControl(dec)
+	if err != nil {
+		return nil, errorf(CodeInvalid, "a control is no object with one member: %v", err)
+	}
+	c := newControl(typ)
+	if c == nil {
+		return nil, errorf(CodeUnsupported, "there is no control %.40q", typ)
+	}
+	if err := decodeObject(dec, c); err != nil {
+		return nil, errorf(CodeInvalid, "control %s: %v", typ, err)
+	}
+	if end, err := dec.Token(); err != nil || end != json.Delim('}') {
+		return nil, errorf(CodeInvalid, "control %s has a second type", typ)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errorf(CodeInvalid, "something follows control %s", typ)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// openControl reads up to the type.
+func openControl(dec *json.Decoder) (typ string, err error) {
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return "", errors.Join(errors.New("it is no object"), err)
+	}
+	key, err := dec.Token()
+	if err != nil {
+		return "", err
+	}
+	typ, ok := key.(string)
+	if !ok {
+		return "", errors.New("it is empty")
+	}
+	return typ, nil
+}
+
+// decodeObject refuses null, which encoding/json takes for any object.
+func decodeObject(dec *json.Decoder, c Control) error {
+	var body json.RawMessage
+	if err := dec.Decode(&body); err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(body, []byte("{")) {
+		return errors.New("it is no object")
+	}
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	return strict.Decode(c)
+}
