@@ -1,0 +1,109 @@
+package shim
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"banger/sessionstream"
+)
+
+// conn is one connection to the session's socket.
+type conn struct {
+	server *server
+	net    *net.UnixConn
+	reader *sessionstream.Reader // for one goroutine at a time
+	writer *sessionstream.Writer
+}
+
+// serve does what the client wants until one side ends.
+func (c *conn) serve() {
+	first, err := c.reader.ReadControl()
+	if err != nil {
+		c.refuse(err)
+		return
+	}
+	attach, ok := first.(*sessionstream.Attach)
+	if !ok {
+		_ = c.send(&sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the first control is not attach"})
+		return
+	}
+	c.awaitClient()
+	switch attach.Role {
+	case sessionstream.RoleObserver:
+		c.observe()
+	case sessionstream.RoleStdin:
+		f := feed{conn: c, stdin: c.server.stdin, at: attach.StdinOffset}
+		f.run()
+	}
+}
+
+// awaitClient lets reading wait for ever; if the session is over, it fails at once.
+func (c *conn) awaitClient() {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	if !c.server.over {
+		c.net.SetReadDeadline(time.Time{})
+	}
+}
+
+// send sends one control. A client that does not read loses its connection.
+func (c *conn) send(m sessionstream.Control) error {
+	c.net.SetWriteDeadline(time.Now().Add(sendTimeout))
+	return c.writer.WriteControl(m)
+}
+
+// refuse answers what the client must not send; any other error means that there
+// is nobody to answer. It reports whether the connection can go on.
+func (c *conn) refuse(err error) bool {
+	e, ok := errors.AsType[*sessionstream.Error](err)
+	return ok && c.send(e) == nil && e.Code == sessionstream.CodeUnsupported
+}
+
+// observe tells the client of every change until the final state or its end.
+func (c *conn) observe() {
+	state, o := c.server.record.observe()
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer c.net.Close() // ends the reading
+	if c.send(&sessionstream.Attached{State: state}) != nil {
+		c.server.record.forget(o)
+		return
+	}
+	reading.Go(func() {
+		defer c.server.record.forget(o) // ends the sending below
+		c.obey(o)
+	})
+	for m := range o.queue {
+		if c.send(m) != nil {
+			c.server.record.forget(o)
+			return
+		}
+	}
+}
+
+// obey carries out an observer's controls until it sends no more.
+func (c *conn) obey(o *observer) {
+	for {
+		m, err := c.reader.ReadControl()
+		if err != nil {
+			if e, ok := errors.AsType[*sessionstream.Error](err); ok {
+				c.server.record.send(o, e)
+				if e.Code == sessionstream.CodeUnsupported {
+					continue
+				}
+			}
+			return
+		}
+		switch m := m.(type) {
+		case *sessionstream.Stop:
+			c.server.supervisor.ask(time.Duration(m.GraceMS) * time.Millisecond)
+		case *sessionstream.Ping:
+			c.server.record.send(o, &sessionstream.Pong{})
+		default:
+			c.server.record.send(o, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "an observer must not send that"})
+			return
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package shim
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"banger"
+)
+
+func TestEnding_NamesWhatEndedTheSession(t *testing.T) {
+	exited := func(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
+	killedBy := func(sig syscall.Signal) syscall.WaitStatus { return syscall.WaitStatus(sig) }
+	for name, c := range map[string]struct {
+		ending
+		status banger.Status
+		by     banger.EndedBy
+	}{
+		"exit":                  {ending{status: exited(0)}, banger.StatusExited, banger.EndedByExit},
+		"exit 1":                {ending{status: exited(1)}, banger.StatusFailed, banger.EndedByExit},
+		"signal":                {ending{status: killedBy(syscall.SIGKILL)}, banger.StatusFailed, banger.EndedBySignal},
+		"out of memory":         {ending{status: killedBy(syscall.SIGKILL), ooms: 1}, banger.StatusFailed, banger.EndedByOOM},
+		"a child out of memory": {ending{status: exited(137), ooms: 1}, banger.StatusFailed, banger.EndedByExit},
+		"stopped, exit 0":       {ending{status: exited(0), asked: banger.EndedByStop}, banger.StatusExited, banger.EndedByStop},
+		"stopped, killed":       {ending{status: killedBy(syscall.SIGKILL), asked: banger.EndedByStop, ooms: 1}, banger.StatusFailed, banger.EndedByStop},
+		"guest shut down":       {ending{status: killedBy(syscall.SIGTERM), asked: banger.EndedByVMStopped}, banger.StatusFailed, banger.EndedByVMStopped},
+	} {
+		var s banger.SessionState
+		c.apply(&s)
+		if s.Status != c.status || s.EndedBy != c.by || (s.ExitCode == nil) == (s.ExitSignal == "") {
+			t.Errorf("%s: recorded as %+v", name, s)
+		}
+	}
+}
+
+func TestCgroup_CountsTheDeadOfTheOOMKiller(t *testing.T) {
+	g := &cgroup{path: t.TempDir()}
+	if n := g.oomKills(); n != 0 {
+		t.Errorf("%d without a memory controller", n)
+	}
+	// As the kernel writes it; cgroup-v2.rst.
+	events := "low 0\nhigh 0\nmax 17\noom 2\noom_kill 3\noom_group_kill 0\n"
+	if err := os.WriteFile(filepath.Join(g.path, "memory.events"), []byte(events), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.oomKills(); n != 3 {
+		t.Errorf("%d, not 3", n)
+	}
+}
+
+func TestLogs_AreSyncedWithinASecondAndThenRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := openLogs(t.TempDir(), false, func() { t.Error("a write failed") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirty := func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.dirty
+		}
+		for range 3 {
+			l.output(banger.StreamStdout, []byte("x"))
+			if !dirty() {
+				t.Error("nothing will sync what was written")
+			}
+			time.Sleep(syncEvery)
+			synctest.Wait()
+			if dirty() {
+				t.Error("the second has passed without a sync")
+			}
+			time.Sleep(time.Hour) // with a timer that went on, dirty would not matter
+		}
+		l.finish()
+		l.output(banger.StreamStdout, []byte("x"))
+		if dirty() {
+			t.Error("a timer starts after the end")
+		}
+	})
+}

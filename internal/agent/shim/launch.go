@@ -1,0 +1,77 @@
+package shim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// Launch is the one message that a shim gets, as JSON on its standard input. The
+// session's folder has been made, its state.json says StatusStarting.
+type Launch struct {
+	Dir  string              `json:"dir"` // the session's folder, absolute
+	Path banger.ByteString   `json:"path"`
+	Argv []banger.ByteString `json:"argv"` // with the command's name as its first
+	Env  []banger.ByteString `json:"env"`  // NAME=value, all there is
+	Cwd  banger.ByteString   `json:"cwd"`
+	// UID, GID and Groups are those of the command. The shim itself keeps its own.
+	UID       uint32           `json:"uid"`
+	GID       uint32           `json:"gid"`
+	Groups    []uint32         `json:"groups,omitempty"`
+	StdinMode banger.StdinMode `json:"stdin_mode"`
+	TTY       bool             `json:"tty"`
+	// CgroupRoot is a cgroup (v2) below which the shim may make its own; empty
+	// if there is none, and then the tree of processes is what can be killed.
+	CgroupRoot string `json:"cgroup_root,omitempty"`
+}
+
+// Report is the one message that a shim sends, as JSON on ReportFD: the state
+// after the start, or why not even a state could be written.
+type Report struct {
+	State *sessiondir.State `json:"state,omitempty"`
+	Error string            `json:"error,omitempty"`
+}
+
+// The files that a shim is started with, beside the first three.
+const (
+	LockFD   = 3 // the session's lock, held: see package sessiondir
+	ReportFD = 4 // the write end of a pipe
+)
+
+// Bounds of the two messages: a launch of banger.MaxLaunchBytes whose every byte
+// JSON has to escape, and a state with its texts.
+const (
+	MaxLaunchMessage = 16 << 20
+	MaxReportMessage = sessiondir.MaxStateBytes + 4096
+)
+
+func readLaunch(r io.Reader) (Launch, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxLaunchMessage+1))
+	if err != nil {
+		return Launch{}, fmt.Errorf("cannot read launch: %w", err)
+	}
+	if len(data) > MaxLaunchMessage {
+		return Launch{}, fmt.Errorf("cannot read launch: it has more than %d bytes", MaxLaunchMessage)
+	}
+	var l Launch
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Launch{}, fmt.Errorf("cannot read launch: %w", err)
+	}
+	if l.Dir == "" || l.Path == "" || len(l.Argv) == 0 {
+		return Launch{}, errors.New("cannot read launch: it names no folder or no command")
+	}
+	return l, nil
+}
+
+// SocketPath is the path of the session's socket by way of its opened folder: a
+// socket's own path may have 107 bytes at most (unix(7)), a session's may be
+// longer.
+func SocketPath(dir *os.File) string {
+	return "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + sessiondir.SocketName
+}

@@ -1,0 +1,255 @@
+package shim_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/agent/shim"
+	"banger/internal/agent/shimclient"
+	"banger/internal/sessiondir"
+)
+
+func TestSession_ArgumentsAndEnvironmentArriveByteForByte(t *testing.T) {
+	nasty := "a'b\"c\n$(reboot)`x`\\ \xff\xfe *"
+	s := launch(t, func(l *shim.Launch) {
+		l.Path = "/bin/sh"
+		l.Argv = []banger.ByteString{"sh", "-c", `printf '%s\0' "$@"; cat /proc/$$/environ`, "sh", banger.ByteString(nasty), ""}
+		l.Env = []banger.ByteString{banger.ByteString("V=" + nasty), "EMPTY="}
+	})
+	s.wait()
+	if got, want := s.stdout(), nasty+"\x00\x00V="+nasty+"\x00EMPTY=\x00"; got != want {
+		t.Errorf("the command got %q, not %q", got, want)
+	}
+}
+
+func TestSession_CommandGetsAFreshProcess(t *testing.T) {
+	leak, err := unix.Open("/dev/null", unix.O_RDONLY, 0) // as who starts the shim may have
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leak)
+	dir := t.TempDir()
+	mask := syscall.Umask(0)
+	syscall.Umask(mask)
+	for name, c := range map[string]struct {
+		argv []string
+		want string // PID stands for the command's
+	}{
+		"working directory": {[]string{"/bin/pwd"}, dir + "\n"},
+		"file mode mask":    {[]string{"/bin/sh", "-c", "umask"}, fmt.Sprintf("%04o\n", mask)},
+		"signals": {[]string{"/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"},
+			"SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"},
+		// 3 is the folder that ls reads.
+		"open files": {[]string{"/bin/ls", "/proc/self/fd"}, "0\n1\n2\n3\n"},
+		// It leads a process group and a session, which has no terminal.
+		"process group": {[]string{"/usr/bin/cut", "-d", " ", "-f", "1,5,6,7", "/proc/self/stat"}, "PID PID PID 0\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := launch(t, func(l *shim.Launch) {
+				l.Path, l.Argv, l.Cwd = banger.ByteString(c.argv[0]), banger.ByteStrings(c.argv), banger.ByteString(dir)
+			})
+			s.wait()
+			want := strings.ReplaceAll(c.want, "PID", itoa(s.state.GuestPID))
+			if got := s.stdout(); got != want {
+				t.Errorf("the command found %q, not %q", got, want)
+			}
+		})
+	}
+}
+
+func TestSession_AnotherUserOwnsItsStreams(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("only root can start a session of another user")
+		return
+	}
+	for name, mode := range map[string]option{"pipe": withPipe, "tty": withTTY} {
+		t.Run(name, func(t *testing.T) {
+			s := sh(t, `id -u; id -g; id -G; echo again > /dev/stdout; : < /dev/stdin`, mode,
+				func(l *shim.Launch) { l.UID, l.GID, l.Groups = 12345, 12346, []uint32{12346, 12347} })
+			s.wait()
+			got := strings.ReplaceAll(s.stdout(), "\r", "")
+			if want := "12345\n12346\n12346 12347\nagain\n"; got != want {
+				t.Errorf("the command wrote %q, not %q; stderr %q", got, want, s.stateOnDisk().LastError)
+			}
+		})
+	}
+}
+
+func TestSession_ClosedStdinIsAtItsEnd(t *testing.T) {
+	s := sh(t, `cat; echo "read: $?"`)
+	if s.state.StdinEOF != true {
+		t.Error("the state does not say that stdin is closed")
+	}
+	s.wait()
+	if got := s.stdout(); got != "read: 0\n" {
+		t.Errorf("the command wrote %q", got)
+	}
+}
+
+func TestSession_PathsMayBeLongerThanASocketsName(t *testing.T) {
+	parent := filepath.Join(t.TempDir(), strings.Repeat("long/", 60))
+	s, err := tryLaunch(t, binaries.tested, parent, func(l *shim.Launch) {
+		l.Path, l.Argv, l.StdinMode = "/bin/cat", []banger.ByteString{"cat"}, banger.StdinPipe
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mustSend(nil, "hello", true)
+	if final := s.wait(); final.Status != banger.StatusExited || s.stdout() != "hello" {
+		t.Errorf("ended as %+v with %q", final, s.stdout())
+	}
+}
+
+func TestSession_SocketIsForItsOwnerOnly(t *testing.T) {
+	s := sh(t, "read x", withPipe)
+	info, err := os.Stat(filepath.Join(s.dir, sessiondir.SocketName))
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestSession_ManyStartAtOnce(t *testing.T) {
+	parent := t.TempDir()
+	var starting sync.WaitGroup
+	sessions := make([]*session, 30)
+	for i := range sessions {
+		starting.Go(func() {
+			s, err := tryLaunch(t, binaries.tested, parent, func(l *shim.Launch) {
+				l.Path, l.Argv = "/bin/echo", []banger.ByteString{"echo", banger.ByteString(itoa(i))}
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			sessions[i] = s
+		})
+	}
+	starting.Wait()
+	for i, s := range sessions {
+		if s == nil {
+			continue
+		}
+		if final := s.wait(); final.Status != banger.StatusExited || s.stdout() != itoa(i)+"\n" {
+			t.Errorf("session %d ended as %+v with %q", i, final, s.stdout())
+		}
+	}
+}
+
+func TestShim_DetachesFromWhoStartedIt(t *testing.T) {
+	s := sh(t, "read x", withPipe)
+	waitFor(t, "the shim to let go of its standard streams", func() bool {
+		return !slices.ContainsFunc([]string{"0", "1", "2"}, func(fd string) bool {
+			target, err := os.Readlink("/proc/" + itoa(s.child.PID()) + "/fd/" + fd)
+			return err != nil || target != "/dev/null"
+		})
+	})
+	cwd, err := os.Readlink("/proc/" + itoa(s.child.PID()) + "/cwd")
+	if err != nil || cwd != "/" {
+		t.Errorf("its working directory is %q, %v", cwd, err)
+	}
+	if sid, err := unix.Getsid(s.child.PID()); err != nil || sid != s.child.PID() {
+		t.Errorf("its session is that of %d, %v", sid, err)
+	}
+	_ = syscall.Kill(s.child.PID(), syscall.SIGHUP)
+	s.mustSend(nil, "", true) // it is still there
+}
+
+func TestShim_RefusesToRunByItself(t *testing.T) {
+	out, err := exec.Command(binaries.tested).CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("banger-agent")) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestSpawn_ReportsAShimThatCannotBegin(t *testing.T) {
+	dir := t.TempDir()
+	crash := filepath.Join(dir, "crash")
+	if err := os.WriteFile(crash, []byte("#!/bin/sh\necho out of luck >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for binary, want := range map[string]string{
+		crash:           "out of luck",
+		"/no/such/shim": "no such file",
+		binaries.tested: "cannot read file state.json", // of a folder that has none
+	} {
+		lock, err := os.Create(filepath.Join(dir, "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := shim.Launch{Dir: dir, Path: "/bin/true", Argv: []banger.ByteString{"true"}, Cwd: "/"}
+		_, child, err := shimclient.Spawn(t.Context(), shimclient.Config{ShimPath: binary, Lock: lock, Launch: l})
+		lock.Close()
+		if err == nil || child != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v and does not say %q", binary, err, want)
+		}
+	}
+}
+
+func TestSpawn_ThatIsGivenUpLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	stuck := filepath.Join(dir, "stuck")
+	if err := os.WriteFile(stuck, []byte("#!/bin/sh\necho $$ > "+dir+"/pid\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, _, err := shimclient.Spawn(ctx, shimclient.Config{ShimPath: stuck, Lock: lock, Launch: shim.Launch{Dir: dir}})
+		failed <- err
+	}()
+	var pid []byte
+	waitFor(t, "the shim to start", func() bool {
+		pid, err = os.ReadFile(filepath.Join(dir, "pid"))
+		return err == nil && bytes.HasSuffix(pid, []byte("\n"))
+	})
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	if alive(pids(t, string(pid))[0]) {
+		t.Error("the shim lives")
+	}
+}
+
+// TestShim_LinksNothingHeavy keeps the memory of a session small.
+func TestShim_LinksNothingHeavy(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "banger/cmd/banger-shim").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		own := path == "banger" || strings.HasPrefix(path, "banger/")
+		if !own && path != "golang.org/x/sys/unix" {
+			t.Errorf("the shim links %s", path)
+		}
+	}
+	out, err = exec.Command("go", "list", "-deps", "banger/cmd/banger-shim").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		for _, heavy := range []string{"net/http", "crypto/tls", "regexp", "text/template", "log/slog", "os/exec"} {
+			if path == heavy {
+				t.Errorf("the shim links %s", path)
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger/sessionstream"
+)
+
+const (
+	maxConns = 32
+	// attachTimeout is how long a client may take to say what it wants.
+	attachTimeout = 10 * time.Second
+	// sendTimeout is how long a client may take to read a message.
+	sendTimeout = 5 * time.Second
+	// farewellTimeout is how long all clients together may delay the shim's end.
+	farewellTimeout = 3 * time.Second
+)
+
+// server serves the session's socket. What a client does harms only itself.
+type server struct {
+	listener *net.UnixListener
+	dir      *os.File // the session's folder: the listener's path leads through it
+
+	// Set by start.
+	ctx        context.Context
+	record     *record
+	supervisor *supervisor
+	stdin      *stdin // nil if the command has none
+
+	mu    sync.Mutex // guards conns and over
+	conns map[*conn]bool
+	over  bool
+
+	running sync.WaitGroup // run and every connection
+}
+
+// listen makes the socket, for its owner only, without serving it yet.
+func listen(path string) (*server, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open session folder: %w", &os.PathError{Op: "open", Path: path, Err: err})
+	}
+	dir := os.NewFile(uintptr(fd), path)
+	// The mask is the process's and the command inherits it, so it is put back
+	// before anything is started.
+	mask := syscall.Umask(0o177)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: SocketPath(dir), Net: "unix"})
+	syscall.Umask(mask)
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("cannot listen on session socket: %w", err)
+	}
+	return &server{listener: listener, dir: dir, conns: map[*conn]bool{}}, nil
+}
+
+// start begins to serve; ctx ends what blocks for a client.
+func (s *server) start(ctx context.Context, r *record, v *supervisor, in *stdin) {
+	s.ctx, s.record, s.supervisor, s.stdin = ctx, r, v, in
+	s.running.Go(s.run)
+}
+
+func (s *server) run() {
+	for {
+		nc, err := s.listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors or memory: the next to come may have more luck.
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		c := &conn{server: s, net: nc, reader: sessionstream.NewReader(nc), writer: sessionstream.NewWriter(nc)}
+		if err := s.admit(c); err != nil {
+			_ = c.send(err)
+			nc.Close()
+			continue
+		}
+		s.running.Go(func() {
+			defer s.dismiss(c)
+			c.serve()
+		})
+	}
+}
+
+// admit counts a connection in, with the deadline for its first control.
+func (s *server) admit(c *conn) *sessionstream.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || len(s.conns) >= maxConns {
+		return &sessionstream.Error{Code: sessionstream.CodeBusy, Text: fmt.Sprintf("the session has %d connections", maxConns)}
+	}
+	c.net.SetReadDeadline(time.Now().Add(attachTimeout))
+	s.conns[c] = true
+	return nil
+}
+
+func (s *server) dismiss(c *conn) {
+	c.net.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+func (s *server) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// close removes the socket, lets every connection send what it has to say, and
+// ends them all.
+func (s *server) close() {
+	s.listener.Close() // this removes the socket
+	s.mu.Lock()
+	s.over = true
+	for c := range s.conns {
+		c.net.SetReadDeadline(time.Now()) // what is queued is still sent
+	}
+	s.mu.Unlock()
+
+	idle := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-time.After(farewellTimeout):
+	}
+	s.dir.Close()
+}

@@ -1,0 +1,171 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"banger"
+	"banger/internal/process"
+	"banger/internal/sessiondir"
+)
+
+// session is the composition of a shim's parts, each made by start.
+type session struct {
+	dir        string
+	record     *record
+	supervisor *supervisor
+	logs       *logs
+	stdin      *stdin // nil if the command has none
+	pumps      []*pump
+	group      *cgroup // nil without cgroups
+	server     *server
+}
+
+// newSession has only a state.
+func newSession(dir string, state sessiondir.State, signals signals) *session {
+	s := &session{dir: dir, supervisor: newSupervisor(signals)}
+	s.record = &record{dir: dir, state: state, counts: s.count, observers: map[*observer]bool{}}
+	s.supervisor.record = s.record
+	return s
+}
+
+// count fills in what changes without being a change of the state.
+func (s *session) count(st *banger.SessionState) {
+	st.StdinEOF = s.stdin == nil
+	if s.stdin != nil {
+		s.stdin.count(st)
+	}
+	if s.logs != nil {
+		s.logs.count(st)
+	}
+}
+
+// start makes what the command needs, in the order in which it must be there
+// when the command runs, then starts it, records that, and serves.
+func (s *session) start(ctx context.Context, l Launch) (err error) {
+	if s.logs, err = openLogs(s.dir, l.TTY, s.supervisor.stateChanged); err != nil {
+		return err
+	}
+	if s.server, err = listen(s.dir); err != nil {
+		return err
+	}
+	if l.CgroupRoot != "" {
+		if s.group, err = createCgroup(l.CgroupRoot, string(s.record.state.ID)); err != nil {
+			return err
+		}
+	}
+	ends, err := openStreams(l)
+	if err != nil {
+		return err
+	}
+	if err := s.connect(ends, l.TTY); err != nil {
+		ends.close()
+		return err
+	}
+	pid, err := startCommand(l, ends, s.group)
+	if err != nil {
+		ends.close()
+		return explain(l, err)
+	}
+	ends.closeChild()
+	s.supervisor.pid, s.supervisor.group = pid, s.group
+	for _, p := range s.pumps {
+		go p.run() // finish waits for it
+	}
+	s.recordStart(pid)
+	s.server.start(ctx, s.record, s.supervisor, s.stdin)
+	return nil
+}
+
+// connect makes the parts that carry bytes.
+func (s *session) connect(ends *streams, tty bool) error {
+	shared := &buffer{}
+	for _, out := range []struct {
+		stream banger.Stream
+		file   *os.File
+	}{{banger.StreamStdout, ends.stdout}, {banger.StreamStderr, ends.stderr}} {
+		if out.file == nil {
+			continue
+		}
+		p, err := newPump(out.stream, out.file, shared, s.logs)
+		if err != nil {
+			return err
+		}
+		s.pumps = append(s.pumps, p)
+	}
+	if ends.stdin == nil {
+		return nil
+	}
+	in, err := newStdin(ends.stdin, tty, s.logs, s.supervisor.stateChanged)
+	s.stdin = in
+	return err
+}
+
+func (s *session) recordStart(pid int) {
+	// The command cannot be reaped before the supervisor runs, so the pid is its own.
+	id, err := process.Identify(pid)
+	s.record.change(func(st *sessiondir.State) {
+		st.Status = banger.StatusRunning
+		st.GuestPID, st.PIDStartTime = pid, id.StartTime
+		st.StartedAt = time.Now().UTC()
+		if s.group != nil {
+			st.CgroupPath = s.group.path
+		}
+		if err != nil {
+			st.LastError = err.Error()
+		}
+	})
+}
+
+// fail records a launch that failed and removes what start has made.
+func (s *session) fail(cause error) {
+	if s.server != nil {
+		s.server.close()
+	}
+	message, raw := cause.Error(), cause.Error()
+	if e, ok := errors.AsType[*launchError](cause); ok {
+		raw = e.raw
+	}
+	var left error
+	if s.group != nil {
+		left = s.group.remove()
+	}
+	s.record.change(func(st *sessiondir.State) {
+		st.Status, st.EndedBy, st.LaunchStage = banger.StatusFailed, banger.EndedByLaunch, banger.StageLaunch
+		st.LaunchMessage, st.LaunchRawLog = message, raw
+		st.EndedAt = time.Now().UTC()
+		if left != nil {
+			st.LastError = left.Error()
+		}
+	})
+}
+
+// supervise returns when the session has ended and that has been told; the
+// package comment has the order.
+func (s *session) supervise() {
+	s.supervisor.run()
+	endedAt := time.Now().UTC()
+	for _, p := range s.pumps {
+		p.finish()
+	}
+	if s.stdin != nil {
+		s.stdin.shutdown()
+	}
+	s.logs.finish()
+	e := ending{status: *s.supervisor.status, asked: s.supervisor.asked}
+	trouble := s.supervisor.survivors()
+	if s.group != nil {
+		e.ooms = s.group.oomKills()
+		if err := s.group.remove(); err != nil {
+			trouble = joinTexts(trouble, err.Error())
+		}
+	}
+	s.record.change(func(st *sessiondir.State) {
+		e.apply(&st.SessionState)
+		st.EndedAt = endedAt
+		st.LastError = joinTexts(st.LastError, trouble)
+	})
+	s.server.close()
+}

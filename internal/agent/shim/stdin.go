@@ -1,0 +1,223 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/sessionstream"
+)
+
+// stdin is the writing end of the command's standard input. A byte is accepted
+// when the kernel has taken it, and never before or after. Safe for concurrent use.
+type stdin struct {
+	file *os.File // non-blocking
+	raw  syscall.RawConn
+	tty  bool
+	logs *logs
+	// onClosed is called, after the turn, when closed has become true.
+	onClosed func()
+
+	turn   chan struct{} // holds one token; whoever has it may write
+	offset atomic.Int64  // bytes accepted; changed by who has the turn
+	closed atomic.Bool   // by an end-of-file or by the command; set by who has the turn
+	over   atomic.Bool   // the session has ended
+	last   byte          // the last byte accepted; guarded by the turn
+}
+
+func newStdin(file *os.File, tty bool, l *logs, onClosed func()) (*stdin, error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s := &stdin{file: file, raw: raw, tty: tty, logs: l, onClosed: onClosed, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s, nil
+}
+
+// write feeds p, whose first byte has position at; nil means the end of what is
+// accepted. It blocks while the command does not read, until ctx ends; what was
+// accepted by then counts. Errors of the protocol are *sessionstream.Error.
+func (s *stdin) write(ctx context.Context, at *int64, p []byte) error {
+	return s.inTurn(ctx, func() error { return s.writeInTurn(ctx, at, p) })
+}
+
+func (s *stdin) writeInTurn(ctx context.Context, at *int64, p []byte) error {
+	if at != nil {
+		accepted := s.offset.Load()
+		if *at > accepted {
+			return s.refuse(sessionstream.CodeOffset, "stdin stands at %d, not at %d", accepted, *at)
+		}
+		known := min(accepted-*at, int64(len(p)))
+		p = p[known:]
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	if s.closed.Load() {
+		return s.refuse(sessionstream.CodeClosed, "stdin is closed")
+	}
+	if s.over.Load() {
+		return s.refuse(sessionstream.CodeClosed, "the session has ended")
+	}
+	restore := s.cutWhenDone(ctx)
+	defer restore()
+	for len(p) > 0 {
+		n, err := s.writeOnce(p)
+		if n > 0 {
+			s.last = p[n-1]
+			s.offset.Add(int64(n))
+			s.logs.acceptStdin(n)
+			p = p[n:]
+		}
+		if err != nil {
+			return s.failed(ctx, err)
+		}
+	}
+	return nil
+}
+
+// writeOnce waits until the command's stdin takes something, and gives it once.
+func (s *stdin) writeOnce(p []byte) (n int, err error) {
+	waitErr := s.raw.Write(func(fd uintptr) bool {
+		for n, err = unix.Write(int(fd), p); err == unix.EINTR; {
+			n, err = unix.Write(int(fd), p)
+		}
+		return err != unix.EAGAIN
+	})
+	if waitErr != nil {
+		return 0, waitErr
+	}
+	return max(n, 0), err
+}
+
+// cutWhenDone makes a blocked write end when ctx does. The function that it
+// returns makes writing possible again.
+func (s *stdin) cutWhenDone(ctx context.Context) (restore func()) {
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.file.SetWriteDeadline(time.Now())
+		close(cut)
+	})
+	return func() {
+		if !stop() {
+			<-cut
+			s.file.SetWriteDeadline(time.Time{})
+		}
+	}
+}
+
+// failed explains why a write ended early.
+func (s *stdin) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if s.over.Load() {
+		return s.refuse(sessionstream.CodeClosed, "the session has ended")
+	}
+	// EPIPE of a pipe and EIO of a terminal: nobody has the other end any more.
+	s.closed.Store(true)
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.EIO) {
+		return s.refuse(sessionstream.CodeClosed, "the command has closed its stdin")
+	}
+	return s.refuse(sessionstream.CodeIO, "cannot write to the command's stdin: %v", err)
+}
+
+// end closes stdin at a position; nil means the end of what is accepted. To do
+// so again is no error.
+func (s *stdin) end(ctx context.Context, at *int64) error {
+	return s.inTurn(ctx, func() error { return s.endInTurn(ctx, at) })
+}
+
+func (s *stdin) endInTurn(ctx context.Context, at *int64) error {
+	if accepted := s.offset.Load(); at != nil && *at != accepted {
+		return s.refuse(sessionstream.CodeOffset, "stdin stands at %d, not at %d", accepted, *at)
+	}
+	if s.closed.Load() {
+		return nil
+	}
+	if s.over.Load() {
+		return s.refuse(sessionstream.CodeClosed, "the session has ended")
+	}
+	if s.tty {
+		if err := s.typeEOF(ctx); err != nil {
+			return err
+		}
+	} else {
+		s.file.Close()
+	}
+	s.closed.Store(true)
+	s.logs.closeStdin()
+	return nil
+}
+
+// typeEOF types the terminal's end-of-file character (VEOF, termios(3)). Within
+// a line the first one only ends the line, so it takes two.
+func (s *stdin) typeEOF(ctx context.Context) error {
+	var mode *unix.Termios
+	var err error
+	_ = s.raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	if err != nil {
+		return s.refuse(sessionstream.CodeIO, "cannot read the terminal's mode: %v", err)
+	}
+	if mode.Lflag&unix.ICANON == 0 {
+		return s.refuse(sessionstream.CodeInvalid, "the terminal is in raw mode, which has no end-of-file")
+	}
+	eof := []byte{mode.Cc[unix.VEOF]}
+	if s.offset.Load() > 0 && s.last != '\n' && s.last != '\r' && s.last != eof[0] {
+		eof = append(eof, eof...)
+	}
+	restore := s.cutWhenDone(ctx)
+	defer restore()
+	for len(eof) > 0 {
+		n, err := s.writeOnce(eof)
+		if err != nil {
+			return s.failed(ctx, err)
+		}
+		eof = eof[n:]
+	}
+	return nil
+}
+
+// shutdown ends all writing and returns when the offset is final.
+func (s *stdin) shutdown() {
+	s.over.Store(true)
+	s.file.Close() // a blocked write ends
+	<-s.turn
+	s.turn <- struct{}{}
+}
+
+// inTurn runs what only one may do at a time.
+func (s *stdin) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	wasClosed := s.closed.Load()
+	err := do()
+	closed := !wasClosed && s.closed.Load()
+	s.turn <- struct{}{}
+	if closed {
+		s.onClosed()
+	}
+	return err
+}
+
+func (s *stdin) refuse(code sessionstream.ErrorCode, format string, args ...any) *sessionstream.Error {
+	offset := s.offset.Load()
+	return &sessionstream.Error{Code: code, Text: fmt.Sprintf(format, args...), Offset: &offset}
+}
+
+// count fills in what stdin knows of the state.
+func (s *stdin) count(st *banger.SessionState) {
+	st.StdinOffset = s.offset.Load()
+	st.StdinEOF = s.closed.Load()
+}

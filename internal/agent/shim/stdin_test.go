@@ -1,0 +1,283 @@
+package shim_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/agent/shimclient"
+	"banger/internal/sessiondir"
+)
+
+func TestStdin_ArrivesByteForByteWithARealEnd(t *testing.T) {
+	s := sh(t, "cat", withPipe)
+	data := make([]byte, 1<<20)
+	rand.Read(data)
+	const part = 100_000
+	for at := int64(0); at < int64(len(data)); at += part {
+		piece := data[at:min(at+part, int64(len(data)))]
+		if r := s.mustSend(&at, string(piece), false); r.Offset != at+int64(len(piece)) || r.EOF {
+			t.Fatalf("accepted %+v", r)
+		}
+	}
+	if r := s.mustSend(ptr(int64(len(data))), "", true); !r.EOF {
+		t.Fatalf("accepted %+v", r)
+	}
+	final := s.wait()
+	if final.Status != banger.StatusExited || final.StdinOffset != int64(len(data)) || !final.StdinEOF {
+		t.Errorf("ended as %+v", final)
+	}
+	if !bytes.Equal([]byte(s.stdout()), data) {
+		t.Error("what came out is not what went in")
+	}
+}
+
+func TestStdin_OneWriteMayBeLargerThanAFrame(t *testing.T) {
+	s := sh(t, "cat", withPipe)
+	data := make([]byte, 1<<20)
+	rand.Read(data)
+	s.mustSend(nil, string(data), true)
+	s.wait()
+	if !bytes.Equal([]byte(s.stdout()), data) {
+		t.Error("what came out is not what went in")
+	}
+}
+
+func TestStdin_ARetryFeedsNothingTwice(t *testing.T) {
+	s := sh(t, "cat; exec sleep 1000", withPipe)
+	s.mustSend(ptr(int64(0)), "one ", false)
+	s.mustSend(ptr(int64(0)), "one ", false)
+	if r := s.mustSend(ptr(int64(2)), "e two", false); r.Offset != 7 {
+		t.Errorf("accepted %+v", r)
+	}
+	s.mustSend(ptr(int64(7)), " end", true)
+	if r := s.mustSend(ptr(int64(7)), " end", true); r.Offset != 11 || !r.EOF {
+		t.Errorf("a retry of the end gives %+v", r)
+	}
+	s.waitForOutput("end")
+	if got := s.stdout(); got != "one two end" {
+		t.Errorf("the command read %q", got)
+	}
+}
+
+func TestStdin_AGapIsRefusedWithTheRightOffset(t *testing.T) {
+	s := sh(t, "cat", withPipe)
+	s.mustSend(nil, "12345", false)
+	for name, send := range map[string]func() (banger.SendResult, error){
+		"data above":        func() (banger.SendResult, error) { return s.send(ptr(int64(9)), "x", false) },
+		"end of file above": func() (banger.SendResult, error) { return s.send(ptr(int64(9)), "", true) },
+		"end of file below": func() (banger.SendResult, error) { return s.send(ptr(int64(3)), "", true) },
+	} {
+		r, err := send()
+		if banger.CodeOf(err) != banger.CodeState || r.Offset != 5 || r.EOF {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	s.mustSend(nil, "", true)
+	s.wait()
+	if got := s.stdout(); got != "12345" {
+		t.Errorf("the command read %q", got)
+	}
+}
+
+func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		offset int64
+	}{
+		"by the command":    {"exec <&-; echo closed; exec sleep 1000", 0},
+		"by an end of file": {"cat; echo closed; exec sleep 1000", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sh(t, c.script, withPipe)
+			if c.offset > 0 {
+				s.mustSend(nil, "abc\n", true)
+			}
+			s.waitForOutput("closed")
+			r, err := s.send(nil, "more", false)
+			if banger.CodeOf(err) != banger.CodeState || r.Offset != c.offset || !r.EOF {
+				t.Errorf("%+v, %v", r, err)
+			}
+			waitFor(t, "the state to say so", func() bool { return s.stateOnDisk().StdinEOF })
+		})
+	}
+	t.Run("from the start", func(t *testing.T) {
+		s := sh(t, "exec sleep 1000")
+		if r, err := s.send(nil, "x", false); banger.CodeOf(err) != banger.CodeState || r.Offset != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
+	s := sh(t, "trap : USR1; sleep 1000 & wait $!; exec cat", withPipe)
+	data := make([]byte, 200_000) // more than a pipe holds
+	rand.Read(data)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	r, err := shimclient.WriteStdin(ctx, s.dir, nil, data, true)
+	if !errors.Is(err, context.DeadlineExceeded) || r.Offset == 0 || r.Offset >= int64(len(data)) || r.EOF {
+		t.Fatalf("accepted %+v, %v", r, err)
+	}
+	if at := s.stdinOffset(); at != r.Offset {
+		t.Errorf("was told %d, but stdin stands at %d", r.Offset, at)
+	}
+	// With the rest sent from there, nothing is missing and nothing twice.
+	_ = syscall.Kill(s.state.GuestPID, syscall.SIGUSR1)
+	s.mustSend(&r.Offset, string(data[r.Offset:]), true)
+	s.wait()
+	if !bytes.Equal([]byte(s.stdout()), data) {
+		t.Error("what came out is not what went in")
+	}
+}
+
+func TestStdin_AClientThatDiesWhileBlockedHoldsNothing(t *testing.T) {
+	s := sh(t, "exec sleep 1000", withPipe)
+	conn := dialRaw(t, s)
+	conn.attachStdin(nil)
+	junk := bytes.Repeat([]byte("x"), 200_000)
+	conn.data(junk)
+	conn.data(junk) // is read only after the first
+	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	conn.net.Close()
+	// The next writer gets its turn, and the position is exact.
+	sent := make(chan banger.SendResult)
+	go func() {
+		r, _ := s.send(ptr(int64(65536)), "\nrest", true)
+		sent <- r
+	}()
+	select {
+	case r := <-sent:
+		t.Fatalf("a full pipe took %+v", r)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if at := s.stdinOffset(); at != 65536 {
+		t.Errorf("stdin stands at %d", at)
+	}
+}
+
+func TestStdin_IsInTheJournal(t *testing.T) {
+	s := sh(t, "cat >/dev/null", withPipe)
+	s.mustSend(nil, "hello", false)
+	s.mustSend(nil, "", true)
+	s.wait()
+	// Package sessiondir describes the bytes.
+	records := []byte(s.log(sessiondir.JournalName))[48:]
+	next := func() (kind byte, length uint64) {
+		kind = records[0]
+		_, n := binary.Uvarint(records[1:])
+		length, m := binary.Uvarint(records[1+n:])
+		records = records[1+n+m:]
+		return kind, length
+	}
+	if kind, length := next(); kind != 3 || length != 5 {
+		t.Errorf("the first record is of kind %d and length %d", kind, length)
+	}
+	if kind, length := next(); kind != 4 || length != 0 || len(records) != 0 {
+		t.Errorf("the second record is of kind %d and length %d", kind, length)
+	}
+}
+
+func TestStdin_WritersTakeTurns(t *testing.T) {
+	s := sh(t, "cat", withPipe)
+	var writers sync.WaitGroup
+	for i := range 8 {
+		writers.Go(func() {
+			for range 10 {
+				line := strings.Repeat(string(rune('a'+i)), 5000) + "\n"
+				if _, err := s.send(nil, line, false); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	s.mustSend(nil, "", true)
+	s.wait()
+	lines := strings.Split(strings.TrimSuffix(s.stdout(), "\n"), "\n")
+	if len(lines) != 80 {
+		t.Fatalf("%d lines arrived", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) != 5000 || strings.Count(line, line[:1]) != 5000 {
+			t.Fatalf("lines are mixed: %.50q", line)
+		}
+	}
+}
+
+func TestStdin_OfASessionThatEndsIsRefused(t *testing.T) {
+	s := sh(t, "sleep 1000", withPipe)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.send(nil, strings.Repeat("x", 200_000), false)
+		done <- err
+	}()
+	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	s.stop(0)
+	select {
+	case err := <-done:
+		if banger.CodeOf(err) != banger.CodeState {
+			t.Errorf("the write ends with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the write does not end")
+	}
+	if final := s.wait(); final.StdinOffset != 65536 {
+		t.Errorf("ended as %+v", final)
+	}
+}
+
+func TestTTY_IsATerminalOfUsualSizeAndOneStream(t *testing.T) {
+	s := sh(t, "tty; stty size; echo err >&2; read x; echo got $x", withTTY)
+	s.mustSend(nil, "hello\n", false)
+	s.wait()
+	out := s.stdout()
+	for _, want := range []string{"/dev/pts/", "24 80\r\n", "err\r\n", "hello\r\n", "got hello\r\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the output %q", want, out)
+		}
+	}
+	if s.hasFile("stderr.log") {
+		t.Error("there is a log of stderr")
+	}
+}
+
+func TestTTY_EndOfFileEndsAReader(t *testing.T) {
+	for name, typed := range map[string]string{"after a line": "line\n", "within a line": "part", "at once": ""} {
+		t.Run(name, func(t *testing.T) {
+			s := sh(t, "cat", withTTY)
+			r := s.mustSend(nil, typed, true)
+			if !r.EOF || r.Offset != int64(len(typed)) {
+				t.Errorf("accepted %+v", r)
+			}
+			if final := s.wait(); final.Status != banger.StatusExited {
+				t.Errorf("ended as %+v", final)
+			}
+		})
+	}
+}
+
+func TestTTY_RawModeHasNoEndOfFile(t *testing.T) {
+	s := sh(t, "stty raw; echo ready; cat", withTTY)
+	s.waitForOutput("ready")
+	if r, err := s.send(nil, "", true); err == nil || r.EOF || !strings.Contains(err.Error(), "raw") {
+		t.Errorf("accepted %+v, %v", r, err)
+	}
+}
+
+func TestTTY_InterruptCharacterReachesTheCommand(t *testing.T) {
+	s := sh(t, "echo ready; exec sleep 1000", withTTY)
+	s.waitForOutput("ready")
+	s.mustSend(nil, "\x03", false)
+	if final := s.wait(); final.ExitSignal != "SIGINT" || final.EndedBy != banger.EndedBySignal {
+		t.Errorf("ended as %+v", final)
+	}
+}

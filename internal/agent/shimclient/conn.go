@@ -1,0 +1,143 @@
+// Package shimclient starts shims and talks to them over their session's socket.
+package shimclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/agent/shim"
+	"banger/sessionstream"
+)
+
+// ErrNoShim says that nobody serves a session's socket: its shim has not begun,
+// has ended, or is lost. The session's lock and state tell which.
+var ErrNoShim = errors.New("no shim serves the session")
+
+// ErrLost says that a connection ended before the session did: its shim is lost,
+// or has given this client up.
+var ErrLost = errors.New("the connection to the shim is lost")
+
+// Conn is a connection to a shim. One of its methods may be called, once.
+type Conn struct {
+	net    *net.UnixConn
+	reader *sessionstream.Reader
+	writer *sessionstream.Writer
+}
+
+// Dial connects to the shim of the session whose folder is dir. If there is
+// none, the error is ErrNoShim.
+func Dial(dir string) (*Conn, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach shim: %w", &os.PathError{Op: "open", Path: dir, Err: err})
+	}
+	folder := os.NewFile(uintptr(fd), dir)
+	defer folder.Close()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: shim.SocketPath(folder), Net: "unix"})
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
+		return nil, fmt.Errorf("cannot reach shim: %w: %w", ErrNoShim, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach shim: %w", err)
+	}
+	return &Conn{net: conn, reader: sessionstream.NewReader(conn), writer: sessionstream.NewWriter(conn)}, nil
+}
+
+// Close ends the connection, and with it a method that runs.
+func (c *Conn) Close() error { return c.net.Close() }
+
+// Watch calls fn with the state as it is and after every change, the final one
+// included, after which it returns nil. If the shim goes before that, the error
+// is ErrLost; then the state on the disk is what is known.
+func (c *Conn) Watch(ctx context.Context, fn func(banger.SessionState)) error {
+	defer c.endWith(ctx)()
+	return c.observe(ctx, "watch session", nil, func(m sessionstream.Control) (done bool) {
+		switch m := m.(type) {
+		case *sessionstream.Attached:
+			fn(m.State)
+		case *sessionstream.State:
+			fn(m.State)
+		case *sessionstream.Exit:
+			fn(m.State)
+			return true
+		}
+		return false
+	})
+}
+
+// Stop begins to end the session whose folder is dir, and returns when that has
+// taken effect: SIGTERM is sent, or with grace 0 everything killed. For a session
+// that has just ended it does nothing.
+func Stop(ctx context.Context, dir string, grace time.Duration) error {
+	if grace < 0 || grace > sessionstream.MaxGrace {
+		return banger.Errorf(banger.CodeInvalid, "cannot stop session: a grace of %s is not between 0 and %s", grace, sessionstream.MaxGrace)
+	}
+	c, err := Dial(dir)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer c.endWith(ctx)()
+	// Rounded up: a grace below a millisecond is not a kill.
+	ms := (grace + time.Millisecond - 1) / time.Millisecond
+	orders := []sessionstream.Control{&sessionstream.Stop{GraceMS: int64(ms)}, &sessionstream.Ping{}}
+	return c.observe(ctx, "stop session", orders, func(m sessionstream.Control) (done bool) {
+		switch m.(type) {
+		case *sessionstream.Pong, *sessionstream.Exit:
+			return true
+		}
+		return false
+	})
+}
+
+// observe attaches as an observer, sends orders, and hands every message to fn
+// until that is done. purpose is for errors.
+func (c *Conn) observe(ctx context.Context, purpose string, orders []sessionstream.Control, fn func(sessionstream.Control) (done bool)) error {
+	for _, m := range append([]sessionstream.Control{&sessionstream.Attach{Role: sessionstream.RoleObserver}}, orders...) {
+		if err := c.writer.WriteControl(m); err != nil {
+			break // the reason may be there to be read
+		}
+	}
+	for {
+		m, err := c.reader.ReadControl()
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("cannot %s: %w", purpose, context.Cause(ctx))
+		case err != nil:
+			return fmt.Errorf("cannot %s: %w: %w", purpose, ErrLost, err)
+		}
+		if e, ok := m.(*sessionstream.Error); ok {
+			return refusal(purpose, e)
+		}
+		if fn(m) {
+			return nil
+		}
+	}
+}
+
+// endWith makes the connection's reads and writes fail when ctx ends. The
+// function that it returns undoes that.
+func (c *Conn) endWith(ctx context.Context) (undo func() bool) {
+	return context.AfterFunc(ctx, func() { c.net.SetDeadline(time.Now()) })
+}
+
+// refusal turns the shim's error into one of the domain.
+func refusal(purpose string, e *sessionstream.Error) error {
+	code := banger.CodeInternal // we sent what we must not
+	switch e.Code {
+	case sessionstream.CodeOffset, sessionstream.CodeClosed:
+		code = banger.CodeState
+	case sessionstream.CodeBusy:
+		code = banger.CodeUnavailable
+	case sessionstream.CodeVersion, sessionstream.CodeUnsupported:
+		code = banger.CodeMismatch
+	}
+	return banger.Errorf(code, "cannot %s: %w", purpose, e)
+}
