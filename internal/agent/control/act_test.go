@@ -1,0 +1,270 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/guestrpc"
+)
+
+func (l *link) read(ctx context.Context, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+	err = l.call(ctx, guestrpc.MethodReadLog, r, &page)
+	return page, err
+}
+
+func pageText(p banger.GuestLogPage) string {
+	var b strings.Builder
+	for _, c := range p.Chunks {
+		b.Write(c.Data)
+	}
+	return b.String()
+}
+
+func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
+	l := serve(t, sessions(t))
+	s := l.start(banger.StdinPipe, "cat")
+	r := banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 100, Wait: true}
+	for _, text := range []string{"one\n", "two\n", "three\n"} {
+		pages := make(chan banger.GuestLogPage, 1)
+		go func() {
+			page, err := l.read(t.Context(), r)
+			if err != nil {
+				t.Error(err)
+			}
+			pages <- page
+		}()
+		l.write(s.ID, nil, text, false)
+		page := <-pages
+		if pageText(page) != text || !page.AtEnd || page.Ended {
+			t.Errorf("the page is %+v, want %q", page, text)
+		}
+		if page.Chunks[0].Time.IsZero() {
+			t.Errorf("%q has no time", text)
+		}
+		r.Cursor = page.Next
+	}
+	pages := make(chan banger.GuestLogPage, 1)
+	go func() {
+		page, _ := l.read(t.Context(), r)
+		pages <- page
+	}()
+	l.write(s.ID, nil, "", true)
+	if page := <-pages; !page.Ended || !page.AtEnd || len(page.Chunks) != 0 {
+		t.Errorf("the last page is %+v", page)
+	}
+	if page, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Tail: new(2)}); err != nil || pageText(page) != "two\nthree\n" || !page.Ended {
+		t.Errorf("the last two lines are %q, %v", pageText(page), err)
+	}
+}
+
+func TestReadLog_EndIsToldOnlyAfterTheLastByte(t *testing.T) {
+	l := serve(t, sessions(t))
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			s := l.start(banger.StdinClosed, "sh", "-c", "seq 20000; echo last >&2")
+			if out := l.output(s.ID, banger.StreamBoth); len(out) != 108894+5 {
+				t.Errorf("%d bytes of output before the end", len(out))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestReadLog_OfAWaitingClientIsGivenUpWithIt(t *testing.T) {
+	l := serve(t, sessions(t))
+	s := l.start(banger.StdinPipe, "cat")
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 200 { // more than a user may have inotify instances
+		wg.Go(func() {
+			if _, err := l.read(ctx, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true}); err == nil {
+				t.Error("there was nothing to be read")
+			}
+		})
+	}
+	if other := l.start(banger.StdinClosed, "echo", "hi"); l.output(other.ID, banger.StreamStdout) != "hi\n" {
+		t.Error("others are held up")
+	}
+	cancel()
+	wg.Wait()
+}
+
+func TestReadLog_RefusesWhatCannotBeRead(t *testing.T) {
+	l := serve(t, sessions(t))
+	s := l.start(banger.StdinClosed, "echo", "12345")
+	l.output(s.ID, banger.StreamStdout)
+	for name, test := range map[string]struct {
+		read banger.GuestLogRead
+		code banger.Code
+	}{
+		"unknown session": {banger.GuestLogRead{ID: banger.NewSessionID(), Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeNotFound},
+		"no id":           {banger.GuestLogRead{ID: "..", Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeInvalid},
+		"no bytes":        {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth}, banger.CodeInvalid},
+		"too many bytes":  {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: banger.MaxLogPageBytes + 1}, banger.CodeInvalid},
+		"no stream":       {banger.GuestLogRead{ID: s.ID, MaxBytes: 1}, banger.CodeInvalid},
+		"beyond the end":  {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 1, Cursor: banger.LogCursor{Stdout: 7}, Wait: true}, banger.CodeInvalid},
+	} {
+		if _, err := l.read(t.Context(), test.read); banger.CodeOf(err) != test.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWriteStdin_OffsetsMakeARetrySafe(t *testing.T) {
+	l := serve(t, sessions(t))
+	s := l.start(banger.StdinPipe, "sort")
+	zero, three, nine := int64(0), int64(3), int64(9)
+	for _, test := range []struct {
+		offset *int64
+		data   string
+		accept int64
+		code   banger.Code
+	}{
+		{&zero, "b\na", 3, ""},
+		{&zero, "b\na", 3, ""},            // once more
+		{&zero, "b\na\nc\n", 6, ""},       // half of it is new
+		{&nine, "x", 6, banger.CodeState}, // a gap
+		{&three, "\nc\n", 6, ""},
+	} {
+		r := l.write(s.ID, test.offset, test.data, false)
+		var code banger.Code
+		if r.Error != nil {
+			code = r.Error.Code
+		}
+		if r.Offset != test.accept || code != test.code || r.EOF {
+			t.Errorf("write(%d, %q) = %+v, want %d %s", *test.offset, test.data, r, test.accept, test.code)
+		}
+	}
+	if r := l.write(s.ID, nil, "d", true); r.Error != nil || r.Offset != 7 || !r.EOF {
+		t.Errorf("the end: %+v", r)
+	}
+	if out := l.output(s.ID, banger.StreamStdout); out != "a\nb\nc\nd\n" {
+		t.Errorf("sorted: %q", out)
+	}
+	if r := l.write(s.ID, nil, "x", false); r.Error == nil || r.Error.Code != banger.CodeState || r.Offset != 7 || !r.EOF {
+		t.Errorf("after the end of the session: %+v", r)
+	}
+	if r := l.write(banger.NewSessionID(), nil, "x", false); r.Error == nil || r.Error.Code != banger.CodeNotFound {
+		t.Errorf("to nobody: %+v", r)
+	}
+}
+
+func TestWriteStdin_BlockedByOneCommandHoldsUpNobody(t *testing.T) {
+	l := serve(t, sessions(t))
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deaf := l.start(banger.StdinPipe, "sh", "-c", "read x < "+gate+"; wc -c")
+	ctx, cancel := context.WithCancel(t.Context())
+	blocked := make(chan error, 1)
+	go func() {
+		blocked <- l.call(ctx, guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: deaf.ID, Data: make([]byte, banger.MaxStdinWriteBytes)}, nil)
+	}()
+	cat := l.start(banger.StdinPipe, "cat")
+	l.write(cat.ID, nil, "hello", true)
+	if out := l.output(cat.ID, banger.StreamStdout); out != "hello" {
+		t.Errorf("cat printed %q", out)
+	}
+	cancel()
+	if err := <-blocked; err == nil {
+		t.Error("the deaf command has read")
+	}
+	// What the pipe holds was accepted, and nothing else. This waits for the cut.
+	r := l.write(deaf.ID, nil, "", true)
+	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.output(deaf.ID, banger.StreamStdout); r.Error != nil || out != fmt.Sprintln(r.Offset) {
+		t.Errorf("accepted %+v, read %q", r, out)
+	}
+}
+
+func TestStop_AsksFirstAndKillsAfterTheGrace(t *testing.T) {
+	l := serve(t, sessions(t))
+	polite := l.start(banger.StdinClosed, "sh", "-c", "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.1; done")
+	stubborn := l.start(banger.StdinClosed, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+	for _, s := range []banger.GuestSession{polite, stubborn} {
+		if _, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 10, Wait: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.must(guestrpc.MethodStop, guestrpc.StopParams{ID: polite.ID, GraceMS: 20_000}, nil)
+	l.await(polite.ID, "stopping", func(s banger.GuestSession) bool { return s.Status == banger.StatusStopping })
+	if end := l.awaitEnd(polite.ID); end.EndedBy != banger.EndedByStop || end.ExitCode == nil || *end.ExitCode != 4 {
+		t.Errorf("the polite one ended as %+v", end)
+	}
+	if out := l.output(polite.ID, banger.StreamStdout); out != "ready\nbye\n" {
+		t.Errorf("the polite one said %q", out)
+	}
+	l.must(guestrpc.MethodStop, guestrpc.StopParams{ID: stubborn.ID, GraceMS: 1}, nil)
+	if end := l.awaitEnd(stubborn.ID); end.EndedBy != banger.EndedByStop && end.EndedBy != banger.EndedByKill || end.ExitSignal != "SIGKILL" {
+		t.Errorf("the stubborn one ended as %+v", end)
+	}
+	killed := l.start(banger.StdinClosed, "sleep", "60")
+	l.must(guestrpc.MethodStop, guestrpc.StopParams{ID: killed.ID}, nil)
+	if end := l.awaitEnd(killed.ID); end.EndedBy != banger.EndedByKill {
+		t.Errorf("the killed one ended as %+v", end)
+	}
+	l.must(guestrpc.MethodStop, guestrpc.StopParams{ID: killed.ID}, nil) // it has ended: fine
+	for name, p := range map[banger.Code]guestrpc.StopParams{
+		banger.CodeNotFound: {ID: banger.NewSessionID()},
+		banger.CodeInvalid:  {ID: killed.ID, GraceMS: -1},
+	} {
+		if err := l.call(t.Context(), guestrpc.MethodStop, p, nil); banger.CodeOf(err) != name {
+			t.Errorf("stop %+v: %v", p, err)
+		}
+	}
+}
+
+func TestRemove_DeletesEndedSessionsOnly(t *testing.T) {
+	dir := sessions(t)
+	l := serve(t, dir)
+	s := l.start(banger.StdinPipe, "cat")
+	err := l.call(t.Context(), guestrpc.MethodRemove, guestrpc.IDParams{ID: s.ID}, nil)
+	var e *banger.Error
+	if !errors.As(err, &e) || e.Code != banger.CodeState || e.Hint == "" {
+		t.Errorf("removing a running session: %v", err)
+	}
+	l.write(s.ID, nil, "", true)
+	l.output(s.ID, banger.StreamStdout)
+	for range 2 {
+		l.must(guestrpc.MethodRemove, guestrpc.IDParams{ID: s.ID}, nil)
+	}
+	if list := l.list(); len(list) != 0 {
+		t.Errorf("left in the list: %v", list)
+	}
+	if entries, err := os.ReadDir(dir); len(entries) != 0 || err != nil {
+		t.Errorf("left on the disk: %v, %v", entries, err)
+	}
+	if err := l.call(t.Context(), guestrpc.MethodRemove, guestrpc.IDParams{ID: "../.."}, nil); banger.CodeOf(err) != banger.CodeInvalid {
+		t.Errorf("removing a path: %v", err)
+	}
+}
+
+func TestLinks_TwoAtOnceAgree(t *testing.T) {
+	dir := sessions(t)
+	old, young := serve(t, dir), serve(t, dir)
+	s := old.start(banger.StdinPipe, "cat")
+	if known := young.list()[s.ID]; known.GuestPID != s.GuestPID {
+		t.Fatalf("the new link knows %+v", known)
+	}
+	old.hangs()
+	young.write(s.ID, nil, "x", true)
+	if end := young.awaitEnd(s.ID); end.Status != banger.StatusExited || end.StdoutBytes != 1 {
+		t.Errorf("the end is %+v", end)
+	}
+	if took := young.awaitEnd(s.ID).EndedAt.Sub(s.StartedAt); took < 0 || took > time.Minute {
+		t.Errorf("it took %s", took)
+	}
+}

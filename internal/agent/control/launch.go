@@ -1,0 +1,142 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"banger"
+	"banger/internal/agent/shim"
+	"banger/internal/agent/shimclient"
+	"banger/internal/guestrpc"
+	"banger/internal/sessiondir"
+)
+
+// launchTimeout bounds how long a shim may take to say whether the command runs.
+const launchTimeout = 60 * time.Second
+
+// launch starts a session unless its id has been seen before. Once it has begun
+// it is carried through, whether the link lives or not.
+func (s *server) launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+	if err := l.Validate(); err != nil {
+		return banger.GuestSession{}, err
+	}
+	return s.settleLaunch(ctx, l, func(dir string, lock *os.File) *session {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
+		defer cancel()
+		p, failure := s.preflight(l)
+		if failure != nil {
+			return s.failLaunch(l.ID, dir, failure)
+		}
+		return s.spawn(ctx, l, p, dir, lock)
+	})
+}
+
+// abandon makes sure that an id whose launch got no answer never starts.
+func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (banger.GuestSession, error) {
+	return s.settleLaunch(ctx, banger.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
+		return s.failLaunch(p.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: its launch never arrived in the guest", ""})
+	})
+}
+
+// settleLaunch returns what became of a launch, which is never that it is about
+// to start. If its id is new, begin makes the session in its new folder.
+func (s *server) settleLaunch(ctx context.Context, l banger.GuestLaunch, begin func(dir string, lock *os.File) *session) (banger.GuestSession, error) {
+	if !banger.ValidID(string(l.ID)) {
+		return banger.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: that is no session id", string(l.ID))
+	}
+	x, err := s.create(l, begin)
+	if err == nil {
+		err = x.awaitStart(ctx)
+	}
+	if err != nil {
+		return banger.GuestSession{}, err
+	}
+	return x.report(), nil
+}
+
+// create claims an id by making its folder, and returns the session of whoever
+// did that first.
+func (s *server) create(l banger.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
+	unlock := s.claims.lock(l.ID)
+	defer unlock()
+	if x := s.takeIn(l.ID); x != nil {
+		return x, nil
+	}
+	dir, lock, err := sessiondir.Create(s.SessionsDir, l)
+	if errors.Is(err, fs.ErrExist) { // another control server was faster
+		if x := s.takeIn(l.ID); x != nil {
+			return x, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	x := begin(dir, lock)
+	s.register(x)
+	return x, nil
+}
+
+// failLaunch records that a session, which we own, never ran.
+func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *session {
+	state, err := sessiondir.ReadState(os.DirFS(dir))
+	if err != nil {
+		state = sessiondir.State{ID: id, BootID: s.bootID}
+		state.LastError = err.Error()
+	}
+	state.Sequence++
+	state.Status, state.EndedBy, state.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Now().UTC()
+	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, clip(f.message, maxReportText), clip(f.rawLog, maxReportRawLog)
+	s.keep(dir, &state)
+	return newSession(id, dir, state.SessionState, s.push)
+}
+
+// keep writes the final state of a session that we own.
+func (s *server) keep(dir string, state *sessiondir.State) {
+	if err := sessiondir.WriteState(dir, *state); err != nil {
+		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
+		state.LastError = join(state.LastError, err.Error())
+	}
+}
+
+// spawn leaves the session to a shim of its own.
+func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir string, lock *os.File) *session {
+	state, child, err := shimclient.Spawn(ctx, shimclient.Config{
+		ShimPath: s.ShimPath,
+		Lock:     lock,
+		Launch: shim.Launch{
+			Dir:        dir,
+			Path:       banger.ByteString(p.path),
+			Argv:       slices.Concat([]banger.ByteString{l.Command}, l.Args),
+			Env:        environ(p.env),
+			Cwd:        banger.ByteString(p.cwd),
+			UID:        p.user.UID,
+			GID:        p.user.GID,
+			Groups:     p.user.Groups,
+			StdinMode:  l.StdinMode,
+			TTY:        l.TTY,
+			CgroupRoot: s.CgroupRoot,
+		},
+	})
+	if err != nil {
+		if killErr := s.killLeftovers(l.ID); killErr != nil {
+			err = errors.Join(err, killErr)
+		}
+		return s.failLaunch(l.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: " + err.Error(), err.Error()})
+	}
+	x := newSession(l.ID, dir, state.SessionState, s.push)
+	s.tasks.Go(func() {
+		s.watch(x)
+		if s.ctx.Err() != nil {
+			return // init adopts and reaps it
+		}
+		if err := child.Wait(); err != nil {
+			s.Logger.Warn("shim has failed", "session", x.id, "cause", err)
+		}
+	})
+	return x
+}

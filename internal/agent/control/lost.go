@@ -1,0 +1,70 @@
+package control
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// lost returns the final state of a session that has lost its shim, of which the
+// disk says state, or why that cannot be read. What is left of the session is
+// killed first.
+func (s *server) lost(x *session, state sessiondir.State, readErr error, witnessed bool) sessiondir.State {
+	state.ID = x.id
+	state.Sequence++
+	if readErr != nil {
+		// It must be above all that were told before, which are not known.
+		state.Sequence = max(state.Sequence, time.Now().UnixMilli())
+		state.LastError = join(state.LastError, readErr.Error())
+	}
+	state.EndedAt = time.Now().UTC()
+	if !witnessed {
+		state.EndedAt = lastWrite(x.dir)
+	}
+	switch {
+	case state.BootID != s.bootID && state.BootID != "":
+		state.EndedBy = banger.EndedByVMLost
+	case state.Status == banger.StatusStarting:
+		state.EndedBy, state.LaunchStage = banger.EndedByLaunch, banger.StageLaunch
+		state.LaunchMessage = "cannot start session: the guest's agent was killed while it started it"
+	default:
+		state.EndedBy = banger.EndedByShimLost
+		state.LastError = join(state.LastError, "the shim that owned the session was killed; how the command would have ended cannot be known")
+	}
+	state.Status = banger.StatusFailed
+	if state.EndedBy != banger.EndedByVMLost {
+		if err := s.killLeftovers(x.id); err != nil {
+			s.Logger.Warn("cannot kill what a session has left", "session", x.id, "cause", err)
+			state.LastError = join(state.LastError, err.Error())
+		}
+	}
+	if t, err := sessiondir.NewReader(os.DirFS(x.dir)).Totals(); err == nil {
+		state.StdoutBytes, state.StderrBytes = t.Stdout, t.Stderr
+		state.StdinOffset = max(state.StdinOffset, t.Stdin)
+		state.StdinEOF = state.StdinEOF || t.StdinEOF
+	}
+	return state
+}
+
+// lastWrite returns when a session's files were last written: the last time at
+// which it is known to have lived.
+func lastWrite(dir string) time.Time {
+	var last time.Time
+	for _, name := range []string{sessiondir.StateName, sessiondir.StdoutName, sessiondir.StderrName, sessiondir.JournalName} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last.UTC()
+}
+
+// join joins two sentences of which each may be empty.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}

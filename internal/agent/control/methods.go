@@ -1,0 +1,111 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/creachadair/jrpc2"
+	"github.com/creachadair/jrpc2/handler"
+
+	"banger"
+	"banger/internal/guestrpc"
+)
+
+// methodCancel is a notification with the ids of requests to give up. It is part
+// of the RPC library's conventions, not of our protocol.
+const methodCancel = "rpc.cancel"
+
+// methods is all that can be asked.
+func (s *server) methods() handler.Map {
+	return handler.Map{
+		guestrpc.MethodHello:      method(s.hello),
+		guestrpc.MethodList:       method(afterScan(s, s.list)),
+		guestrpc.MethodLaunch:     method(afterScan(s, s.launch)),
+		guestrpc.MethodAbandon:    method(afterScan(s, s.abandon)),
+		guestrpc.MethodStop:       method(afterScan(s, s.stop)),
+		guestrpc.MethodWriteStdin: method(afterScan(s, s.writeStdin)),
+		guestrpc.MethodReadLog:    method(afterScan(s, s.readLog)),
+		guestrpc.MethodRemove:     method(afterScan(s, s.remove)),
+		methodCancel:              cancelRequests,
+	}
+}
+
+// none is the parameters or the result of a method that has none: null.
+type none = *struct{}
+
+// method turns a function into a handler.
+func method[P, R any](fn func(context.Context, P) (R, error)) jrpc2.Handler {
+	return func(ctx context.Context, r *jrpc2.Request) (any, error) {
+		var params P
+		if err := r.UnmarshalParams(&params); err != nil {
+			return nil, err
+		}
+		result, err := fn(ctx, params)
+		if err != nil {
+			return nil, rpcError(err)
+		}
+		return result, nil
+	}
+}
+
+// afterScan makes a method wait until the sessions on the disk are known.
+func afterScan[P, R any](s *server, fn func(context.Context, P) (R, error)) func(context.Context, P) (R, error) {
+	return func(ctx context.Context, params P) (R, error) {
+		select {
+		case <-s.scanned:
+			return fn(ctx, params)
+		case <-ctx.Done():
+			var zero R
+			return zero, context.Cause(ctx)
+		}
+	}
+}
+
+// rpcError puts an error into the form of the protocol.
+func rpcError(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	e := bangerError(err)
+	return (&jrpc2.Error{Code: guestrpc.CodeBanger, Message: e.Message}).WithData(e)
+}
+
+// bangerError returns err with its code and its whole message.
+func bangerError(err error) *banger.Error {
+	var e *banger.Error
+	if !errors.As(err, &e) {
+		return banger.Errorf(banger.CodeInternal, "%w", err)
+	}
+	whole := *e
+	whole.Message = err.Error()
+	return &whole
+}
+
+func cancelRequests(ctx context.Context, r *jrpc2.Request) (any, error) {
+	var ids []json.RawMessage
+	if err := r.UnmarshalParams(&ids); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		jrpc2.ServerFromContext(ctx).CancelRequest(string(id))
+	}
+	return nil, nil
+}
+
+func (s *server) hello(context.Context, none) (banger.GuestHello, error) {
+	s.greet()
+	return banger.GuestHello{Protocol: banger.GuestProtocol, Version: s.Version, BootID: s.bootID}, nil
+}
+
+func (s *server) list(context.Context, none) ([]banger.GuestSession, error) {
+	// Another control server may have started some since the scan.
+	if err := s.takeInAll(); err != nil {
+		return nil, err
+	}
+	reports := []banger.GuestSession{}
+	for _, x := range s.known() {
+		reports = append(reports, x.report())
+	}
+	return reports, nil
+}

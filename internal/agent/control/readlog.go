@@ -1,0 +1,79 @@
+package control
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// readLog returns one page of a session's output. The end of the session is
+// looked at before the page is read: so when it is told, the page has the last
+// byte.
+func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	if r.MaxBytes < 1 || r.MaxBytes > banger.MaxLogPageBytes {
+		return banger.GuestLogPage{}, banger.Errorf(banger.CodeInvalid, "cannot read log: a page has 1 to %d bytes, not %d", banger.MaxLogPageBytes, r.MaxBytes)
+	}
+	x, err := s.find(r.ID)
+	if err != nil {
+		return banger.GuestLogPage{}, err
+	}
+	if r.Tail != nil {
+		if r.Cursor, err = reader(x, x.ended()).Tail(ctx, r.Stream, *r.Tail); err != nil {
+			return banger.GuestLogPage{}, err
+		}
+	}
+	page, err := readPage(x, r)
+	if err != nil || !r.Wait || len(page.Chunks) > 0 || page.Ended {
+		return page, err
+	}
+	return s.awaitPage(ctx, x, r)
+}
+
+// awaitPage returns the first page that is not empty, or the end.
+func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	var written <-chan struct{}
+	for {
+		// The journal is written after the logs. Before the session runs it does
+		// not exist; the change to running wakes.
+		_, changed := x.current()
+		if written == nil {
+			ch, stop, err := s.logs.watch(filepath.Join(x.dir, sessiondir.JournalName))
+			if err == nil {
+				written = ch
+				defer stop()
+			} else if state, _ := x.current(); state.Status != banger.StatusStarting && !state.Status.Ended() {
+				return banger.GuestLogPage{}, err
+			}
+		}
+		page, err := readPage(x, r)
+		if err != nil || len(page.Chunks) > 0 || page.Ended {
+			return page, err
+		}
+		select {
+		case <-ctx.Done():
+			return banger.GuestLogPage{}, context.Cause(ctx)
+		case <-changed:
+		case <-written:
+		}
+	}
+}
+
+// reader reads what has its time and place, and after the end all there is.
+func reader(x *session, ended bool) *sessiondir.Reader {
+	if ended {
+		return sessiondir.NewReader(os.DirFS(x.dir))
+	}
+	return sessiondir.NewLiveReader(os.DirFS(x.dir))
+}
+
+func readPage(x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	ended := x.ended()
+	chunks, next, atEnd, err := reader(x, ended).Page(r.Stream, r.Cursor, r.MaxBytes)
+	if err != nil {
+		return banger.GuestLogPage{}, err
+	}
+	return banger.GuestLogPage{Begin: r.Cursor, Chunks: chunks, Next: next, AtEnd: atEnd, Ended: ended && atEnd}, nil
+}

@@ -1,0 +1,130 @@
+// Package control is the guest's end of a link: it starts sessions, tells how
+// they go, and reads their logs, over the protocol of package guestrpc. It owns
+// nothing that lives: a session belongs to its shim, and everything else is on
+// the disk. So a control server may be killed at any moment, and two may run at
+// once while an old link dies.
+package control
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"sync"
+
+	"github.com/creachadair/jrpc2"
+
+	"banger"
+	"banger/internal/agent/passwd"
+	"banger/internal/guestrpc"
+	"banger/internal/process"
+	"banger/internal/sessiondir"
+)
+
+// Config says where things lie in this guest.
+type Config struct {
+	SessionsDir string // absolute; made when the first session is
+	ShimPath    string // banger-shim
+	CgroupRoot  string // a cgroup (v2) for those of the sessions, or "" if there is none
+	Version     string // of this build
+	Logger      *slog.Logger
+}
+
+// server is one control server.
+type server struct {
+	Config
+	ctx    context.Context // ends with the server
+	bootID string
+	users  passwd.DB
+	rpc    *jrpc2.Server
+	logs   *logWatcher
+	tasks  sync.WaitGroup
+	claims claims
+	// scanned is closed when all sessions that were on the disk at the start are known.
+	scanned chan struct{}
+
+	mu       sync.Mutex // guards the fields below
+	greeted  bool       // the hello was answered: changes are pushed
+	sessions map[banger.SessionID]*session
+}
+
+// Serve answers the requests that come on in until it ends or ctx does, and
+// returns when nothing of the server is left; a launch that has begun is
+// finished first. The sessions go on. If in is an io.Closer, it is closed when
+// ctx ends, which must unblock its Read.
+func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
+	serving, cancel := context.WithCancel(ctx)
+	defer cancel()
+	bootID, err := process.BootID()
+	if err != nil {
+		return err
+	}
+	logs, err := newLogWatcher()
+	if err != nil {
+		return err
+	}
+	defer logs.close()
+	s := &server{
+		Config: cfg, ctx: serving, bootID: bootID, users: passwd.System(), logs: logs,
+		scanned: make(chan struct{}), sessions: map[banger.SessionID]*session{},
+	}
+	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
+		AllowPush:      true,
+		DisableBuiltin: true, // rpc.cancel is among our methods
+		Concurrency:    math.MaxInt32,
+		NewContext:     func() context.Context { return serving },
+	})
+	s.tasks.Go(s.scan)
+	s.rpc.Start(guestrpc.NewChannel(in, writeCloser{out}))
+	stop := context.AfterFunc(ctx, func() {
+		s.rpc.Stop()
+		if c, ok := in.(io.Closer); ok {
+			c.Close()
+		}
+	})
+	err = s.rpc.Wait()
+	stop()
+	cancel()
+	s.tasks.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot serve control requests: %w", err)
+	}
+	return nil
+}
+
+// writeCloser closes nothing when the server stops: out belongs to the caller.
+type writeCloser struct{ io.Writer }
+
+// Close implements io.Closer.
+func (writeCloser) Close() error { return nil }
+
+// scan takes in the sessions that are on the disk.
+func (s *server) scan() {
+	defer close(s.scanned)
+	if err := sessiondir.Sweep(s.SessionsDir); err != nil {
+		s.Logger.Warn("cannot clean up", "cause", err)
+	}
+	if err := s.takeInAll(); err != nil {
+		s.Logger.Error("cannot take in sessions", "cause", err)
+	}
+}
+
+// greet makes the server push changes from now on.
+func (s *server) greet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.greeted = true
+}
+
+// push tells a change. When the link is down there is nobody to tell: the next
+// one begins with a list.
+func (s *server) push(report banger.GuestSession) (told bool) {
+	s.mu.Lock()
+	greeted := s.greeted
+	s.mu.Unlock()
+	return greeted && s.rpc.Notify(s.ctx, guestrpc.NotifyChanged, report) == nil
+}

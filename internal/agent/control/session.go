@@ -1,0 +1,83 @@
+package control
+
+import (
+	"sync"
+
+	"banger"
+)
+
+// Bounds of the texts in a report, which the daemon refuses above 64 KiB. What
+// is longer is whole in state.json.
+const (
+	maxReportText   = 8 << 10
+	maxReportRawLog = 32 << 10
+)
+
+// session is what this server knows of one session. Safe for concurrent use.
+type session struct {
+	id  banger.SessionID
+	dir string
+	// push tells a change on the link, if it can.
+	push func(banger.GuestSession) (told bool)
+
+	mu      sync.Mutex // guards the fields below, and the order of pushes
+	state   banger.SessionState
+	told    int64         // the highest sequence that an answer or a push has told
+	changed chan struct{} // closed at the next change
+}
+
+func newSession(id banger.SessionID, dir string, state banger.SessionState, push func(banger.GuestSession) bool) *session {
+	return &session{id: id, dir: dir, push: push, state: state, changed: make(chan struct{})}
+}
+
+// current returns the state, and a channel that is closed when there is a newer one.
+func (x *session) current() (banger.SessionState, <-chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.state, x.changed
+}
+
+func (x *session) ended() bool {
+	state, _ := x.current()
+	return state.Status.Ended()
+}
+
+// update takes in a state unless a newer one is known, and tells it.
+func (x *session) update(state banger.SessionState) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if state.Sequence <= x.state.Sequence {
+		return
+	}
+	x.state = state
+	close(x.changed)
+	x.changed = make(chan struct{})
+	if state.Sequence > x.told && x.push(x.reportLocked()) {
+		x.told = state.Sequence
+	}
+}
+
+// report returns the state for an answer, so that it is not pushed too.
+func (x *session) report() banger.GuestSession {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.told = max(x.told, x.state.Sequence)
+	return x.reportLocked()
+}
+
+func (x *session) reportLocked() banger.GuestSession {
+	r := banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: x.state}
+	r.LaunchMessage = clip(r.LaunchMessage, maxReportText)
+	r.LaunchRawLog = clip(r.LaunchRawLog, maxReportRawLog)
+	r.LastError = clip(r.LastError, maxReportText)
+	return r
+}
+
+// clip shortens a text to its beginning.
+func clip(s string, limit int) string {
+	const cut = " […]"
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit-len(cut)] + cut
+}

@@ -1,0 +1,275 @@
+package control_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"banger"
+	"banger/internal/guestrpc"
+	"banger/internal/sessiondir"
+)
+
+// stat returns the fields of /proc/PID/stat from the third on, none if there is
+// no such process.
+func stat(pid int) []string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+}
+
+// parent returns the parent of a process.
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	fields := stat(pid)
+	if len(fields) < 2 {
+		t.Fatalf("there is no process %d", pid)
+	}
+	ppid, err := strconv.Atoi(fields[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ppid
+}
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool {
+	fields := stat(pid)
+	return len(fields) > 0 && fields[0] != "Z"
+}
+
+func TestSession_SurvivesKillOfControl(t *testing.T) {
+	dir := sessions(t)
+	l, cmd := serveProcess(t, dir)
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	counter := l.start(banger.StdinClosed, "sh", "-c", "echo before; read x < "+gate+"; seq 1000; exit 3")
+	idle := l.start(banger.StdinPipe, "cat")
+	if r := l.write(idle.ID, nil, "first ", false); r.Error != nil || r.Offset != 6 {
+		t.Fatalf("write = %+v", r)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	l.hangs()
+
+	l, _ = serveProcess(t, dir)
+	list := l.list()
+	if len(list) != 2 || list[counter.ID].Status != banger.StatusRunning || list[idle.ID].GuestPID != idle.GuestPID {
+		t.Fatalf("the new server knows %+v", list)
+	}
+	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	end := l.awaitEnd(counter.ID)
+	if end.ExitCode == nil || *end.ExitCode != 3 || end.EndedBy != banger.EndedByExit {
+		t.Errorf("the end is %+v", end)
+	}
+	var want strings.Builder
+	want.WriteString("before\n")
+	for i := range 1000 {
+		fmt.Fprintln(&want, i+1)
+	}
+	if got := l.output(counter.ID, banger.StreamStdout); got != want.String() {
+		t.Errorf("%d bytes of output, want %d", len(got), want.Len())
+	}
+	offset := int64(6)
+	if r := l.write(idle.ID, &offset, "second", true); r.Error != nil || r.Offset != 12 || !r.EOF {
+		t.Errorf("write = %+v", r)
+	}
+	if got := l.output(idle.ID, banger.StreamStdout); got != "first second" {
+		t.Errorf("cat printed %q", got)
+	}
+}
+
+func TestSession_ThatEndedWithoutControlIsKnownToTheNext(t *testing.T) {
+	dir := sessions(t)
+	l, cmd := serveProcess(t, dir)
+	s := l.start(banger.StdinPipe, "sh", "-c", "read x; exit 7")
+	conn := filepath.Join(dir, string(s.ID))
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	l.hangs()
+	if err := syscall.Kill(s.GuestPID, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end", func() bool {
+		state, err := sessiondir.ReadState(os.DirFS(conn))
+		return err == nil && state.Status.Ended()
+	})
+	l = serve(t, dir)
+	if end := l.list()[s.ID]; end.ExitSignal != "SIGUSR1" || end.EndedBy != banger.EndedBySignal {
+		t.Errorf("the end is %+v", end)
+	}
+}
+
+// TestSession_LostShimEndsOnlyItsSession also proves that nothing of the session
+// runs on: neither the command nor what has left its process group.
+func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
+	for _, cgroup := range []string{"", testCgroup(t)} {
+		t.Run("cgroup="+cgroup, func(t *testing.T) {
+			t.Setenv(cgroupVariable, cgroup)
+			l := serve(t, sessions(t))
+			other := l.start(banger.StdinClosed, "sleep", "60")
+			s := l.start(banger.StdinPipe, "sh", "-c", "setsid sleep 61 > /dev/null 2>&1 & echo $!; read x; echo $x; read y")
+			if r := l.write(s.ID, nil, "hi\n", false); r.Error != nil {
+				t.Fatal(r.Error)
+			}
+			var out string
+			waitFor(t, "output", func() bool {
+				var page banger.GuestLogPage
+				l.must(guestrpc.MethodReadLog, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100}, &page)
+				out = ""
+				for _, c := range page.Chunks {
+					out += string(c.Data)
+				}
+				return strings.HasSuffix(out, "hi\n")
+			})
+			straggler, err := strconv.Atoi(strings.Fields(out)[0])
+			if err != nil || !alive(straggler) {
+				t.Fatalf("there is no straggler in %q", out)
+			}
+			if err := syscall.Kill(parent(t, s.GuestPID), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			end := l.awaitEnd(s.ID)
+			if end.Status != banger.StatusFailed || end.EndedBy != banger.EndedByShimLost || end.ExitCode != nil || end.LastError == "" {
+				t.Errorf("the end is %+v", end)
+			}
+			if end.StdinOffset != 3 || end.StdoutBytes != int64(len(out)) {
+				t.Errorf("stdin is at %d and stdout at %d, want 3 and %d", end.StdinOffset, end.StdoutBytes, len(out))
+			}
+			waitFor(t, "everything to be dead", func() bool { return !alive(straggler) && !alive(s.GuestPID) })
+			if got := l.output(s.ID, banger.StreamStdout); got != out {
+				t.Errorf("the output is %q, want %q", got, out)
+			}
+			if list := l.list(); list[other.ID].Status != banger.StatusRunning || list[s.ID].EndedBy != banger.EndedByShimLost {
+				t.Errorf("the sessions are %+v", list)
+			}
+		})
+	}
+}
+
+// testCgroup makes a cgroup (v2) for the test, which needs root.
+func testCgroup(t *testing.T) string {
+	t.Helper()
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if _, err := os.Stat(filepath.Join(mount, "cgroup.procs")); err != nil {
+			continue
+		}
+		dir, err := os.MkdirTemp(mount, "banger-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(dir) })
+		return dir
+	}
+	t.Fatal("this test needs root and a cgroup v2 file system")
+	return ""
+}
+
+// TestScan_RecordsWhatAnotherBootOrALostShimLeft builds the folders that are
+// found after the death of a machine, of a shim, and of a disk.
+func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
+	dir := sessions(t)
+	written := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
+	left := func(change func(s *sessiondir.State), then func(dir string)) banger.SessionID {
+		path, lock, err := sessiondir.Create(dir, launchOf(banger.StdinClosed, "sleep", "60"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock.Close()
+		state, err := sessiondir.ReadState(os.DirFS(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&state)
+		if err := sessiondir.WriteState(path, state); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(path, sessiondir.StdoutName), []byte("kept\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		then(path)
+		for _, name := range []string{sessiondir.StateName, sessiondir.StdoutName} {
+			_ = os.Chtimes(filepath.Join(path, name), written, written)
+		}
+		return state.ID
+	}
+	running := func(s *sessiondir.State) { s.Status, s.Sequence = banger.StatusRunning, 5 }
+	nothing := func(string) {}
+	code := 0
+	for name, test := range map[string]struct {
+		id      banger.SessionID
+		status  banger.Status
+		endedBy banger.EndedBy
+	}{
+		"another boot":           {left(func(s *sessiondir.State) { running(s); s.BootID = "another" }, nothing), banger.StatusFailed, banger.EndedByVMLost},
+		"starting, another boot": {left(func(s *sessiondir.State) { s.BootID = "another" }, nothing), banger.StatusFailed, banger.EndedByVMLost},
+		"this boot":              {left(running, nothing), banger.StatusFailed, banger.EndedByShimLost},
+		"never ran":              {left(func(*sessiondir.State) {}, nothing), banger.StatusFailed, banger.EndedByLaunch},
+		"ended before the crash": {left(func(s *sessiondir.State) {
+			running(s)
+			s.BootID, s.Status, s.ExitCode, s.EndedBy = "another", banger.StatusExited, &code, banger.EndedByExit
+		}, nothing), banger.StatusExited, banger.EndedByExit},
+		"a state that is garbage": {left(running, func(d string) { _ = os.WriteFile(filepath.Join(d, sessiondir.StateName), []byte("\x00\x00"), 0o600) }), banger.StatusFailed, banger.EndedByShimLost},
+		"no state":                {left(running, func(d string) { os.Remove(filepath.Join(d, sessiondir.StateName)) }), banger.StatusFailed, banger.EndedByShimLost},
+		"nothing at all":          {left(running, func(d string) { _ = os.RemoveAll(d); _ = os.Mkdir(d, 0o700) }), banger.StatusFailed, banger.EndedByShimLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := serve(t, dir)
+			s, ok := l.list()[test.id]
+			if !ok || s.Status != test.status || s.EndedBy != test.endedBy {
+				t.Fatalf("it is %+v, want %s by %s", s, test.status, test.endedBy)
+			}
+			garbage := strings.Contains(name, "state") || strings.Contains(name, "nothing")
+			if garbage && (s.LastError == "" || s.Sequence < 1000) {
+				t.Errorf("it is %+v; want the reason, and a sequence above all that were told", s)
+			}
+			if !garbage && s.Status == banger.StatusFailed && (!s.EndedAt.Equal(written) || s.StdoutBytes != 5) {
+				t.Errorf("it ended at %s with %d bytes, want %s and 5", s.EndedAt, s.StdoutBytes, written)
+			}
+			if out := l.output(s.ID, banger.StreamStdout); name != "nothing at all" && out != "kept\n" {
+				t.Errorf("its output is %q", out)
+			}
+			l.hangs()
+			if again := serve(t, dir).list()[test.id]; again.Sequence != s.Sequence || !again.EndedAt.Equal(s.EndedAt) {
+				t.Errorf("the next server says %+v, the first said %+v", again, s)
+			}
+		})
+	}
+}
+
+func TestServe_EndsWithItsInputAndLeavesSessionsAlone(t *testing.T) {
+	dir := sessions(t)
+	before := goleak.IgnoreCurrent()
+	l := serve(t, dir)
+	s := l.start(banger.StdinPipe, "cat")
+	waiting := make(chan error, 2)
+	go func() {
+		waiting <- l.call(t.Context(), guestrpc.MethodReadLog, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true}, nil)
+	}()
+	go func() {
+		waiting <- l.call(t.Context(), guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: l.start(banger.StdinPipe, "sleep", "60").ID, Data: make([]byte, banger.MaxStdinWriteBytes)}, nil)
+	}()
+	waitFor(t, "a second session", func() bool { return len(l.list()) == 2 })
+	l.hangs()
+	for range 2 {
+		if err := <-waiting; err == nil {
+			t.Error("a request was answered that could not be")
+		}
+	}
+	goleak.VerifyNone(t, before)
+	if list := serve(t, dir).list(); len(list) != 2 || list[s.ID].Status != banger.StatusRunning {
+		t.Errorf("the sessions are %+v", list)
+	}
+}

@@ -1,0 +1,65 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"banger"
+	"banger/internal/agent/shimclient"
+	"banger/internal/sessiondir"
+)
+
+// Between two attempts to reach a shim that lives but cannot be reached: it has
+// just been started, or is about to end.
+const (
+	minRetry = time.Millisecond
+	maxRetry = time.Second
+)
+
+// watch follows a session until it has ended or the server ends.
+func (s *server) watch(x *session) {
+	retry, reached := minRetry, false
+	for !x.ended() {
+		conn, err := shimclient.Dial(x.dir)
+		if err == nil {
+			retry, reached = minRetry, true
+			err = conn.Watch(s.ctx, x.update)
+		}
+		if x.ended() || s.ctx.Err() != nil || s.settle(x, reached) {
+			return
+		}
+		s.Logger.Debug("cannot watch session", "session", x.id, "cause", err)
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(retry):
+		}
+		retry = min(2*retry, maxRetry)
+	}
+}
+
+// settle records the end of a session that nobody owns, and reports whether it
+// has ended. If witnessed, that happened just now.
+func (s *server) settle(x *session, witnessed bool) bool {
+	lock, lockErr := sessiondir.TryLock(x.dir)
+	if lockErr == nil {
+		defer lock.Close()
+	}
+	// It is read under the lock, since the owner may just have written the end.
+	state, err := sessiondir.ReadState(os.DirFS(x.dir))
+	switch {
+	case err == nil && state.Status.Ended():
+		x.update(state.SessionState)
+		return true
+	case lockErr != nil && !errors.Is(lockErr, fs.ErrNotExist):
+		return false // it has an owner, or we lack files or memory to tell
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && banger.CodeOf(err) != banger.CodeCorrupt:
+		return false
+	}
+	lost := s.lost(x, state, err, witnessed)
+	s.keep(x.dir, &lost)
+	x.update(lost.SessionState)
+	return true
+}

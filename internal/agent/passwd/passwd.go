@@ -1,0 +1,124 @@
+// Package passwd reads a guest's user database: the files of passwd(5) and
+// group(5). Users known only to other name services do not exist here.
+package passwd
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// User is one entry of passwd(5), with the groups of group(5).
+type User struct {
+	Name   string
+	UID    uint32
+	GID    uint32
+	Groups []uint32 // supplementary, without GID
+	Home   string
+	Shell  string // never empty
+}
+
+// ErrUnknown says that no user has that name.
+var ErrUnknown = errors.New("unknown user")
+
+// defaultShell is what an empty field means, passwd(5).
+const defaultShell = "/bin/sh"
+
+// DB is a user database. It reads its files at each use, so it is never stale.
+type DB struct {
+	dir string
+}
+
+// System is the database of the running system.
+func System() DB { return DB{dir: "/etc"} }
+
+// At is the database whose files lie in dir.
+func At(dir string) DB { return DB{dir: dir} }
+
+// Lookup returns the user of that name; it fails with ErrUnknown if there is none.
+func (db DB) Lookup(name string) (User, error) {
+	var user User
+	found := false
+	err := db.each("passwd", func(f []string) bool {
+		if len(f) < 7 || f[0] != name || name == "" {
+			return true
+		}
+		uid, uidErr := strconv.ParseUint(f[2], 10, 32)
+		gid, gidErr := strconv.ParseUint(f[3], 10, 32)
+		if uidErr != nil || gidErr != nil {
+			return true
+		}
+		user = User{Name: name, UID: uint32(uid), GID: uint32(gid), Home: f[5], Shell: f[6]}
+		found = true
+		return false
+	})
+	if err != nil {
+		return User{}, err
+	}
+	if !found {
+		return User{}, fmt.Errorf("cannot find user %q: %w", name, ErrUnknown)
+	}
+	if user.Shell == "" {
+		user.Shell = defaultShell
+	}
+	if user.Home == "" {
+		user.Home = "/"
+	}
+	user.Groups, err = db.groups(name, user.GID)
+	return user, err
+}
+
+// groups returns the groups that list name as a member, without its own.
+func (db DB) groups(name string, own uint32) ([]uint32, error) {
+	var groups []uint32
+	err := db.each("group", func(f []string) bool {
+		if len(f) < 4 || !slices.Contains(strings.Split(f[3], ","), name) {
+			return true
+		}
+		gid, err := strconv.ParseUint(f[2], 10, 32)
+		if err == nil && uint32(gid) != own {
+			groups = append(groups, uint32(gid))
+		}
+		return true
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return groups, err
+}
+
+// each calls fn with the fields of each line until it returns false.
+func (db DB) each(file string, fn func(fields []string) bool) error {
+	f, err := os.Open(filepath.Join(db.dir, file))
+	if err != nil {
+		return fmt.Errorf("cannot read user database: %w", err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !fn(strings.Split(line, ":")) {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("cannot read user database %s: %w", file, err)
+	}
+	return nil
+}
+
+// DefaultPath is the PATH of a login, as Debian's login.defs(5) has it.
+func (u User) DefaultPath() string {
+	if u.UID == 0 {
+		return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	}
+	return "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+}
