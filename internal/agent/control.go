@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"banger/internal/agent/control"
+	"banger/internal/agent/pid1"
+	"banger/internal/guestconfig"
+	"banger/internal/version"
+)
+
+// serveControl is the program of the control subsystem: it serves one link on
+// its standard streams.
+func serveControl(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("control", flag.ContinueOnError)
+	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one folder per session")
+	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
+	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if _, err := os.Stat(*cgroup); err != nil {
+		*cgroup = ""
+	}
+	stdin, err := closableStdin()
+	if err != nil {
+		return err
+	}
+	err = control.Serve(ctx, control.Config{
+		SessionsDir: *sessions,
+		ShimPath:    *shim,
+		CgroupRoot:  *cgroup,
+		Version:     version.String(),
+		Logger:      slog.Default(),
+	}, stdin, os.Stdout)
+	if errors.Is(err, context.Canceled) {
+		return nil // a signal asked for it
+	}
+	return err
+}
+
+// closableStdin returns the standard input as a file whose Close ends a Read.
+func closableStdin() (*os.File, error) {
+	if err := syscall.SetNonblock(syscall.Stdin, true); err != nil {
+		return nil, fmt.Errorf("cannot use standard input: %w", err)
+	}
+	return os.NewFile(uintptr(syscall.Stdin), "stdin"), nil
+}

@@ -1,0 +1,119 @@
+package pid1
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger/internal/guestconfig"
+)
+
+// The steps of a shutdown and how long each may take. The host waits longer.
+const (
+	shimsLimit = 8 * time.Second // sessions get SIGTERM, and SIGKILL 5 s later
+	termLimit  = 2 * time.Second
+	killLimit  = 2 * time.Second
+)
+
+// shutDown ends all processes and writes out the disks.
+func shutDown(children <-chan os.Signal, s *supervisor, log *slog.Logger) {
+	endProcesses(children, processesOf("/proc", guestconfig.ShimPath), log)
+	s.waiters.Wait()
+	unmountAll(log)
+}
+
+// endProcesses ends the sessions first, by their shims: the server still runs
+// then, so that the host hears how they ended. Then it ends every other process.
+func endProcesses(children <-chan os.Signal, shims []int, log *slog.Logger) {
+	if left := terminate(shims, shimsLimit); left > 0 {
+		log.Warn("sessions did not end in time", "sessions", left)
+	}
+	for _, round := range []struct {
+		signal unix.Signal
+		limit  time.Duration
+	}{{unix.SIGTERM, termLimit}, {unix.SIGKILL, killLimit}} {
+		_ = unix.Kill(-1, round.signal) // all but init itself; fails if there is none
+		if waitForAll(children, round.limit) {
+			return
+		}
+	}
+	log.Warn("some processes could not be killed")
+}
+
+// processesOf lists the processes that run the program at path.
+func processesOf(proc, path string) []int {
+	var pids []int
+	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "exe")) // the pattern is right
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || strings.TrimSuffix(target, " (deleted)") != path {
+			continue // a kernel thread, or it has just ended
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// terminate sends SIGTERM to processes, which need not be our children, and
+// returns when all have ended or how many have not after limit.
+func terminate(pids []int, limit time.Duration) (left int) {
+	var running []unix.PollFd
+	for _, pid := range pids {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue // it has ended
+		}
+		defer unix.Close(fd)
+		_ = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
+		running = append(running, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	deadline := time.Now().Add(limit)
+	for len(running) > 0 {
+		wait := time.Until(deadline)
+		if wait <= 0 {
+			break
+		}
+		_, err := unix.Poll(running, int(wait.Milliseconds())+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		still := running[:0]
+		for _, p := range running { // a pidfd is readable when its process has ended
+			if p.Revents == 0 {
+				still = append(still, p)
+			}
+		}
+		running = still
+	}
+	return len(running)
+}
+
+// waitForAll reaps until no other process is left, and reports whether it came
+// to that within limit. Every process without a parent is a child of init.
+func waitForAll(children <-chan os.Signal, limit time.Duration) bool {
+	timeout := time.After(limit)
+	for {
+		for {
+			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			if errors.Is(err, unix.ECHILD) {
+				return true
+			}
+			if pid <= 0 && !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		select {
+		case <-children:
+		case <-timeout:
+			return false
+		}
+	}
+}

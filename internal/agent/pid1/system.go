@@ -1,0 +1,121 @@
+package pid1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"banger/internal/agent/device"
+	"banger/internal/guestconfig"
+)
+
+// SessionsCgroup is where the sessions' cgroups are made.
+const SessionsCgroup = "/sys/fs/cgroup/banger"
+
+// The limit on open files that everything in the guest inherits; as systemd has it.
+const (
+	openFilesSoft = 1024
+	openFilesHard = 512 << 10
+)
+
+// setUpSystem prepares the running system for the server. Only what the server
+// cannot do without is an error; the rest is logged.
+func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) error {
+	config, err := readConfig(guestconfig.RunConfig)
+	if err != nil {
+		return err
+	}
+	for _, m := range systemMounts {
+		if err := m.do(); err != nil {
+			return err
+		}
+	}
+	openFiles := syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}
+	for _, part := range []struct {
+		name string
+		err  error
+	}{
+		{"host name", unix.Sethostname([]byte(config.Hostname))},
+		{"files in /etc", writeEtc("/etc", config)},
+		{"links in /dev", linkDevices()},
+		{"cgroups", setUpCgroups()},
+		{"log level", os.WriteFile("/proc/sys/kernel/printk", []byte("4 4 1 7"), 0)}, // errors and worse
+		{"open files", syscall.Setrlimit(syscall.RLIMIT_NOFILE, &openFiles)},
+		{"applets", linkApplets("/usr/local/sbin", guestconfig.AgentPath)},
+	} {
+		if part.err != nil {
+			log.Warn("cannot set up "+part.name, "error", part.err)
+		}
+	}
+	steps.mark("system")
+	watcher, err := device.Watch()
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	if err := setUpNetwork(ctx, watcher, config.Network); err != nil {
+		return err
+	}
+	steps.mark("network")
+	return nil
+}
+
+// linkDevices makes the links in /dev that the kernel leaves to user space, and
+// the folders in /run that programs expect.
+func linkDevices() error {
+	var errs []error
+	for name, target := range map[string]string{
+		"/dev/fd":     "/proc/self/fd",
+		"/dev/stdin":  "/proc/self/fd/0",
+		"/dev/stdout": "/proc/self/fd/1",
+		"/dev/stderr": "/proc/self/fd/2",
+	} {
+		errs = append(errs, os.Symlink(target, name))
+	}
+	if err := os.Mkdir("/run/lock", 0o755); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, os.Chmod("/run/lock", os.ModeSticky|0o777))
+	return errors.Join(errs...)
+}
+
+// setUpCgroups makes the subtree for sessions and enables in it the controllers
+// that sessions are limited and counted by; see cgroup-v2, "Controllers".
+func setUpCgroups() error {
+	if err := os.Mkdir(SessionsCgroup, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	var errs []error
+	for _, dir := range []string{filepath.Dir(SessionsCgroup), SessionsCgroup} {
+		for _, controller := range []string{"memory", "pids", "cpu"} {
+			path := filepath.Join(dir, "cgroup.subtree_control")
+			if err := os.WriteFile(path, []byte("+"+controller), 0); err != nil {
+				errs = append(errs, fmt.Errorf("cannot enable %s: %w", controller, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// linkApplets makes the commands that shut the system down work: those of the
+// image talk to an init that does not run here. A file that is there is the
+// user's and stays.
+func linkApplets(dir, agent string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name := range applets {
+		err := os.Symlink(agent, filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}

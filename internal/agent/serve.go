@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger/internal/agent/passwd"
+	"banger/internal/agent/sshd"
+	"banger/internal/guestconfig"
+)
+
+// serve is the guest's SSH server.
+func serve(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	configPath := flags.String("config", guestconfig.RunConfig, "the VM's configuration")
+	address := flags.String("listen", net.JoinHostPort("", strconv.Itoa(guestconfig.SSHPort)), "address of the SSH server")
+	readyFD := flags.Int("ready-fd", -1, "descriptor that gets one byte when the server listens")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	config, err := serverConfig(*configPath)
+	if err != nil {
+		return err
+	}
+	l, err := sshd.Listen(ctx, *address)
+	if err != nil {
+		return err
+	}
+	if *readyFD >= 0 {
+		if err := sayReady(*readyFD); err != nil {
+			l.Close()
+			return err
+		}
+	}
+	return sshd.New(config).Serve(ctx, l)
+}
+
+// serverConfig turns a VM's configuration into the server's.
+func serverConfig(path string) (sshd.Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return sshd.Config{}, fmt.Errorf("cannot read configuration: %w", err)
+	}
+	var config guestconfig.Config
+	if err := json.Unmarshal(data, &config); err != nil {
+		return sshd.Config{}, fmt.Errorf("cannot read configuration %s: %w", path, err)
+	}
+	hostKey, err := ssh.ParsePrivateKey([]byte(config.SSHHostKey))
+	if err != nil {
+		return sshd.Config{}, fmt.Errorf("cannot use host key: %w", err)
+	}
+	keys, err := sshd.ParseAuthorizedKeys(config.AuthorizedKeys)
+	if err != nil {
+		return sshd.Config{}, err
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return sshd.Config{}, fmt.Errorf("cannot find own executable: %w", err)
+	}
+	return sshd.Config{
+		HostKey:        hostKey,
+		AuthorizedKeys: keys,
+		Users:          passwd.System(),
+		Subsystems: map[string][]string{
+			"sftp":                       {executable, "sftp"},
+			guestconfig.ControlSubsystem: {executable, "control"},
+		},
+		Logger: slog.Default(),
+	}, nil
+}
+
+func sayReady(fd int) error {
+	f := os.NewFile(uintptr(fd), "ready")
+	defer f.Close()
+	if _, err := f.Write([]byte{'r'}); err != nil {
+		return fmt.Errorf("cannot say that the server listens: %w", err)
+	}
+	return nil
+}
+
+// serveSFTP is the program of the sftp subsystem.
+func serveSFTP(ctx context.Context, _ []string) error {
+	stdin, err := closableStdin()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { stdin.Close() })
+	defer stop()
+	err = sshd.SFTP(stdin, os.Stdout)
+	if ctx.Err() != nil {
+		return nil // a signal asked for it
+	}
+	return err
+}

@@ -1,0 +1,202 @@
+package sshd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Limits on the env requests of one channel.
+const (
+	maxEnvVariables = 64
+	maxEnvBytes     = 4096 // of one name or value
+)
+
+// session is one channel of type "session", RFC 4254, section 6: at most one
+// command with what was asked for before it. It belongs to one goroutine.
+type session struct {
+	conn    *connection
+	channel ssh.Channel
+	env     map[string]string
+	tty     *ttyRequest // nil without a pseudo-terminal
+	command *command    // nil before it has started
+	used    bool        // a command was asked for, whether or not it could start
+}
+
+// serveSession returns when the channel is closed and the command's streams
+// with it.
+func (c *connection) serveSession(gone context.Context, nc ssh.NewChannel) {
+	channel, requests, err := nc.Accept()
+	if err != nil {
+		return
+	}
+	s := &session{conn: c, channel: channel, env: make(map[string]string)}
+	closed := make(chan struct{})
+	var relays sync.WaitGroup
+	defer relays.Wait()
+	defer close(closed)
+	hungUp := gone.Done()
+	for {
+		select {
+		case r, ok := <-requests:
+			if !ok {
+				s.command.hangUp()
+				return
+			}
+			if run := s.answer(r); run != nil {
+				relays.Go(func() { run(closed) })
+			}
+		case <-hungUp:
+			s.command.hangUp()
+			hungUp = nil
+		}
+	}
+}
+
+// answer serves one request. What it returns, if anything, is to be run after
+// the answer, until the command has ended or the channel is closed.
+func (s *session) answer(r *ssh.Request) (run func(closed <-chan struct{})) {
+	var ok bool
+	switch r.Type {
+	case "exec", "shell", "subsystem":
+		var p program
+		if p, ok = s.program(r); ok {
+			run = s.start(p)
+		}
+	default:
+		ok = s.adjust(r)
+	}
+	if r.WantReply {
+		_ = r.Reply(ok, nil) // fails only if the client has gone
+	}
+	return run
+}
+
+// program is what a request asks to start, if it may.
+func (s *session) program(r *ssh.Request) (p program, ok bool) {
+	if s.used {
+		return program{}, false
+	}
+	switch r.Type {
+	case "exec":
+		var m struct{ Command string }
+		ok = unmarshal(r, &m)
+		return s.shell("-c", m.Command), ok
+	case "shell":
+		return s.loginShell(), true
+	}
+	var m struct{ Name string }
+	if !unmarshal(r, &m) {
+		return program{}, false
+	}
+	argv, ok := s.conn.server.config.Subsystems[m.Name]
+	if !ok {
+		return program{}, false
+	}
+	return program{path: argv[0], argv: argv}, true
+}
+
+// adjust serves the requests that prepare a command or act on it.
+func (s *session) adjust(r *ssh.Request) bool {
+	switch r.Type {
+	case "env":
+		var m struct{ Name, Value string }
+		return unmarshal(r, &m) && s.setEnv(m.Name, m.Value)
+	case "pty-req":
+		request, err := parseTTYRequest(r.Payload)
+		if err != nil || s.tty != nil || s.used {
+			return false
+		}
+		s.tty = &request
+		return true
+	case "window-change":
+		var m windowSize
+		if s.tty == nil || !unmarshal(r, &m) {
+			return false
+		}
+		s.tty.Size = m
+		return s.command.resize(m) == nil
+	case "signal":
+		var m struct{ Name string }
+		if !unmarshal(r, &m) {
+			return false
+		}
+		signal, known := signalByName(m.Name)
+		return known && s.command.signal(signal)
+	}
+	return false
+}
+
+func unmarshal(r *ssh.Request, m any) bool { return ssh.Unmarshal(r.Payload, m) == nil }
+
+// setEnv accepts what Debian's sshd_config does with AcceptEnv, and TERM.
+func (s *session) setEnv(name, value string) bool {
+	accepted := name == "LANG" || name == "TERM" || name == "COLORTERM" || strings.HasPrefix(name, "LC_")
+	if !accepted || len(name)+len(value) > maxEnvBytes || strings.Contains(name+value, "\x00") ||
+		strings.Contains(name, "=") || len(s.env) >= maxEnvVariables {
+		return false
+	}
+	s.env[name] = value
+	return true
+}
+
+// shell is the user's shell with arguments, as sshd(8) starts it for exec.
+func (s *session) shell(args ...string) program {
+	path := s.conn.user.Shell
+	return program{path: path, argv: append([]string{filepath.Base(path)}, args...)}
+}
+
+// loginShell is the user's shell with the dash that makes it a login shell.
+func (s *session) loginShell() program {
+	path := s.conn.user.Shell
+	return program{path: path, argv: []string{"-" + filepath.Base(path)}}
+}
+
+// environment is that of a login, sshd(8), with what the client asked for.
+func (s *session) environment() []string {
+	user := s.conn.user
+	remoteHost, remotePort := hostPort(s.conn.ssh.RemoteAddr())
+	localHost, localPort := hostPort(s.conn.ssh.LocalAddr())
+	env := map[string]string{
+		"LANG":           "C.UTF-8",
+		"HOME":           user.Home,
+		"LOGNAME":        user.Name,
+		"USER":           user.Name,
+		"SHELL":          user.Shell,
+		"PATH":           user.DefaultPath(),
+		"SSH_CLIENT":     fmt.Sprintf("%s %d %d", remoteHost, remotePort, localPort),
+		"SSH_CONNECTION": fmt.Sprintf("%s %d %s %d", remoteHost, remotePort, localHost, localPort),
+	}
+	maps.Copy(env, s.env)
+	if s.tty != nil {
+		env["TERM"] = s.tty.Term
+	}
+	list := make([]string, 0, len(env)+1)
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// start starts the command. A command that cannot be started is told to the
+// client as a shell would: a line on stderr and exit status 127.
+func (s *session) start(p program) func(closed <-chan struct{}) {
+	s.used = true
+	command, err := startCommand(p, s.conn.user, s.environment(), s.tty)
+	if err != nil {
+		s.conn.server.config.Logger.Warn("cannot start command", "user", s.conn.user.Name, "error", err)
+		return func(<-chan struct{}) {
+			fmt.Fprintf(s.channel.Stderr(), "banger: %v\r\n", err)
+			sendExit(s.channel, exitCannotStart)
+		}
+	}
+	s.command = command
+	return func(closed <-chan struct{}) { command.run(s.channel, closed) }
+}

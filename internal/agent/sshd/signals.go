@@ -1,0 +1,42 @@
+package sshd
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// signalNames are the names of RFC 4254, section 6.10; others carry the domain
+// suffix that it asks for.
+var signalNames = map[string]syscall.Signal{
+	"ABRT": syscall.SIGABRT,
+	"ALRM": syscall.SIGALRM,
+	"FPE":  syscall.SIGFPE,
+	"HUP":  syscall.SIGHUP,
+	"ILL":  syscall.SIGILL,
+	"INT":  syscall.SIGINT,
+	"KILL": syscall.SIGKILL,
+	"PIPE": syscall.SIGPIPE,
+	"QUIT": syscall.SIGQUIT,
+	"SEGV": syscall.SIGSEGV,
+	"TERM": syscall.SIGTERM,
+	"USR1": syscall.SIGUSR1,
+	"USR2": syscall.SIGUSR2,
+}
+
+func signalByName(name string) (syscall.Signal, bool) {
+	signal, ok := signalNames[name]
+	return signal, ok
+}
+
+func signalName(signal syscall.Signal) string {
+	for name, s := range signalNames {
+		if s == signal {
+			return name
+		}
+	}
+	if name := unix.SignalName(signal); name != "" {
+		return name[len("SIG"):] + "@openssh.com"
+	}
+	return "UNKNOWN@banger"
+}
