@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"banger"
+)
+
+// PutImage implements banger.ImageStore.
+func (s *Store) PutImage(ctx context.Context, i banger.Image) (image banger.Image, err error) {
+	err = s.write(ctx, "store image "+i.Name, func(t *tx) error {
+		if err := t.takeImageName(i); err != nil {
+			return err
+		}
+		before, err := t.images("WHERE id = ?", string(i.ID))
+		if err != nil {
+			return err
+		}
+		kind := banger.EventImageCreated
+		if len(before) > 0 {
+			kind = banger.EventImageChanged
+			image, i.Revision = before[0], before[0].Revision
+			if differs, err := changed(image, i); err != nil || !differs {
+				return err
+			}
+		}
+		image, err = t.putImage(kind, i)
+		return err
+	})
+	return result(image, err)
+}
+
+// takeImageName removes the name of i from the image that has it.
+func (t *tx) takeImageName(i banger.Image) error {
+	holders, err := t.images("WHERE name = ? AND id <> ?", i.Name, string(i.ID))
+	if err != nil {
+		return err
+	}
+	for _, holder := range holders {
+		holder.Name = ""
+		if _, err := t.putImage(banger.EventImageChanged, holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putImage stores a record that has changed and returns it as a reader will see it.
+func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, error) {
+	i.Revision = t.next()
+	record, err := json.Marshal(i)
+	if err != nil {
+		return i, err
+	}
+	if err := t.exec(`INSERT INTO images (id, name, record) VALUES (?1, nullif(?2, ''), ?3)
+		ON CONFLICT (id) DO UPDATE SET name = nullif(?2, ''), record = ?3`, string(i.ID), i.Name, string(record)); err != nil {
+		return i, err
+	}
+	if err := t.emit(kind, i); err != nil {
+		return i, err
+	}
+	return decode[banger.Image](record)
+}
+
+// ListImages implements banger.ImageStore.
+func (s *Store) ListImages(ctx context.Context) ([]banger.Image, error) {
+	return read(ctx, s, decode[banger.Image], "SELECT record FROM images ORDER BY seq")
+}
+
+// DeleteImage implements banger.ImageStore.
+func (s *Store) DeleteImage(ctx context.Context, id banger.ImageID) error {
+	return s.write(ctx, "delete image "+string(id), func(t *tx) error {
+		images, err := t.images("WHERE id = ?", string(id))
+		image, err := one(images, err, "image", string(id))
+		if err != nil {
+			return err
+		}
+		vms, err := collect(t.ctx, t, decodeVM, "SELECT record FROM vms WHERE image_id = ? ORDER BY seq", string(id))
+		if err != nil {
+			return err
+		}
+		if len(vms) > 0 {
+			return imageInUse(image, vms)
+		}
+		if err := t.exec("DELETE FROM images WHERE id = ?", string(id)); err != nil {
+			return err
+		}
+		image.Revision = t.next()
+		return t.emit(banger.EventImageDeleted, image)
+	})
+}
+
+func imageInUse(image banger.Image, vms []banger.VM) error {
+	names := make([]string, len(vms))
+	for i, vm := range vms {
+		names[i] = vm.Name
+	}
+	name := image.Name
+	if name == "" {
+		name = string(image.ID)
+	}
+	return banger.Errorf(banger.CodeInUse, "cannot delete image %s: it is used by VM %s", name, strings.Join(names, ", ")).
+		WithHint("delete them first: banger vm delete NAME")
+}
+
+func (t *tx) images(where string, args ...any) ([]banger.Image, error) {
+	return collect(t.ctx, t, decode[banger.Image], "SELECT record FROM images "+where, args...)
+}
+
+// imageExists refuses the id of an image that is not there; a VM may have none.
+func (t *tx) imageExists(id banger.ImageID) error {
+	if id == "" {
+		return nil
+	}
+	found, err := t.exists("SELECT 1 FROM images WHERE id = ?", string(id))
+	if err == nil && !found {
+		err = banger.Errorf(banger.CodeNotFound, "cannot find image %s: no such image", id)
+	}
+	return err
+}

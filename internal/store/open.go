@@ -1,0 +1,158 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"banger"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// The header of a database file: sqlite.org/fileformat.html, section 1.3.
+const (
+	magic               = "SQLite format 3\x00"
+	applicationIDOffset = 68
+	applicationID       = 0x626e6772 // "bngr": what marks a database as ours
+)
+
+func open(ctx context.Context, path string, l limits) (_ *Store, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("cannot open store: %w", err)
+	}
+	s := &Store{path: path, limits: l, closing: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			_ = s.disconnect() // what went wrong before says more
+		}
+	}()
+	if err := s.create(ctx); err != nil {
+		return nil, s.explain(ctx, "open store", err)
+	}
+	if err := s.checkHeader(); err != nil {
+		return nil, s.explain(ctx, "open store", err)
+	}
+	s.writer, err = connect(path, 1, "_txlock=immediate", "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)")
+	if err != nil {
+		return nil, s.explain(ctx, "open store", err)
+	}
+	if s.readers, err = connect(path, readConnections, "_pragma=query_only(1)"); err != nil {
+		return nil, s.explain(ctx, "open store", err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, s.explain(ctx, "open store", err)
+	}
+	return s, nil
+}
+
+// connect makes a pool of connections; none is made before it is used.
+func connect(path string, connections int, options ...string) (*sql.DB, error) {
+	dsn := (&url.URL{Scheme: "file", Path: path}).String() + "?_pragma=busy_timeout(10000)"
+	for _, o := range options {
+		dsn += "&" + o
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// create makes the file, for its owner only, and marks an empty one as ours.
+// The mark is written in the rollback mode of a new database, so that it is in
+// the file itself and not in a log beside it.
+func (s *Store) create(ctx context.Context) (err error) {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open store: %w", err)
+	}
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if info.Size() > 0 {
+		return nil
+	}
+	db, err := connect(s.path, 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return err
+}
+
+// checkHeader refuses a file that is no database, or the database of another
+// program, before anything is written to it.
+func (s *Store) checkHeader() error {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	header := make([]byte, applicationIDOffset+4)
+	if _, err := io.ReadFull(f, header); err != nil || !bytes.HasPrefix(header, []byte(magic)) {
+		return s.corrupt("it is no SQLite database")
+	}
+	if binary.BigEndian.Uint32(header[applicationIDOffset:]) != applicationID {
+		return s.corrupt("it is a database of another program")
+	}
+	return nil
+}
+
+// prepare checks the whole file and brings its tables up to date.
+func (s *Store) prepare(ctx context.Context) error {
+	var verdict string
+	if err := s.writer.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return s.corrupt(verdict)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	have, know, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if have > know {
+		return banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)",
+			s.path, have, know).WithHint("update banger, or set XDG_STATE_HOME to another folder to begin with an empty store")
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// disconnect closes what is open; an unused pool has nothing to report.
+func (s *Store) disconnect() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.readers, s.writer} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

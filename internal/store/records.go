@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"banger"
+)
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// read returns the records of a query whose rows are one document each.
+func read[R any](ctx context.Context, s *Store, decode func([]byte) (R, error), query string, args ...any) ([]R, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	records, err := collect(ctx, s.readers, decode, query, args...)
+	return records, s.explain(ctx, "read records", err)
+}
+
+// collect does the same with any querier.
+func collect[R any](ctx context.Context, q querier, decode func([]byte) (R, error), query string, args ...any) ([]R, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var records []R
+	for rows.Next() {
+		var document sql.RawBytes
+		if err := rows.Scan(&document); err != nil {
+			return nil, err
+		}
+		record, err := decode(document)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, rows.Err()
+}
+
+// one returns the only record of a lookup by id.
+func one[R any](records []R, err error, kind, id string) (R, error) {
+	var none R
+	if err != nil {
+		return none, err
+	}
+	if len(records) == 0 {
+		return none, banger.Errorf(banger.CodeNotFound, "cannot find %s %s: no such %s", kind, id, kind)
+	}
+	return records[0], nil
+}
+
+// result is the record of a change that was made, or the zero one.
+func result[R any](record R, err error) (R, error) {
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return record, nil
+}
+
+func decode[R any](document []byte) (R, error) {
+	var record R
+	if err := json.Unmarshal(document, &record); err != nil {
+		return record, banger.Errorf(banger.CodeCorrupt, "cannot read a record of the store: %w", err)
+	}
+	return record, nil
+}

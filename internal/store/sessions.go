@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+
+	"banger"
+)
+
+// CreateSession implements banger.SessionStore.
+func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotencyKey string) (session banger.Session, created bool, err error) {
+	err = s.write(ctx, "create session "+x.Name, func(t *tx) error {
+		if _, err := t.vm(x.VMID); err != nil {
+			return err
+		}
+		first, err := collect(t.ctx, t, decode[banger.Session],
+			"SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')", string(x.VMID), idempotencyKey)
+		if err != nil {
+			return err
+		}
+		if len(first) > 0 {
+			session = first[0]
+			return nil
+		}
+		created = true
+		session, err = t.insertSession(x, idempotencyKey)
+		return err
+	})
+	if err != nil {
+		return banger.Session{}, false, err
+	}
+	return session, created, nil
+}
+
+func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Session, error) {
+	if err := t.sessionNameFree(x); err != nil {
+		return x, err
+	}
+	if x.CreatedAt.IsZero() {
+		x.CreatedAt = t.now
+	}
+	x.UpdatedAt, x.Revision = t.now, t.next()
+	record, err := json.Marshal(x)
+	if err != nil {
+		return x, err
+	}
+	if err := t.exec("INSERT INTO sessions (id, vm_id, name, idempotency_key, record) VALUES (?, ?, ?, nullif(?, ''), ?)",
+		string(x.ID), string(x.VMID), x.Name, idempotencyKey, string(record)); err != nil {
+		return x, err
+	}
+	if err := t.emit(banger.EventSessionCreated, x); err != nil {
+		return x, err
+	}
+	return decode[banger.Session](record)
+}
+
+// GetSession implements banger.SessionStore.
+func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Session, error) {
+	sessions, err := read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
+	return one(sessions, err, "session", string(id))
+}
+
+// ListSessions implements banger.SessionStore.
+func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
+	if vm == "" {
+		return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions ORDER BY seq")
+	}
+	return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
+}
+
+// UpdateSession implements banger.SessionStore.
+func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (x banger.Session, err error) {
+	err = s.write(ctx, "change session "+string(id), func(t *tx) error {
+		before, err := t.session(id)
+		if err != nil {
+			return err
+		}
+		if x, err = t.session(id); err != nil { // a second copy: change may write into its maps
+			return err
+		}
+		if err := change(&x); err != nil {
+			return err
+		}
+		if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
+			return err
+		}
+		if x.ID != before.ID || x.VMID != before.VMID {
+			return banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", id, x.ID, x.VMID)
+		}
+		x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
+		if differs, err := changed(before, x); err != nil || !differs {
+			return err
+		}
+		x, err = t.putSession(x)
+		return err
+	})
+	return result(x, err)
+}
+
+// putSession replaces a record that has changed and returns it as a reader will
+// see it.
+func (t *tx) putSession(x banger.Session) (banger.Session, error) {
+	if err := t.sessionNameFree(x); err != nil {
+		return x, err
+	}
+	x.UpdatedAt, x.Revision = t.now, t.next()
+	record, err := json.Marshal(x)
+	if err != nil {
+		return x, err
+	}
+	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE id = ?", x.Name, string(record), string(x.ID)); err != nil {
+		return x, err
+	}
+	if err := t.emit(banger.EventSessionChanged, x); err != nil {
+		return x, err
+	}
+	return decode[banger.Session](record)
+}
+
+// DeleteSession implements banger.SessionStore.
+func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
+	return s.write(ctx, "delete session "+string(id), func(t *tx) error {
+		x, err := t.session(id)
+		if err != nil {
+			return err
+		}
+		return t.deleteSession(x)
+	})
+}
+
+func (t *tx) deleteSession(x banger.Session) error {
+	if err := t.exec("DELETE FROM sessions WHERE id = ?", string(x.ID)); err != nil {
+		return err
+	}
+	x.Revision = t.next()
+	return t.emit(banger.EventSessionDeleted, x)
+}
+
+func (t *tx) session(id banger.SessionID) (banger.Session, error) {
+	sessions, err := collect(t.ctx, t, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
+	return one(sessions, err, "session", string(id))
+}
+
+func (t *tx) sessionNameFree(x banger.Session) error {
+	taken, err := t.exists("SELECT 1 FROM sessions WHERE vm_id = ? AND name = ? AND id <> ?", string(x.VMID), x.Name, string(x.ID))
+	if err == nil && taken {
+		err = banger.Errorf(banger.CodeExists, "cannot name session %q: its VM has one of that name", x.Name).
+			WithHint("choose another name, or remove that one with: banger session rm")
+	}
+	return err
+}

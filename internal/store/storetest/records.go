@@ -1,0 +1,338 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"banger"
+)
+
+func testVMRoundTrip(t *testing.T, s banger.Store) {
+	image := putImage(t, s, "img", "default")
+	vm := newVM("one")
+	vm.ImageID = image.ID
+	one, err := s.CreateVM(t.Context(), vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Name != "one" || !one.CreatedAt.Equal(vm.CreatedAt) || one.UpdatedAt.IsZero() || one.Revision == 0 {
+		t.Fatalf("created %+v", one)
+	}
+	two := createVM(t, s, "two")
+
+	got, err := s.GetVM(t.Context(), one.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "VM", got, one)
+	list, err := s.ListVMs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "list", list, []banger.VM{one, two})
+
+	changed, err := s.UpdateVM(t.Context(), one.ID, func(vm *banger.VM) error {
+		vm.State, vm.LastError = banger.VMStarting, "none"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.Revision <= two.Revision || changed.UpdatedAt.Before(one.UpdatedAt) {
+		t.Fatalf("changed to %+v", changed)
+	}
+	if got, err = s.GetVM(t.Context(), one.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "changed VM", got, changed)
+}
+
+func testVMNames(t *testing.T, s banger.Store) {
+	createVM(t, s, "one")
+	two := createVM(t, s, "two")
+	_, err := s.CreateVM(t.Context(), newVM("one"))
+	wantCode(t, err, banger.CodeExists, `"one"`)
+	_, err = s.UpdateVM(t.Context(), two.ID, func(vm *banger.VM) error { vm.Name = "one"; return nil })
+	wantCode(t, err, banger.CodeExists, `"one"`)
+	if err := s.DeleteVM(t.Context(), two.ID); err != nil {
+		t.Fatal(err)
+	}
+	createVM(t, s, "two")
+}
+
+func testVMImage(t *testing.T, s banger.Store) {
+	vm := newVM("one")
+	vm.ImageID = "nowhere"
+	_, err := s.CreateVM(t.Context(), vm)
+	wantCode(t, err, banger.CodeNotFound, "nowhere")
+}
+
+func testVMMachine(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	set := func(ref string) banger.VM {
+		vm, err := s.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+			vm.Machine = json.RawMessage(ref)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vm
+	}
+	before := revision(t, s)
+	wantEqual(t, "changed VM's machine", string(set(`{"pid":7}`).Machine), `{"pid":7}`)
+	got, err := s.GetVM(t.Context(), vm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "stored machine", string(got.Machine), `{"pid":7}`)
+	wantEqual(t, "revision after a change that nobody is told", revision(t, s), before)
+	if data, err := json.Marshal(got); err != nil || strings.Contains(string(data), "pid") {
+		t.Fatalf("JSON of the VM tells its machine: %s, %v", data, err)
+	}
+	if got := set(""); got.Machine != nil {
+		t.Fatalf("a machine that was removed is %q", got.Machine)
+	}
+}
+
+func testVMDelete(t *testing.T, s banger.Store) {
+	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
+	a, b := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
+	kept := createSession(t, s, other, "a")
+	since := revision(t, s)
+	if err := s.DeleteVM(t.Context(), vm.ID); err != nil {
+		t.Fatal(err)
+	}
+	left, err := s.ListSessions(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "what is left", left, []banger.Session{kept})
+	var got []banger.Event
+	for _, e := range events(t, s, since) {
+		got = append(got, banger.Event{Revision: e.Revision, Kind: e.Kind, VM: e.VM, Session: e.Session})
+	}
+	a.Revision, b.Revision, vm.Revision = since+1, since+2, since+3
+	wantEqual(t, "events", got, []banger.Event{
+		{Revision: since + 1, Kind: banger.EventSessionDeleted, Session: &a},
+		{Revision: since + 2, Kind: banger.EventSessionDeleted, Session: &b},
+		{Revision: since + 3, Kind: banger.EventVMDeleted, VM: &vm},
+	})
+}
+
+func testSessionRoundTrip(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	want := newSession(vm, "a/b\n..")
+	x, created, err := s.CreateSession(t.Context(), want, "")
+	if err != nil || !created {
+		t.Fatalf("created %v, error %v", created, err)
+	}
+	if x.CreatedAt.IsZero() || x.UpdatedAt.IsZero() || x.Revision != revision(t, s) {
+		t.Fatalf("created %+v", x)
+	}
+	wantEqual(t, "launch", x.Launch, want.Launch)
+	wantEqual(t, "tags", x.Tags, want.Tags)
+	changed, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error {
+		code := 3
+		x.Status, x.ExitCode, x.EndedBy = banger.StatusFailed, &code, banger.EndedByExit
+		x.Tags["more"] = "yes"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.ExitCode == nil || *changed.ExitCode != 3 || changed.Revision <= x.Revision {
+		t.Fatalf("changed to %+v", changed)
+	}
+	got, err := s.GetSession(t.Context(), x.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "session", got, changed)
+	other := createSession(t, s, createVM(t, s, "two"), "z")
+	list, err := s.ListSessions(t.Context(), vm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "list of one VM", list, []banger.Session{changed})
+	if list, err = s.ListSessions(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "list of all", list, []banger.Session{changed, other})
+}
+
+func testSessionNames(t *testing.T, s banger.Store) {
+	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
+	createSession(t, s, vm, "a")
+	createSession(t, s, other, "a")
+	_, _, err := s.CreateSession(t.Context(), newSession(vm, "a"), "")
+	wantCode(t, err, banger.CodeExists, `"a"`)
+}
+
+func testIdempotency(t *testing.T, s banger.Store) {
+	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
+	ids := make([]banger.SessionID, 8)
+	made := make([]bool, len(ids))
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			x, created, err := s.CreateSession(t.Context(), newSession(vm, "a"), "key")
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i], made[i] = x.ID, created
+		})
+	}
+	wg.Wait()
+	first := 0
+	for i := range ids {
+		if made[i] {
+			first++
+		}
+		wantEqual(t, "id", ids[i], ids[0])
+	}
+	wantEqual(t, "number of sessions made", first, 1)
+	if x, created, err := s.CreateSession(t.Context(), newSession(other, "a"), "key"); err != nil || !created || x.ID == ids[0] {
+		t.Fatalf("a key of another VM: created %v, error %v", created, err)
+	}
+}
+
+func testSerialUpdates(t *testing.T, s banger.Store) {
+	x := createSession(t, s, createVM(t, s, "one"), "a")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				_, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got, err := s.GetSession(t.Context(), x.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "sum of 40 updates", got.StdinOffset, int64(40))
+}
+
+func testImageName(t *testing.T, s banger.Store) {
+	old := putImage(t, s, "old", "default")
+	since := revision(t, s)
+	again := putImage(t, s, "old", "default")
+	wantEqual(t, "image put again", again, old)
+	wantEqual(t, "revision after that", revision(t, s), since)
+	young := putImage(t, s, "new", "default")
+	images, err := s.ListImages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Name, old.Revision = "", since+1
+	wantEqual(t, "images", images, []banger.Image{old, young})
+	putImage(t, s, "third", "default")
+	putImage(t, s, "old", "default")
+	images, err = s.ListImages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, i := range images {
+		names = append(names, string(i.ID)+"="+i.Name)
+	}
+	wantEqual(t, "names", names, []string{"old=default", "new=", "third="})
+}
+
+func testImageInUse(t *testing.T, s banger.Store) {
+	image := putImage(t, s, "img", "default")
+	var vms []banger.VM
+	for _, name := range []string{"one", "two"} {
+		vm := newVM(name)
+		vm.ImageID = image.ID
+		vm, err := s.CreateVM(t.Context(), vm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vms = append(vms, vm)
+	}
+	wantCode(t, s.DeleteImage(t.Context(), image.ID), banger.CodeInUse, "one, two")
+	for _, vm := range vms {
+		if err := s.DeleteVM(t.Context(), vm.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.DeleteImage(t.Context(), image.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, s.DeleteImage(t.Context(), image.ID), banger.CodeNotFound, "img")
+}
+
+func testTransitions(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	x := createSession(t, s, vm, "a")
+	if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	since := revision(t, s)
+	_, err := s.UpdateVM(t.Context(), vm.ID, setState(banger.VMRunning))
+	wantCode(t, err, banger.CodeState, "from stopped to running")
+	_, err = s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusRunning; return nil })
+	wantCode(t, err, banger.CodeState, "from exited to running")
+	wantEqual(t, "revision", revision(t, s), since)
+	if got, err := s.GetVM(t.Context(), vm.ID); err != nil || got.State != banger.VMStopped {
+		t.Fatalf("VM is %s, %v", got.State, err)
+	}
+}
+
+func testFailedChange(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	since := revision(t, s)
+	cause := errors.New("no")
+	_, err := s.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error { vm.Name = "other"; return cause })
+	if !errors.Is(err, cause) {
+		t.Fatalf("the error of the change became %v", err)
+	}
+	wantEqual(t, "revision", revision(t, s), since)
+	got, err := s.GetVM(t.Context(), vm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "VM", got, vm)
+}
+
+func testNoChange(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	x := createSession(t, s, vm, "a")
+	gotVM, err := s.UpdateVM(t.Context(), vm.ID, func(*banger.VM) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "VM", gotVM, vm)
+	got, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Revision, x.UpdatedAt = 77, x.CreatedAt; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "session", got, x)
+	wantEqual(t, "revision", revision(t, s), x.Revision)
+}
+
+func testMissing(t *testing.T, s banger.Store) {
+	ctx := t.Context()
+	_, err := s.GetVM(ctx, "nil")
+	wantCode(t, err, banger.CodeNotFound, "nil")
+	_, err = s.UpdateVM(ctx, "nil", setState(banger.VMStarting))
+	wantCode(t, err, banger.CodeNotFound, "nil")
+	wantCode(t, s.DeleteVM(ctx, "nil"), banger.CodeNotFound, "nil")
+	_, err = s.GetSession(ctx, "nil")
+	wantCode(t, err, banger.CodeNotFound, "nil")
+	_, err = s.UpdateSession(ctx, "nil", func(*banger.Session) error { return nil })
+	wantCode(t, err, banger.CodeNotFound, "nil")
+	wantCode(t, s.DeleteSession(ctx, "nil"), banger.CodeNotFound, "nil")
+	_, _, err = s.CreateSession(ctx, newSession(banger.VM{ID: "nil"}, "a"), "key")
+	wantCode(t, err, banger.CodeNotFound, "VM nil")
+	wantEqual(t, "revision", revision(t, s), int64(0))
+}

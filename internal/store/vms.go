@@ -1,0 +1,157 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"banger"
+)
+
+// vmDocument is a VM as it is kept: with what only the driver may read.
+type vmDocument struct {
+	banger.VM
+	Machine json.RawMessage `json:"machine,omitempty"`
+}
+
+func (d vmDocument) vm() banger.VM {
+	d.VM.Machine = d.Machine
+	return d.VM
+}
+
+// CreateVM implements banger.VMStore.
+func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
+	err := s.write(ctx, "create VM "+vm.Name, func(t *tx) error {
+		if err := t.vmNameFree(vm); err != nil {
+			return err
+		}
+		if err := t.imageExists(vm.ImageID); err != nil {
+			return err
+		}
+		if vm.CreatedAt.IsZero() {
+			vm.CreatedAt = t.now
+		}
+		vm.UpdatedAt, vm.Revision = t.now, t.next()
+		record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
+		if err != nil {
+			return err
+		}
+		if err := t.exec("INSERT INTO vms (id, name, image_id, record) VALUES (?, ?, nullif(?, ''), ?)",
+			string(vm.ID), vm.Name, string(vm.ImageID), string(record)); err != nil {
+			return err
+		}
+		if vm, err = decodeVM(record); err != nil {
+			return err
+		}
+		return t.emit(banger.EventVMCreated, vm)
+	})
+	return result(vm, err)
+}
+
+// GetVM implements banger.VMStore.
+func (s *Store) GetVM(ctx context.Context, id banger.VMID) (banger.VM, error) {
+	vms, err := read(ctx, s, decodeVM, "SELECT record FROM vms WHERE id = ?", string(id))
+	return one(vms, err, "VM", string(id))
+}
+
+// ListVMs implements banger.VMStore.
+func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
+	return read(ctx, s, decodeVM, "SELECT record FROM vms ORDER BY seq")
+}
+
+// UpdateVM implements banger.VMStore.
+func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (vm banger.VM, err error) {
+	err = s.write(ctx, "change VM "+string(id), func(t *tx) error {
+		before, err := t.vm(id)
+		if err != nil {
+			return err
+		}
+		if vm, err = t.vm(id); err != nil { // a second copy: change may write into its slices
+			return err
+		}
+		if err := change(&vm); err != nil {
+			return err
+		}
+		if err := before.State.CheckTransition(vm.State); err != nil {
+			return err
+		}
+		if vm.ID != before.ID {
+			return banger.Errorf(banger.CodeInternal, "cannot change VM %s: its id became %s", id, vm.ID)
+		}
+		vm.UpdatedAt, vm.Revision = before.UpdatedAt, before.Revision
+		visible, err := changed(before, vm)
+		if err != nil || !visible && bytes.Equal(before.Machine, vm.Machine) {
+			return err
+		}
+		if visible {
+			vm.UpdatedAt, vm.Revision = t.now, t.next()
+		}
+		if vm, err = t.putVM(vm); err != nil || !visible {
+			return err
+		}
+		return t.emit(banger.EventVMChanged, vm)
+	})
+	return result(vm, err)
+}
+
+// DeleteVM implements banger.VMStore.
+func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
+	return s.write(ctx, "delete VM "+string(id), func(t *tx) error {
+		vm, err := t.vm(id)
+		if err != nil {
+			return err
+		}
+		sessions, err := collect(t.ctx, t, decode[banger.Session], "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(id))
+		if err != nil {
+			return err
+		}
+		for _, x := range sessions {
+			if err := t.deleteSession(x); err != nil {
+				return err
+			}
+		}
+		if err := t.exec("DELETE FROM vms WHERE id = ?", string(id)); err != nil {
+			return err
+		}
+		vm.Revision = t.next()
+		return t.emit(banger.EventVMDeleted, vm)
+	})
+}
+
+func (t *tx) vm(id banger.VMID) (banger.VM, error) {
+	vms, err := collect(t.ctx, t, decodeVM, "SELECT record FROM vms WHERE id = ?", string(id))
+	return one(vms, err, "VM", string(id))
+}
+
+// putVM replaces a record and returns it as a reader will see it.
+func (t *tx) putVM(vm banger.VM) (banger.VM, error) {
+	if err := t.vmNameFree(vm); err != nil {
+		return vm, err
+	}
+	if err := t.imageExists(vm.ImageID); err != nil {
+		return vm, err
+	}
+	record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
+	if err != nil {
+		return vm, err
+	}
+	if err := t.exec("UPDATE vms SET name = ?, image_id = nullif(?, ''), record = ? WHERE id = ?",
+		vm.Name, string(vm.ImageID), string(record), string(vm.ID)); err != nil {
+		return vm, err
+	}
+	return decodeVM(record)
+}
+
+func (t *tx) vmNameFree(vm banger.VM) error {
+	taken, err := t.exists("SELECT 1 FROM vms WHERE name = ? AND id <> ?", vm.Name, string(vm.ID))
+	if err == nil && taken {
+		err = banger.Errorf(banger.CodeExists, "cannot name VM %q: there is one of that name", vm.Name).
+			WithHint("choose another name, or delete that one: banger vm delete %s", vm.Name)
+	}
+	return err
+}
+
+func decodeVM(record []byte) (banger.VM, error) {
+	d, err := decode[vmDocument](record)
+	return d.vm(), err
+}
