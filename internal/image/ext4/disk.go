@@ -1,0 +1,105 @@
+package ext4
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"banger"
+	"banger/internal/atomicfile"
+)
+
+// The least size of a disk, and its journal: big enough for the bursts of a
+// build, small enough for the host, which in time holds all of it.
+const (
+	minDiskMiB      = banger.MinDiskMiB
+	journalMiB      = 32
+	smallDiskMiB    = 1024 // below it
+	smallJournalMiB = 4
+	maxLabelBytes   = 16 // s_volume_name
+)
+
+// NewDisk makes a sparse file with an empty ext4 file system and puts it at
+// path, durably; until it is complete, path does not exist. A file that is
+// there already is CodeExists: a disk is never overwritten.
+func NewDisk(ctx context.Context, path string, sizeMiB int, label string) error {
+	if sizeMiB < minDiskMiB || sizeMiB > banger.MaxDiskMiB {
+		return banger.Errorf(banger.CodeInvalid, "cannot make disk %s: %d MiB cannot work; it must lie between %d and %d MiB",
+			path, sizeMiB, minDiskMiB, banger.MaxDiskMiB)
+	}
+	if len(label) > maxLabelBytes || strings.HasPrefix(label, "-") {
+		return banger.Errorf(banger.CodeInvalid, "cannot make disk %s: %q cannot be a label", path, label)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return banger.Errorf(banger.CodeExists, "cannot make disk %s: it exists", path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot make disk %s: %w", path, err)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".disk-*")
+	if err != nil {
+		return fmt.Errorf("cannot make disk %s: %w", path, err)
+	}
+	defer os.Remove(temp.Name()) // does nothing once it is renamed
+	defer temp.Close()
+	if err := format(ctx, temp, sizeMiB, label); err != nil {
+		return fmt.Errorf("cannot make disk %s: %w", path, err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return fmt.Errorf("cannot make disk %s: %w", path, err)
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// format gives an empty file its size and its file system, and syncs it.
+func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
+	mkfs, err := findProgram("mkfs.ext4")
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(sizeMiB) << 20); err != nil {
+		return err
+	}
+	journal := journalMiB
+	if sizeMiB < smallDiskMiB {
+		journal = smallJournalMiB
+	}
+	// A new file reads as zeros, so neither mkfs nor the guest's kernel later
+	// need write them: that keeps it sparse.
+	cmd := exec.CommandContext(ctx, mkfs, "-q", "-F", "-t", "ext4", "-L", label, "-m", "0",
+		"-J", fmt.Sprintf("size=%d", journal),
+		"-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
+		f.Name())
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		text := strings.TrimSpace(output.String())
+		if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, "No space left") {
+			return fmt.Errorf("mkfs.ext4: %w", syscall.ENOSPC)
+		}
+		return fmt.Errorf("mkfs.ext4: %w: %s", err, text)
+	}
+	return f.Sync()
+}
+
+// findProgram looks in PATH and in the folders of system programs, which the
+// PATH of an ordinary user lacks.
+func findProgram(name string) (string, error) {
+	for _, candidate := range []string{name, "/usr/sbin/" + name, "/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path, nil
+		}
+	}
+	return "", banger.Errorf(banger.CodeMissing, "cannot find %s", name).
+		WithHint("apt-get install e2fsprogs")
+}

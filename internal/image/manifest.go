@@ -1,0 +1,210 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"banger"
+)
+
+// The names in an image's folder.
+const (
+	manifestName = "manifest.json"
+	rootName     = "root.ext4"
+	kernelName   = "vmlinuz"
+	modulesName  = "modules"
+	packagesName = "packages.txt"
+)
+
+// manifestFormat is the version of the layout. maxManifestBytes is far more than
+// a manifest ever has.
+const (
+	manifestFormat   = 1
+	maxManifestBytes = 4 << 20
+)
+
+// manifest is manifest.json.
+type manifest struct {
+	CreatedAt time.Time `json:"created_at"`
+	Content   content   `json:"content"`
+}
+
+// content is what an image is: its digest is the image's id. Nothing in it
+// depends on when or where it was built.
+type content struct {
+	Format        int                  `json:"format"`
+	Recipe        banger.ImageRecipe   `json:"recipe"` // as given, in normal form
+	RecipeDigest  string               `json:"recipe_digest"`
+	KernelRelease string               `json:"kernel_release"`
+	Packages      int                  `json:"packages"`
+	Files         map[string]fileFacts `json:"files"`   // by name: root.ext4, vmlinuz, packages.txt
+	Modules       treeFacts            `json:"modules"` // all of modules/
+}
+
+// fileFacts identify a file.
+type fileFacts struct {
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// treeFacts identify a folder: SHA256 is that of what sha256sum prints for its
+// files, by path from the folder, sorted.
+type treeFacts struct {
+	Files  int    `json:"files"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// id returns the id of an image with this content: 100 bits of its SHA-256.
+func (c content) id() (banger.ImageID, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return banger.ImageID(strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]), nil
+}
+
+// image returns the record of an image, without a name.
+func (m manifest) image(id banger.ImageID) banger.Image {
+	c := m.Content
+	return banger.Image{
+		ID: id, Recipe: c.Recipe, RecipeDigest: c.RecipeDigest, KernelRelease: c.KernelRelease,
+		SizeBytes: c.Files[rootName].Size, Packages: c.Packages, CreatedAt: m.CreatedAt,
+	}
+}
+
+func (m manifest) modulesDir(dir string) string {
+	return filepath.Join(dir, modulesName, m.Content.KernelRelease)
+}
+
+// readManifest reads the manifest in dir and checks it against the id.
+func readManifest(dir string, id banger.ImageID) (manifest, error) {
+	var m manifest
+	f, err := os.Open(filepath.Join(dir, manifestName))
+	if err != nil {
+		return m, missingFile(manifestName, err)
+	}
+	defer f.Close()
+	if err := json.NewDecoder(io.LimitReader(f, maxManifestBytes)).Decode(&m); err != nil {
+		return m, fmt.Errorf("its file %s cannot be read: %w", manifestName, err)
+	}
+	if m.Content.Format != manifestFormat {
+		return m, fmt.Errorf("its file %s has format %d; this banger knows %d", manifestName, m.Content.Format, manifestFormat)
+	}
+	is, err := m.Content.id()
+	if err != nil {
+		return m, err
+	}
+	if is != id || !filepath.IsLocal(m.Content.KernelRelease) {
+		return m, fmt.Errorf("its file %s was changed", manifestName)
+	}
+	return m, nil
+}
+
+// write writes the manifest into dir.
+func (m manifest) write(dir string) error {
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, manifestName), append(data, '\n'), 0o600)
+}
+
+// checkFiles checks that the files are there and have their sizes, which costs
+// no reading. Of the modules it checks the index; checkModules does the rest.
+func (m manifest) checkFiles(dir string) error {
+	for _, name := range []string{rootName, kernelName, packagesName} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return missingFile(name, err)
+		}
+		if want := m.Content.Files[name].Size; info.Size() != want {
+			return fmt.Errorf("its file %s has %d bytes instead of %d", name, info.Size(), want)
+		}
+	}
+	index := filepath.Join(modulesName, m.Content.KernelRelease, "modules.dep")
+	if _, err := os.Stat(filepath.Join(dir, index)); err != nil {
+		return missingFile(index, err)
+	}
+	return nil
+}
+
+// checkModules checks the number of modules and the sum of their sizes.
+func (m manifest) checkModules(dir string) error {
+	var is treeFacts
+	err := filepath.WalkDir(filepath.Join(dir, modulesName), func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		is.Files++
+		is.Size += info.Size()
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("its modules cannot be read: %w", err)
+	}
+	if want := m.Content.Modules; is.Files != want.Files || is.Size != want.Size {
+		return fmt.Errorf("it has %d files of modules with %d bytes instead of %d with %d", is.Files, is.Size, want.Files, want.Size)
+	}
+	return nil
+}
+
+// missingFile says that a file of an image cannot be had.
+func missingFile(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its file %s is gone: %w", name, err)
+	}
+	return fmt.Errorf("its file %s cannot be read: %w", name, err)
+}
+
+// measureFile returns the facts of a file by reading it.
+func measureFile(path string) (fileFacts, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return fileFacts{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return fileFacts{Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+}
+
+// measureTree returns the facts of a folder by reading all of it.
+func measureTree(dir string) (treeFacts, error) {
+	var t treeFacts
+	list := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error { // in lexical order
+		if err != nil || e.IsDir() {
+			return err
+		}
+		f, err := measureFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		t.Files++
+		t.Size += f.Size
+		_, err = fmt.Fprintf(list, "%s  %s\n", f.SHA256, name)
+		return err
+	})
+	t.SHA256 = hex.EncodeToString(list.Sum(nil))
+	return t, err
+}

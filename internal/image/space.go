@@ -1,0 +1,83 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+)
+
+// space is what a build takes, in bytes, at its peak.
+type space struct {
+	image   int64 // in the folder of images
+	scratch int64 // in the folder of temporary files
+}
+
+// usualSpace is that of a system without further packages, measured, and a third
+// more: 335 MiB of file system and 95 MiB of kernel and modules; 500 MiB of
+// temporary files.
+func usualSpace() space { return space{image: 560 << 20, scratch: 670 << 20} }
+
+// checkSpace refuses a build for which there is no room. With further packages
+// it may turn out too little all the same.
+func (s *Service) checkSpace() error {
+	scratch := scratchParent()
+	images := s.Paths.Images()
+	need := map[string]int64{images: s.need.image, scratch: s.need.scratch}
+	same, err := sameFileSystem(images, scratch)
+	if err != nil {
+		return err
+	}
+	if same {
+		need = map[string]int64{images: s.need.image + s.need.scratch}
+	}
+	for dir, bytes := range need {
+		free, err := freeBytes(dir)
+		if err != nil {
+			return err
+		}
+		if free < bytes {
+			return s.diskFull(fmt.Sprintf("folder %s has %s free and needs %s", dir, mebibytes(free), mebibytes(bytes)))
+		}
+	}
+	return nil
+}
+
+// explainFull makes an error of a full disk one that says what to do.
+func (s *Service) explainFull(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	return s.diskFull(fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
+		err, mebibytes(s.need.image), s.Paths.Images(), mebibytes(s.need.scratch), scratchParent()))
+}
+
+func (s *Service) diskFull(detail string) error {
+	return banger.Errorf(banger.CodeMissing, "cannot build image: the host's disk is full: %s", detail).
+		WithHint("free some space, or have other folders used with XDG_DATA_HOME and TMPDIR")
+}
+
+// freeBytes returns what this user may still write to the file system of dir.
+func freeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("cannot find out the free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func sameFileSystem(a, b string) (bool, error) {
+	var sa, sb unix.Stat_t
+	if err := unix.Stat(a, &sa); err != nil {
+		return false, fmt.Errorf("cannot look at folder %s: %w", a, err)
+	}
+	if err := unix.Stat(b, &sb); err != nil {
+		return false, fmt.Errorf("cannot look at folder %s: %w", b, err)
+	}
+	return sa.Dev == sb.Dev, nil
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
