@@ -1,0 +1,219 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+)
+
+// Time limits of a link. They are generous, since an emulated guest under load
+// is slow, and short enough that a frozen guest is noticed.
+const (
+	handshakeTimeout  = 30 * time.Second
+	keepaliveInterval = 30 * time.Second
+	keepaliveTimeout  = 30 * time.Second
+	minBackoff        = 50 * time.Millisecond
+	maxBackoff        = 5 * time.Second
+	maxFlapBackoff    = 250 * time.Millisecond // after a link that had been up
+)
+
+// link is the connection to one guest, through all its reconnects.
+type link struct {
+	access  banger.GuestAccess
+	handler banger.GuestHandler
+	hostKey ssh.PublicKey
+	signer  ssh.Signer
+	log     *slog.Logger
+
+	mu      sync.Mutex    // guards the fields below
+	control *control      // nil while the link is down
+	down    error         // why it is down
+	closed  bool          // it will not come up again
+	changed chan struct{} // closed and replaced at each change of the above
+}
+
+// run dials and serves until ctx or the machine ends.
+func (k *link) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		select {
+		case <-k.access.Machine.Done():
+			cancel(banger.ErrMachineGone)
+		case <-ctx.Done():
+		}
+	})
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = minBackoff, maxBackoff
+	for {
+		began := time.Now()
+		wasUp, err := k.connect(ctx)
+		k.publish(nil, err)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if wasUp && time.Since(began) > maxBackoff {
+			wait.Reset()
+		}
+		pause := wait.NextBackOff()
+		if wasUp {
+			pause = min(pause, maxFlapBackoff)
+		}
+		k.log.Info("link is down", "cause", err, "retry_in", pause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// connect makes the connection and serves it until it breaks. It reports
+// whether the link was up in between.
+func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
+	if err := k.access.Machine.WaitReady(ctx); err != nil {
+		return false, fmt.Errorf("cannot wait for the guest: %w", err)
+	}
+	client, err := k.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	defer stop()
+
+	ended := make(chan error, 1)
+	go func() { ended <- client.Wait() }()
+	kept := make(chan struct{})
+	keepCtx, endKeep := context.WithCancel(ctx)
+	go func() { defer close(kept); keepAlive(keepCtx, client) }()
+
+	// A control process that dies is started again on the same connection, since
+	// the handshake is the expensive part; one that dies at once is not.
+	for {
+		began := time.Now()
+		up, end := k.serve(ctx, client)
+		k.publish(nil, end)
+		wasUp, err = wasUp || up, end
+		if !errors.Is(err, errControlEnded) || time.Since(began) < time.Second {
+			break
+		}
+		k.log.Info("control has ended", "cause", err)
+	}
+	endKeep()
+	client.Close()
+	<-kept
+	return wasUp, errors.Join(err, <-ended)
+}
+
+// dial opens an authenticated connection: the guest's host key is pinned.
+func (k *link) dial(ctx context.Context) (*ssh.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	conn, err := k.access.Machine.Dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot dial guest: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
+	config := &ssh.ClientConfig{
+		User:              k.access.User,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(k.signer)},
+		HostKeyCallback:   ssh.FixedHostKey(k.hostKey),
+		HostKeyAlgorithms: []string{k.hostKey.Type()},
+	}
+	c, channels, requests, err := ssh.NewClientConn(conn, "guest", config)
+	if !stop() && err == nil {
+		c.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("cannot log in to guest: %w", err)
+	}
+	return ssh.NewClient(c, channels, requests), nil
+}
+
+// serve starts the guest's control process on client, reconciles, and hands the
+// guest to users until the process or the connection ends. It reports whether
+// they got it.
+func (k *link) serve(ctx context.Context, client *ssh.Client) (up bool, err error) {
+	c, err := openControl(ctx, client, k.log)
+	if err != nil {
+		return false, err
+	}
+	defer c.close()
+	hello, sessions, err := c.greet(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := k.handler.GuestUp(ctx, hello, c, sessions); err != nil {
+		return false, fmt.Errorf("cannot reconcile sessions: %w", err)
+	}
+	k.publish(c, nil)
+	k.log.Info("link is up", "boot_id", hello.BootID, "agent", hello.Version, "sessions", len(sessions))
+	return true, c.deliver(ctx, k.handler)
+}
+
+// publish tells users that the link is up with control c, or down because of err.
+func (k *link) publish(c *control, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.control, k.down = c, err
+	k.closed = banger.CodeOf(err) == banger.CodeState
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// wait returns the control process as soon as the link is up.
+func (k *link) wait(ctx context.Context) (banger.Guest, error) {
+	for {
+		k.mu.Lock()
+		c, down, closed, changed := k.control, k.down, k.closed, k.changed
+		k.mu.Unlock()
+		switch {
+		case c != nil:
+			return c, nil
+		case closed:
+			return nil, down
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if down == nil {
+				down = errors.New("the guest has not answered yet")
+			}
+			return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", errors.Join(down, context.Cause(ctx)))
+		}
+	}
+}
+
+// keepAlive asks the server for a sign of life now and then and closes the
+// connection when none comes in time. OpenSSH's PROTOCOL names the request.
+func keepAlive(ctx context.Context, client *ssh.Client) {
+	tick := time.NewTicker(keepaliveInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		overdue := time.AfterFunc(keepaliveTimeout, func() { client.Close() })
+		_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+		overdue.Stop()
+		if err != nil {
+			return
+		}
+	}
+}

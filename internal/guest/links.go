@@ -1,0 +1,83 @@
+// Package guest owns the SSH connections to guests: one link per VM, on which
+// everything that the host asks of a guest travels. One loop per link dials,
+// keeps alive, backs off and dials again; users wait for it.
+package guest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+)
+
+// Links are the links to all running guests. Safe for concurrent use.
+type Links struct {
+	signer ssh.Signer
+	log    *slog.Logger
+
+	mu    sync.Mutex // guards links
+	links map[banger.VMID]*link
+}
+
+// NewLinks returns an empty set; signer is the key by which guests know the host.
+func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
+	return &Links{signer: signer, log: log, links: map[banger.VMID]*link{}}
+}
+
+// Serve keeps the link to one guest up until ctx ends or its machine does, and
+// then closes it. A VM has at most one link at a time.
+func (l *Links) Serve(ctx context.Context, access banger.GuestAccess, handler banger.GuestHandler) error {
+	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(access.HostKey))
+	if err != nil {
+		return fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
+	}
+	k := &link{
+		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
+		log:     l.log.With("vm", access.VMID),
+		changed: make(chan struct{}),
+	}
+	if err := l.add(k); err != nil {
+		return err
+	}
+	defer l.remove(k)
+	return k.run(ctx)
+}
+
+func (l *Links) add(k *link) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.links[k.access.VMID] != nil {
+		return banger.Errorf(banger.CodeInternal, "cannot open link to VM %s: it has one", k.access.VMID)
+	}
+	l.links[k.access.VMID] = k
+	return nil
+}
+
+func (l *Links) remove(k *link) {
+	l.mu.Lock()
+	delete(l.links, k.access.VMID)
+	l.mu.Unlock()
+	k.publish(nil, errNotRunning(k.access.VMID))
+}
+
+// Guest returns a running guest, waiting until its link is up. A VM that is not
+// running, or ends meanwhile, is CodeState; if ctx ends first the error is
+// CodeUnavailable with the reason why the link is down.
+func (l *Links) Guest(ctx context.Context, id banger.VMID) (banger.Guest, error) {
+	l.mu.Lock()
+	k := l.links[id]
+	l.mu.Unlock()
+	if k == nil {
+		return nil, errNotRunning(id)
+	}
+	return k.wait(ctx)
+}
+
+func errNotRunning(id banger.VMID) error {
+	return banger.Errorf(banger.CodeState, "cannot reach the guest: VM %s is not running", id).
+		WithHint("start it with: banger vm start %s", id)
+}
