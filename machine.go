@@ -35,8 +35,9 @@ const ConsoleLogName = "console.log"
 // died before it could store the Ref is found again. It may be stale: Adopt tells.
 const MachineRefName = "machine.json"
 
-// ReadyPortName is the virtio-serial port to which the guest writes one line,
-// "ready" and its boot id, when its SSH server listens.
+// ReadyPortName is the virtio-serial port to which the guest writes a line,
+// "ready" and its boot id, each time its SSH server begins to listen, and "off"
+// and its boot id when all is ended and it is about to power off.
 const ReadyPortName = "org.banger.ready"
 
 // Driver starts and adopts machines of one kind. Safe for concurrent use.
@@ -78,6 +79,9 @@ type Machine interface {
 	Kill(ctx context.Context) error
 	// Done is closed when the machine has ended, for whatever reason.
 	Done() <-chan struct{}
+	// PoweredOff reports, once Done is closed, whether the guest had announced
+	// that it powers off: then nothing was lost.
+	PoweredOff() bool
 	// Close gives up the handle and waits for its goroutines.
 	Close() error
 }

@@ -15,8 +15,8 @@ var sessionTransitions = map[Status][]Status{
 // vmTransitions is the same for VMs.
 var vmTransitions = map[VMState][]VMState{
 	VMStopped:  {VMStarting},
-	VMStarting: {VMRunning, VMStopping, VMFailed},
-	VMRunning:  {VMStopping, VMFailed},
+	VMStarting: {VMRunning, VMStopping, VMStopped, VMFailed},
+	VMRunning:  {VMStopping, VMStopped, VMFailed},
 	VMStopping: {VMStopped, VMFailed},
 	VMFailed:   {VMStarting, VMStopped},
 }

@@ -53,7 +53,7 @@ func run(argv []string, log *slog.Logger) action {
 	}()
 	s.run(ctx, children)
 	log.Info(string(requested) + " begins")
-	shutDown(children, s, log)
+	shutDown(children, s, requested, log)
 	return requested
 }
 

@@ -13,8 +13,11 @@ import (
 	"banger/internal/process"
 )
 
-// announceLimit bounds the announcement of one server.
-const announceLimit = 10 * time.Second
+// The limits of an announcement: of a server, and of the end.
+const (
+	announceLimit    = 10 * time.Second
+	announceOffLimit = time.Second
+)
 
 // announcer returns a function that tells the host that a server listens, and
 // the console, the first time, how the boot went.
@@ -27,14 +30,24 @@ func announcer(steps timeline, log *slog.Logger) func(context.Context) {
 		})
 		ctx, cancel := context.WithTimeout(ctx, announceLimit)
 		defer cancel()
-		if err := announce(ctx); err != nil {
+		if err := announce(ctx, "ready"); err != nil {
 			log.Warn("cannot tell the host that the server listens", "error", err)
 		}
 	}
 }
 
-// announce writes the line that banger.ReadyPortName documents.
-func announce(ctx context.Context) error {
+// announceOff tells the host that this end of the machine is one that was asked
+// for, in an orderly way.
+func announceOff(log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), announceOffLimit)
+	defer cancel()
+	if err := announce(ctx, "off"); err != nil {
+		log.Warn("cannot tell the host that the guest powers off", "error", err)
+	}
+}
+
+// announce writes a line as banger.ReadyPortName documents it.
+func announce(ctx context.Context, word string) error {
 	boot, err := process.BootID()
 	if err != nil {
 		return err
@@ -56,7 +69,7 @@ func announce(ctx context.Context) error {
 	// The write blocks while nobody on the host has the port open.
 	stop := context.AfterFunc(ctx, func() { _ = port.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := fmt.Fprintf(port, "ready %s\n", boot); err != nil {
+	if _, err := fmt.Fprintf(port, "%s %s\n", word, boot); err != nil {
 		return fmt.Errorf("cannot write to port: %w", err)
 	}
 	return nil

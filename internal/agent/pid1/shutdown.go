@@ -22,9 +22,12 @@ const (
 )
 
 // shutDown ends all processes and writes out the disks.
-func shutDown(children <-chan os.Signal, s *supervisor, log *slog.Logger) {
+func shutDown(children <-chan os.Signal, s *supervisor, requested action, log *slog.Logger) {
 	endProcesses(children, processesOf("/proc", guestconfig.ShimPath), log)
 	s.waiters.Wait()
+	if requested == actionPowerOff {
+		announceOff(log)
+	}
 	unmountAll(log)
 }
 
