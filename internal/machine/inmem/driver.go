@@ -1,0 +1,151 @@
+// Package inmem is a driver for tests: its machines live in this process, and
+// their guest is a function that serves connections. It passes the same suite as
+// the drivers of real machines.
+package inmem
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"banger"
+	"banger/internal/atomicfile"
+)
+
+// Driver implements banger.Driver. Drivers made of one by Another share its
+// machines, as the processes of one host do.
+type Driver struct {
+	host *host
+}
+
+// Guest is what runs inside a machine. Its functions are called for every
+// machine of a host, from several goroutines.
+type Guest struct {
+	// Serve is called with each connection to the guest's SSH server, from when
+	// Boot has returned. It closes conn, and returns when conn is closed under it.
+	Serve func(spec banger.MachineSpec, conn net.Conn)
+	// Boot returns when the guest is ready; an error ends the machine. ctx ends
+	// with the machine. Nil: it is ready at once.
+	Boot func(ctx context.Context, spec banger.MachineSpec) error
+	// PowerButton is called when it is pressed, and reports whether the guest
+	// then powers off. Nil: it does.
+	PowerButton func(spec banger.MachineSpec) bool
+}
+
+// host has the machines.
+type host struct {
+	guest    Guest
+	mu       sync.Mutex
+	machines map[string]*instance // all that ever ran, by Ref
+}
+
+// New returns a driver on a host of its own whose guests do nothing but serve.
+func New(serve func(net.Conn)) *Driver {
+	return NewGuest(Guest{Serve: func(_ banger.MachineSpec, conn net.Conn) { serve(conn) }})
+}
+
+// NewGuest returns a driver on a host of its own.
+func NewGuest(g Guest) *Driver {
+	return &Driver{&host{guest: g, machines: make(map[string]*instance)}}
+}
+
+// Another returns a driver on the same host, as a process started later has it.
+func (d *Driver) Another() *Driver { return &Driver{d.host} }
+
+// Crash ends the machine of a VM at once, as if its process had been killed,
+// and returns when nothing of it is left. It reports whether one was running.
+func (d *Driver) Crash(id banger.VMID) bool {
+	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
+	if i != nil {
+		i.end()
+	}
+	return i != nil
+}
+
+// Name implements banger.Driver.
+func (d *Driver) Name() string { return "inmem" }
+
+// ref is a machine's Ref.
+type ref struct {
+	Version int    `json:"version"`
+	Machine string `json:"machine"`
+}
+
+const refVersion = 1
+
+// Start implements banger.Driver. Of the spec it uses the folders only.
+func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, context.Cause(ctx))
+	}
+	i, err := d.host.start(spec)
+	if err != nil {
+		return nil, err
+	}
+	return newMachine(i), nil
+}
+
+// Adopt implements banger.Driver.
+func (d *Driver) Adopt(_ context.Context, data json.RawMessage) (banger.Machine, error) {
+	var r ref
+	if err := json.Unmarshal(data, &r); err != nil || r.Version != refVersion || r.Machine == "" {
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot adopt machine: its reference is not ours")
+	}
+	i := d.host.find(func(i *instance) bool { return i.id == r.Machine })
+	if i == nil {
+		return nil, banger.ErrMachineGone
+	}
+	return newMachine(i), nil
+}
+
+// find returns the running machine for which is holds, or nil.
+func (h *host) find(is func(*instance) bool) *instance {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.machines {
+		if !i.hasEnded() && is(i) {
+			return i
+		}
+	}
+	return nil
+}
+
+func (h *host) start(spec banger.MachineSpec) (*instance, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.machines {
+		if !i.hasEnded() && i.spec.StateDir == spec.StateDir {
+			return nil, banger.Errorf(banger.CodeState, "cannot start machine of VM %s: it runs already", spec.VMID)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, err)
+	}
+	i := newInstance(spec, listener)
+	if err := i.writeFiles(); err != nil {
+		i.removeFiles()
+		listener.Close()
+		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, err)
+	}
+	h.machines[i.id] = i
+	i.run(h.guest)
+	return i, nil
+}
+
+func (i *instance) writeFiles() error {
+	console := filepath.Join(i.spec.StateDir, banger.ConsoleLogName)
+	if err := os.WriteFile(console, []byte("in-memory machine "+i.id+"\n"), 0o600); err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(i.spec.StateDir, banger.MachineRefName), i.ref(), 0o600)
+}
+
+func (i *instance) removeFiles() {
+	os.Remove(filepath.Join(i.spec.StateDir, banger.ConsoleLogName))
+	os.Remove(filepath.Join(i.spec.StateDir, banger.MachineRefName))
+}

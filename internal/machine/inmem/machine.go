@@ -1,0 +1,104 @@
+package inmem
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"banger"
+)
+
+// machine is a handle of an instance; it implements banger.Machine.
+type machine struct {
+	*instance
+	closed    chan struct{}
+	closeOnce sync.Once
+}
+
+func newMachine(i *instance) *machine { return &machine{instance: i, closed: make(chan struct{})} }
+
+// Ref implements banger.Machine.
+func (m *machine) Ref() json.RawMessage { return m.ref() }
+
+// Info implements banger.Machine.
+func (m *machine) Info() banger.MachineInfo {
+	return banger.MachineInfo{SSHAddress: m.listener.Addr().String()}
+}
+
+// Done implements banger.Machine.
+func (m *machine) Done() <-chan struct{} { return m.done }
+
+// PoweredOff implements banger.Machine.
+func (m *machine) PoweredOff() bool { return m.hasEnded() && m.off }
+
+// WaitReady implements banger.Machine.
+func (m *machine) WaitReady(ctx context.Context) error {
+	if m.hasEnded() {
+		return banger.ErrMachineGone
+	}
+	select {
+	case <-m.ready:
+		return nil
+	case <-m.done:
+		return banger.ErrMachineGone
+	case <-m.closed:
+		return fmt.Errorf("cannot wait for guest: the handle of its machine is closed: %w", os.ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("cannot wait for guest: %w", context.Cause(ctx))
+	}
+}
+
+// Dial implements banger.Machine.
+func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
+	if m.hasEnded() {
+		return nil, banger.ErrMachineGone
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", m.Info().SSHAddress)
+	if m.hasEnded() {
+		if err == nil {
+			conn.Close()
+		}
+		return nil, banger.ErrMachineGone
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot dial guest: %w", err), context.Cause(ctx))
+	}
+	return conn, nil
+}
+
+// PowerDown implements banger.Machine.
+func (m *machine) PowerDown(ctx context.Context) error {
+	if m.hasEnded() {
+		return banger.ErrMachineGone
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("cannot power down machine: %w", context.Cause(ctx))
+	}
+	select {
+	case m.button <- struct{}{}:
+	default: // it is pressed already
+	}
+	return nil
+}
+
+// Kill implements banger.Machine.
+func (m *machine) Kill(ctx context.Context) error {
+	m.stop()
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cannot kill machine: %w", context.Cause(ctx))
+	}
+}
+
+// Close implements banger.Machine.
+func (m *machine) Close() error {
+	m.closeOnce.Do(func() { close(m.closed) })
+	return nil
+}

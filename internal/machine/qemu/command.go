@@ -1,0 +1,125 @@
+package qemu
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"banger"
+)
+
+// qmpFD is the descriptor of the listening control socket in QEMU's process.
+const qmpFD = 3
+
+// sandbox takes from QEMU what a guest that breaks out of it would want.
+const sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+// kernelCommandLine prints warnings and what init has to say. A kernel that
+// panics says so on the console and boots again, as a server does.
+const kernelCommandLine = "console=ttyS0 quiet panic=1"
+
+// platform is the part of the command line that depends on the accelerator. With
+// TCG, microvm has no clock that Linux can use; with KVM it boots sooner than a PC.
+func (a Accel) platform() []string {
+	if a == AccelKVM {
+		return []string{
+			"-M", "microvm,accel=kvm,acpi=on,auto-kernel-cmdline=off",
+			"-global", "virtio-mmio.force-legacy=false", // virtio 1.x
+			"-cpu", "host",
+		}
+	}
+	return []string{"-M", "q35,accel=tcg,sata=off,smbus=off,smm=off,vmport=off", "-cpu", "max"}
+}
+
+// device names a virtio device on the accelerator's bus.
+func (a Accel) device(kind, options string) string {
+	bus := "pci"
+	if a == AccelKVM {
+		bus = "device" // virtio-mmio
+	}
+	return "virtio-" + kind + "-" + bus + options
+}
+
+// arguments is QEMU's command line after its name, see qemu-system(1). The
+// machine's name is in it, and tells its process from any other.
+func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
+	args := []string{
+		"-name", name,
+		"-uuid", machineUUID(s.VMID),
+		"-nodefaults", "-no-user-config", "-display", "none",
+		"-sandbox", sandbox,
+		"-smp", "cpus=" + strconv.Itoa(s.CPUs),
+		"-m", fmt.Sprintf("size=%dM", s.MemoryMiB),
+		"-kernel", s.Kernel,
+		"-initrd", s.Initrd,
+		"-append", kernelCommandLine,
+
+		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d,server=on,wait=off", qmpFD),
+		"-mon", "chardev=qmp,mode=control",
+
+		"-chardev", "file,id=console,append=on,path=" + escape(filepath.Join(s.StateDir, banger.ConsoleLogName)),
+		"-serial", "chardev:console",
+
+		"-chardev", "file,id=ready,append=on,path=" + escape(filepath.Join(s.StateDir, readyName)),
+		"-device", a.device("serial", ",max_ports=2"),
+		"-device", "virtserialport,chardev=ready,name=" + banger.ReadyPortName,
+
+		"-object", "rng-builtin,id=rng",
+		"-device", a.device("rng", ",rng=rng"),
+
+		// The host picks the port, and is asked which: no other program can take
+		// it in between.
+		"-netdev", "user,id=net,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+		"-device", a.device("net", a.netOptions()),
+	}
+	for i, disk := range s.Disks {
+		node := "disk" + strconv.Itoa(i)
+		blockdev, err := blockdev(node, disk)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "-blockdev", blockdev,
+			"-device", a.device("blk", ",drive="+node+",serial="+escape(disk.Serial)))
+	}
+	return append(a.platform(), args...), nil
+}
+
+// netOptions leaves out the boot ROM that a network card on PCI brings.
+func (a Accel) netOptions() string {
+	if a == AccelKVM {
+		return ",netdev=net"
+	}
+	return ",netdev=net,romfile="
+}
+
+// blockdev describes one disk. A flush of the guest reaches the host's disk,
+// QEMU locks the file against a second writer, and what the guest discards or
+// zeroes becomes a hole again.
+func blockdev(node string, d banger.MachineDisk) (string, error) {
+	discard := "unmap"
+	if d.ReadOnly {
+		discard = "ignore"
+	}
+	file := map[string]any{"driver": "file", "filename": d.Path, "locking": "on", "discard": discard}
+	format := map[string]any{"driver": "raw", "node-name": node, "read-only": d.ReadOnly, "discard": discard, "file": file}
+	if !d.ReadOnly {
+		format["detect-zeroes"] = "unmap"
+	}
+	data, err := json.Marshal(format)
+	return string(data), err
+}
+
+// escape protects the comma, by which QEMU's options end.
+func escape(s string) string { return strings.ReplaceAll(s, ",", ",,") }
+
+// machineUUID is what the guest sees as its hardware's UUID: the same at every
+// boot. The version is 8, "made as its maker likes": RFC 9562, section 5.8.
+func machineUUID(id banger.VMID) string {
+	b := sha256.Sum256([]byte("banger VM " + id))
+	b[6] = b[6]&0x0f | 0x80
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}

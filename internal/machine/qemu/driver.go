@@ -1,0 +1,136 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+
+	"banger"
+	"banger/internal/process"
+)
+
+// Accel says what executes a guest's instructions.
+type Accel string
+
+// The accelerators. AccelAuto is KVM where a trial guest boots with it, else TCG.
+const (
+	AccelAuto Accel = ""
+	AccelKVM  Accel = "kvm"
+	AccelTCG  Accel = "tcg"
+)
+
+// Config is what a driver needs of its surroundings.
+type Config struct {
+	Accel Accel
+	// Binary is QEMU's name in PATH or its path; default qemu-system-x86_64.
+	Binary string
+	// VerdictCache is the file that keeps what KVM was found to do on this host.
+	VerdictCache string
+	// Poweroff writes an initrd whose init powers off at once, for the trial guest.
+	Poweroff func(io.Writer) error
+	Log      *slog.Logger // default: none
+}
+
+// Driver implements banger.Driver.
+type Driver struct {
+	config Config
+	log    *slog.Logger
+	kvm    *kvm
+	watch  *fileWatch
+}
+
+const defaultBinary = "qemu-system-x86_64"
+
+// New returns a driver. It starts nothing; a driver without machines holds nothing.
+func New(c Config) *Driver {
+	if c.Binary == "" {
+		c.Binary = defaultBinary
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Driver{config: c, log: c.Log, kvm: newKVM(c), watch: &fileWatch{}}
+}
+
+// Name implements banger.Driver.
+func (d *Driver) Name() string { return "qemu" }
+
+// Start implements banger.Driver. Beside the console's log it keeps QEMU's own
+// output in spec.StateDir, and its control socket in spec.RuntimeDir.
+func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+	if err := checkSpec(spec); err != nil {
+		return nil, err
+	}
+	binary, err := findBinary(d.config.Binary)
+	if err != nil {
+		return nil, err
+	}
+	accel, err := d.accelerator(ctx, spec.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockStateDir(spec.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if pid := runningIn(spec.StateDir); pid != 0 {
+		return nil, banger.Errorf(banger.CodeState, "cannot start machine of VM %s: it runs already, as process %d", spec.VMID, pid)
+	}
+	l := &launch{spec: spec, binary: binary, accel: accel}
+	return l.start(ctx, d)
+}
+
+// Adopt implements banger.Driver. It asks the machine itself only if its starter
+// died so early that the port of its SSH server is not in the ref.
+func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+	r, err := parseRecord(ref)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := r.open()
+	if errors.Is(err, process.ErrGone) {
+		return nil, banger.ErrMachineGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot adopt machine %s: %w", r.Name, err)
+	}
+	m := newMachine(d, r, proc)
+	if r.SSHPort == 0 {
+		if err := m.learnPort(ctx); err != nil {
+			return nil, errors.Join(m.explain(ctx, "adopt machine", err), m.Close())
+		}
+	}
+	return m, nil
+}
+
+// accelerator decides how to run a guest with this kernel.
+func (d *Driver) accelerator(ctx context.Context, kernel string) (Accel, error) {
+	if d.config.Accel != AccelAuto {
+		return d.config.Accel, nil
+	}
+	v, err := d.kvm.verdict(ctx, kernel)
+	if err != nil {
+		return "", err
+	}
+	if v.Usable {
+		return AccelKVM, nil
+	}
+	return AccelTCG, nil
+}
+
+func findBinary(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", banger.Errorf(banger.CodeMissing, "cannot find QEMU: %w", err).
+			WithHint("apt-get install %s", debianPackage)
+	}
+	return path, nil
+}
+
+// debianPackage is what has QEMU for the guests that we run.
+const debianPackage = "qemu-system-x86"

@@ -1,0 +1,196 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"banger"
+)
+
+// newTrial returns a kvm whose QEMU is a shell script that first counts its
+// calls, and the function that returns their number.
+func newTrial(t *testing.T, script string) (k *kvm, kernel string, calls func() int) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string, perm os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), perm); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	counter := write("calls", "", 0o600)
+	k = newKVM(Config{
+		Binary:       write("qemu", "#!/bin/sh\necho $$ >>'"+counter+"'\n"+script+"\n", 0o700),
+		VerdictCache: filepath.Join(dir, "kvm.json"),
+		Poweroff: func(w io.Writer) error {
+			_, err := io.WriteString(w, "initrd")
+			return err
+		},
+	})
+	k.device = write("device", "", 0o600)
+	return k, write("kernel", "kernel", 0o600), func() int {
+		data, err := os.ReadFile(counter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(data), "\n")
+	}
+}
+
+func TestVerdict_FollowsTheTrialGuest(t *testing.T) {
+	for name, test := range map[string]struct {
+		script string
+		usable bool
+		reason string
+	}{
+		"powers off":    {"exit 0", true, "booted"},
+		"never boots":   {"exec sleep 600", false, "did not boot within"},
+		"QEMU gives up": {"echo 'Could not access KVM kernel module: Permission denied' >&2; exit 1", false, "Permission denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, kernel, calls := newTrial(t, test.script)
+			k.limit = 500 * time.Millisecond
+			for range 2 { // the second comes from the cache
+				v, err := k.verdict(t.Context(), kernel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.Usable != test.usable || !strings.Contains(v.Reason, test.reason) {
+					t.Errorf("the verdict is %+v, want %v because %q", v, test.usable, test.reason)
+				}
+				k = &kvm{config: k.config, device: k.device, limit: k.limit, busy: make(chan struct{}, 1)}
+			}
+			if n := calls(); n != 1 {
+				t.Errorf("%d trials were made, want 1", n)
+			}
+			left, _ := filepath.Glob(filepath.Join(filepath.Dir(kernel), ".kvm-trial-*"))
+			if len(left) > 0 {
+				t.Errorf("%v is left over", left)
+			}
+		})
+	}
+}
+
+func TestVerdict_IsTriedOnceForMany(t *testing.T) {
+	k, kernel, calls := newTrial(t, "exit 0")
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			if v, err := k.verdict(t.Context(), kernel); err != nil || !v.Usable {
+				t.Errorf("the verdict is %+v, %v", v, err)
+			}
+		})
+	}
+	callers.Wait()
+	if n := calls(); n != 1 {
+		t.Errorf("%d trials were made, want 1", n)
+	}
+}
+
+func TestVerdict_IsTriedAgainWhenSomethingChanged(t *testing.T) {
+	k, kernel, calls := newTrial(t, "exit 0")
+	verdict := func(want int) {
+		t.Helper()
+		if _, err := k.verdict(t.Context(), kernel); err != nil {
+			t.Fatal(err)
+		}
+		if n := calls(); n != want {
+			t.Errorf("%d trials were made, want %d", n, want)
+		}
+	}
+	verdict(1)
+	if err := os.WriteFile(kernel, []byte("another kernel"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verdict(2)
+	rewrite(t, k.config.VerdictCache, `"boot_id": "`, `"boot_id": "another boot `)
+	verdict(3)
+	if err := os.WriteFile(k.config.VerdictCache, []byte("{not json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verdict(4)
+	verdict(4)
+}
+
+func rewrite(t *testing.T, path, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(data), from, to)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVerdict_EndsWithItsContextAndKillsTheTrial(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	k, kernel, calls := newTrial(t, "exec sleep 600")
+	k.limit = time.Minute
+	cause := errors.New("the user gave up")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := k.verdict(ctx, kernel)
+		result <- err
+	}()
+	for calls() == 0 { // the trial has begun
+		if ctx.Err() != nil {
+			t.Fatal("no trial was made")
+		}
+	}
+	cancel(cause)
+	if err := <-result; !errors.Is(err, cause) {
+		t.Errorf("the verdict failed with %v, want %v", err, cause)
+	}
+	pid, err := os.ReadFile(filepath.Join(filepath.Dir(kernel), "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/proc/" + strings.TrimSpace(string(pid))); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the trial's process still runs: %v", err)
+	}
+	if _, err := os.Stat(k.config.VerdictCache); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a trial that was cancelled was kept: %v", err)
+	}
+}
+
+func TestVerdict_NeedsNoTrialWithoutDevice(t *testing.T) {
+	k, kernel, calls := newTrial(t, "exit 0")
+	k.device += ".missing"
+	v, err := k.verdict(t.Context(), kernel)
+	if err != nil || v.Usable || !strings.Contains(v.Reason, "there is no") || v.Hint == "" {
+		t.Errorf("the verdict is %+v, %v", v, err)
+	}
+	if n := calls(); n != 0 {
+		t.Errorf("%d trials were made", n)
+	}
+}
+
+func TestChecks_SayWhatIsFoundAndWhatToDo(t *testing.T) {
+	k, kernel, _ := newTrial(t, "echo 'QEMU emulator version 7.2.22'; [ $# = 1 ] || exec sleep 600")
+	d := New(k.config)
+	d.kvm.device, d.kvm.limit = k.device, 200*time.Millisecond
+	want := []banger.CheckStatus{banger.CheckOK, banger.CheckWarn}
+	for i, c := range d.Checks(t.Context(), kernel) {
+		if c.Status != want[i] || c.Detail == "" || (c.Status != banger.CheckOK && c.Hint == "") {
+			t.Errorf("check %+v, want status %s", c, want[i])
+		}
+	}
+	missing := New(Config{Binary: "qemu-system-nowhere"})
+	if c := missing.Checks(t.Context(), "")[0]; c.Status != banger.CheckFail || !strings.Contains(c.Hint, debianPackage) {
+		t.Errorf("check without QEMU: %+v", c)
+	}
+	fmt.Fprintln(t.Output(), New(Config{}).Checks(t.Context(), ""))
+}

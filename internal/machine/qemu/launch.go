@@ -1,0 +1,191 @@
+package qemu
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/process"
+)
+
+// The files of a machine beside banger.ConsoleLogName and banger.MachineRefName.
+const (
+	readyName   = "ready"    // in StateDir: what the guest wrote to the ready port
+	qemuLogName = "qemu.log" // in StateDir: QEMU's own messages
+)
+
+// gate is what becomes QEMU, in the same process, once it is told to. So the
+// process is on record before there is a machine, and a starter that dies in
+// between leaves none: its end of the pipe closes and the gate gives up.
+const gate = `read -r go && exec "$@" </dev/null`
+
+// launch is one start of one machine.
+type launch struct {
+	spec   banger.MachineSpec
+	binary string
+	accel  Accel
+}
+
+// start runs the machine, or fails and leaves nothing. The caller holds the lock
+// of the state folder.
+func (l *launch) start(ctx context.Context, d *Driver) (*machine, error) {
+	var m *machine
+	err := l.createFiles()
+	if err == nil {
+		m, err = l.run(d)
+	}
+	if err == nil {
+		// QEMU answers before the guest runs, and not at all if it gives up.
+		if err = m.learnPort(ctx); err == nil {
+			err = m.record.save()
+		}
+		if err == nil {
+			return m, nil
+		}
+		err = errors.Join(err, m.destroy(ctx))
+	}
+	err = l.explain(ctx, err)
+	if cleanup := l.removeFiles(); cleanup != nil {
+		err = errors.Join(err, cleanup)
+	}
+	return nil, err
+}
+
+// run starts the process behind its gate, records it, and opens the gate.
+func (l *launch) run(d *Driver) (*machine, error) {
+	listener, err := listenUnix(l.spec.RuntimeDir, qmpName)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	r := record{
+		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
+		StateDir: l.spec.StateDir, RuntimeDir: l.spec.RuntimeDir,
+	}
+	child, opener, err := l.spawn(r.Name, listener)
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.open(d, r, child.Pid, opener)
+	if err != nil {
+		opener.Close()
+		_, waitErr := child.Wait() // the gate gives up
+		return nil, errors.Join(err, waitErr)
+	}
+	return m, child.Release()
+}
+
+// open records the waiting process and lets it become QEMU.
+func (l *launch) open(d *Driver, r record, pid int, opener *os.File) (m *machine, err error) {
+	if r.Process, err = process.Identify(pid); err != nil {
+		return nil, err
+	}
+	proc, err := openVMM(r.Process)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.save(); err != nil {
+		return nil, errors.Join(err, proc.close())
+	}
+	if _, err := io.WriteString(opener, "go\n"); err != nil {
+		return nil, errors.Join(err, proc.close())
+	}
+	return newMachine(d, r, proc), opener.Close()
+}
+
+// name is unique among all machines there ever are.
+func (l *launch) name() string {
+	return "banger-" + string(l.spec.VMID) + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+// spawn starts the gate in a session of its own and returns it with
+// the file whose first line opens it.
+func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Process, opener *os.File, err error) {
+	args, err := arguments(l.spec, l.accel, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := os.OpenFile(l.statePath(qemuLogName), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer log.Close()
+	socket, err := listener.File()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer socket.Close()
+	stdin, opener, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stdin.Close()
+	argv := append([]string{"sh", "-c", gate, "banger", l.binary}, args...)
+	child, err = os.StartProcess("/bin/sh", argv, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
+		Files: []*os.File{stdin, log, log, socket}, // socket is qmpFD
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, opener.Close())
+	}
+	return child, opener, nil
+}
+
+// createFiles makes the files that QEMU appends to: empty, for their owner only.
+func (l *launch) createFiles() error {
+	for _, name := range []string{banger.ConsoleLogName, readyName, qemuLogName} {
+		f, err := os.OpenFile(l.statePath(name), os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	return nil
+}
+
+// removeFiles removes all that a machine has in its two folders.
+func (l *launch) removeFiles() error {
+	var errs []error
+	for _, path := range []string{
+		l.statePath(banger.MachineRefName), l.statePath(banger.ConsoleLogName),
+		l.statePath(readyName), l.statePath(qemuLogName),
+		filepath.Join(l.spec.RuntimeDir, qmpName),
+	} {
+		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *launch) statePath(name string) string { return filepath.Join(l.spec.StateDir, name) }
+
+// destroy ends a machine whose start failed, whatever became of ctx.
+func (m *machine) destroy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyTimeout)
+	defer cancel()
+	err := m.proc.signal(unix.SIGKILL)
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("process %d does not end", m.proc.id.PID))
+	}
+	return errors.Join(err, m.Close())
+}
+
+// destroyTimeout bounds the wait for a process that was killed: the kernel frees
+// the memory of a large machine in less.
+const destroyTimeout = 10 * time.Second

@@ -1,0 +1,104 @@
+package qemu_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/machine/qemu"
+)
+
+func TestStart_SaysWhatIsWrong(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*banger.MachineSpec)
+		code   banger.Code
+		says   string // in the message or the hint
+	}{
+		"kernel is gone":     {func(s *banger.MachineSpec) { s.Kernel += ".gone" }, banger.CodeCorrupt, "vmlinuz"},
+		"initrd is gone":     {func(s *banger.MachineSpec) { s.Initrd += ".gone" }, banger.CodeCorrupt, "initrd.gone"},
+		"disk is gone":       {func(s *banger.MachineSpec) { s.Disks[0].Path += ".gone" }, banger.CodeCorrupt, "raw.gone"},
+		"too much memory":    {func(s *banger.MachineSpec) { s.MemoryMiB = banger.MaxMemoryMiB }, banger.CodeMissing, "memory"},
+		"negative memory":    {func(s *banger.MachineSpec) { s.MemoryMiB = -1 }, banger.CodeInvalid, "-1 MiB"},
+		"no CPUs":            {func(s *banger.MachineSpec) { s.CPUs = 0 }, banger.CodeInvalid, "0 CPUs"},
+		"serial is too long": {func(s *banger.MachineSpec) { s.Disks[0].Serial = strings.Repeat("s", 21) }, banger.CodeInvalid, "20 bytes"},
+		"relative path":      {func(s *banger.MachineSpec) { s.Kernel = "vmlinuz" }, banger.CodeInvalid, "not absolute"},
+		"id is no id":        {func(s *banger.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "no id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := newSpec(t)
+			spec.Disks = []banger.MachineDisk{newDisk(t, "disk", "", false)}
+			test.change(&spec)
+			m, err := newDriver().Start(t.Context(), spec)
+			if err == nil {
+				m.Kill(t.Context())
+				m.Close()
+				t.Fatal("Start succeeded")
+			}
+			if banger.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("it says %q with code %s; want code %s and %q", err, banger.CodeOf(err), test.code, test.says)
+			}
+			if entries, _ := os.ReadDir(spec.StateDir); len(entries) > 0 {
+				t.Errorf("%v are left over", entries)
+			}
+		})
+	}
+}
+
+func TestStart_NamesThePackageOfAMissingQEMU(t *testing.T) {
+	d := qemu.New(qemu.Config{Accel: qemu.AccelTCG, Binary: "qemu-system-nowhere"})
+	_, err := d.Start(t.Context(), newSpec(t))
+	var e *banger.Error
+	if banger.CodeOf(err) != banger.CodeMissing || !errors.As(err, &e) || !strings.Contains(e.Hint, "qemu-system-x86") {
+		t.Errorf("Start without QEMU: %v, want code %s and the package", err, banger.CodeMissing)
+	}
+}
+
+// A starter may be killed at any moment: what runs then is on record, and what
+// is not on record does not run.
+func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
+	var adopted int
+	for delay := 2 * time.Millisecond; delay < 200*time.Millisecond; delay = delay * 5 / 4 {
+		spec := newSpec(t)
+		cmd := starter(t, spec)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delay) // the moment of the kill is what varies
+		cmd.Process.Kill()
+		cmd.Wait()
+
+		ref, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
+		if err == nil {
+			m, err := newDriver().Adopt(t.Context(), ref)
+			if err == nil {
+				adopted++
+				if address := m.Info().SSHAddress; strings.HasSuffix(address, ":0") {
+					t.Errorf("the machine was adopted with the address %s", address)
+				}
+				if err := m.Kill(t.Context()); err != nil {
+					t.Error(err)
+				}
+				m.Close()
+			}
+		}
+		// The gate that nobody opened gives up by itself.
+		waitFor(t, "nothing runs any more", func() bool { return len(processesOf(t, spec.VMID)) == 0 })
+
+		again, err := newDriver().Start(t.Context(), spec)
+		if err != nil {
+			t.Fatalf("Start after a starter was killed after %v: %v", delay, err)
+		}
+		if err := again.Kill(t.Context()); err != nil {
+			t.Error(err)
+		}
+		again.Close()
+	}
+	t.Logf("%d machines were adopted", adopted)
+	if adopted == 0 {
+		t.Error("no starter was killed late enough to leave a machine")
+	}
+}

@@ -1,0 +1,247 @@
+// Command guest is the init of the driver's test guest. It announces itself on
+// the ready port, obeys the power button, and carries out one order for each
+// connection to port 22.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Println("guest:", err)
+		unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	}
+}
+
+func run() error {
+	for dir, fs := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"} {
+		if err := unix.Mount(fs, dir, fs, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("mount %s: %w", dir, err)
+		}
+	}
+	if err := loadModules(); err != nil {
+		return err
+	}
+	mods, _ := os.ReadFile("/proc/modules")
+	fmt.Println(string(mods))
+	if err := network(); err != nil {
+		return err
+	}
+	fmt.Println("DBG network")
+	l, err := net.Listen("tcp", ":22")
+	if err != nil {
+		return err
+	}
+	go serve(l)
+	fmt.Println("DBG listen")
+	if err := announce(); err != nil {
+		return err
+	}
+	fmt.Println("DBG announced")
+	return obeyPowerButton()
+}
+
+func loadModules() error {
+	list, err := os.ReadFile("/banger/modules")
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(list)) {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		err = unix.FinitModule(int(f.Fd()), "", 0)
+		f.Close()
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func network() error {
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return fmt.Errorf("eth0: %w", err)
+	}
+	addr, err := netlink.ParseAddr("10.0.2.15/24")
+	if err != nil {
+		return err
+	}
+	return errors.Join(netlink.AddrAdd(link, addr), netlink.LinkSetUp(link))
+}
+
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+}
+
+// announce writes the line to the port of that name.
+func announce() error {
+	port, err := readyPort()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(port, "ready %s\n", bootID())
+	return errors.Join(err, port.Close())
+}
+
+func readyPort() (*os.File, error) {
+	names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if data, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(data)) == "org.banger.ready" {
+			return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(name)), os.O_WRONLY, 0)
+		}
+	}
+	return nil, errors.New("no ready port")
+}
+
+// obeyPowerButton powers off at EV_KEY KEY_POWER, in the format of struct
+// input_event with 64-bit times.
+func obeyPowerButton() error {
+	devices, err := filepath.Glob("/dev/input/event*")
+	if err != nil || len(devices) == 0 {
+		return errors.New("no power button")
+	}
+	pressed := make(chan struct{}, len(devices))
+	for _, d := range devices {
+		f, err := os.Open(d)
+		if err != nil {
+			return err
+		}
+		go func() {
+			event := make([]byte, 24)
+			for {
+				if _, err := io.ReadFull(f, event); err != nil {
+					return
+				}
+				if binary.LittleEndian.Uint16(event[16:]) == 1 && binary.LittleEndian.Uint16(event[18:]) == 116 {
+					pressed <- struct{}{}
+				}
+			}
+		}()
+	}
+	<-pressed
+	unix.Sync()
+	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+func serve(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			fmt.Fprintf(conn, "guest %s\n", bootID())
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil {
+				return
+			}
+			if err := obey(conn, strings.Fields(line)); err != nil {
+				fmt.Fprintln(conn, "error:", err)
+			}
+		}()
+	}
+}
+
+// obey carries out: disks | write SERIAL TEXT | print BYTES | ready BYTES |
+// reboot.
+func obey(w io.Writer, order []string) error {
+	switch order[0] {
+	case "disks":
+		return disks(w)
+	case "write":
+		return writeDisk(order[1], order[2])
+	case "print", "ready":
+		n, err := strconv.Atoi(order[1])
+		if err != nil {
+			return err
+		}
+		err = flood(order[0], n)
+		fmt.Fprintln(w, "done")
+		return err
+	case "reboot":
+		fmt.Fprintln(w, "done")
+		time.AfterFunc(100*time.Millisecond, func() { // when the answer is sent
+			unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+		})
+		return nil
+	}
+	return fmt.Errorf("unknown order %q", order)
+}
+
+// disks tells serial, read-only flag and size of every disk, in their order.
+func disks(w io.Writer) error {
+	dirs, err := filepath.Glob("/sys/block/vd*")
+	for _, dir := range dirs {
+		for _, file := range []string{"serial", "ro", "size"} {
+			data, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%s ", bytes.TrimSpace(data))
+		}
+		fmt.Fprintln(w)
+	}
+	return err
+}
+
+// writeDisk writes text to the beginning of a disk and flushes it.
+func writeDisk(serial, text string) error {
+	files, err := filepath.Glob("/sys/block/vd*/serial")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil || strings.TrimSpace(string(data)) != serial {
+			continue
+		}
+		f, err := os.OpenFile("/dev/"+filepath.Base(filepath.Dir(file)), os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString(text)
+		return errors.Join(err, f.Sync(), f.Close())
+	}
+	return errors.New("no such disk")
+}
+
+// flood writes n bytes to the console or to the ready port.
+func flood(where string, n int) error {
+	f, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+	if where == "ready" {
+		f, err = readyPort()
+	}
+	if err != nil {
+		return err
+	}
+	line := strings.Repeat("x", 63) + "\n"
+	for ; n > 0; n -= len(line) {
+		if _, err := io.WriteString(f, line); err != nil {
+			return err
+		}
+	}
+	return f.Close()
+}

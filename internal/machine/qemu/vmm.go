@@ -1,0 +1,99 @@
+package qemu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"banger/internal/process"
+)
+
+// vmm is the process of one machine, held by a pidfd: neither a signal nor the
+// news of its end can be meant for another process. See pidfd_open(2).
+type vmm struct {
+	id process.Identity
+	fd *os.File // non-blocking, so that the runtime's poller waits on it
+}
+
+// openVMM takes hold of a process, or fails with process.ErrGone.
+func openVMM(id process.Identity) (*vmm, error) {
+	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, process.ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open process %d: %w", id.PID, err)
+	}
+	p := &vmm{id: id, fd: os.NewFile(uintptr(fd), "pidfd")}
+	// Whoever had the pid when it was opened keeps it while the pidfd is open and
+	// unreaped, so the identity is checked after, not before.
+	if !id.Alive() {
+		return nil, errors.Join(process.ErrGone, p.close())
+	}
+	return p, nil
+}
+
+// wait returns nil when the process has ended; it is then reaped if it is a
+// child of ours. It fails with os.ErrClosed after close.
+func (p *vmm) wait() error {
+	raw, err := p.fd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := raw.Read(readable); err != nil {
+		return err
+	}
+	return p.reap()
+}
+
+// ended reports whether the process has ended, reaped or not.
+func (p *vmm) ended() bool {
+	gone := false
+	p.control(func(fd uintptr) error {
+		gone = readable(fd)
+		return nil
+	})
+	return gone
+}
+
+// signal sends a signal; to a process that has ended it does nothing.
+func (p *vmm) signal(s unix.Signal) error {
+	err := p.control(func(fd uintptr) error { return unix.PidfdSendSignal(int(fd), s, nil, 0) })
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+func (p *vmm) reap() error {
+	err := p.control(func(fd uintptr) error {
+		return unix.Waitid(unix.P_PIDFD, int(fd), nil, unix.WEXITED|unix.WNOHANG, nil)
+	})
+	if errors.Is(err, unix.ECHILD) {
+		return nil // not our child, or another handle was faster
+	}
+	return err
+}
+
+func (p *vmm) close() error { return p.fd.Close() }
+
+// control runs fn with the pidfd while it is certainly open.
+func (p *vmm) control(fn func(fd uintptr) error) error {
+	raw, err := p.fd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = fn(fd) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// readable reports what a pidfd's readability means: its process has ended.
+func readable(fd uintptr) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
+}
