@@ -1,0 +1,190 @@
+package machine
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sync/errgroup"
+
+	"banger"
+	"banger/internal/guestconfig"
+)
+
+// The files of a VM in its folder, beside what its driver keeps there.
+const (
+	systemDiskName = "system.img"
+	workDiskName   = "work.img"
+	hostKeyName    = "ssh_host_ed25519_key"
+	knownHostsName = "known_hosts"
+	initrdName     = "initrd"
+)
+
+// The serials by which a guest finds its disks.
+const (
+	imageSerial  = "banger-image"
+	systemSerial = "banger-system"
+	workSerial   = "banger-work"
+)
+
+// guestNetwork is what QEMU's user-mode network gives every guest.
+var guestNetwork = guestconfig.Network{Address: "10.0.2.15/24", Gateway: "10.0.2.2", DNS: []string{"10.0.2.3"}}
+
+// makeFiles makes the disks and the host key of a new VM.
+func (s *Service) makeFiles(ctx context.Context, vm banger.VM) error {
+	dir := s.Paths.VM(vm.ID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := makeHostKey(dir, vm.ID); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.Disks.NewDisk(ctx, filepath.Join(dir, systemDiskName), vm.SystemDiskMiB, "banger-system")
+	})
+	group.Go(func() error {
+		return s.Disks.NewDisk(ctx, filepath.Join(dir, workDiskName), vm.WorkDiskMiB, "banger-work")
+	})
+	return group.Wait()
+}
+
+// makeHostKey makes the key by which the host knows a guest, and the file in
+// which OpenSSH looks it up under the VM's id.
+func makeHostKey(dir string, id banger.VMID) error {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("cannot make host key: %w", err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "banger "+string(id))
+	if err != nil {
+		return fmt.Errorf("cannot make host key: %w", err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return fmt.Errorf("cannot make host key: %w", err)
+	}
+	line := hostKeyAlias(id) + " " + string(ssh.MarshalAuthorizedKey(key))
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, hostKeyName), pem.EncodeToMemory(block), 0o600),
+		os.WriteFile(filepath.Join(dir, knownHostsName), []byte(line), 0o600))
+}
+
+func hostKeyAlias(id banger.VMID) string { return "banger-" + string(id) }
+
+// readHostKey returns a VM's private host key as PEM and its public half as an
+// authorized_keys line.
+func (s *Service) readHostKey(id banger.VMID) (private, public string, err error) {
+	data, err := os.ReadFile(filepath.Join(s.Paths.VM(id), hostKeyName))
+	if err != nil {
+		return "", "", fmt.Errorf("cannot read host key of VM %s: %w", id, err)
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	if err != nil {
+		return "", "", banger.Errorf(banger.CodeCorrupt, "cannot parse host key of VM %s: %w", id, err)
+	}
+	return string(data), string(ssh.MarshalAuthorizedKey(signer.PublicKey())), nil
+}
+
+// prepareBoot checks what a VM boots from, writes its initrd, and describes its
+// machine.
+func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.MachineSpec, error) {
+	var spec banger.MachineSpec
+	image, err := s.Images.Files(ctx, vm.ImageID)
+	if err != nil {
+		return spec, err
+	}
+	private, _, err := s.readHostKey(vm.ID)
+	if err != nil {
+		return spec, err
+	}
+	dir, runtime := s.Paths.VM(vm.ID), s.Paths.VMRuntime(vm.ID)
+	if err := os.MkdirAll(runtime, 0o700); err != nil {
+		return spec, err
+	}
+	initrd := filepath.Join(dir, initrdName)
+	err = s.Initrds.WriteVM(ctx, initrd, image, guestconfig.Config{
+		Hostname: vm.Name, Network: guestNetwork, SSHHostKey: private, AuthorizedKeys: []string{s.ClientKey},
+		ImageDisk: imageSerial, SystemDisk: systemSerial, WorkDisk: workSerial,
+	})
+	if err != nil {
+		return spec, fmt.Errorf("cannot write initrd: %w", err)
+	}
+	return banger.MachineSpec{
+		VMID: vm.ID, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, Kernel: image.Kernel, Initrd: initrd,
+		Disks: []banger.MachineDisk{
+			{Path: image.Root, Serial: imageSerial, ReadOnly: true},
+			{Path: filepath.Join(dir, systemDiskName), Serial: systemSerial},
+			{Path: filepath.Join(dir, workDiskName), Serial: workSerial},
+		},
+		StateDir: dir, RuntimeDir: runtime,
+	}, nil
+}
+
+// SSHAccess implements banger.VMService.
+func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return banger.SSHAccess{}, err
+	}
+	if vm.State != banger.VMRunning || vm.SSHAddress == "" {
+		return banger.SSHAccess{}, banger.Errorf(banger.CodeState, "cannot reach VM %s by ssh: it is %s", vm.Name, vm.State).
+			WithHint("start it with: banger vm start %s", vm.Name)
+	}
+	host, port, err := net.SplitHostPort(vm.SSHAddress)
+	if err != nil {
+		return banger.SSHAccess{}, fmt.Errorf("cannot parse address of VM %s: %w", vm.Name, err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return banger.SSHAccess{}, fmt.Errorf("cannot parse port of VM %s: %w", vm.Name, err)
+	}
+	return banger.SSHAccess{
+		User: loginUser, Host: host, Port: number, IdentityFile: s.Paths.ClientKey(),
+		KnownHostsFile: filepath.Join(s.Paths.VM(vm.ID), knownHostsName), HostKeyAlias: hostKeyAlias(vm.ID),
+	}, nil
+}
+
+// ConsoleLog implements banger.VMService.
+func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([]byte, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if maxBytes <= 0 || maxBytes > maxConsoleLog {
+		maxBytes = maxConsoleLog
+	}
+	file, err := os.Open(filepath.Join(s.Paths.VM(vm.ID), banger.ConsoleLogName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // never started
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
+	}
+	start := max(0, info.Size()-maxBytes)
+	data := make([]byte, info.Size()-start)
+	n, err := file.ReadAt(data, start)
+	if n < len(data) {
+		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
+	}
+	return data, nil
+}
+
+// maxConsoleLog bounds an answer; a guest may print for ever.
+const maxConsoleLog = 8 << 20
+
+// loginUser is whom the host logs in as in our own guests.
+const loginUser = "root"

@@ -1,0 +1,196 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"banger"
+)
+
+// StartVM implements banger.VMService. Once the machine runs, the start goes on
+// without ctx.
+func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	r, err := s.startMachine(ctx, vm.ID)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if err := r.waitUp(ctx); err != nil {
+		e := banger.Errorf(banger.CodeUnavailable, "cannot start VM %s: %w", vm.Name, err)
+		return banger.VM{}, e.WithHint("see what its guest said with: banger vm console-log %s", vm.Name)
+	}
+	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// startMachine returns the run of a VM, a new one if it has none. A machine that
+// is being stopped is waited for.
+func (s *Service) startMachine(ctx context.Context, id banger.VMID) (*run, error) {
+	for {
+		r, ending, err := s.startOnce(ctx, id)
+		if err != nil || !ending {
+			return r, err
+		}
+		if err := r.waitReleased(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// startOnce is startMachine, but returns a run that is about to end as such.
+func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending bool, err error) {
+	unlock, err := s.lockVM(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unlock()
+	if r := s.run(id); r != nil {
+		vm, err := s.Store.GetVM(ctx, id)
+		return r, vm.State == banger.VMStopping || r.machineDone(), err
+	}
+	_, hostKey, err := s.readHostKey(id)
+	if err != nil {
+		return nil, false, err
+	}
+	vm, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		vm.State, vm.StartedAt, vm.ReadyAt, vm.LastError = banger.VMStarting, now(), time.Time{}, ""
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	m, err := s.boot(ctx, vm)
+	if err != nil {
+		return nil, false, errors.Join(err, s.recordFailedStart(ctx, id, err))
+	}
+	return s.beginRun(id, m, hostKey), false, nil
+}
+
+// boot has the driver start a machine and stores how to adopt it.
+func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error) {
+	spec, err := s.prepareBoot(ctx, vm)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Driver.Start(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	// From here on nothing may be forgotten because the client goes away.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
+		return nil, errors.Join(err, m.Kill(ctx), m.Close())
+	}
+	return m, nil
+}
+
+// storeMachine records a running machine, so that the next daemon can adopt it.
+func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m banger.Machine) error {
+	info := m.Info()
+	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		vm.Machine, vm.Accelerator, vm.SSHAddress = m.Ref(), info.Accelerator, info.SSHAddress
+		return nil
+	})
+	return err
+}
+
+func (s *Service) recordFailedStart(ctx context.Context, id banger.VMID, cause error) error {
+	_, err := s.Store.UpdateVM(context.WithoutCancel(ctx), id, func(vm *banger.VM) error {
+		vm.State, vm.LastError, vm.StoppedAt = banger.VMFailed, cause.Error(), now()
+		return nil
+	})
+	return err
+}
+
+// StopVM implements banger.VMService.
+func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if grace < 0 {
+		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
+	}
+	r, err := s.markStopping(ctx, vm.ID)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if r != nil {
+		if err := s.endMachine(ctx, r, grace); err != nil {
+			return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)
+		}
+		if err := r.waitReleased(ctx); err != nil {
+			return banger.VM{}, err
+		}
+	}
+	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// markStopping records that a VM is being stopped and returns its run, nil if it
+// has none.
+func (s *Service) markStopping(ctx context.Context, id banger.VMID) (*run, error) {
+	unlock, err := s.lockVM(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r := s.run(id)
+	if r == nil {
+		return nil, s.clearFailure(ctx, id)
+	}
+	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		if vm.State == banger.VMStarting || vm.State == banger.VMRunning {
+			vm.State = banger.VMStopping
+		}
+		return nil
+	})
+	return r, err
+}
+
+// endMachine ends a machine. Once begun that is carried out, whether ctx lives
+// or not; a second call with a shorter grace time shortens the first.
+func (s *Service) endMachine(ctx context.Context, r *run, grace time.Duration) error {
+	ctx = context.WithoutCancel(ctx)
+	if grace > 0 && s.powerDown(ctx, r, grace) {
+		return nil
+	}
+	return r.machine.Kill(ctx)
+}
+
+// powerDown asks the guest to shut down and reports whether it did so in time.
+func (s *Service) powerDown(ctx context.Context, r *run, grace time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	// A guest that still boots would miss the button.
+	select {
+	case <-r.up:
+	case <-r.machine.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	if err := r.machine.PowerDown(ctx); err != nil {
+		s.Log.Warn("cannot ask guest to power down", "vm", r.id, "cause", err)
+		return false
+	}
+	select {
+	case <-r.machine.Done():
+		return true
+	case <-ctx.Done():
+		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
+		return false
+	}
+}
+
+// clearFailure makes a failed VM a stopped one: its user has seen it.
+func (s *Service) clearFailure(ctx context.Context, id banger.VMID) error {
+	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		vm.State, vm.LastError = banger.VMStopped, ""
+		return nil
+	})
+	return err
+}

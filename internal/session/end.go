@@ -1,0 +1,80 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"banger"
+)
+
+// errReached ends a watch whose condition holds.
+var errReached = errors.New("condition reached")
+
+// WaitSession implements banger.SessionService.
+func (s *Service) WaitSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
+	x, err := s.GetSession(ctx, vmRef, ref)
+	if err != nil {
+		return x, err
+	}
+	return s.waitFor(ctx, x.ID, func(x banger.Session) bool { return x.Status.Ended() })
+}
+
+// waitFor returns a session as soon as done says so.
+func (s *Service) waitFor(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
+	since, err := s.store.Revision(ctx) // before the record is read: nothing falls between
+	if err != nil {
+		return banger.Session{}, err
+	}
+	x, err := s.store.GetSession(ctx, id)
+	if err != nil || done(x) {
+		return x, err
+	}
+	err = s.store.WatchEvents(ctx, since, func(e banger.Event) error {
+		if e.Session == nil || e.Session.ID != id {
+			return nil
+		}
+		x = *e.Session
+		if e.Kind == banger.EventSessionDeleted {
+			return banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
+		}
+		if done(x) {
+			return errReached
+		}
+		return nil
+	})
+	if errors.Is(err, errReached) {
+		err = nil
+	}
+	return x, err
+}
+
+// StopSession implements banger.SessionControl.
+func (s *Service) StopSession(ctx context.Context, vmRef, ref string, grace time.Duration) (banger.Session, error) {
+	if grace < 0 {
+		return banger.Session{}, banger.Errorf(banger.CodeInvalid, "cannot stop session %q: a grace time of %s is negative", ref, grace)
+	}
+	x, err := s.GetSession(ctx, vmRef, ref)
+	if err != nil {
+		return x, err
+	}
+	return s.end(ctx, x, grace)
+}
+
+// KillSession implements banger.SessionControl.
+func (s *Service) KillSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
+	return s.StopSession(ctx, vmRef, ref, 0)
+}
+
+// end has a session stopped in the guest and waits for its end. One that has
+// ended is left as it is.
+func (s *Service) end(ctx context.Context, x banger.Session, grace time.Duration) (banger.Session, error) {
+	if x.Status.Ended() {
+		return x, nil
+	}
+	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, grace) })
+	if err != nil {
+		return x, err
+	}
+	return s.waitFor(ctx, x.ID, func(x banger.Session) bool { return x.Status.Ended() })
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+
+	"banger"
+)
+
+// ReadLogs implements banger.SessionControl. Each page names where it begins,
+// so a broken link costs neither a byte nor a repetition.
+func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+	x, err := s.GetSession(ctx, vmRef, ref)
+	if err != nil {
+		return err
+	}
+	read, err := firstPage(x, r)
+	if err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		var page banger.GuestLogPage
+		err := s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
+			page, err = g.ReadLog(ctx, read)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if first && r.Begin != nil {
+			if err := r.Begin(page.Begin); err != nil {
+				return err
+			}
+		}
+		for _, chunk := range page.Chunks {
+			if err := fn(chunk); err != nil {
+				return err
+			}
+		}
+		if page.AtEnd && (page.Ended || !r.Follow) {
+			return nil
+		}
+		if page.Next == read.Cursor && !read.Wait && !page.AtEnd && read.Tail == nil {
+			return banger.Errorf(banger.CodeInternal, "cannot read log of session %q: the guest makes no progress", x.Name)
+		}
+		read.Tail, read.Cursor, read.Wait = nil, page.Next, r.Follow
+	}
+}
+
+// firstPage turns a request into the first read of the guest's files.
+func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, error) {
+	read := banger.GuestLogRead{ID: x.ID, Stream: r.Stream, MaxBytes: banger.MaxLogPageBytes}
+	if read.Stream == "" {
+		read.Stream = banger.StreamBoth
+	}
+	if x.TTY && read.Stream == banger.StreamBoth {
+		read.Stream = banger.StreamStdout
+	}
+	switch read.Stream {
+	case banger.StreamStdout, banger.StreamBoth:
+	case banger.StreamStderr:
+		if x.TTY {
+			return read, banger.Errorf(banger.CodeInvalid, "cannot read stderr of session %q: a terminal has one stream", x.Name).
+				WithHint("read stdout")
+		}
+	default:
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: %q is none of stdout, stderr, both", x.Name, string(r.Stream))
+	}
+	switch {
+	case r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0):
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: cursor %+v is negative", x.Name, *r.Cursor)
+	case r.Cursor != nil:
+		read.Cursor = *r.Cursor
+	case r.From != nil && *r.From < 0:
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: offset %d is negative", x.Name, *r.From)
+	case r.From != nil && read.Stream == banger.StreamBoth && *r.From != 0:
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: an offset belongs to one stream", x.Name).
+			WithHint("choose stdout or stderr")
+	case r.From != nil && read.Stream == banger.StreamStderr:
+		read.Cursor.Stderr = *r.From
+	case r.From != nil:
+		read.Cursor.Stdout = *r.From
+	case r.Lines >= 0:
+		read.Tail = &r.Lines
+	}
+	return read, nil
+}

@@ -1,0 +1,188 @@
+// Package session holds the rules about sessions: it starts them in guests,
+// follows what becomes of them, feeds and ends them, and reads their logs. What
+// a session is in the guest is the business of internal/agent.
+package session
+
+import (
+	"context"
+	"log/slog"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"banger"
+	"banger/internal/guestconfig"
+)
+
+// Guests gives the running guests; internal/guest.Links does.
+type Guests interface {
+	// Guest waits until the link to the guest of a running VM is up.
+	Guest(ctx context.Context, id banger.VMID) (banger.Guest, error)
+}
+
+// Store is what the service needs of the records.
+type Store interface {
+	banger.SessionStore
+	banger.EventService
+	ListVMs(ctx context.Context) ([]banger.VM, error)
+	Revision(ctx context.Context) (int64, error)
+}
+
+// Service implements banger.SessionService and banger.SessionControl.
+type Service struct {
+	store  Store
+	guests Guests
+	log    *slog.Logger
+
+	// Launches go on when the client that asked for them has gone, until Close.
+	ctx      context.Context
+	cancel   context.CancelFunc
+	launches sync.WaitGroup
+
+	mu        sync.Mutex                       // guards the maps
+	launching map[banger.SessionID]struct{}    // whose launch this process has in hand
+	stdin     map[banger.SessionID]*stdinQueue // who may write, while anyone wants to
+}
+
+// New returns a service. Its launches end with ctx or Close.
+func New(ctx context.Context, store Store, guests Guests, log *slog.Logger) *Service {
+	ctx, cancel := context.WithCancel(ctx)
+	return &Service{
+		store: store, guests: guests, log: log, ctx: ctx, cancel: cancel,
+		launching: map[banger.SessionID]struct{}{},
+		stdin:     map[banger.SessionID]*stdinQueue{},
+	}
+}
+
+// Close gives up the launches in hand and waits for them; the next daemon
+// settles them.
+func (s *Service) Close() error {
+	s.cancel()
+	s.launches.Wait()
+	return nil
+}
+
+// ListSessions implements banger.SessionService.
+func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) ([]banger.Session, error) {
+	var id banger.VMID
+	if f.VM != "" {
+		vm, err := s.vm(ctx, f.VM)
+		if err != nil {
+			return nil, err
+		}
+		id = vm.ID
+	}
+	if f.Status != "" && !slices.Contains(banger.Statuses(), f.Status) {
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is no status; there are %v", string(f.Status), banger.Statuses())
+	}
+	sessions, err := s.store.ListSessions(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(sessions, func(x banger.Session) bool {
+		if f.Status != "" && x.Status != f.Status {
+			return true
+		}
+		for key, value := range f.Tags {
+			if got, ok := x.Tags[key]; !ok || got != value {
+				return true
+			}
+		}
+		return false
+	}), nil
+}
+
+// GetSession implements banger.SessionService.
+func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
+	vm, err := s.vm(ctx, vmRef)
+	if err != nil {
+		return banger.Session{}, err
+	}
+	sessions, err := s.store.ListSessions(ctx, vm.ID)
+	if err != nil {
+		return banger.Session{}, err
+	}
+	return banger.Resolve("session", ref, sessions)
+}
+
+// RemoveSession implements banger.SessionService.
+func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bool) error {
+	x, err := s.GetSession(ctx, vmRef, ref)
+	if err != nil {
+		return err
+	}
+	if !x.Status.Ended() {
+		if !force {
+			return banger.Errorf(banger.CodeState, "cannot remove session %q: it is %s", x.Name, x.Status).
+				WithHint("end it first with session stop or kill, or remove it with --force")
+		}
+		if _, err := s.end(ctx, x, 0); err != nil {
+			return err
+		}
+	}
+	// The guest forgets first: a record without a directory tells that it is
+	// gone, a directory without a record would be found by nobody.
+	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Remove(ctx, x.ID) })
+	if err != nil {
+		return err
+	}
+	return s.store.DeleteSession(ctx, x.ID)
+}
+
+func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
+	vms, err := s.store.ListVMs(ctx)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	return banger.Resolve("vm", ref, vms)
+}
+
+// withGuest calls f with the guest of a running VM, again after each time that
+// the link broke, until ctx ends. f must be safe to repeat.
+func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+	for {
+		guest, err := s.guests.Guest(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := f(guest); banger.CodeOf(err) != banger.CodeUnavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// newSession is the record of a session that is about to be launched.
+func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
+	id := banger.NewSessionID()
+	dir := path.Join(guestconfig.SessionsDir, string(id))
+	x := banger.Session{
+		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, Tags: r.Tags,
+		SessionState:  banger.SessionState{Status: banger.StatusStarting},
+		Backend:       "ssh",
+		AttachBackend: "shim",
+		AttachMode:    "pipe",
+		Attachable:    true,
+		Reattachable:  true,
+		GuestStateDir: dir,
+		StdoutLogPath: path.Join(dir, "stdout.log"),
+		StderrLogPath: path.Join(dir, "stderr.log"),
+	}
+	if r.TTY {
+		x.AttachMode, x.StderrLogPath = "tty", ""
+	}
+	if x.Name == "" {
+		x.Name = defaultName(r.Command, id)
+	}
+	return x
+}
+
+// defaultName is the command's base name and the beginning of the id.
+func defaultName(command banger.ByteString, id banger.SessionID) string {
+	const idBytes = 6
+	base := strings.ToValidUTF8(path.Base(string(command)), "_")
+	if room := banger.MaxNameBytes - idBytes - 1; len(base) > room {
+		base = strings.ToValidUTF8(base[:room], "")
+	}
+	return base + "-" + string(id[:idBytes])
+}

@@ -1,0 +1,297 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/hosttest"
+)
+
+// vmName is the VM of newHost.
+const vmName = "vm"
+
+func newHost(t *testing.T) *hosttest.Host {
+	t.Helper()
+	h := hosttest.New(t, bin)
+	h.StartVM(vmName)
+	return h
+}
+
+// shell is a request for a session that runs a script.
+func shell(name, script string) banger.SessionRequest {
+	return banger.SessionRequest{Name: name, Launch: banger.Launch{
+		Command: "/bin/sh", Args: []banger.ByteString{"-c", banger.ByteString(script)}, StdinMode: banger.StdinPipe,
+	}}
+}
+
+func start(t *testing.T, h *hosttest.Host, r banger.SessionRequest) banger.Session {
+	t.Helper()
+	x, err := h.Sessions.StartSession(t.Context(), vmName, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func wait(t *testing.T, h *hosttest.Host, name string) banger.Session {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	x, err := h.Sessions.WaitSession(ctx, vmName, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// read returns what a session wrote to stdout.
+func read(t *testing.T, h *hosttest.Host, name string, r banger.LogRequest) string {
+	t.Helper()
+	var out bytes.Buffer
+	r.Stream = banger.StreamStdout
+	err := h.Sessions.ReadLogs(t.Context(), vmName, name, r, func(c banger.LogChunk) error {
+		out.Write(c.Data)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func send(t *testing.T, h *hosttest.Host, name, data string, eof bool) banger.SendResult {
+	t.Helper()
+	r, err := h.Sessions.SendSession(t.Context(), vmName, name, banger.SendRequest{Data: strings.NewReader(data), EOF: eof})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+var all = banger.LogRequest{Lines: -1}
+
+func TestSession_EndWhileNoDaemonRanIsFound(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "read line; echo got $line; exit 3"))
+	send(t, h, "s", "it\n", false)
+	h.Restart()
+	x := wait(t, h, "s")
+	if x.Status != banger.StatusFailed || x.ExitCode == nil || *x.ExitCode != 3 || x.EndedBy != banger.EndedByExit {
+		t.Errorf("%+v", x.SessionState)
+	}
+	if got := read(t, h, "s", all); got != "got it\n" {
+		t.Errorf("log is %q", got)
+	}
+}
+
+func TestSession_StartCarriesOnThroughCutLinks(t *testing.T) {
+	h := newHost(t)
+	var group sync.WaitGroup
+	const sessions = 20
+	for n := range sessions {
+		group.Go(func() {
+			name := fmt.Sprint("s", n)
+			x, err := h.Sessions.StartSession(t.Context(), vmName, shell(name, "echo ran >>$0; echo ran"))
+			if err != nil || x.Status == banger.StatusStarting {
+				t.Errorf("%s: %v %+v", name, err, x.SessionState)
+			}
+		})
+		if n%5 == 4 {
+			h.Cut()
+		}
+	}
+	group.Wait()
+	for n := range sessions {
+		name := fmt.Sprint("s", n)
+		if x := wait(t, h, name); x.Status != banger.StatusExited {
+			t.Errorf("%s: %+v", name, x.SessionState)
+		}
+		if got := read(t, h, name, all); got != "ran\n" {
+			t.Errorf("%s ran more or less than once: %q", name, got)
+		}
+	}
+}
+
+func TestSession_FollowerMissesAndRepeatsNothingWhenTheLinkIsCut(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "while read line; do echo $line; done"))
+	got := make(chan string)
+	done := make(chan error, 1)
+	go func() {
+		done <- h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
+			func(c banger.LogChunk) error { got <- string(c.Data); return nil })
+	}()
+	var want, seen strings.Builder
+	for n := range 10 {
+		line := fmt.Sprintf("line %d\n", n)
+		want.WriteString(line)
+		send(t, h, "s", line, false)
+		for seen.Len() < want.Len() {
+			seen.WriteString(<-got)
+		}
+		h.Cut()
+	}
+	send(t, h, "s", "", true)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if seen.String() != want.String() {
+		t.Errorf("got %q", seen.String())
+	}
+}
+
+func TestSession_StdinIsTakenOnceThroughCutLinks(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "cat"))
+	var want strings.Builder
+	for n := range 3000 {
+		fmt.Fprintf(&want, "line %d of many\n", n)
+	}
+	// The reader cuts the link between two pieces of what is sent.
+	pieces := &cutting{r: strings.NewReader(want.String()), cut: h.Cut}
+	r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: pieces, EOF: true})
+	if err != nil || !r.EOF || r.Offset != int64(want.Len()) {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	wait(t, h, "s")
+	if got := read(t, h, "s", all); got != want.String() {
+		t.Errorf("%d bytes came out, want %d", len(got), want.Len())
+	}
+}
+
+// cutting reads in small pieces and cuts the link before some of them.
+type cutting struct {
+	r     io.Reader
+	cut   func()
+	reads int
+}
+
+func (c *cutting) Read(p []byte) (int, error) {
+	if c.reads++; c.reads%5 == 0 {
+		c.cut()
+	}
+	return c.r.Read(p[:min(len(p), 4000)])
+}
+
+func TestSession_RetriedInputIsTakenOnce(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "cat"))
+	zero, beyond := int64(0), int64(100)
+	for range 2 {
+		r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("hello\n"), Offset: &zero})
+		if err != nil || r.Offset != 6 {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+	}
+	r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("x"), Offset: &beyond})
+	if banger.CodeOf(err) != banger.CodeState || r.Offset != 6 {
+		t.Errorf("an offset beyond what was accepted: %+v, %v", r, err)
+	}
+	send(t, h, "s", "", true)
+	wait(t, h, "s")
+	if got := read(t, h, "s", all); got != "hello\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSession_SameKeyStartsOneSession(t *testing.T) {
+	h := newHost(t)
+	ids := make(chan banger.SessionID, 20)
+	var group sync.WaitGroup
+	for range cap(ids) {
+		group.Go(func() {
+			r := shell("", "exit 0")
+			r.IdempotencyKey = "key"
+			x, err := h.Sessions.StartSession(t.Context(), vmName, r)
+			if err != nil {
+				t.Error(err)
+			}
+			ids <- x.ID
+		})
+	}
+	group.Wait()
+	close(ids)
+	first := <-ids
+	for id := range ids {
+		if id != first {
+			t.Errorf("two sessions of one key: %s and %s", first, id)
+		}
+	}
+}
+
+func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {
+	h := newHost(t)
+	flag := filepath.Join(t.TempDir(), "flag")
+	x := start(t, h, shell("ended", "until test -e "+flag+"; do sleep 0.02; done; exit 4"))
+	start(t, h, shell("running", "sleep 1000"))
+	h.Driver.Crash(x.VMID)
+	for _, name := range []string{"ended", "running"} {
+		if x := wait(t, h, name); x.EndedBy != banger.EndedByVMLost {
+			t.Errorf("%s: %+v", name, x.SessionState)
+		}
+	}
+	// One command ends where no daemon can hear of it, but the disk can.
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.WaitRecorded(x)
+	h.PowerOff(x.VMID)
+	if _, err := h.VMs.StartVM(t.Context(), vmName); err != nil {
+		t.Fatal(err)
+	}
+	if x := wait(t, h, "ended"); x.EndedBy != banger.EndedByExit || x.ExitCode == nil || *x.ExitCode != 4 {
+		t.Errorf("the guest's record was not taken over: %+v", x.SessionState)
+	}
+	if x := wait(t, h, "running"); x.EndedBy != banger.EndedByShimLost {
+		t.Errorf("the guest's record was not taken over: %+v", x.SessionState)
+	}
+}
+
+func TestSession_WaitEndsWhenTheSessionIsRemoved(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "sleep 1000"))
+	waited := make(chan error, 1)
+	go func() {
+		_, err := h.Sessions.WaitSession(t.Context(), vmName, "s")
+		waited <- err
+	}()
+	if err := h.Sessions.RemoveSession(t.Context(), vmName, "s", true); err != nil {
+		t.Fatal(err)
+	}
+	// It has been killed before, which the waiting call may have seen.
+	if err := <-waited; err != nil && banger.CodeOf(err) != banger.CodeGone && banger.CodeOf(err) != banger.CodeNotFound {
+		t.Error(err)
+	}
+	if _, err := h.Sessions.GetSession(t.Context(), vmName, "s"); banger.CodeOf(err) != banger.CodeNotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSession_WaitingCallEndsWithItsClient(t *testing.T) {
+	h := newHost(t)
+	start(t, h, shell("s", "sleep 1000"))
+	gone := errors.New("client has gone")
+	ctx, leave := context.WithCancelCause(t.Context())
+	leave(gone)
+	calls := map[string]func() error{
+		"wait": func() error { _, err := h.Sessions.WaitSession(ctx, vmName, "s"); return err },
+		"logs": func() error {
+			return h.Sessions.ReadLogs(ctx, vmName, "s", banger.LogRequest{Follow: true}, func(banger.LogChunk) error { return nil })
+		},
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, gone) && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
