@@ -1,0 +1,74 @@
+package api
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"banger"
+)
+
+func TestCheckVersions_SaysWhoWorksWithWhom(t *testing.T) {
+	for _, c := range []struct {
+		client, daemon string
+		works          bool
+	}{
+		{"", "v1.0.0", true},
+		{"dev", "dev", true},
+		{"v1.2.3", "v1.9.0", true},
+		{"v1.2.3", "v2.0.0", false},
+		{"v0.1.0", "v0.1.9", true},
+		{"v0.1.0", "v0.2.0", false},
+		{"dev", "v1.0.0", false},
+		{"v1.0.0-3-gabc", "v1.0.0", false},
+		{"v1.0.0-3-gabc", "v1.0.0-3-gabc", true},
+	} {
+		err := CheckVersions(c.client, c.daemon)
+		if (err == nil) != c.works {
+			t.Errorf("client %q and daemon %q: %v", c.client, c.daemon, err)
+		}
+		if err != nil && banger.CodeOf(err) != banger.CodeMismatch {
+			t.Errorf("code %s", banger.CodeOf(err))
+		}
+	}
+}
+
+func TestPath_EscapesWhatIsNoWord(t *testing.T) {
+	got := Path("/v1/vms/{vm}/sessions/{session}", "..", "a/b\n\xff-_Z9")
+	if want := "/v1/vms/%2E%2E/sessions/a%2Fb%0A%FF-_Z9"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestCursor_ComesBack(t *testing.T) {
+	want := banger.LogCursor{Stdout: 1 << 40, Stderr: 7}
+	if got, err := ParseCursor(FormatCursor(want)); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "1", "1,", "1,-2", "1,2,3", "a,b"} {
+		if _, err := ParseCursor(bad); banger.CodeOf(err) != banger.CodeInvalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestRoutes_AreDistinct(t *testing.T) {
+	var ids []string
+	for _, r := range Routes() {
+		if r.Status == 0 || r.Summary == "" || slices.Contains(ids, r.ID) {
+			t.Errorf("route %+v", r)
+		}
+		ids = append(ids, r.ID)
+	}
+}
+
+func TestLogLine_IsAPlainChunkToOthers(t *testing.T) {
+	data, err := json.Marshal(LogLine{LogChunk: &banger.LogChunk{Stream: "stdout", Offset: 3, Data: []byte("hi")}})
+	if err != nil || string(data) != `{"stream":"stdout","offset":3,"data":"aGk="}` {
+		t.Errorf("%s, %v", data, err)
+	}
+	var end LogLine
+	if err := json.Unmarshal([]byte(`{"end":true}`), &end); err != nil || end.LogChunk != nil || !end.End {
+		t.Errorf("%+v, %v", end, err)
+	}
+}

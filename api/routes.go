@@ -1,0 +1,163 @@
+package api
+
+import (
+	"net/http"
+
+	"banger"
+)
+
+// Route is one operation of the API. The server's handlers and openapi.json are
+// both made from the list of them.
+type Route struct {
+	ID      string // operationId of OpenAPI
+	Method  string
+	Path    string // {vm}, {session} and {image} are refs; any byte may be percent-escaped
+	Summary string
+	Query   []Param
+	Body    any // zero value of the JSON body; nil if there is none
+	Bytes   bool
+	Result  any // zero value of the JSON answer, or of a line of the stream; nil if there is none
+	Kind    Kind
+	Status  int // of a success
+
+	// AnyVersion lets clients of every version use the route, so that an old
+	// daemon can be asked what it is and be told to end.
+	AnyVersion bool
+}
+
+// Kind is the form of an answer.
+type Kind int
+
+// The forms of answers.
+const (
+	KindJSON   Kind = iota // Result, or nothing if that is nil
+	KindBytes              // raw bytes
+	KindStream             // lines, each a Result
+)
+
+// Param is a parameter of the query string.
+type Param struct {
+	Name     string
+	Type     ParamType
+	Doc      string
+	Repeated bool // may be given more than once
+}
+
+// ParamType is the form of a parameter.
+type ParamType string
+
+// The forms of parameters.
+const (
+	ParamText     ParamType = "text"
+	ParamBool     ParamType = "bool"     // true or false
+	ParamInt      ParamType = "int"      // 64 bits
+	ParamDuration ParamType = "duration" // as Go writes it: 1m30s
+)
+
+// Routes returns all operations, in the order of the description.
+func Routes() []Route {
+	var all []Route
+	for _, group := range [][]Route{vmRoutes(), sessionRoutes(), controlRoutes(), imageRoutes(), hostRoutes()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func vmRoutes() []Route {
+	return []Route{
+		{ID: "createVM", Method: http.MethodPost, Path: "/v1/vms", Summary: "Create a VM.",
+			Body: banger.VMRequest{}, Result: banger.VM{}, Status: http.StatusCreated},
+		{ID: "listVMs", Method: http.MethodGet, Path: "/v1/vms", Summary: "List the VMs, oldest first.",
+			Result: VMList{}, Status: http.StatusOK},
+		{ID: "getVM", Method: http.MethodGet, Path: "/v1/vms/{vm}", Summary: "Show a VM.",
+			Result: banger.VM{}, Status: http.StatusOK},
+		{ID: "deleteVM", Method: http.MethodDelete, Path: "/v1/vms/{vm}", Summary: "Delete a VM, its disks and its sessions.",
+			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it runs"}}, Status: http.StatusNoContent},
+		{ID: "startVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/start", Summary: "Start a VM; answers when its guest does.",
+			Result: banger.VM{}, Status: http.StatusOK},
+		{ID: "stopVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/stop", Summary: "Shut a VM down; answers when nothing of its machine is left.",
+			Query:  []Param{{Name: "grace", Type: ParamDuration, Doc: "how long the guest may take; 0s ends it at once; default 30s"}},
+			Result: banger.VM{}, Status: http.StatusOK},
+		{ID: "consoleLog", Method: http.MethodGet, Path: "/v1/vms/{vm}/console-log", Summary: "Read the end of what the guest's kernel and init printed.",
+			Query: []Param{{Name: "max_bytes", Type: ParamInt, Doc: "default 1048576"}}, Kind: KindBytes, Status: http.StatusOK},
+		{ID: "sshAccess", Method: http.MethodGet, Path: "/v1/vms/{vm}/ssh", Summary: "Tell how an OpenSSH client on this host logs in to the guest.",
+			Result: banger.SSHAccess{}, Status: http.StatusOK},
+	}
+}
+
+const sessionPath = "/v1/vms/{vm}/sessions/{session}"
+
+func sessionRoutes() []Route {
+	return []Route{
+		{ID: "startSession", Method: http.MethodPost, Path: "/v1/vms/{vm}/sessions", Summary: "Start a session; a launch that failed is a session too.",
+			Body: banger.SessionRequest{}, Result: banger.Session{}, Status: http.StatusCreated},
+		{ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Summary: "List sessions, oldest first.",
+			Query: []Param{
+				{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
+				{Name: "status", Type: ParamText, Doc: "only those in a status"},
+				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
+			},
+			Result: SessionList{}, Status: http.StatusOK},
+		{ID: "getSession", Method: http.MethodGet, Path: sessionPath, Summary: "Show a session.",
+			Result: banger.Session{}, Status: http.StatusOK},
+		{ID: "removeSession", Method: http.MethodDelete, Path: sessionPath, Summary: "Remove a session and its logs.",
+			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it has not ended"}}, Status: http.StatusNoContent},
+		{ID: "waitSession", Method: http.MethodGet, Path: sessionPath + "/wait", Summary: "Answer when a session has ended.",
+			Query:  []Param{{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"}},
+			Result: banger.Session{}, Status: http.StatusOK},
+	}
+}
+
+func controlRoutes() []Route {
+	return []Route{
+		{ID: "sendSession", Method: http.MethodPost, Path: sessionPath + "/stdin", Summary: "Feed a session's stdin with the bytes of the body, as they are.",
+			Query: []Param{
+				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},
+				{Name: "eof", Type: ParamBool, Doc: "close stdin after it"},
+			},
+			Bytes: true, Result: banger.SendResult{}, Status: http.StatusOK},
+		{ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with SIGTERM; answers when it has ended.",
+			Query:  []Param{{Name: "grace", Type: ParamDuration, Doc: "time until every process is killed; default 10s"}},
+			Result: banger.Session{}, Status: http.StatusOK},
+		{ID: "killSession", Method: http.MethodPost, Path: sessionPath + "/kill", Summary: "Kill every process of a session; answers when it has ended.",
+			Result: banger.Session{}, Status: http.StatusOK},
+		{ID: "readLogs", Method: http.MethodGet, Path: sessionPath + "/logs", Summary: "Read a session's output.",
+			Query: []Param{
+				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "lines", Type: ParamInt, Doc: "begin so many lines before the end; negative: at the beginning; default 200"},
+				{Name: "from", Type: ParamInt, Doc: "begin at this offset of the one stream"},
+				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
+				{Name: "follow", Type: ParamBool, Doc: "go on until the session has ended"},
+			},
+			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK},
+	}
+}
+
+func imageRoutes() []Route {
+	return []Route{
+		{ID: "buildImage", Method: http.MethodPost, Path: "/v1/images", Summary: "Build an image, unless there is one of the same recipe.",
+			Body: ImageBuild{}, Kind: KindStream, Result: BuildLine{}, Status: http.StatusOK},
+		{ID: "listImages", Method: http.MethodGet, Path: "/v1/images", Summary: "List the images, oldest first.",
+			Result: ImageList{}, Status: http.StatusOK},
+		{ID: "getImage", Method: http.MethodGet, Path: "/v1/images/{image}", Summary: "Show an image.",
+			Result: banger.Image{}, Status: http.StatusOK},
+		{ID: "deleteImage", Method: http.MethodDelete, Path: "/v1/images/{image}", Summary: "Delete an image that no VM uses.",
+			Status: http.StatusNoContent},
+	}
+}
+
+func hostRoutes() []Route {
+	return []Route{
+		{ID: "watchEvents", Method: http.MethodGet, Path: "/v1/events", Summary: "Tell every change of every record, in order, as it happens.",
+			Query: []Param{{Name: "since", Type: ParamInt, Doc: "begin after this revision; negative: from now on, which is the default"}},
+			Kind:  KindStream, Result: EventLine{}, Status: http.StatusOK},
+		{ID: "doctor", Method: http.MethodGet, Path: "/v1/doctor", Summary: "Check everything that banger needs of the host.",
+			Result: CheckList{}, Status: http.StatusOK},
+		{ID: "info", Method: http.MethodGet, Path: "/v1/info", Summary: "Tell about the daemon.",
+			Result: banger.DaemonInfo{}, Status: http.StatusOK, AnyVersion: true},
+		{ID: "shutdown", Method: http.MethodPost, Path: "/v1/shutdown", Summary: "End the daemon; machines and sessions go on.",
+			Status: http.StatusAccepted, AnyVersion: true},
+		{ID: "openapi", Method: http.MethodGet, Path: "/openapi.json", Summary: "Describe this API, in OpenAPI 3.1.",
+			Result: map[string]any{}, Status: http.StatusOK, AnyVersion: true},
+	}
+}

@@ -1,0 +1,286 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"banger"
+	"banger/client"
+	"banger/internal/httpapi/httpapitest"
+)
+
+// nasty is a ref with bytes that a URL, a path or a terminal takes for its own.
+const nasty = "a/../b\n%2F?x#y \xff"
+
+func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
+	fake := &httpapitest.Fake{}
+	r := newRig(t, fake)
+	ctx := t.Context()
+	from := int64(9)
+	for _, c := range []struct {
+		want string
+		call func() error
+	}{
+		{"CreateVM {Name:dev Image: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0}", func() error {
+			_, err := r.CreateVM(ctx, banger.VMRequest{Name: "dev", CPUs: 2})
+			return err
+		}},
+		{"ListVMs", func() error { _, err := r.ListVMs(ctx); return err }},
+		{`GetVM "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetVM(ctx, nasty); return err }},
+		{`GetVM ".."`, func() error { _, err := r.GetVM(ctx, ".."); return err }},
+		{`DeleteVM "v" true`, func() error { return r.DeleteVM(ctx, "v", true) }},
+		{`DeleteVM "v" false`, func() error { return r.DeleteVM(ctx, "v", false) }},
+		{`StartVM "v"`, func() error { _, err := r.StartVM(ctx, "v"); return err }},
+		{`StopVM "v" 0s`, func() error { _, err := r.StopVM(ctx, "v", 0); return err }},
+		{`ConsoleLog "v" 100`, func() error { _, err := r.ConsoleLog(ctx, "v", 100); return err }},
+		{`SSHAccess "v"`, func() error { _, err := r.SSHAccess(ctx, "v"); return err }},
+		{`StartSession "v" "\xff" ["a\n" ""] map[]`, func() error {
+			_, err := r.StartSession(ctx, "v", banger.SessionRequest{Launch: banger.Launch{Command: "\xff", Args: []banger.ByteString{"a\n", ""}}})
+			return err
+		}},
+		{`ListSessions {"v&w" "running" map["a":"b=c"]}`, func() error {
+			_, err := r.ListSessions(ctx, banger.SessionFilter{VM: "v&w", Status: banger.StatusRunning, Tags: map[string]string{"a": "b=c"}})
+			return err
+		}},
+		{`GetSession "v" "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetSession(ctx, "v", nasty); return err }},
+		{`RemoveSession "v" "s" true`, func() error { return r.RemoveSession(ctx, "v", "s", true) }},
+		{`WaitSession "v" "s"`, func() error { _, err := r.WaitSession(ctx, "v", "s"); return err }},
+		{`SendSession "v" "s" "\xff\n" true`, func() error {
+			_, err := r.SendSession(ctx, "v", "s", banger.SendRequest{Data: strings.NewReader("\xff\n"), EOF: true})
+			return err
+		}},
+		{`SendSession "v" "s" "" true`, func() error { _, err := r.SendSession(ctx, "v", "s", banger.SendRequest{EOF: true}); return err }},
+		{`StopSession "v" "s" 1.5s`, func() error { _, err := r.StopSession(ctx, "v", "s", 1500*time.Millisecond); return err }},
+		{`KillSession "v" "s"`, func() error { _, err := r.KillSession(ctx, "v", "s"); return err }},
+		{`ReadLogs "v" "s" both lines 200 from 9 cursor <nil> follow true`, func() error {
+			return r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, From: &from, Follow: true}, nil)
+		}},
+		{`ReadLogs "v" "s" stderr lines -1 from -1 cursor <nil> follow false`, func() error {
+			return r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamStderr, Lines: -1}, nil)
+		}},
+		{`BuildImage "default" {"trixie" ["vim"] ""}`, func() error {
+			_, err := r.BuildImage(ctx, "default", banger.ImageRecipe{Suite: "trixie", Include: []string{"vim"}}, nil)
+			return err
+		}},
+		{"ListImages", func() error { _, err := r.ListImages(ctx); return err }},
+		{`GetImage "i"`, func() error { _, err := r.GetImage(ctx, "i"); return err }},
+		{`DeleteImage "i"`, func() error { return r.DeleteImage(ctx, "i") }},
+		{"Doctor", func() error { _, err := r.Doctor(ctx); return err }},
+		{"Info", func() error { _, err := r.Info(ctx); return err }},
+		{"Shutdown", func() error { return r.Shutdown(ctx) }},
+	} {
+		if err := c.call(); err != nil {
+			t.Errorf("%s: %v", c.want, err)
+		}
+		if got := fake.Calls(); !slices.Equal(got, []string{c.want}) {
+			t.Errorf("arrived as %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestClient_AnswersComeBackWhole(t *testing.T) {
+	code := 3
+	fake := &httpapitest.Fake{
+		VM:      banger.VM{ID: "v", Name: "dev", State: banger.VMRunning, CreatedAt: time.Unix(1, 5).UTC()},
+		Session: banger.Session{ID: "s", Launch: banger.Launch{Args: []banger.ByteString{"\xff", "a\n"}}, SessionState: banger.SessionState{ExitCode: &code}},
+		Image:   banger.Image{ID: "i", Recipe: banger.ImageRecipe{Suite: "bookworm"}},
+	}
+	r := newRig(t, fake)
+	vms, err := r.ListVMs(t.Context())
+	wantEqual(t, vms, []banger.VM{fake.VM}, err)
+	session, err := r.GetSession(t.Context(), "v", "s")
+	wantEqual(t, session, fake.Session, err)
+	image, err := r.BuildImage(t.Context(), "default", banger.ImageRecipe{}, nil)
+	wantEqual(t, image, fake.Image, err)
+	log, err := r.ConsoleLog(t.Context(), "v", 100)
+	wantEqual(t, log, []byte("boot\r\n\xff"), err)
+	access, err := r.SSHAccess(t.Context(), "v")
+	wantEqual(t, access, banger.SSHAccess{User: "root", Host: "127.0.0.1", Port: 2222}, err)
+	sent, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: strings.NewReader("abc")})
+	wantEqual(t, sent, banger.SendResult{Offset: 3}, err)
+}
+
+func wantEqual(t *testing.T, got, want any, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestClient_ErrorsComeBackWhole(t *testing.T) {
+	want := banger.Errorf(banger.CodeAmbiguous, "cannot tell which").WithHint("say more")
+	want.Candidates = []string{"a", "b"}
+	r := newRig(t, &httpapitest.Fake{Err: want})
+	for name, call := range map[string]func() error{
+		"call":   func() error { _, err := r.GetVM(t.Context(), "x"); return err },
+		"wait":   func() error { _, err := r.WaitSession(t.Context(), "x", "y"); return err },
+		"logs":   func() error { return r.ReadLogs(t.Context(), "x", "y", banger.LogRequest{}, nil) },
+		"events": func() error { return r.WatchEvents(t.Context(), 0, nil) },
+		"build":  func() error { _, err := r.BuildImage(t.Context(), "x", banger.ImageRecipe{}, nil); return err },
+	} {
+		got, ok := errors.AsType[*banger.Error](call())
+		if !ok || got.Code != want.Code || got.Message != want.Message || got.Hint != want.Hint || !slices.Equal(got.Candidates, want.Candidates) {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func TestClient_SendErrorSaysWhatWasAccepted(t *testing.T) {
+	r := newRig(t, &httpapitest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
+		return banger.SendResult{Offset: 7}, banger.Errorf(banger.CodeState, "cannot send")
+	}})
+	got, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: strings.NewReader("abc")})
+	wantCode(t, err, banger.CodeState)
+	if got.Offset != 7 {
+		t.Errorf("accepted %+v", got)
+	}
+}
+
+// TestClient_SendErrorDoesNotWaitForInput has data that go on for ever, as those
+// of a terminal do.
+func TestClient_SendErrorDoesNotWaitForInput(t *testing.T) {
+	r := newRig(t, &httpapitest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
+		return banger.SendResult{}, banger.Errorf(banger.CodeNotFound, "cannot find session")
+	}})
+	data, terminal := io.Pipe()
+	defer terminal.Close()
+	_, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: data})
+	wantCode(t, err, banger.CodeNotFound)
+}
+
+func TestClient_SendIsTakenAsItComes(t *testing.T) {
+	taken := make(chan string)
+	r := newRig(t, &httpapitest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) {
+		buffer := make([]byte, 100)
+		for {
+			n, err := r.Data.Read(buffer)
+			if n > 0 {
+				taken <- string(buffer[:n])
+			}
+			if err != nil {
+				return banger.SendResult{}, nil
+			}
+		}
+	}})
+	data, terminal := io.Pipe()
+	go func() {
+		for _, line := range []string{"one\n", "two\n"} {
+			_, _ = io.WriteString(terminal, line)
+			if got := <-taken; got != line { // before the next line is typed
+				t.Errorf("taken %q, want %q", got, line)
+			}
+		}
+		_ = terminal.Close()
+	}()
+	if _, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: data}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClient_NoDaemon(t *testing.T) {
+	c := client.New(filepath.Join(t.TempDir(), "s"), version)
+	for _, call := range []func() error{
+		func() error { _, err := c.ListVMs(t.Context()); return err },
+		func() error { _, err := c.WaitSession(t.Context(), "v", "s"); return err },
+	} {
+		err := call()
+		wantCode(t, err, banger.CodeUnavailable)
+		if e, _ := errors.AsType[*banger.Error](err); !strings.Contains(e.Hint, "banger daemon run") {
+			t.Errorf("hint %q", e.Hint)
+		}
+	}
+}
+
+func TestClient_EmptyRefIsRefused(t *testing.T) {
+	_, err := newRig(t, &httpapitest.Fake{}).GetVM(t.Context(), "")
+	wantCode(t, err, banger.CodeInvalid)
+}
+
+func TestClient_OtherVersion(t *testing.T) {
+	r := newRig(t, &httpapitest.Fake{})
+	old := client.New(r.socket, "v2.0.0")
+	_, err := old.ListVMs(t.Context())
+	wantCode(t, err, banger.CodeMismatch)
+	if _, err := old.Info(t.Context()); err != nil {
+		t.Errorf("the daemon does not even say what it is: %v", err)
+	}
+	if err := old.Shutdown(t.Context()); err != nil {
+		t.Errorf("the daemon cannot be ended: %v", err)
+	}
+}
+
+func TestClient_SomethingElseListens(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 4096))
+		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
+	}()
+	_, err = client.New(socket, version).Info(t.Context())
+	wantCode(t, err, banger.CodeMismatch)
+}
+
+func TestClient_DialerStartsTheDaemon(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	daemon := httpapitest.NewDaemon(t, socket, version)
+	dialed := 0
+	c := client.New(socket, version, client.WithDialer(func(ctx context.Context) (net.Conn, error) {
+		if dialed++; dialed == 1 {
+			daemon.Start(&httpapitest.Fake{})
+		}
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}))
+	if _, err := c.ListVMs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClient_DialerErrorKeepsItsCode(t *testing.T) {
+	c := client.New("/nowhere", version, client.WithDialer(func(context.Context) (net.Conn, error) {
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot use store").WithHint("put back a copy")
+	}))
+	_, err := c.WaitSession(t.Context(), "v", "s")
+	wantCode(t, err, banger.CodeCorrupt)
+	if e, _ := errors.AsType[*banger.Error](err); e.Hint != "put back a copy" {
+		t.Errorf("hint %q", e.Hint)
+	}
+}
+
+func TestClient_EndsWithItsContext(t *testing.T) {
+	waiting := make(chan struct{}, 1)
+	r := newRig(t, &httpapitest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
+		waiting <- struct{}{}
+		<-ctx.Done()
+		return banger.Session{}, ctx.Err()
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-waiting; cancel() }()
+	if _, err := r.WaitSession(ctx, "v", "s"); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
+	limited, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := r.WaitSession(limited, "v", "s")
+	wantCode(t, err, banger.CodeTimeout)
+}

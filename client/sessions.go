@@ -1,0 +1,65 @@
+package client
+
+import (
+	"context"
+	"strconv"
+
+	"banger"
+	"banger/api"
+)
+
+const sessionPath = "/v1/vms/{vm}/sessions/{session}"
+
+// StartSession implements banger.SessionService. With an idempotency key a
+// request whose connection broke is sent again, since it then starts one session
+// at most.
+func (c *Client) StartSession(ctx context.Context, vm string, r banger.SessionRequest) (x banger.Session, err error) {
+	q := post("/v1/vms/{vm}/sessions", vm)
+	q.json = r
+	if r.IdempotencyKey == "" {
+		return call[banger.Session](ctx, c, q)
+	}
+	err = c.resume(ctx, func(func()) (err error) {
+		x, err = call[banger.Session](ctx, c, q)
+		return err
+	})
+	return x, err
+}
+
+// ListSessions implements banger.SessionService.
+func (c *Client) ListSessions(ctx context.Context, f banger.SessionFilter) ([]banger.Session, error) {
+	q := get("/v1/sessions")
+	if f.VM != "" {
+		q.query.Set("vm", f.VM)
+	}
+	if f.Status != "" {
+		q.query.Set("status", string(f.Status))
+	}
+	for key, value := range f.Tags {
+		q.query.Add("tag", key+"="+value)
+	}
+	list, err := call[api.SessionList](ctx, c, q)
+	return list.Sessions, err
+}
+
+// GetSession implements banger.SessionService.
+func (c *Client) GetSession(ctx context.Context, vm, session string) (banger.Session, error) {
+	return call[banger.Session](ctx, c, get(sessionPath, vm, session))
+}
+
+// RemoveSession implements banger.SessionService.
+func (c *Client) RemoveSession(ctx context.Context, vm, session string, force bool) error {
+	q := remove(sessionPath, vm, session)
+	q.query.Set("force", strconv.FormatBool(force))
+	_, err := c.do(ctx, q, nil)
+	return err
+}
+
+// WaitSession implements banger.SessionService. It outlasts the daemon.
+func (c *Client) WaitSession(ctx context.Context, vm, session string) (x banger.Session, err error) {
+	err = c.resume(ctx, func(func()) (err error) {
+		x, err = call[banger.Session](ctx, c, get(sessionPath+"/wait", vm, session))
+		return err
+	})
+	return x, err
+}

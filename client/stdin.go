@@ -1,0 +1,76 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"banger"
+)
+
+// SendSession implements banger.SessionControl. Without an offset it is one
+// request, during which nobody else's bytes come in between; it cannot be resumed,
+// and r.Data may still be read once when it returns early. With an offset the
+// data go in pieces, each sent again until the daemon has answered for it.
+func (c *Client) SendSession(ctx context.Context, vm, session string, r banger.SendRequest) (banger.SendResult, error) {
+	if r.Offset != nil {
+		return c.sendAt(ctx, vm, session, r)
+	}
+	q := post(sessionPath+"/stdin", vm, session)
+	q.query.Set("eof", strconv.FormatBool(r.EOF))
+	if r.Data != nil {
+		q.bytes = io.NopCloser(r.Data)
+	}
+	return c.send(ctx, q)
+}
+
+func (c *Client) send(ctx context.Context, q request) (banger.SendResult, error) {
+	var result banger.SendResult
+	accepted, err := c.do(ctx, q, &result)
+	if accepted != nil {
+		result = *accepted
+	}
+	return result, err
+}
+
+// sendAt sends r.Data from a known offset on.
+func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRequest) (result banger.SendResult, err error) {
+	offset := *r.Offset
+	piece := func(data []byte, eof bool) error {
+		q := post(sessionPath+"/stdin", vm, session)
+		q.query.Set("offset", strconv.FormatInt(offset, 10))
+		q.query.Set("eof", strconv.FormatBool(eof))
+		return c.resume(ctx, func(func()) error {
+			q.bytes = bytes.NewReader(data)
+			answer, err := c.send(ctx, q)
+			if err == nil || answer.Offset > result.Offset {
+				result = answer
+			}
+			return err
+		})
+	}
+	buffer := make([]byte, banger.MaxStdinWriteBytes)
+	sent := false
+	for r.Data != nil {
+		n, err := r.Data.Read(buffer)
+		if n > 0 {
+			if err := piece(buffer[:n], false); err != nil {
+				return result, err
+			}
+			offset += int64(n)
+			sent = true
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return result, banger.Errorf(banger.CodeInvalid, "cannot read what to send to session %q: %w", session, err)
+		}
+	}
+	if r.EOF || !sent { // a request without data still tells the offset
+		err = piece(nil, r.EOF)
+	}
+	return result, err
+}

@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"context"
+
+	"banger"
+	"banger/api"
+)
+
+// sendSession streams the body into stdin, however long it is.
+func (s *server) sendSession(r *request) (any, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	// While the body is not read to its end, net/http does not notice that the
+	// client has gone, and a command that does not read its stdin can keep it so.
+	stop, err := watchHangUp(ctx, cancel)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	result, err := s.Control.SendSession(ctx, r.vm(), r.session(), banger.SendRequest{
+		Data: r.Request.Body, EOF: r.flag("eof"), Offset: r.int("offset"),
+	})
+	if err != nil {
+		return nil, &sendFailure{error: err, accepted: result}
+	}
+	return result, nil
+}
+
+func (s *server) stopSession(r *request) (any, error) {
+	return s.Control.StopSession(r.Context(), r.vm(), r.session(), r.duration("grace", banger.DefaultStopGrace))
+}
+
+func (s *server) killSession(r *request) (any, error) {
+	return s.Control.KillSession(r.Context(), r.vm(), r.session())
+}
+
+func (s *server) readLogs(r *request, out *stream) error {
+	request, err := logRequest(r)
+	if err != nil {
+		return err
+	}
+	request.Begin = func(c banger.LogCursor) error { return out.send(api.LogLine{Cursor: &c}) }
+	err = s.Control.ReadLogs(r.Context(), r.vm(), r.session(), request, func(chunk banger.LogChunk) error {
+		return out.send(api.LogLine{LogChunk: &chunk})
+	})
+	if err != nil {
+		return err
+	}
+	return out.send(api.LogLine{End: true})
+}
+
+func logRequest(r *request) (banger.LogRequest, error) {
+	request := banger.LogRequest{
+		Stream: banger.Stream(r.query.Get("stream")),
+		Lines:  banger.DefaultLogLines,
+		From:   r.int("from"),
+		Follow: r.flag("follow"),
+	}
+	if request.Stream == "" {
+		request.Stream = banger.StreamBoth
+	}
+	if n := r.int("lines"); n != nil {
+		request.Lines = int(*n)
+	}
+	if text := r.query.Get("cursor"); text != "" {
+		cursor, err := api.ParseCursor(text)
+		if err != nil {
+			return request, err
+		}
+		request.Cursor = &cursor
+	}
+	return request, nil
+}

@@ -1,0 +1,57 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+type connKey struct{}
+
+// withConn is http.Server.ConnContext: it lets watchHangUp find the connection.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// watchHangUp calls hungUp when the client of a request has closed its
+// connection, even while unread bytes of it are waiting. stop ends the watch and
+// waits for it. Where the connection is no unix socket it does nothing.
+func watchHangUp(ctx context.Context, hungUp func()) (stop func(), err error) {
+	conn, ok := ctx.Value(connKey{}).(*net.UnixConn)
+	if !ok {
+		return func() {}, nil
+	}
+	// A descriptor of its own, since reads of one descriptor exclude each other.
+	file, err := conn.File()
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch connection: %w", err)
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("cannot watch connection: %w", err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		// Read calls the function again after each event of the descriptor, until
+		// it returns true; closing the file ends it.
+		if raw.Read(closedByPeer) == nil {
+			hungUp()
+		}
+	})
+	return func() {
+		_ = file.Close()
+		wg.Wait()
+	}, nil
+}
+
+// closedByPeer reports POLLHUP: of a unix socket, that the other end is closed
+// in both directions; poll(2), unix_poll of Linux.
+func closedByPeer(fd uintptr) bool {
+	events := []unix.PollFd{{Fd: int32(fd)}}
+	_, err := unix.Poll(events, 0)
+	return err == nil && events[0].Revents&unix.POLLHUP != 0
+}

@@ -1,0 +1,129 @@
+// Package httpapi serves the API of package api over a unix socket. A handler
+// decodes a request, calls a service and encodes what it answers; the rules are
+// the services'.
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"banger"
+	"banger/api"
+)
+
+// Services are what the API gives access to.
+type Services struct {
+	VMs      banger.VMService
+	Sessions banger.SessionService
+	Control  banger.SessionControl
+	Images   banger.ImageService
+	Events   banger.EventService
+	Host     banger.HostService
+}
+
+// New returns the handler of the API. version is that of this build. Every call
+// of a service ends when the client goes away or the server's base context ends.
+func New(s Services, version string) http.Handler {
+	return newServer(s, version, api.Heartbeat)
+}
+
+type server struct {
+	Services
+	version   string
+	heartbeat time.Duration
+}
+
+// call serves a route whose answer is one body: it returns a value to encode, a
+// []byte to send as it is, or nil for an empty answer.
+type call func(*request) (any, error)
+
+// streamCall serves a route whose answer is a stream of lines.
+type streamCall func(*request, *stream) error
+
+func newServer(services Services, version string, heartbeat time.Duration) http.Handler {
+	s := &server{Services: services, version: version, heartbeat: heartbeat}
+	calls, streams := s.calls(), s.streams()
+	mux := http.NewServeMux()
+	for _, route := range api.Routes() {
+		handler := s.answerStream(route, streams[route.ID])
+		if route.Kind != api.KindStream {
+			handler = s.answerCall(route, calls[route.ID])
+		}
+		mux.HandleFunc(route.Method+" "+route.Path, handler)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, r, banger.Errorf(banger.CodeNotFound, "cannot %s %s: there is no such route", r.Method, r.URL.Path).
+			WithHint("GET /openapi.json has the routes"))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(api.HeaderVersion, version)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// calls and streams are what serves each route of package api, by its ID.
+func (s *server) calls() map[string]call {
+	return map[string]call{
+		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "deleteVM": s.deleteVM,
+		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
+		"startSession": s.startSession, "listSessions": s.listSessions, "getSession": s.getSession,
+		"removeSession": s.removeSession, "waitSession": s.waitSession,
+		"sendSession": s.sendSession, "stopSession": s.stopSession, "killSession": s.killSession,
+		"listImages": s.listImages, "getImage": s.getImage, "deleteImage": s.deleteImage,
+		"doctor": s.doctor, "info": s.info, "shutdown": s.shutdown, "openapi": s.openAPI,
+	}
+}
+
+func (s *server) streams() map[string]streamCall {
+	return map[string]streamCall{"readLogs": s.readLogs, "buildImage": s.buildImage, "watchEvents": s.watchEvents}
+}
+
+func (s *server) answerCall(route api.Route, serve call) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		request, err := s.newRequest(w, r, route)
+		if err != nil {
+			writeError(w, r, err)
+			return
+		}
+		result, err := serve(request)
+		if err != nil {
+			writeError(w, r, err)
+			return
+		}
+		writeResult(w, route.Status, result)
+	}
+}
+
+func (s *server) answerStream(route api.Route, serve streamCall) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		request, err := s.newRequest(w, r, route)
+		if err != nil {
+			writeError(w, r, err)
+			return
+		}
+		out := newStream(r.Context(), w)
+		defer out.close()
+		if err := serve(request, out); err != nil {
+			out.fail(r, err)
+		}
+	}
+}
+
+// newRequest checks what all routes have in common.
+func (s *server) newRequest(w http.ResponseWriter, r *http.Request, route api.Route) (*request, error) {
+	if !route.AnyVersion {
+		if err := api.CheckVersions(r.Header.Get(api.HeaderVersion), s.version); err != nil {
+			return nil, err
+		}
+	}
+	query, err := parseQuery(r, route.Query)
+	if err != nil {
+		return nil, err
+	}
+	if route.Bytes {
+		// Else net/http would read much of a body before it sends an error; one that
+		// somebody is typing may not end. Only HTTP/2 cannot do it, and needs not.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	return &request{Request: r, query: query, body: http.MaxBytesReader(w, r.Body, api.MaxBodyBytes)}, nil
+}

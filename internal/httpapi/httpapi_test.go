@@ -1,0 +1,189 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"banger"
+	"banger/api"
+	"banger/internal/httpapi"
+)
+
+func TestAPI_EveryRouteIsServed(t *testing.T) {
+	r := newRig(t)
+	for _, route := range api.Routes() {
+		path := strings.NewReplacer("{vm}", "v", "{session}", "s", "{image}", "i").Replace(route.Path)
+		body := ""
+		if route.Body != nil {
+			body = "{}"
+		}
+		status, answer := r.do(route.Method, path, body)
+		if status != route.Status {
+			t.Errorf("%s %s answers %d, want %d: %s", route.Method, path, status, route.Status, answer)
+		}
+	}
+}
+
+func TestAPI_PlainCurlWorks(t *testing.T) {
+	r := newRig(t)
+	curl := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), "curl", append([]string{"-sS", "--unix-socket", r.socket}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("curl %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	if got := curl("http://x/v1/vms"); !strings.Contains(got, `"vms":[{`) {
+		t.Errorf("list: %s", got)
+	}
+	curl("http://x/v1/vms", "-d", `{"name":"dev"}`)
+	curl("-G", "http://x/v1/sessions", "--data-urlencode", "tag=a=b c")
+	curl("http://x/v1/vms/a/sessions/b/stdin?eof=true", "--data-binary", "x\ny")
+	if got := curl("-i", "-X", "POST", "http://x/v1/shutdown"); !strings.Contains(got, "202") || !strings.Contains(got, "Banger-Version: v1.2.3") {
+		t.Errorf("shutdown: %s", got)
+	}
+	want := []string{
+		"ListVMs",
+		"CreateVM {Name:dev Image: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0}",
+		`ListSessions {"" "" map["a":"b c"]}`,
+		`SendSession "a" "b" "x\ny" true`,
+		"Shutdown",
+	}
+	if got := r.fake.Calls(); !slices.Equal(got, want) {
+		t.Errorf("calls %q, want %q", got, want)
+	}
+}
+
+func TestAPI_RefsHoldAnyByte(t *testing.T) {
+	r := newRig(t)
+	for _, ref := range []string{"plain", "..", ".", "a/b", "a\nb", "\xff\x00", "übung", "%2F", "a b?c#d", "//", "{vm}"} {
+		if status, answer := r.do("GET", api.Path("/v1/vms/{vm}/sessions/{session}", ref, ref), ""); status != http.StatusOK {
+			t.Errorf("ref %q: status %d: %s", ref, status, answer)
+		}
+		if got, want := r.fake.Calls(), []string{fmt.Sprintf("GetSession %q %q", ref, ref)}; !slices.Equal(got, want) {
+			t.Errorf("ref %q arrived as %q", ref, got)
+		}
+	}
+}
+
+func TestAPI_BytesThatAreNoTextArriveAsTheyAre(t *testing.T) {
+	r := newRig(t)
+	r.fake.Session.Args = []banger.ByteString{"\xff\n"}
+	body := `{"command":"printf","args":["a\n\"$(x)'",{"base64":"/wo="}],"env":{"A":{"base64":"gA=="}},"stdin_mode":"closed","tty":false}`
+	status, answer := r.do("POST", "/v1/vms/dev/sessions", body)
+	if status != http.StatusCreated || !strings.Contains(answer, `"args":[{"base64":"/wo="}]`) {
+		t.Errorf("status %d: %s", status, answer)
+	}
+	want := []string{`StartSession "dev" "printf" ["a\n\"$(x)'" "\xff\n"] map[A:` + "\x80]"}
+	if got := r.fake.Calls(); !slices.Equal(got, want) {
+		t.Errorf("calls %q, want %q", got, want)
+	}
+}
+
+func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ method, path, body, text string }{
+		{"POST", "/v1/vms", `{"nmae":"dev"}`, `"nmae"`},
+		{"POST", "/v1/vms", `{"name":"dev"} {}`, "more after its end"},
+		{"POST", "/v1/vms", `{"name":`, "unexpected EOF"},
+		{"POST", "/v1/vms", ``, "empty"},
+		{"POST", "/v1/vms", `{"cpus":"two"}`, "cpus"},
+		{"POST", "/v1/vms", `{"name":"` + strings.Repeat("a", api.MaxBodyBytes) + `"}`, "more than"},
+		{"GET", "/v1/vms?all=true", "", `"all"`},
+		{"DELETE", "/v1/vms/a?force=yes", "", "true or false"},
+		{"DELETE", "/v1/vms/a?force=true&force=true", "", "2 times"},
+		{"POST", "/v1/vms/a/stop?grace=10", "", "missing unit"},
+		{"POST", "/v1/vms/a/stop?grace=-1s", "", "negative"},
+		{"GET", "/v1/vms/a/console-log?max_bytes=-1", "", "-1"},
+		{"GET", "/v1/sessions?tag=x", "", "KEY=VALUE"},
+		{"GET", "/v1/vms/a/sessions/b/logs?cursor=1", "", "STDOUT,STDERR"},
+		{"GET", "/v1/vms/a/sessions/b/logs?lines=x", "", "lines"},
+		{"GET", "/v1/vms/a;b?c;d", "", "semicolon"},
+	} {
+		status, answer := r.do(c.method, c.path, c.body)
+		r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, c.text)
+	}
+	status, answer := r.do("PUT", "/v1/vms", "")
+	r.wantError(status, answer, http.StatusNotFound, banger.CodeNotFound, "no such route")
+	if calls := r.fake.Calls(); len(calls) != 0 {
+		t.Errorf("services were called: %q", calls)
+	}
+}
+
+func TestAPI_ErrorsArriveWhole(t *testing.T) {
+	r := newRig(t)
+	cause := banger.Errorf(banger.CodeAmbiguous, "cannot tell which").WithHint("say more")
+	cause.Candidates = []string{"a", "b"}
+	r.fake.Err = fmt.Errorf("cannot show VM: %w", cause)
+	status, answer := r.do("GET", "/v1/vms/x", "")
+	got := r.wantError(status, answer, http.StatusConflict, banger.CodeAmbiguous, "cannot show VM: cannot tell which")
+	if got.Hint != "say more" || !slices.Equal(got.Candidates, []string{"a", "b"}) {
+		t.Errorf("got %+v", got)
+	}
+	r.fake.Err = errors.New("cannot do it")
+	status, answer = r.do("GET", "/v1/vms/x", "")
+	r.wantError(status, answer, http.StatusInternalServerError, banger.CodeInternal, "cannot do it")
+}
+
+func TestAPI_EveryCodeHasAStatus(t *testing.T) {
+	for code, want := range map[banger.Code]int{
+		banger.CodeInvalid: 400, banger.CodeNotFound: 404, banger.CodeAmbiguous: 409, banger.CodeExists: 409,
+		banger.CodeInUse: 409, banger.CodeState: 409, banger.CodeUnavailable: 503, banger.CodeTimeout: 504,
+		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500,
+	} {
+		if got := httpapi.Status(code); got != want {
+			t.Errorf("%s has status %d, want %d", code, got, want)
+		}
+	}
+}
+
+func TestAPI_OtherVersionIsToldWhatToDo(t *testing.T) {
+	r := newRig(t)
+	for version, works := range map[string]bool{"v1.2.3": true, "v1.9.0": true, "v2.2.3": false, "dev": false, "v1.2.3-5-gabc": false} {
+		status, answer := r.do("GET", "/v1/vms", "", api.HeaderVersion, version)
+		if works {
+			if status != http.StatusOK {
+				t.Errorf("version %s: status %d", version, status)
+			}
+			continue
+		}
+		got := r.wantError(status, answer, http.StatusBadRequest, banger.CodeMismatch, version)
+		if !strings.Contains(got.Hint, "banger daemon stop") {
+			t.Errorf("hint %q", got.Hint)
+		}
+		for _, path := range []string{"GET /v1/info", "POST /v1/shutdown"} {
+			method, path, _ := strings.Cut(path, " ")
+			if status, answer := r.do(method, path, "", api.HeaderVersion, version); status >= 300 {
+				t.Errorf("%s with version %s: %d %s", path, version, status, answer)
+			}
+		}
+	}
+}
+
+func TestAPI_DescriptionIsTheOneCheckedIn(t *testing.T) {
+	r := newRig(t)
+	_, answer := r.do("GET", "/openapi.json", "")
+	var got, want any
+	if err := errors.Join(json.Unmarshal([]byte(answer), &got), json.Unmarshal(api.OpenAPI, &want)); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Error("the served description differs from api/openapi.json")
+	}
+}
+
+func TestAPI_MachineIsNeverSent(t *testing.T) {
+	r := newRig(t)
+	r.fake.VM.Machine = json.RawMessage(`{"secret":1}`)
+	for _, path := range []string{"/v1/vms", "/v1/vms/a"} {
+		if _, answer := r.do("GET", path, ""); strings.Contains(answer, "secret") || !strings.Contains(answer, `"state"`) {
+			t.Errorf("%s: %s", path, answer)
+		}
+	}
+}

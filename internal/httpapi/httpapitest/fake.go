@@ -1,0 +1,245 @@
+// Package httpapitest has what tests of both sides of the API need: services
+// that record how they were called, and a daemon that serves them.
+package httpapitest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"banger"
+	"banger/internal/httpapi"
+)
+
+// Fake implements all services. Each call is recorded and answered with the
+// record that the fake holds, or with Err. A function that is set serves its
+// method instead. The exported fields must not be changed while it is in use.
+type Fake struct {
+	VM      banger.VM
+	Session banger.Session
+	Image   banger.Image
+	Err     error
+
+	OnCreateVM func(context.Context, banger.VMRequest) (banger.VM, error)
+	OnStart    func(context.Context, banger.SessionRequest) (banger.Session, error)
+	OnWait     func(context.Context) (banger.Session, error)
+	OnSend     func(context.Context, banger.SendRequest) (banger.SendResult, error)
+	OnLogs     func(context.Context, banger.LogRequest, func(banger.LogChunk) error) error
+	OnBuild    func(context.Context, func(banger.BuildProgress)) (banger.Image, error)
+	OnWatch    func(context.Context, int64, func(banger.Event) error) error
+	Revision   int64 // of Info
+
+	mu    sync.Mutex // guards calls
+	calls []string
+}
+
+var (
+	_ banger.VMService      = (*Fake)(nil)
+	_ banger.SessionService = (*Fake)(nil)
+	_ banger.SessionControl = (*Fake)(nil)
+	_ banger.ImageService   = (*Fake)(nil)
+	_ banger.EventService   = (*Fake)(nil)
+	_ banger.HostService    = (*Fake)(nil)
+)
+
+// Services returns the fake as every service.
+func (f *Fake) Services() httpapi.Services {
+	return httpapi.Services{VMs: f, Sessions: f, Control: f, Images: f, Events: f, Host: f}
+}
+
+// Calls returns the calls since the last time, each as "Method arguments".
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.calls = nil
+	return calls
+}
+
+func (f *Fake) record(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+}
+
+// CreateVM implements banger.VMService.
+func (f *Fake) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, error) {
+	f.record("CreateVM %+v", r)
+	if f.OnCreateVM != nil {
+		return f.OnCreateVM(ctx, r)
+	}
+	return f.VM, f.Err
+}
+
+// ListVMs implements banger.VMService.
+func (f *Fake) ListVMs(context.Context) ([]banger.VM, error) {
+	f.record("ListVMs")
+	return []banger.VM{f.VM}, f.Err
+}
+
+// GetVM implements banger.VMService.
+func (f *Fake) GetVM(_ context.Context, ref string) (banger.VM, error) {
+	f.record("GetVM %q", ref)
+	return f.VM, f.Err
+}
+
+// DeleteVM implements banger.VMService.
+func (f *Fake) DeleteVM(_ context.Context, ref string, force bool) error {
+	f.record("DeleteVM %q %v", ref, force)
+	return f.Err
+}
+
+// StartVM implements banger.VMService.
+func (f *Fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
+	f.record("StartVM %q", ref)
+	return f.VM, f.Err
+}
+
+// StopVM implements banger.VMService.
+func (f *Fake) StopVM(_ context.Context, ref string, grace time.Duration) (banger.VM, error) {
+	f.record("StopVM %q %v", ref, grace)
+	return f.VM, f.Err
+}
+
+// ConsoleLog implements banger.VMService.
+func (f *Fake) ConsoleLog(_ context.Context, ref string, maxBytes int64) ([]byte, error) {
+	f.record("ConsoleLog %q %d", ref, maxBytes)
+	return []byte("boot\r\n\xff"), f.Err
+}
+
+// SSHAccess implements banger.VMService.
+func (f *Fake) SSHAccess(_ context.Context, ref string) (banger.SSHAccess, error) {
+	f.record("SSHAccess %q", ref)
+	return banger.SSHAccess{User: "root", Host: "127.0.0.1", Port: 2222}, f.Err
+}
+
+// StartSession implements banger.SessionService.
+func (f *Fake) StartSession(ctx context.Context, vm string, r banger.SessionRequest) (banger.Session, error) {
+	f.record("StartSession %q %q %q %v", vm, r.Command, r.Args, r.Env)
+	if f.OnStart != nil {
+		return f.OnStart(ctx, r)
+	}
+	return f.Session, f.Err
+}
+
+// ListSessions implements banger.SessionService.
+func (f *Fake) ListSessions(_ context.Context, filter banger.SessionFilter) ([]banger.Session, error) {
+	f.record("ListSessions %q", filter)
+	return []banger.Session{f.Session}, f.Err
+}
+
+// GetSession implements banger.SessionService.
+func (f *Fake) GetSession(_ context.Context, vm, session string) (banger.Session, error) {
+	f.record("GetSession %q %q", vm, session)
+	return f.Session, f.Err
+}
+
+// RemoveSession implements banger.SessionService.
+func (f *Fake) RemoveSession(_ context.Context, vm, session string, force bool) error {
+	f.record("RemoveSession %q %q %v", vm, session, force)
+	return f.Err
+}
+
+// WaitSession implements banger.SessionService.
+func (f *Fake) WaitSession(ctx context.Context, vm, session string) (banger.Session, error) {
+	f.record("WaitSession %q %q", vm, session)
+	if f.OnWait != nil {
+		return f.OnWait(ctx)
+	}
+	return f.Session, f.Err
+}
+
+// SendSession implements banger.SessionControl. It records what it was sent.
+func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.SendRequest) (banger.SendResult, error) {
+	if f.OnSend != nil {
+		f.record("SendSession")
+		return f.OnSend(ctx, r)
+	}
+	data, err := io.ReadAll(r.Data)
+	if err != nil {
+		return banger.SendResult{}, err
+	}
+	f.record("SendSession %q %q %q %v", vm, session, data, r.EOF)
+	return banger.SendResult{Offset: int64(len(data)), EOF: r.EOF}, f.Err
+}
+
+// StopSession implements banger.SessionControl.
+func (f *Fake) StopSession(_ context.Context, vm, session string, grace time.Duration) (banger.Session, error) {
+	f.record("StopSession %q %q %v", vm, session, grace)
+	return f.Session, f.Err
+}
+
+// KillSession implements banger.SessionControl.
+func (f *Fake) KillSession(_ context.Context, vm, session string) (banger.Session, error) {
+	f.record("KillSession %q %q", vm, session)
+	return f.Session, f.Err
+}
+
+// ReadLogs implements banger.SessionControl.
+func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+	from := int64(-1)
+	if r.From != nil {
+		from = *r.From
+	}
+	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow)
+	if f.OnLogs != nil {
+		return f.OnLogs(ctx, r, fn)
+	}
+	return f.Err
+}
+
+// BuildImage implements banger.ImageService.
+func (f *Fake) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
+	f.record("BuildImage %q %q", name, r)
+	if f.OnBuild != nil {
+		return f.OnBuild(ctx, progress)
+	}
+	return f.Image, f.Err
+}
+
+// ListImages implements banger.ImageService.
+func (f *Fake) ListImages(context.Context) ([]banger.Image, error) {
+	f.record("ListImages")
+	return []banger.Image{f.Image}, f.Err
+}
+
+// GetImage implements banger.ImageService.
+func (f *Fake) GetImage(_ context.Context, ref string) (banger.Image, error) {
+	f.record("GetImage %q", ref)
+	return f.Image, f.Err
+}
+
+// DeleteImage implements banger.ImageService.
+func (f *Fake) DeleteImage(_ context.Context, ref string) error {
+	f.record("DeleteImage %q", ref)
+	return f.Err
+}
+
+// WatchEvents implements banger.EventService.
+func (f *Fake) WatchEvents(ctx context.Context, since int64, fn func(banger.Event) error) error {
+	f.record("WatchEvents %d", since)
+	if f.OnWatch != nil {
+		return f.OnWatch(ctx, since, fn)
+	}
+	return f.Err
+}
+
+// Doctor implements banger.HostService.
+func (f *Fake) Doctor(context.Context) ([]banger.Check, error) {
+	f.record("Doctor")
+	return []banger.Check{{Name: "qemu", Status: banger.CheckOK, Detail: "7.2"}}, f.Err
+}
+
+// Info implements banger.HostService.
+func (f *Fake) Info(context.Context) (banger.DaemonInfo, error) {
+	f.record("Info")
+	return banger.DaemonInfo{Version: "v1", Revision: f.Revision}, f.Err
+}
+
+// Shutdown implements banger.HostService.
+func (f *Fake) Shutdown(context.Context) error {
+	f.record("Shutdown")
+	return f.Err
+}

@@ -1,0 +1,135 @@
+package httpapi_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"banger"
+	"banger/internal/httpapi"
+)
+
+func TestListen_SocketIsForItsOwnerOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := httpapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestListen_StaleSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := httpapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, path)
+	_ = conn.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("after Close the socket is still there: %v", err)
+	}
+}
+
+func TestListen_OtherFileIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := httpapi.Listen(path)
+	if banger.CodeOf(err) != banger.CodeInvalid {
+		t.Errorf("error %v", err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
+		t.Errorf("the file is now %q, %v", data, err)
+	}
+}
+
+// TestListen_OtherUserIsRefused listens for a user who is not this one, which is
+// how this user looks to the daemon of another. Root may use every daemon, so as
+// root the connection is made by a thread that gave that up.
+func TestListen_OtherUserIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	l, err := httpapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const owner, stranger = 12345, 54321
+	l = httpapi.ForUser(l, owner)
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		if conn, err := l.Accept(); err == nil {
+			t.Error("the connection of another user was accepted")
+			_ = conn.Close()
+		}
+	}()
+	if os.Geteuid() == 0 {
+		openForAll(t, path)
+		asUser(t, stranger, func() { wantClosed(t, path) })
+	} else {
+		wantClosed(t, path)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-accepted
+}
+
+// wantClosed connects and waits until the other end closes the connection.
+func wantClosed(t *testing.T, path string) {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// openForAll lets every user reach a socket, so that only the daemon refuses.
+func openForAll(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// asUser runs f on a thread of another user; the thread ends with it.
+func asUser(t *testing.T, uid int, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := becomeUser(uid); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}

@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"banger"
+	"banger/api"
+)
+
+// request is a checked request.
+type request struct {
+	*http.Request
+	query url.Values
+	body  io.Reader // bounded, for JSON
+}
+
+func (r *request) vm() string      { return r.PathValue("vm") }
+func (r *request) session() string { return r.PathValue("session") }
+func (r *request) image() string   { return r.PathValue("image") }
+
+// decode reads the JSON body into v. It refuses fields that v does not have,
+// rather than ignore what somebody asked for.
+func (r *request) decode(v any) error {
+	d := json.NewDecoder(r.body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("there is more after its end")
+		}
+	}
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return banger.Errorf(banger.CodeInvalid, "cannot read request: it has more than %d bytes", tooBig.Limit)
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("its body is empty")
+	}
+	return banger.Errorf(banger.CodeInvalid, "cannot read request: %w", err)
+}
+
+// parseQuery returns the parameters of a request after it has checked them
+// against those of its route.
+func parseQuery(r *http.Request, params []api.Param) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read the query string: %w", err)
+	}
+	for name, given := range values {
+		i := slices.IndexFunc(params, func(p api.Param) bool { return p.Name == name })
+		if i < 0 {
+			return nil, banger.Errorf(banger.CodeInvalid, "cannot use parameter %q: there is none of that name", name).
+				WithHint("GET /openapi.json has the parameters")
+		}
+		if len(given) > 1 && !params[i].Repeated {
+			return nil, banger.Errorf(banger.CodeInvalid, "cannot use parameter %q: it is given %d times", name, len(given))
+		}
+		for _, value := range given {
+			if err := checkParam(params[i], value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return values, nil
+}
+
+func checkParam(p api.Param, value string) error {
+	var err error
+	switch p.Type {
+	case api.ParamBool:
+		if value != "true" && value != "false" {
+			err = errors.New("it is true or false")
+		}
+	case api.ParamInt:
+		_, err = strconv.ParseInt(value, 10, 64)
+	case api.ParamDuration:
+		var d time.Duration
+		if d, err = time.ParseDuration(value); err == nil && d < 0 {
+			err = errors.New("it is negative")
+		}
+	}
+	if err != nil {
+		return banger.Errorf(banger.CodeInvalid, "cannot use %q as parameter %s: %w", value, p.Name, err)
+	}
+	return nil
+}
+
+// The rest returns parameters that parseQuery has checked.
+
+func (r *request) flag(name string) bool { return r.query.Get(name) == "true" }
+
+// int returns nil for a parameter that is not given.
+func (r *request) int(name string) *int64 {
+	if !r.query.Has(name) {
+		return nil
+	}
+	n, _ := strconv.ParseInt(r.query.Get(name), 10, 64)
+	return &n
+}
+
+func (r *request) duration(name string, otherwise time.Duration) time.Duration {
+	if !r.query.Has(name) {
+		return otherwise
+	}
+	d, _ := time.ParseDuration(r.query.Get(name))
+	return d
+}
+
+// tags returns the tags of all parameters KEY=VALUE of a name.
+func (r *request) tags(name string) (map[string]string, error) {
+	tags := map[string]string{}
+	for _, tag := range r.query[name] {
+		key, value, ok := strings.Cut(tag, "=")
+		if !ok || key == "" {
+			return nil, banger.Errorf(banger.CodeInvalid, "cannot use %q as parameter %s: it is not KEY=VALUE", tag, name)
+		}
+		tags[key] = value
+	}
+	return tags, nil
+}

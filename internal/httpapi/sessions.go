@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+
+	"banger"
+	"banger/api"
+)
+
+func (s *server) startSession(r *request) (any, error) {
+	var body banger.SessionRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	return s.Sessions.StartSession(r.Context(), r.vm(), body)
+}
+
+func (s *server) listSessions(r *request) (any, error) {
+	tags, err := r.tags("tag")
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := s.Sessions.ListSessions(r.Context(), banger.SessionFilter{
+		VM: r.query.Get("vm"), Status: banger.Status(r.query.Get("status")), Tags: tags,
+	})
+	return api.SessionList{Sessions: list(sessions)}, err
+}
+
+func (s *server) getSession(r *request) (any, error) {
+	return s.Sessions.GetSession(r.Context(), r.vm(), r.session())
+}
+
+func (s *server) removeSession(r *request) (any, error) {
+	return nil, s.Sessions.RemoveSession(r.Context(), r.vm(), r.session(), r.flag("force"))
+}
+
+func (s *server) waitSession(r *request) (any, error) {
+	ctx := r.Context()
+	timeout := r.duration("timeout", -1)
+	if timeout >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	session, err := s.Sessions.WaitSession(ctx, r.vm(), r.session())
+	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return nil, banger.Errorf(banger.CodeTimeout, "cannot wait for session %q: it has not ended within %v", r.session(), timeout)
+	}
+	return session, err
+}

@@ -1,0 +1,50 @@
+// Gendocs writes the files of this repository that are made from its types:
+// api/openapi.json and docs/STATES.md. `go generate ./...` runs it.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	root := flag.String("root", ".", "the `folder` with go.mod")
+	flag.Parse()
+	if err := run(*root); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run writes the files that are not as they should be.
+func run(root string) error {
+	files, err := generate()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+			continue
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return fmt.Errorf("cannot write %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// generate returns what the files should hold, by their path in the repository.
+func generate() (map[string][]byte, error) {
+	openAPI, err := openAPI()
+	if err != nil {
+		return nil, fmt.Errorf("cannot describe the API: %w", err)
+	}
+	return map[string][]byte{
+		"api/openapi.json": openAPI,
+		"docs/STATES.md":   states(),
+	}, nil
+}
