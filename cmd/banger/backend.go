@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"banger"
+	"banger/client"
+	"banger/internal/cli"
+	"banger/internal/daemon"
+	"banger/internal/ondemand"
+	"banger/internal/paths"
+	"banger/internal/version"
+)
+
+// backend is the installation that the environment names: reached over its
+// socket, or served by this process.
+type backend struct {
+	paths     paths.Paths
+	self      string // this program's file
+	launcher  *ondemand.Launcher
+	starting  *client.Client // starts a daemon where none runs
+	reachable *client.Client // never does
+}
+
+func newBackend() (*backend, error) {
+	p, err := paths.FromEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	launcher := ondemand.New(p, []string{self, "daemon", "run", "--ready-fd", "3"})
+	return &backend{
+		paths:     p,
+		self:      self,
+		launcher:  launcher,
+		starting:  client.New(p.Socket(), version.String(), client.WithDialer(launcher.Dial)),
+		reachable: client.New(p.Socket(), version.String(), client.WithDialer(launcher.DialRunning)),
+	}, nil
+}
+
+func (b *backend) Services() cli.Services { return services(b.starting) }
+
+func (b *backend) Running() cli.Services { return services(b.reachable) }
+
+func services(c *client.Client) cli.Services {
+	return cli.Services{VMs: c, Sessions: c, Control: c, Images: c, Events: c, Host: c}
+}
+
+func (b *backend) WaitStopped(ctx context.Context) error { return b.launcher.WaitStopped(ctx) }
+
+func (b *backend) Serve(ctx context.Context, ready *os.File) error {
+	binaries, err := guestBinaries(filepath.Dir(b.self))
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx, b.paths, daemon.Options{
+		Log:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Ready:         ready,
+		GuestBinaries: binaries,
+	})
+}
+
+// guestBinaries finds the folder with the programs for guests: beside this one,
+// as a build leaves them, or in the libexec of its prefix, as an install does.
+func guestBinaries(dir string) (string, error) {
+	for _, folder := range []string{dir, filepath.Join(dir, "..", "libexec", "banger")} {
+		if _, err := os.Stat(filepath.Join(folder, "banger-agent")); err == nil {
+			return folder, nil
+		}
+	}
+	return "", banger.Errorf(banger.CodeMissing, "cannot find banger-agent: it is neither in %s nor in ../libexec/banger from there", dir).
+		WithHint("build everything with make build, or install it with make install")
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+// completionPatience bounds how long a Tab may wait for the daemon.
+const completionPatience = time.Second
+
+// completer finds the names that may stand at the position after args.
+type completer func(ctx context.Context, s Services, args []string) ([]string, error)
+
+// complete makes cobra's completion from one completer per position. It asks a
+// running daemon and never starts one: a Tab has no such effect.
+func (c *CLI) complete(positions ...completer) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		const noFiles = cobra.ShellCompDirectiveNoFileComp
+		if len(args) >= len(positions) {
+			return nil, noFiles
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+		defer cancel()
+		names, err := positions[len(args)](ctx, c.Backend.Running(), args)
+		if err != nil {
+			return nil, noFiles
+		}
+		var fitting []string
+		for _, name := range names {
+			// A completion script reads lines, so other names cannot be offered.
+			if strings.HasPrefix(name, prefix) && name != "" && safe(name) == name {
+				fitting = append(fitting, name)
+			}
+		}
+		return fitting, noFiles
+	}
+}
+
+func vmNames(ctx context.Context, s Services, _ []string) ([]string, error) {
+	vms, err := s.VMs.ListVMs(ctx)
+	return names(vms), err
+}
+
+func imageNames(ctx context.Context, s Services, _ []string) ([]string, error) {
+	images, err := s.Images.ListImages(ctx)
+	return names(images), err
+}
+
+// sessionNames finds the sessions of the VM that is the first argument.
+func sessionNames(ctx context.Context, s Services, args []string) ([]string, error) {
+	sessions, err := s.Sessions.ListSessions(ctx, banger.SessionFilter{VM: args[0]})
+	return names(sessions), err
+}
+
+func names[T banger.Named](records []T) []string {
+	out := make([]string, len(records))
+	for i, r := range records {
+		_, out[i] = r.Ref()
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) doctorCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "doctor",
+		Short:             "Check what banger needs of this host",
+		Long:              "Check what banger needs of this host. The first time after a boot it may start a\ntrial guest, which takes some seconds.",
+		Args:              argumentNames(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		checks, err := c.Backend.Services().Host.Doctor(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			err = printJSONList(c, checks)
+		} else {
+			err = c.printChecks(checks)
+		}
+		if err != nil {
+			return err
+		}
+		return failedChecks(checks)
+	}
+	return cmd
+}
+
+func (c *CLI) printChecks(checks []banger.Check) error {
+	for _, check := range checks {
+		if _, err := fmt.Fprintf(c.Stdout, "%-4s  %s: %s\n", check.Status, safe(check.Name), safe(check.Detail)); err != nil {
+			return err
+		}
+		if check.Hint != "" {
+			fmt.Fprintf(c.Stdout, "      hint: %s\n", safe(check.Hint))
+		}
+	}
+	return nil
+}
+
+// failedChecks is an error if banger cannot work on this host.
+func failedChecks(checks []banger.Check) error {
+	failed := 0
+	for _, check := range checks {
+		if check.Status == banger.CheckFail {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return statusError{ExitFailure, fmt.Sprintf("%d of %d checks failed", failed, len(checks))}
+}

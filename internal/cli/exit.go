@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+)
+
+// The exit statuses of banger itself. Below and beside them lies the command's
+// own, which wait passes on; timeout(1) and docker run use the same numbers.
+const (
+	exitOK      = 0
+	exitUsage   = 2
+	exitTimeout = 124
+	exitSignal  = 128 // plus the signal's number
+
+	// ExitFailure is that of a failure of banger itself.
+	ExitFailure = 125
+)
+
+// ExitStatusHelp is the table of exit statuses, as --help and the README show it.
+const ExitStatusHelp = `  0      done; session wait: the command ended with status 0
+  2      wrong usage, or a request that cannot be right
+  124    a time-out
+  125    banger failed, or a session ended without an exit status
+  128+n  ended by signal n
+  other  session wait and vm ssh: the command's own exit status`
+
+// usageError is an error in how the command line was written.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// statusError makes the CLI end with a status that is not banger's own. A
+// message that is empty is not printed.
+type statusError struct {
+	status  int
+	message string
+}
+
+func (e statusError) Error() string { return e.message }
+
+// exitStatus is the only map from errors to exit statuses.
+func exitStatus(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if s, ok := errors.AsType[statusError](err); ok {
+		return s.status
+	}
+	if s, ok := errors.AsType[signalError](context.Cause(ctx)); ok {
+		return exitSignal + int(s.signal)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	switch banger.CodeOf(err) {
+	case banger.CodeInvalid:
+		return exitUsage
+	case banger.CodeTimeout:
+		return exitTimeout
+	default:
+		return ExitFailure
+	}
+}
+
+// sessionError is nil for a session that ended with status 0; else it carries
+// the exit status of the command, or says why there is none.
+func sessionError(s banger.Session) error {
+	switch {
+	case s.ExitSignal != "":
+		if n := unix.SignalNum(s.ExitSignal); n != 0 {
+			return statusError{status: exitSignal + int(n)}
+		}
+		return statusError{ExitFailure, fmt.Sprintf("session %q was ended by %s", s.Name, s.ExitSignal)}
+	case s.ExitCode != nil:
+		if *s.ExitCode == 0 {
+			return nil
+		}
+		return statusError{status: *s.ExitCode}
+	case s.EndedBy == banger.EndedByLaunch:
+		return launchError(s)
+	}
+	message := fmt.Sprintf("session %q ended without an exit status (%s)", s.Name, s.EndedBy)
+	if s.LastError != "" {
+		message += ": " + s.LastError
+	}
+	return statusError{ExitFailure, message}
+}
+
+// launchError tells why a session never ran, with what the system said.
+func launchError(s banger.Session) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cannot launch session %q: stage %s: %s", s.Name, s.LaunchStage, s.LaunchMessage)
+	for line := range strings.Lines(strings.TrimSpace(s.LaunchRawLog)) {
+		fmt.Fprintf(&b, "\n  | %s", strings.TrimRight(line, "\r\n"))
+	}
+	return statusError{ExitFailure, b.String()}
+}

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) sessionLogsCommand() *cobra.Command {
+	cmd := c.sessionCmd("logs", "Print what a session wrote",
+		`Print what a session wrote: its stdout to stdout, its stderr to stderr, in the
+order in which it wrote them. Into a file or pipe every byte is printed as it is; on a
+terminal, control characters are made visible, since a session is not trusted.`)
+	flags := cmd.Flags()
+	lines := lineCount(banger.DefaultLogLines)
+	flags.VarP(&lines, "lines", "n", "how many lines from the end, or all")
+	from := flags.Int64("from", 0, "print from this byte of --stream to the end, instead of lines")
+	follow := flags.BoolP("follow", "f", false, "go on until the session has ended")
+	stream := addChoice(cmd, "stream", "which output",
+		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
+	timestamps := flags.Bool("timestamps", false, "begin each line with the time at which it was begun")
+	asJSON := flags.Bool("json", false, "print the pieces of output as JSON, one a line")
+	cmd.MarkFlagsMutuallyExclusive("lines", "from")
+	cmd.MarkFlagsMutuallyExclusive("timestamps", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow}
+		if flags.Changed("from") {
+			if r.Stream == banger.StreamBoth || *from < 0 {
+				return usagef("--from needs a byte offset of one stream: --stream stdout or --stream stderr, and no negative number")
+			}
+			r.From = from
+		}
+		printer := newLogPrinter(c, *timestamps)
+		print := printer.print
+		if *asJSON {
+			print = func(chunk banger.LogChunk) error { return c.printJSONLine(chunk) }
+		}
+		err := c.Backend.Services().Control.ReadLogs(cmd.Context(), args[0], args[1], r, print)
+		if flushErr := printer.flush(); err == nil {
+			err = flushErr
+		}
+		return err
+	}
+	return cmd
+}
+
+// logPrinter writes the pieces of a session's output to our own two outputs. It
+// is used by one goroutine.
+type logPrinter struct {
+	stdout, stderr logOutput
+}
+
+// logOutput is where one stream goes.
+type logOutput struct {
+	to         io.Writer
+	flush      func() error
+	timestamps bool
+	midLine    bool // the last byte written was not a newline
+}
+
+func newLogPrinter(c *CLI, timestamps bool) *logPrinter {
+	p := &logPrinter{}
+	p.stdout.to, p.stdout.flush = untrusted(c.Stdout)
+	p.stderr.to, p.stderr.flush = untrusted(c.Stderr)
+	p.stdout.timestamps, p.stderr.timestamps = timestamps, timestamps
+	return p
+}
+
+func (p *logPrinter) print(chunk banger.LogChunk) error {
+	out := &p.stdout
+	if chunk.Stream == banger.StreamStderr {
+		out = &p.stderr
+	}
+	return out.print(chunk)
+}
+
+func (p *logPrinter) flush() error {
+	if err := p.stdout.flush(); err != nil {
+		return err
+	}
+	return p.stderr.flush()
+}
+
+func (o *logOutput) print(chunk banger.LogChunk) error {
+	data := chunk.Data
+	if o.timestamps {
+		data = o.stamp(chunk)
+	}
+	if _, err := o.to.Write(data); err != nil {
+		return fmt.Errorf("cannot print log: %w", err)
+	}
+	return nil
+}
+
+// stamp returns the chunk's data with its time before each line that begins in it.
+func (o *logOutput) stamp(chunk banger.LogChunk) []byte {
+	stamp := "-"
+	if !chunk.Time.IsZero() {
+		stamp = chunk.Time.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	var out []byte
+	for line := range bytes.Lines(chunk.Data) {
+		if !o.midLine {
+			out = append(append(out, stamp...), ' ')
+		}
+		out = append(out, line...)
+		o.midLine = line[len(line)-1] != '\n'
+	}
+	return out
+}
+
+// lineCount is the value of --lines: a number, or all as in LogRequest.Lines.
+type lineCount int
+
+const allLines = -1
+
+// String implements pflag.Value.
+func (n *lineCount) String() string {
+	if *n < 0 {
+		return "all"
+	}
+	return strconv.Itoa(int(*n))
+}
+
+// Type implements pflag.Value; it is what --help shows.
+func (n *lineCount) Type() string { return "N|all" }
+
+// Set implements pflag.Value.
+func (n *lineCount) Set(text string) error {
+	if text == "all" {
+		*n = allLines
+		return nil
+	}
+	v, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is neither a number of lines nor all", text)
+	}
+	*n = lineCount(v)
+	return nil
+}

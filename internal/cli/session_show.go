@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) sessionListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list [VM]",
+		Short: "List the sessions of one VM or of all",
+		Args:  optionalArgument(),
+	}
+	cmd.ValidArgsFunction = c.complete(vmNames)
+	status := addChoice(cmd, "status", "only those in this status", statusChoices()...)
+	tags := cmd.Flags().StringArray("tag", nil, "KEY=VALUE that must match; may be repeated")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		filter := banger.SessionFilter{VM: firstOr(args, "")}
+		if status.value != anyStatus {
+			filter.Status = banger.Status(status.value)
+		}
+		var err error
+		if filter.Tags, err = pairs("--tag", *tags); err != nil {
+			return err
+		}
+		sessions, err := c.Backend.Services().Sessions.ListSessions(cmd.Context(), filter)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSONList(c, sessions)
+		}
+		return c.printSessions(cmd.Context(), sessions)
+	}
+	return cmd
+}
+
+const anyStatus = "any"
+
+func statusChoices() []string {
+	choices := []string{anyStatus}
+	for _, s := range banger.Statuses() {
+		choices = append(choices, string(s))
+	}
+	return choices
+}
+
+func (c *CLI) printSessions(ctx context.Context, sessions []banger.Session) error {
+	vms, err := c.Backend.Services().VMs.ListVMs(ctx)
+	if err != nil {
+		return err
+	}
+	vmName := make(map[banger.VMID]string, len(vms))
+	for _, vm := range vms {
+		vmName[vm.ID] = vm.Name
+	}
+	rows := make([][]string, len(sessions))
+	for i, s := range sessions {
+		rows[i] = []string{vmName[s.VMID], s.Name, string(s.Status), outcome(s.SessionState),
+			formatTime(s.CreatedAt), string(s.ID), commandLine(s.Launch)}
+	}
+	return table(c.Stdout, []string{"VM", "NAME", "STATUS", "EXIT", "CREATED", "ID", "COMMAND"}, rows)
+}
+
+// outcome is the end of a session in one word: its exit status, its signal, or
+// else what ended it.
+func outcome(s banger.SessionState) string {
+	switch {
+	case s.ExitSignal != "":
+		return s.ExitSignal
+	case s.ExitCode != nil:
+		return strconv.Itoa(*s.ExitCode)
+	default:
+		return string(s.EndedBy)
+	}
+}
+
+// commandLine shows a command as one would type it, roughly: it is for the eye.
+func commandLine(l banger.Launch) string {
+	words := make([]string, 0, 1+len(l.Args))
+	for _, w := range append([]banger.ByteString{l.Command}, l.Args...) {
+		word := string(w)
+		if word == "" || strings.ContainsAny(word, " \t\n\"'\\$`*?;&|<>()") {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func (c *CLI) sessionShowCommand() *cobra.Command {
+	cmd := c.sessionCmd("show", "Show one session", "")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := c.Backend.Services().Sessions.GetSession(cmd.Context(), args[0], args[1])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return c.printJSON(s)
+		}
+		return printFields(c.Stdout, sessionFields(s))
+	}
+	return cmd
+}
+
+func sessionFields(s banger.Session) []field {
+	fields := []field{
+		{"name", s.Name},
+		{"id", string(s.ID)},
+		{"vm id", string(s.VMID)},
+		{"command", commandLine(s.Launch)},
+		{"cwd", string(s.Cwd)},
+		{"user", s.User},
+		{"stdin", string(s.StdinMode)},
+		{"tty", map[bool]string{true: "yes"}[s.TTY]},
+		{"status", string(s.Status)},
+		{"exit", outcome(s.SessionState)},
+		{"ended by", string(s.EndedBy)},
+		{"launch stage", string(s.LaunchStage)},
+		{"launch message", s.LaunchMessage},
+		{"launch log", s.LaunchRawLog},
+		{"last error", s.LastError},
+		{"guest pid", positive(int64(s.GuestPID))},
+		{"stdin bytes", positive(s.StdinOffset)},
+		{"stdout bytes", positive(s.StdoutBytes)},
+		{"stderr bytes", positive(s.StderrBytes)},
+		{"stdout log", s.StdoutLogPath},
+		{"stderr log", s.StderrLogPath},
+		{"created", formatTime(s.CreatedAt)},
+		{"started", formatTime(s.StartedAt)},
+		{"ended", formatTime(s.EndedAt)},
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Env)) {
+		fields = append(fields, field{"env", key + "=" + string(s.Env[key])})
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
+		fields = append(fields, field{"tag", key + "=" + s.Tags[key]})
+	}
+	return fields
+}
+
+// positive shows a number, "" for zero.
+func positive(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}

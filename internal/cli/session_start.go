@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) sessionStartCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "start VM [flags] -- COMMAND [ARG]...",
+		Short: "Start a command in a VM and print the session's name",
+		Long: `Start a command in a VM and print the session's name. It returns as soon as the
+command runs. No shell reads the arguments; they arrive byte for byte.
+
+A launch that fails is printed with its stage and kept as a failed session.`,
+		Example: `  banger session start dev --name tests --cwd /root/src -- make test
+  banger session start dev --stdin pipe -- sort
+  banger session start dev -- sh -c 'for i in 1 2 3; do echo $i; done'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch dash := cmd.ArgsLenAtDash(); {
+			case len(args) == 0 || dash == 0:
+				return errors.New("VM is missing: banger session start VM -- COMMAND")
+			case dash != 1:
+				return errors.New("put the command after two dashes: banger session start VM -- COMMAND")
+			case len(args) == 1:
+				return errors.New("COMMAND is missing: banger session start VM -- COMMAND")
+			}
+			return nil
+		},
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	request := launchFlags(cmd)
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := request(args[1:])
+		if err != nil {
+			return err
+		}
+		s, err := c.Backend.Services().Sessions.StartSession(cmd.Context(), args[0], r)
+		if err != nil {
+			return err
+		}
+		return c.printStarted(s, *asJSON)
+	}
+	return cmd
+}
+
+func (c *CLI) printStarted(s banger.Session, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = c.printJSON(s)
+	} else {
+		_, err = fmt.Fprintln(c.Stdout, safe(s.Name))
+	}
+	if err == nil && s.EndedBy == banger.EndedByLaunch {
+		err = launchError(s)
+	}
+	return err
+}
+
+// launchFlags adds the flags of a launch; the result makes the request from them.
+func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest, error) {
+	flags := cmd.Flags()
+	var r banger.SessionRequest
+	flags.StringVar(&r.Name, "name", "", "name, unique in the VM (default: the command's and a short id)")
+	flags.StringVar(&r.User, "user", "", "user in the guest (default root)")
+	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "return the first session of this key instead of starting a second")
+	flags.BoolVar(&r.TTY, "tty", false, "run on a pseudo-terminal; implies --stdin pipe")
+	cwd := flags.String("cwd", "", "working directory, absolute (default: the user's home)")
+	env := flags.StringArray("env", nil, "KEY=VALUE to add to the environment, or KEY to pass on your own; may be repeated")
+	tags := flags.StringArray("tag", nil, "KEY=VALUE to find the session by; may be repeated")
+	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
+	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
+		string(banger.StdinClosed), string(banger.StdinPipe))
+	return func(argv []string) (banger.SessionRequest, error) {
+		var err error
+		if r.Env, err = environment(*env); err != nil {
+			return r, err
+		}
+		if r.Tags, err = pairs("--tag", *tags); err != nil {
+			return r, err
+		}
+		r.Command, r.Args = banger.ByteString(argv[0]), banger.ByteStrings(argv[1:])
+		r.Cwd = banger.ByteString(*cwd)
+		r.RequiredCommands = banger.ByteStrings(*required)
+		r.StdinMode = banger.StdinMode(stdin.value)
+		if r.TTY && !flags.Changed("stdin") {
+			r.StdinMode = banger.StdinPipe
+		}
+		return r, r.Validate()
+	}
+}
+
+// environment reads the values of --env. One without a value is taken from our
+// own environment, so that a secret need not stand on a command line.
+func environment(list []string) (map[string]banger.ByteString, error) {
+	full := make([]string, len(list))
+	for i, item := range list {
+		full[i] = item
+		if strings.Contains(item, "=") {
+			continue
+		}
+		value, ok := os.LookupEnv(item)
+		if !ok {
+			return nil, usagef("--env %s has no value, and your environment has none either", item)
+		}
+		full[i] = item + "=" + value
+	}
+	variables, err := pairs("--env", full)
+	if err != nil || len(variables) == 0 {
+		return nil, err
+	}
+	env := make(map[string]banger.ByteString, len(variables))
+	for key, value := range variables {
+		env[key] = banger.ByteString(value)
+	}
+	return env, nil
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"banger"
+)
+
+func testAccess() banger.SSHAccess {
+	return banger.SSHAccess{User: "root", Host: "127.0.0.1", Port: 40022,
+		IdentityFile: "/a b/100%/key", KnownHostsFile: "/a b/known\"hosts", HostKeyAlias: "dev"}
+}
+
+// runAsCLI is an environment variable that makes this test binary the CLI with
+// a fake backend: vm ssh replaces the process, so it needs one of its own.
+const runAsCLI = "BANGER_TEST_RUN_AS_CLI"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsCLI) == "" {
+		os.Exit(m.Run())
+	}
+	c := CLI{Backend: &fake{access: testAccess()}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	os.Exit(c.Run(context.Background(), os.Args[1:]))
+}
+
+// runCLI runs a command line in a process of its own, with path as its PATH.
+func runCLI(t *testing.T, path string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs strings.Builder
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), runAsCLI+"=1", "PATH="+path)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestVMSSH_BecomesTheUsersSSHWithEverythingAfterTheVM(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\nprintf '<%s>\\n' \"$@\"\nexit 7\n"
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"dev":                               "<dev>",
+		"dev ls -l --json":                  "<dev> <--> <ls> <-l> <--json>",
+		"dev -- ls":                         "<dev> <--> <ls>",
+		"-- dev -v":                         "<dev> <--> <-v>",
+		"-l me dev rsync --server -e.x . /": "<dev> <--> <rsync> <--server> <-e.x> <.> </>",
+	} {
+		stdout, stderr, status := runCLI(t, dir, append([]string{"vm", "ssh"}, strings.Fields(line)...)...)
+		words := strings.Fields(stdout)
+		if i := slices.Index(words, "<dev>"); status != 7 || i < 0 || strings.Join(words[i:], " ") != want {
+			t.Errorf("%s: exit status %d, %s%s", line, status, stdout, stderr)
+		}
+		if strings.HasPrefix(line, "-l me") && !strings.Contains(stdout, `<User="me">`) {
+			t.Errorf("-l is not the user: %s", stdout)
+		}
+	}
+}
+
+func TestVMSSH_WithoutAClientNamesThePackage(t *testing.T) {
+	_, stderr, status := runCLI(t, t.TempDir(), "vm", "ssh", "dev")
+	if status != 125 || !strings.Contains(stderr, "openssh-client") {
+		t.Errorf("exit status %d, %s", status, stderr)
+	}
+}
+
+// The user's configuration is as hostile as can be; ssh itself says what it
+// makes of it.
+func TestVMSSH_TheUsersConfigurationCannotDecideWhoTheGuestIs(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte(`Host *
+  HostName example.org
+  Port 1
+  User somebody
+  ProxyJump elsewhere
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  HostKeyAlias other
+  ForwardAgent yes
+  ControlPath /tmp/x
+  Compression yes
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"-G", "-F", config}, sshArguments(testAccess(), []string{"ServerAliveInterval=9"}, nil)...)
+	out, err := exec.CommandContext(t.Context(), "ssh", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	got := make(map[string]string)
+	for line := range strings.Lines(string(out)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if _, seen := got[key]; !seen {
+			got[key] = value
+		}
+	}
+	want := map[string]string{
+		"hostname": "127.0.0.1", "port": "40022", "user": "root", "identityfile": "/a b/100%%/key",
+		"identitiesonly": "yes", "hostkeyalias": "dev", "userknownhostsfile": `/a b/known"hosts`,
+		"globalknownhostsfile": "/dev/null", "stricthostkeychecking": "true", "proxyjump": "",
+		"proxycommand": "", "controlpath": "", "forwardagent": "no", "forwardx11": "no",
+		"compression": "yes", "serveraliveinterval": "9",
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			delete(got, key)
+		}
+	}
+	for _, absent := range []string{"proxyjump", "proxycommand", "controlpath"} {
+		if got[absent] == "none" {
+			got[absent] = ""
+		}
+	}
+	for key, value := range want {
+		if value == "" && got[key] == "" {
+			delete(want, key)
+			delete(got, key)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ssh would use (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+// defaultStopGrace is the time that a guest has to power down cleanly. An
+// emulated one needs some seconds for it.
+const defaultStopGrace = 30 * time.Second
+
+func (c *CLI) vmCommand() *cobra.Command {
+	return group("vm", "Create, start and stop virtual machines",
+		c.vmCreateCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
+		c.vmDeleteCommand(), c.vmListCommand(), c.vmShowCommand(), c.vmSSHCommand(),
+		c.vmConsoleLogCommand())
+}
+
+func (c *CLI) vmStartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "start VM",
+		Short:             "Boot a VM and wait until its guest answers",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := c.Backend.Services().VMs.StartVM(cmd.Context(), args[0])
+			return err
+		},
+	}
+}
+
+func (c *CLI) vmStopCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "stop VM",
+		Short:             "Power a VM down; its disks and the logs of its sessions stay",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	grace := graceFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		_, err := c.stopVM(cmd.Context(), args[0], *grace)
+		return err
+	}
+	return cmd
+}
+
+func (c *CLI) vmRestartCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "restart VM",
+		Short:             "Stop a VM and start it again",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	grace := graceFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		vm, err := c.stopVM(cmd.Context(), args[0], *grace)
+		if err != nil {
+			return err
+		}
+		_, err = c.Backend.Services().VMs.StartVM(cmd.Context(), string(vm.ID))
+		return err
+	}
+	return cmd
+}
+
+func (c *CLI) vmDeleteCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "delete VM",
+		Short:             "Delete a stopped VM with its disks and all of its sessions",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	force := cmd.Flags().Bool("force", false, "kill the VM first if it runs")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.Backend.Services().VMs.DeleteVM(cmd.Context(), args[0], *force)
+	}
+	return cmd
+}
+
+func (c *CLI) vmConsoleLogCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "console-log VM",
+		Short:             "Print what a VM's kernel and init said since its last start",
+		Long:              "Print what a VM's kernel and init said since its last start, the last MiB of it.",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		const maxBytes = 1 << 20
+		log, err := c.Backend.Services().VMs.ConsoleLog(cmd.Context(), args[0], maxBytes)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return c.printJSON(map[string][]byte{"data": log})
+		}
+		out, flush := untrusted(c.Stdout)
+		if _, err := out.Write(log); err != nil {
+			return fmt.Errorf("cannot print console log: %w", err)
+		}
+		return flush()
+	}
+	return cmd
+}
+
+func graceFlag(cmd *cobra.Command) *time.Duration {
+	return cmd.Flags().Duration("grace", defaultStopGrace, "time to power down cleanly; 0 pulls the plug")
+}
+
+func (c *CLI) stopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
+	if grace < 0 {
+		return banger.VM{}, usagef("--grace %s is negative", grace)
+	}
+	return c.Backend.Services().VMs.StopVM(ctx, ref, grace)
+}

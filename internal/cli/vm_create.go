@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) vmCreateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create [NAME]",
+		Short: "Create a VM and print its name",
+		Long: `Create a VM and print its name. A VM without a name gets one.
+
+A SIZE is a whole number with a unit: 512M, 2G. Disks are sparse: they take the
+room on the host that the guest has written to.`,
+		Example:           "  banger vm create dev --cpus 2 --memory 2G --start",
+		Args:              optionalArgument(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	var r banger.VMRequest
+	var memory, disk, workDisk sizeMiB
+	flags := cmd.Flags()
+	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "image to boot, by name or id")
+	flags.IntVar(&r.CPUs, "cpus", banger.DefaultCPUs, "number of CPUs")
+	flags.Var(&memory, "memory", "memory (default "+formatMiB(banger.DefaultMemoryMiB)+")")
+	flags.Var(&disk, "disk", "system disk, which takes the changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
+	flags.Var(&workDisk, "work-disk", "work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
+	start := flags.Bool("start", false, "boot it too and wait until its guest answers")
+	asJSON := jsonFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("image", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return c.complete(imageNames)(cmd, nil, prefix)
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r.Name = firstOr(args, "")
+		r.MemoryMiB, r.SystemDiskMiB, r.WorkDiskMiB = int(memory), int(disk), int(workDisk)
+		if flags.Changed("cpus") && r.CPUs == 0 {
+			return usagef("--cpus 0 cannot work") // in a request 0 would mean the default
+		}
+		if err := r.WithDefaults().Validate(); err != nil {
+			return err
+		}
+		return c.createVM(cmd, r, *start, *asJSON)
+	}
+	return cmd
+}
+
+// createVM prints the name as soon as the VM exists, so that it is known even
+// where the start fails.
+func (c *CLI) createVM(cmd *cobra.Command, r banger.VMRequest, start, asJSON bool) error {
+	vms := c.Backend.Services().VMs
+	vm, err := vms.CreateVM(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		fmt.Fprintln(c.Stdout, vm.Name)
+	}
+	if start {
+		started, startErr := vms.StartVM(cmd.Context(), string(vm.ID))
+		if startErr == nil {
+			vm = started
+		}
+		err = startErr
+	}
+	if asJSON {
+		if printErr := c.printJSON(vm); err == nil {
+			err = printErr
+		}
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+
+	"banger"
+	"banger/internal/guestconfig"
+	"banger/internal/image"
+	"banger/internal/image/ext4"
+	"banger/internal/image/initrd"
+	"banger/internal/machine"
+)
+
+// imageFiles gives the VM service the files of images.
+type imageFiles struct{ *image.Service }
+
+func (i imageFiles) Files(ctx context.Context, id banger.ImageID) (machine.ImageFiles, error) {
+	f, err := i.Service.Files(ctx, id)
+	return machine.ImageFiles{ID: id, Root: f.Root, Kernel: f.Kernel, Modules: f.Modules}, err
+}
+
+// fileSystems gives the image service its root file systems.
+type fileSystems struct{}
+
+func (fileSystems) FromTar(r io.Reader, path string) error { return ext4.FromTar(r, path) }
+
+// disks gives the VM service its disks.
+type disks struct{}
+
+func (disks) NewDisk(ctx context.Context, path string, sizeMiB int, label string) error {
+	return ext4.NewDisk(ctx, path, sizeMiB, label)
+}
+
+// initrds gives the VM service its initrds.
+type initrds struct {
+	cache    *initrd.Cache
+	binaries string // folder with the guest's programs
+}
+
+func newInitrds(dir, binaries string) initrds {
+	return initrds{cache: initrd.NewCache(dir), binaries: binaries}
+}
+
+func (i initrds) WriteVM(_ context.Context, path string, image machine.ImageFiles, config guestconfig.Config) error {
+	base := initrd.BaseFiles{
+		Agent:      filepath.Join(i.binaries, "banger-agent"),
+		Shim:       filepath.Join(i.binaries, "banger-shim"),
+		ModulesDir: image.Modules,
+	}
+	return i.cache.WriteVM(path, image.ID, base.WithDefaultModules(), config)
+}

@@ -1,0 +1,93 @@
+// Package daemon composes the parts of banger into the process that serves its
+// API. It has no rules of its own.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"banger/internal/guest"
+	"banger/internal/httpapi"
+	"banger/internal/image"
+	"banger/internal/image/initrd"
+	"banger/internal/image/mmdebstrap"
+	"banger/internal/machine"
+	"banger/internal/machine/qemu"
+	"banger/internal/paths"
+	"banger/internal/session"
+	"banger/internal/store"
+	"banger/internal/version"
+)
+
+// Options are what differs between one run of the daemon and another.
+type Options struct {
+	Log *slog.Logger
+	// Ready is closed when the daemon serves; nil if nobody waits for that.
+	Ready *os.File
+	// GuestBinaries is the folder with banger-agent and banger-shim.
+	GuestBinaries string
+}
+
+// Run serves one installation until ctx ends or a client asks for the end, and
+// then lets go of everything: machines and sessions go on, and the next daemon
+// adopts them. It may be killed at any moment to the same effect.
+func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
+	ctx, shutdown := context.WithCancel(ctx)
+	defer shutdown()
+
+	if err := p.Create(); err != nil {
+		return err
+	}
+	held, err := lock(p.DaemonLock())
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+
+	signer, authorizedKey, err := clientKey(p.ClientKey())
+	if err != nil {
+		return err
+	}
+	records, err := store.Open(ctx, p.Database())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+
+	builder := mmdebstrap.New()
+	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})
+	if err := images.Recover(ctx); err != nil {
+		return err
+	}
+	driver := qemu.New(qemu.Config{VerdictCache: p.KVMVerdict(), Poweroff: initrd.Poweroff, Log: o.Log})
+	links := guest.NewLinks(signer, o.Log)
+
+	sessions := session.New(ctx, records, links, o.Log)
+	defer func() { err = errors.Join(err, sessions.Close()) }()
+	machines := machine.New(ctx, machine.Config{
+		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
+		Driver: driver, Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
+	})
+	defer func() { err = errors.Join(err, machines.Close()) }()
+	if err := machines.Adopt(ctx); err != nil {
+		return err
+	}
+
+	listener, err := httpapi.Listen(p.Socket())
+	if err != nil {
+		return err
+	}
+	handler := httpapi.New(httpapi.Services{
+		VMs: machines, Sessions: sessions, Control: sessions, Images: images, Events: records,
+		Host: &host{store: records, paths: p, driver: driver, images: images, builder: builder, shutdown: shutdown},
+	}, version.String())
+	if o.Ready != nil {
+		if err := o.Ready.Close(); err != nil {
+			return err
+		}
+	}
+	o.Log.Info("daemon serves", "socket", p.Socket(), "version", version.String())
+	return httpapi.Serve(ctx, listener, handler, o.Log)
+}

@@ -1,0 +1,48 @@
+package daemon
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/atomicfile"
+)
+
+// clientKey reads the key by which guests know this installation, and makes it
+// the first time. The second result is its authorized_keys line.
+func clientKey(path string) (ssh.Signer, string, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = newClientKey(path)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot read SSH key %s: %w", path, err)
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	if err != nil {
+		return nil, "", banger.Errorf(banger.CodeCorrupt, "cannot parse SSH key %s: %w", path, err).
+			WithHint("put back the key that the guests know, or remove the file and restart the VMs")
+	}
+	return signer, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+}
+
+func newClientKey(path string) ([]byte, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "banger")
+	if err != nil {
+		return nil, err
+	}
+	data := pem.EncodeToMemory(block)
+	return data, atomicfile.Write(path, data, 0o600)
+}

@@ -1,0 +1,160 @@
+// Package ondemand reaches the daemon of an installation and starts one where
+// none runs.
+package ondemand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"banger"
+	"banger/internal/paths"
+)
+
+const (
+	// startPatience bounds one start, of which adopting many machines is the
+	// longest part.
+	startPatience = time.Minute
+	// lockRetry is the time between two looks at a file lock: flock(2) can wait
+	// for ever or not at all, and nothing announces that a lock is free.
+	lockRetry = 20 * time.Millisecond
+)
+
+// Launcher reaches one installation's daemon. Safe for concurrent use.
+type Launcher struct {
+	paths   paths.Paths
+	command []string
+	reached atomic.Bool // a connection has been made before
+}
+
+// New returns a launcher. command is the argument vector of a daemon that serves
+// the installation of p and follows the protocol of spawn; its first element is
+// an absolute path.
+func New(p paths.Paths, command []string) *Launcher {
+	return &Launcher{paths: p, command: command}
+}
+
+// DialRunning connects to the running daemon. Without one it fails with
+// banger.CodeUnavailable.
+func (l *Launcher) DialRunning(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", l.paths.Socket())
+	switch {
+	case err == nil:
+		l.reached.Store(true)
+		return conn, nil
+	case nobodyAnswers(err):
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running: %w", err)
+	default:
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: %w", err)
+	}
+}
+
+func nobodyAnswers(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Dial connects to the daemon and starts one if none runs. A launcher that has
+// reached a daemon before starts another only in place of one that died: that
+// leaves its socket behind, while one that was told to stop takes it away, and
+// a client that is still following something must not undo that.
+func (l *Launcher) Dial(ctx context.Context) (net.Conn, error) {
+	conn, err := l.DialRunning(ctx)
+	stopped := errors.Is(err, syscall.ENOENT) && l.reached.Load()
+	if err == nil || !nobodyAnswers(err) || stopped {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	return l.start(ctx)
+}
+
+// start holds the start lock, so that of many callers one starts a daemon and
+// the others find it.
+func (l *Launcher) start(ctx context.Context) (net.Conn, error) {
+	if err := l.paths.Create(); err != nil {
+		return nil, err
+	}
+	lock := flock.New(l.paths.StartLock(), flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot start daemon: cannot lock %s: %w", lock.Path(), err)
+	}
+	defer lock.Close()
+
+	conn, err := l.settle(ctx)
+	if conn != nil || err != nil {
+		return conn, err
+	}
+	return l.spawn(ctx)
+}
+
+// settle waits until a daemon answers, then it returns a connection, or until
+// none runs, then it returns nil: one that is coming up or going down holds its
+// lock and does not answer.
+func (l *Launcher) settle(ctx context.Context) (net.Conn, error) {
+	tick := time.NewTicker(lockRetry)
+	defer tick.Stop()
+	for {
+		if conn, err := l.DialRunning(ctx); err == nil {
+			return conn, nil
+		}
+		free, err := l.daemonGone()
+		if free || err != nil {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, l.hanging(ctx.Err())
+		}
+	}
+}
+
+// WaitStopped returns when no daemon of the installation is left, or with ctx.
+func (l *Launcher) WaitStopped(ctx context.Context) error {
+	tick := time.NewTicker(lockRetry)
+	defer tick.Stop()
+	for {
+		gone, err := l.daemonGone()
+		if gone || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return l.hanging(ctx.Err())
+		}
+	}
+}
+
+// daemonGone reports whether nobody holds the lock that a daemon holds for life.
+func (l *Launcher) daemonGone() (bool, error) {
+	if _, err := os.Stat(l.paths.DaemonLock()); errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	lock := flock.New(l.paths.DaemonLock(), flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if err != nil {
+		return false, fmt.Errorf("cannot look at lock %s: %w", lock.Path(), err)
+	}
+	_ = lock.Close()
+	return free, nil
+}
+
+// hanging is the error about a daemon that lives and does not answer.
+func (l *Launcher) hanging(cause error) error {
+	pid := "unknown"
+	if data, err := os.ReadFile(l.paths.DaemonLock()); err == nil && len(data) > 0 {
+		pid = strings.TrimSpace(string(data))
+	}
+	return banger.Errorf(banger.CodeTimeout, "cannot reach daemon: one runs (pid %s) and does not answer: %w", pid, cause).
+		WithHint("see what it does in %s", l.paths.DaemonLog())
+}
