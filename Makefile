@@ -1,0 +1,69 @@
+# The targets a newcomer needs are demo and test; both install what is missing.
+GO      ?= go
+PREFIX  ?= /usr/local
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+export CGO_ENABLED ?= 0
+
+LDFLAGS := -X banger/internal/version.version=$(VERSION)
+BUILD   := $(GO) build -trimpath
+LINT    := $(GO) tool -modfile=tools.mod golangci-lint
+
+.PHONY: all build demo test check e2e fuzz fault bench-boot kvm-lab generate install install-deps clean
+
+all: build
+
+# The guest's binaries are read into every initrd, so they carry no symbols.
+build:
+	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/banger
+	$(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/banger-agent ./cmd/banger-shim
+
+install-deps:
+	./scripts/install-deps run
+
+demo: install-deps build
+	./scripts/demo.sh
+
+# Real VMs included. The race detector needs cgo. Two packages at a time: each
+# may have a machine running.
+test: export CGO_ENABLED = 1
+test: build
+	./scripts/install-deps run test
+	$(GO) test -race -p 2 -timeout 15m ./...
+
+# go generate must change nothing, whatever else is not committed yet.
+check:
+	./scripts/install-deps check
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+		test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	shellcheck scripts/* .ci/run
+	$(GO) vet ./...
+	$(LINT) run
+	@before=$$(git status --porcelain; git diff); $(GO) generate ./... && \
+		test "$$before" = "$$(git status --porcelain; git diff)" || { git diff --stat; echo 'generated files were stale'; exit 1; }
+
+e2e: install-deps build
+	$(GO) test -count=1 -timeout 15m ./test/e2e/...
+
+fault: install-deps build
+	$(GO) test -count=1 -timeout 15m ./test/fault/...
+
+bench-boot: install-deps build
+	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkBoot$$' -benchtime 5x ./bench/
+
+kvm-lab: install-deps build
+	$(GO) test -count=1 -timeout 15m -v -run '^TestKVMLab' ./test/...
+
+# Each fuzz test for a while; go test takes one target of one package at a time.
+fuzz:
+	./scripts/fuzz
+
+generate:
+	$(GO) generate ./...
+
+install: build
+	install -D -m 0755 bin/banger $(DESTDIR)$(PREFIX)/bin/banger
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/libexec/banger bin/banger-agent bin/banger-shim
+
+clean:
+	rm -rf bin .cache

@@ -1,0 +1,168 @@
+package banger_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layer is a kind of package, by what it may import of this module.
+type layer string
+
+const (
+	root    layer = "root"    // the domain; imports the standard library only
+	format  layer = "format"  // what is written down for another process to read
+	tool    layer = "tool"    // small, knows nothing of services
+	agent   layer = "agent"   // runs in the guest
+	service layer = "service" // the rules; receives adapters
+	adapter layer = "adapter" // holds one outside thing
+	edge    layer = "edge"    // speaks to services through the root's interfaces
+	daemon  layer = "daemon"  // the composition root
+	command layer = "command" // a main package
+	support layer = "support" // suites and helpers of tests, generators
+)
+
+// mayImport is the whole of the permitted arrows between layers.
+func mayImport() map[layer][]layer {
+	return map[layer][]layer{
+		root:    {},
+		format:  {root, format, tool},
+		tool:    {root, tool},
+		agent:   {root, format, tool, agent},
+		service: {root, format, tool},
+		adapter: {root, format, tool},
+		edge:    {root, format, tool},
+		daemon:  {root, format, tool, service, adapter, edge},
+		command: {root, tool, edge, daemon, agent},
+		support: {root, format, tool, agent, service, adapter, edge, daemon, support},
+	}
+}
+
+// layers places every folder that holds a package.
+func layers() map[string]layer {
+	return map[string]layer{
+		".":                            root,
+		"api":                          format,
+		"sessionstream":                format,
+		"internal/guestconfig":         format,
+		"internal/guestrpc":            format,
+		"internal/sessiondir":          format,
+		"internal/atomicfile":          tool,
+		"internal/ondemand":            tool,
+		"internal/paths":               tool,
+		"internal/process":             tool,
+		"internal/version":             tool,
+		"internal/agent":               agent,
+		"internal/agent/control":       agent,
+		"internal/agent/device":        agent,
+		"internal/agent/passwd":        agent,
+		"internal/agent/pid1":          agent,
+		"internal/agent/shim":          agent,
+		"internal/agent/shimclient":    agent,
+		"internal/agent/sshd":          agent,
+		"internal/image":               service,
+		"internal/machine":             service,
+		"internal/session":             service,
+		"internal/guest":               adapter,
+		"internal/image/ext4":          adapter,
+		"internal/image/initrd":        adapter,
+		"internal/image/mmdebstrap":    adapter,
+		"internal/machine/inmem":       adapter,
+		"internal/machine/qemu":        adapter,
+		"internal/store":               adapter,
+		"client":                       edge,
+		"internal/cli":                 edge,
+		"internal/httpapi":             edge,
+		"internal/daemon":              daemon,
+		"cmd/banger":                   command,
+		"cmd/banger-agent":             command,
+		"cmd/banger-shim":              command,
+		"internal/guest/guesttest":     support,
+		"internal/machine/machinetest": support,
+		"internal/httpapi/httpapitest": support,
+		"internal/store/storetest":     support,
+		"internal/tools/gendocs":       support,
+		"internal/hosttest":            support,
+		"test/e2e":                     support,
+		"test/fault":                   support,
+		"test/installation":            support,
+		"bench":                        support,
+	}
+}
+
+// A new folder gets its place in layers and in docs/ARCHITECTURE.md; a new arrow
+// is a decision about the design, not about this test.
+func TestImports_FollowTheLayers(t *testing.T) {
+	places, allowed := layers(), mayImport()
+	for folder, imports := range moduleImports(t) {
+		place, ok := places[folder]
+		if !ok {
+			t.Errorf("folder %s has no place in layers", folder)
+			continue
+		}
+		for _, imported := range imports {
+			if to := places[imported]; !slices.Contains(allowed[place], to) {
+				t.Errorf("%s (%s) imports %s (%s)", folder, place, imported, to)
+			}
+		}
+	}
+}
+
+// moduleImports returns, for each folder with Go code that is not a test, what
+// ourImports returns of its files.
+func moduleImports(t *testing.T) map[string][]string {
+	t.Helper()
+	imports := make(map[string][]string)
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && file != "." && (name == "testdata" || name == "bin" || strings.HasPrefix(name, ".")) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		folder := path.Dir(filepath.ToSlash(file))
+		ours, err := ourImports(file, folder == ".")
+		imports[folder] = append(imports[folder], ours...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imports
+}
+
+// ourImports returns the folders of this module that a file imports, and with
+// foreign set the packages of other modules too.
+func ourImports(file string, foreign bool) ([]string, error) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	var imports []string
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		first, rest, _ := strings.Cut(imported, "/")
+		switch {
+		case imported == "banger":
+			imports = append(imports, ".")
+		case first == "banger":
+			imports = append(imports, rest)
+		case foreign && strings.Contains(first, "."):
+			imports = append(imports, imported)
+		}
+	}
+	return imports, nil
+}
