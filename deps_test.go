@@ -92,6 +92,7 @@ func layers() map[string]layer {
 		"test/e2e":                     support,
 		"test/fault":                   support,
 		"test/installation":            support,
+		"test/testimage":               support,
 		"bench":                        support,
 	}
 }

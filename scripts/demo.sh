@@ -5,7 +5,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$root/bin:$PATH
-lines=100
+lines=40
 created= # whether there may be a VM
 
 mkdir -p "$root/.cache/demo"
@@ -63,7 +63,7 @@ expect_json() {
 
 # expect_log SESSION STREAM TEXT: compares a log, byte for byte
 expect_log() {
-	banger session logs demo "$1" --stream "$2" -n all >"$state/got"
+	banger session logs demo "$1" --stream "$2" -n all >"$state/got" 2>&1
 	printf '%s' "$3" | cmp - "$state/got" || fail "the $2 of session $1 is not what it wrote"
 }
 

@@ -25,6 +25,7 @@ import (
 	"banger/internal/paths"
 	"banger/internal/process"
 	"banger/internal/version"
+	"banger/test/testimage"
 )
 
 // Binaries is a folder with banger, banger-agent and banger-shim.
@@ -120,7 +121,7 @@ func Open(bin Binaries) (*Installation, error) {
 	}
 	i := &Installation{Bin: bin, Dir: dir, Env: os.Environ()}
 	i.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
-	i.Setenv("XDG_DATA_HOME", filepath.Join(root(), ".cache", "test"))
+	i.Setenv("XDG_DATA_HOME", testimage.DataHome())
 	i.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 	i.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "run"))
 	// Without it a program with the race detector sleeps a second before it ends.
@@ -263,7 +264,14 @@ func JSON[T any](t testing.TB, i *Installation, args ...string) T {
 // Image makes sure that the default image is there, with what the tests use in it.
 func (i *Installation) Image(t testing.TB) {
 	t.Helper()
-	i.MustRun(t, "image", "build", "--include", "rsync")
+	if _, err := testimage.Files(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"image", "build"}
+	for _, p := range testimage.Recipe().Include {
+		args = append(args, "--include", p)
+	}
+	i.MustRun(t, args...)
 }
 
 // StartVM makes and starts a VM of the default image.
