@@ -20,12 +20,20 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	if err != nil {
 		return banger.VM{}, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, bootPatience, errNoAnswer)
+	defer cancel()
 	if err := r.waitUp(ctx); err != nil {
 		e := banger.Errorf(banger.CodeUnavailable, "cannot start VM %s: %w", vm.Name, err)
 		return banger.VM{}, e.WithHint("see what its guest said with: banger vm console-log %s", vm.Name)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
 }
+
+// bootPatience is how long a start waits for the guest's answer. An emulated
+// guest on a busy host takes half a minute.
+const bootPatience = 5 * time.Minute
+
+var errNoAnswer = fmt.Errorf("its machine runs, but the guest has not answered for %s", bootPatience)
 
 // startMachine returns the run of a VM, a new one if it has none. A machine that
 // is being stopped is waited for.
