@@ -9,7 +9,7 @@ LDFLAGS := -X banger/internal/version.version=$(VERSION)
 BUILD   := $(GO) build -trimpath
 LINT    := $(GO) tool -modfile=tools.mod golangci-lint
 
-.PHONY: all build demo test check e2e fuzz fault bench-boot kvm-lab generate install install-deps clean
+.PHONY: all build demo test check e2e fuzz fault bench-boot bench-scale kvm-lab generate install install-deps clean
 
 all: build
 
@@ -50,6 +50,9 @@ fault: install-deps build
 
 bench-boot: install-deps build
 	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkBoot$$' -benchtime 5x ./bench/
+
+bench-scale: install-deps build
+	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x ./bench/
 
 kvm-lab: install-deps build
 	$(GO) test -count=1 -timeout 15m -v -run '^TestKVMLab' ./test/...

@@ -292,11 +292,17 @@ func (i *Installation) DaemonPID(t testing.TB) int {
 // KillDaemon kills the daemon with SIGKILL and waits until it is gone.
 func (i *Installation) KillDaemon(t testing.TB) {
 	t.Helper()
-	p, err := os.FindProcess(i.DaemonPID(t))
-	if err != nil {
-		t.Fatal(err)
+	Kill(t, i.DaemonPID(t))
+}
+
+// Kill kills a process with SIGKILL and waits until it is gone.
+func Kill(t testing.TB, pid int) {
+	t.Helper()
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Kill()
 	}
-	if err := p.Kill(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	WaitGone(t, p)
@@ -315,14 +321,7 @@ func (i *Installation) KillMachine(t testing.TB, vm banger.VM) {
 	if err != nil || !ref.Process.Alive() {
 		t.Fatalf("cannot find machine of VM %s: %v", vm.Name, err)
 	}
-	p, err := os.FindProcess(ref.Process.PID)
-	if err == nil {
-		err = p.Kill()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	WaitGone(t, p)
+	Kill(t, ref.Process.PID)
 }
 
 // Follow starts a command that prints JSON for as long as the test runs, and

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 )
 
 // Processes returns the pids of all processes that have text in a file of their
@@ -30,19 +29,4 @@ func Processes(t testing.TB, file, text string) []int {
 		}
 	}
 	return pids
-}
-
-// WaitFor waits until done reports true, with a bound.
-func WaitFor(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }

@@ -34,3 +34,18 @@ func WaitGone(t testing.TB, p *os.Process) {
 		}
 	}
 }
+
+// WaitFor waits until done reports true, with a bound.
+func WaitFor(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+// Package fault tests what banger promises when its daemon is killed (SIGKILL)
+// in the middle of something: with the real binaries and real machines.
+package fault
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"banger"
+	"banger/test/installation"
+)
+
+// bin holds the binaries under test; TestMain sets it once.
+var bin installation.Binaries
+
+func TestMain(m *testing.M) {
+	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, func() error { return nil }))
+}
+
+// background is a command that runs while its daemon dies.
+type background struct {
+	*exec.Cmd
+	output bytes.Buffer
+}
+
+// begin starts a command.
+func begin(t *testing.T, i *installation.Installation, args ...string) *background {
+	t.Helper()
+	b := &background{Cmd: i.Command(t.Context(), args...)}
+	b.Stdout, b.Stderr = &b.output, &b.output
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// end waits for the command, which must have done its work or say that it
+// cannot tell.
+func (b *background) end(t *testing.T) (done bool) {
+	t.Helper()
+	_ = b.Wait()
+	switch code := b.ProcessState.ExitCode(); code {
+	case 0:
+		return true
+	case 125:
+		return false
+	default:
+		t.Errorf("%q ended with %d: %s", b.Args[1:], code, &b.output)
+		return false
+	}
+}
+
+// events follows what happens from now on.
+func events(t *testing.T, i *installation.Installation) *json.Decoder {
+	t.Helper()
+	since := installation.JSON[banger.DaemonInfo](t, i, "daemon", "status").Revision
+	return i.Follow(t, "events", "--json", "--since", strconv.FormatInt(since, 10))
+}
+
+// await reads events until one of a VM is as wanted.
+func await(t *testing.T, events *json.Decoder, wanted func(banger.VM) bool) {
+	t.Helper()
+	for {
+		var e banger.Event
+		if err := events.Decode(&e); err != nil {
+			t.Fatalf("the events ended: %v", err)
+		}
+		if e.VM != nil && wanted(*e.VM) {
+			return
+		}
+	}
+}
+
+func show(t *testing.T, i *installation.Installation, vm string) banger.VM {
+	t.Helper()
+	return installation.JSON[banger.VM](t, i, "vm", "show", vm)
+}
+
+// machines returns the processes that are, or are about to become, machines of a VM.
+func machines(t *testing.T, id banger.VMID) []int {
+	t.Helper()
+	return installation.Processes(t, "cmdline", "banger-"+string(id)+"-")
+}

@@ -1,0 +1,73 @@
+package fault
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/test/installation"
+)
+
+func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
+	i := installation.New(t, bin)
+	i.StartVM(t, "v")
+	const starts, eachNth = 24, 4
+	acknowledged := map[string]bool{}
+	for n := range starts {
+		name := fmt.Sprintf("s%d", n)
+		args := []string{"session", "start", "v", "--name", name}
+		if n%2 == 0 {
+			args = append(args, "--idempotency-key", name) // the client may repeat it
+		}
+		kill := n%eachNth >= eachNth-2 // one with a key, one without
+		var daemon int
+		if kill {
+			daemon = i.DaemonPID(t)
+		}
+		start := begin(t, i, append(args, "--", "sh", "-c", "echo "+name+" >> /root/ran; echo out")...)
+		if kill {
+			time.Sleep(time.Duration(n) * 8 * time.Millisecond) // the moment of the kill is what varies
+			installation.Kill(t, daemon)
+		}
+		acknowledged[name] = start.end(t)
+	}
+	sessions := installation.JSON[[]banger.Session](t, i, "session", "list", "v")
+	for name, done := range acknowledged {
+		if there := slices.ContainsFunc(sessions, func(x banger.Session) bool { return x.Name == name }); done && !there {
+			t.Errorf("session %s was acknowledged and is not there", name)
+		}
+	}
+	ran := map[string]int{}
+	for _, x := range sessions {
+		i.Run(t, "session", "wait", "v", string(x.ID))
+	}
+	for line := range strings.Lines(i.MustRun(t, "vm", "ssh", "v", "--", "cat /root/ran")) {
+		ran[strings.TrimSpace(line)]++
+	}
+	for _, x := range installation.JSON[[]banger.Session](t, i, "session", "list", "v") {
+		want := 1
+		if !acknowledged[x.Name] && x.EndedBy == banger.EndedByLaunch {
+			want = 0 // it was cut off, and says so
+		}
+		if ran[x.Name] != want || want == 1 && x.Status != banger.StatusExited {
+			t.Errorf("session %s ran %d times: %+v", x.Name, ran[x.Name], x.SessionState)
+		}
+		if want == 1 && i.MustRun(t, "session", "logs", "v", x.Name) != "out\n" {
+			t.Errorf("the log of session %s is not complete", x.Name)
+		}
+		delete(ran, x.Name)
+	}
+	if len(ran) != 0 {
+		t.Errorf("commands ran without a session: %v", ran)
+	}
+	lost := 0
+	for _, done := range acknowledged {
+		if !done {
+			lost++
+		}
+	}
+	t.Logf("%d of %d starts were cut off", lost, starts)
+}

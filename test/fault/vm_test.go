@@ -1,0 +1,116 @@
+package fault
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/test/installation"
+)
+
+func TestFault_MachineOfAnInterruptedStartIsAdoptedOrGone(t *testing.T) {
+	i := installation.New(t, bin)
+	i.Image(t)
+	i.MustRun(t, "vm", "create", "v")
+	id := show(t, i, "v").ID
+	for _, c := range []struct {
+		name   string
+		moment func(t *testing.T)
+	}{
+		{"as soon as it is asked for", func(t *testing.T) {
+			await(t, events(t, i), func(vm banger.VM) bool { return vm.State == banger.VMStarting })
+		}},
+		{"before its machine is stored", func(t *testing.T) {
+			installation.WaitFor(t, "the machine is noted", func() bool { return len(machines(t, id)) > 0 })
+		}},
+		{"while its guest boots", func(t *testing.T) {
+			await(t, events(t, i), func(vm banger.VM) bool { return vm.SSHAddress != "" })
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			daemon := i.DaemonPID(t)
+			start := begin(t, i, "vm", "start", "v")
+			c.moment(t)
+			installation.Kill(t, daemon)
+			start.end(t)
+			if vm := show(t, i, "v"); vm.State == banger.VMFailed {
+				installation.WaitFor(t, "nothing of the machine is left", func() bool { return len(machines(t, id)) == 0 })
+			} else if vm.State != banger.VMStarting && vm.State != banger.VMRunning {
+				t.Errorf("the VM is %s", vm.State)
+			}
+			i.MustRun(t, "vm", "start", "v")
+			if pids := machines(t, id); len(pids) != 1 {
+				t.Errorf("processes %v are machines of one VM", pids)
+			}
+			i.MustRun(t, "session", "start", "v", "--", "true")
+			i.MustRun(t, "vm", "stop", "v", "--grace", "0s")
+			if pids := machines(t, id); len(pids) != 0 {
+				t.Errorf("processes %v are left of a stopped VM", pids)
+			}
+		})
+	}
+}
+
+func TestFault_InterruptedStopIsCarriedOutAndLosesNothing(t *testing.T) {
+	i := installation.New(t, bin)
+	vm := i.StartVM(t, "v")
+	i.MustRun(t, "session", "start", "v", "--name", "s", "--stdin", "pipe", "--",
+		"sh", "-c", "trap 'sleep 1; echo bye; exit 5' TERM; echo up; read line; echo $line; while :; do sleep 0.1; done")
+	i.MustRun(t, "session", "send", "v", "s", "--data", "line\n")
+	daemon, changes := i.DaemonPID(t), events(t, i)
+	stop := begin(t, i, "vm", "stop", "v")
+	await(t, changes, func(vm banger.VM) bool { return vm.State == banger.VMStopping })
+	installation.Kill(t, daemon)
+	stop.end(t)
+	i.MustRun(t, "vm", "stop", "v") // waits for the end of the first
+	if now := show(t, i, "v"); now.State != banger.VMStopped || now.LastError != "" {
+		t.Errorf("the VM is %s: %s", now.State, now.LastError)
+	}
+	if pids := machines(t, vm.ID); len(pids) != 0 {
+		t.Errorf("processes %v are left of a stopped VM", pids)
+	}
+	i.MustRun(t, "vm", "start", "v")
+	if log := i.MustRun(t, "session", "logs", "v", "s"); log != "up\nline\nbye\n" {
+		t.Errorf("after the restart the log is %q", log)
+	}
+	x := installation.JSON[banger.Session](t, i, "session", "show", "v", "s")
+	if x.EndedBy != banger.EndedByVMStopped || x.ExitCode == nil || *x.ExitCode != 5 {
+		t.Errorf("after the restart: %+v", x.SessionState)
+	}
+}
+
+func TestFault_InterruptedDeleteIsDoneOrNotAndLeavesNothing(t *testing.T) {
+	i := installation.New(t, bin)
+	i.Image(t)
+	for delay := 5 * time.Millisecond; delay < 150*time.Millisecond; delay *= 2 {
+		i.MustRun(t, "vm", "create", "v")
+		vm := show(t, i, "v")
+		daemon, changes := i.DaemonPID(t), events(t, i)
+		start := begin(t, i, "vm", "start", "v")
+		await(t, changes, func(vm banger.VM) bool { return vm.SSHAddress != "" })
+		remove := begin(t, i, "vm", "delete", "v", "--force")
+		time.Sleep(delay) // the moment of the kill is what varies
+		installation.Kill(t, daemon)
+		start.end(t)
+		done := remove.end(t)
+		left := installation.JSON[[]banger.VM](t, i, "vm", "list")
+		t.Logf("killed after %v: done %v, left %d", delay, done, len(left))
+		if done && len(left) > 0 {
+			t.Errorf("a deleted VM is back: %+v", left)
+		}
+		if len(left) > 0 {
+			i.MustRun(t, "vm", "delete", "v", "--force")
+		}
+		if pids := machines(t, vm.ID); len(pids) != 0 {
+			t.Errorf("processes %v are left of a deleted VM", pids)
+		}
+		if folders, err := filepath.Glob(filepath.Join(i.Paths().VMs(), "*")); err != nil || len(folders) != 0 {
+			t.Errorf("%q are left of a deleted VM: %v", folders, err)
+		}
+		if _, err := os.Stat(i.Paths().VMRuntime(vm.ID)); !os.IsNotExist(err) {
+			t.Errorf("the runtime folder of a deleted VM is left: %v", err)
+		}
+	}
+}
