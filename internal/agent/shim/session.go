@@ -70,6 +70,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 		return explain(l, err)
 	}
 	ends.closeChild()
+	dieLast()
 	s.supervisor.pid, s.supervisor.group = pid, s.group
 	for _, p := range s.pumps {
 		go p.run() // finish waits for it
@@ -78,6 +79,12 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	s.server.start(ctx, s.record, s.supervisor, s.stdin)
 	return nil
 }
+
+// dieLast has the out-of-memory killer spare the shim as long as there is any
+// other process, so that the end of its command is always told; see
+// /proc/PID/oom_score_adj in proc(5). The command is there already and does not
+// inherit it. Without the right to it (CAP_SYS_RESOURCE) the shim goes on without.
+func dieLast() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) }
 
 // connect makes the parts that carry bytes.
 func (s *session) connect(ends *streams, tty bool) error {
