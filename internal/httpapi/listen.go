@@ -18,7 +18,7 @@ func Listen(path string) (net.Listener, error) {
 	info, err := os.Lstat(path)
 	if err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
-			return nil, banger.Errorf(banger.CodeInvalid, "cannot listen on %s: there is a file which is no socket", path).
+			return nil, banger.Errorf(banger.CodeExists, "cannot listen on %s: there is a file which is no socket", path).
 				WithHint("move it away")
 		}
 		if err := os.Remove(path); err != nil {

@@ -53,7 +53,7 @@ func TestListen_OtherFileIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := httpapi.Listen(path)
-	if banger.CodeOf(err) != banger.CodeInvalid {
+	if banger.CodeOf(err) != banger.CodeExists {
 		t.Errorf("error %v", err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
