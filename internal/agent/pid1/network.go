@@ -52,6 +52,20 @@ func setUpNetwork(ctx context.Context, w *device.Watcher, config guestconfig.Net
 	return nil
 }
 
+// linkDown stops an interface. The machine must not end with one up: Linux 6.1
+// takes the device from under virtio_net, which then may spin for ever on a
+// packet that it wants to send.
+func linkDown(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("cannot find network interface %s: %w", name, err)
+	}
+	if err := netlink.LinkSetDown(link); err != nil {
+		return fmt.Errorf("cannot take down %s: %w", name, err)
+	}
+	return nil
+}
+
 func linkUp(name string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {

@@ -28,6 +28,9 @@ func shutDown(children <-chan os.Signal, s *supervisor, requested action, log *s
 	if requested == actionPowerOff {
 		announceOff(log)
 	}
+	if err := linkDown(networkInterface); err != nil {
+		log.Warn("cannot take the network down", "error", err)
+	}
 	unmountAll(log)
 }
 
