@@ -81,10 +81,10 @@ func failureName(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return string(e.Code)
 	}
-	switch err {
-	case io.EOF:
+	switch {
+	case errors.Is(err, io.EOF):
 		return ""
-	case io.ErrUnexpectedEOF:
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "truncated"
 	}
 	return err.Error()

@@ -20,8 +20,8 @@ import (
 const banner = "SSH-2.0-inmem\r\n"
 
 func serve(conn net.Conn) {
-	io.WriteString(conn, banner)
-	io.Copy(io.Discard, conn) // until it is closed
+	_, _ = io.WriteString(conn, banner)
+	_, _ = io.Copy(io.Discard, conn) // until it is closed
 }
 
 func greet(conn net.Conn) error {

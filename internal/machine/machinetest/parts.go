@@ -299,7 +299,7 @@ func startStranger(t *testing.T) stranger {
 	}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Wait()
+		_ = cmd.Wait()
 	})
 	return stranger{cmd.Process.Pid, in, bufio.NewReader(out)}
 }

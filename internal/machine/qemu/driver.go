@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"time"
 
 	"banger"
 	"banger/internal/process"
@@ -30,6 +31,9 @@ type Config struct {
 	Binary string
 	// VerdictCache is the file that keeps what KVM was found to do on this host.
 	VerdictCache string
+	// TrialLimit is how long the trial guest may take that tells whether KVM
+	// works; default 3 s.
+	TrialLimit time.Duration
 	// Poweroff writes an initrd whose init powers off at once, for the trial guest.
 	Poweroff func(io.Writer) error
 	Log      *slog.Logger // default: none
@@ -82,7 +86,11 @@ func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Mac
 		return nil, banger.Errorf(banger.CodeState, "cannot start machine of VM %s: it runs already, as process %d", spec.VMID, pid)
 	}
 	l := &launch{spec: spec, binary: binary, accel: accel}
-	return l.start(ctx, d)
+	m, err := l.start(ctx, d)
+	if err != nil {
+		return nil, err // and no machine: a nil *machine is not a nil Machine
+	}
+	return m, nil
 }
 
 // Adopt implements banger.Driver. It asks the machine itself only if its starter

@@ -60,7 +60,7 @@ func (w *fileWatch) remove(paths []string, c chan<- struct{}) {
 		delete(w.watchers[path], c)
 		if len(w.watchers[path]) == 0 {
 			delete(w.watchers, path)
-			w.inotify.Remove(path) // fails if the file is gone, and the watch with it
+			_ = w.inotify.Remove(path) // fails if the file is gone, and the watch with it
 		}
 	}
 	finished := w.finished

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,8 @@ type kvm struct {
 
 const (
 	kvmDevice = "/dev/kvm"
-	// trialLimit is how long a trial guest may take; one that works takes a tenth.
+	// trialLimit is for hosts that are not emulated themselves: there a trial
+	// guest that works takes a fraction of it.
 	trialLimit = 3 * time.Second
 	// maxVerdicts and maxVerdictBytes bound the cache.
 	maxVerdicts     = 32
@@ -42,11 +44,11 @@ const (
 )
 
 func newKVM(c Config) *kvm {
-	return &kvm{config: c, device: kvmDevice, limit: trialLimit, busy: make(chan struct{}, 1)}
+	return &kvm{config: c, device: kvmDevice, limit: cmp.Or(c.TrialLimit, trialLimit), busy: make(chan struct{}, 1)}
 }
 
 // verdict returns what is known for this boot of the host, kernel and QEMU, or
-// tries, which takes up to trialLimit. Who comes meanwhile waits for that trial.
+// tries, which takes up to the limit. Who comes meanwhile waits for that trial.
 func (k *kvm) verdict(ctx context.Context, kernel string) (verdict, error) {
 	if v := k.deviceVerdict(); !v.Usable {
 		return v, nil
@@ -97,9 +99,10 @@ func (k *kvm) deviceVerdict() verdict {
 
 // verdictKey is what a verdict depends on.
 type verdictKey struct {
-	BootID string   `json:"boot_id"` // of the host
-	Kernel fileMark `json:"kernel"`
-	QEMU   fileMark `json:"qemu"`
+	BootID string        `json:"boot_id"` // of the host
+	Kernel fileMark      `json:"kernel"`
+	QEMU   fileMark      `json:"qemu"`
+	Limit  time.Duration `json:"limit"` // nanoseconds
 }
 
 // fileMark tells a file from a later one at the same path.
@@ -120,7 +123,7 @@ func (k *kvm) key(kernel string) (verdictKey, error) {
 	if err != nil {
 		return verdictKey{}, err
 	}
-	var key verdictKey
+	key := verdictKey{Limit: k.limit}
 	if key.BootID, err = process.BootID(); err != nil {
 		return key, err
 	}

@@ -40,20 +40,9 @@ type launch struct {
 // start runs the machine, or fails and leaves nothing. The caller holds the lock
 // of the state folder.
 func (l *launch) start(ctx context.Context, d *Driver) (*machine, error) {
-	var m *machine
-	err := l.createFiles()
+	m, err := l.run(ctx, d)
 	if err == nil {
-		m, err = l.run(d)
-	}
-	if err == nil {
-		// QEMU answers before the guest runs, and not at all if it gives up.
-		if err = m.learnPort(ctx); err == nil {
-			err = m.record.save()
-		}
-		if err == nil {
-			return m, nil
-		}
-		err = errors.Join(err, m.destroy(ctx))
+		return m, nil
 	}
 	err = l.explain(ctx, err)
 	if cleanup := l.removeFiles(); cleanup != nil {
@@ -62,13 +51,32 @@ func (l *launch) start(ctx context.Context, d *Driver) (*machine, error) {
 	return nil, err
 }
 
-// run starts the process behind its gate, records it, and opens the gate.
-func (l *launch) run(d *Driver) (*machine, error) {
+// run starts the machine and learns its port; if it fails, files may be left.
+func (l *launch) run(ctx context.Context, d *Driver) (*machine, error) {
+	if err := l.createFiles(); err != nil {
+		return nil, err
+	}
+	m, err := l.begin(d)
+	if err != nil {
+		return nil, err
+	}
+	// QEMU answers before the guest runs, and not at all if it gives up.
+	if err = m.learnPort(ctx); err == nil {
+		err = m.record.save()
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.destroy(ctx))
+	}
+	return m, nil
+}
+
+// begin starts the process behind its gate, records it, and opens the gate.
+func (l *launch) begin(d *Driver) (*machine, error) {
 	listener, err := listenUnix(l.spec.RuntimeDir, qmpName)
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close()
+	defer listener.Close() // else the end of QEMU would not end a connection
 	r := record{
 		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
 		StateDir: l.spec.StateDir, RuntimeDir: l.spec.RuntimeDir,
@@ -77,17 +85,18 @@ func (l *launch) run(d *Driver) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := l.open(d, r, child.Pid, opener)
+	m, err := l.admit(d, r, child.Pid, opener)
+	opener.Close()
 	if err != nil {
-		opener.Close()
 		_, waitErr := child.Wait() // the gate gives up
 		return nil, errors.Join(err, waitErr)
 	}
-	return m, child.Release()
+	_ = child.Release()
+	return m, nil
 }
 
-// open records the waiting process and lets it become QEMU.
-func (l *launch) open(d *Driver, r record, pid int, opener *os.File) (m *machine, err error) {
+// admit records the waiting process and lets it become QEMU.
+func (l *launch) admit(d *Driver, r record, pid int, opener io.Writer) (m *machine, err error) {
 	if r.Process, err = process.Identify(pid); err != nil {
 		return nil, err
 	}
@@ -95,13 +104,13 @@ func (l *launch) open(d *Driver, r record, pid int, opener *os.File) (m *machine
 	if err != nil {
 		return nil, err
 	}
-	if err := r.save(); err != nil {
+	if err = r.save(); err == nil {
+		_, err = io.WriteString(opener, "go\n")
+	}
+	if err != nil {
 		return nil, errors.Join(err, proc.close())
 	}
-	if _, err := io.WriteString(opener, "go\n"); err != nil {
-		return nil, errors.Join(err, proc.close())
-	}
-	return newMachine(d, r, proc), opener.Close()
+	return newMachine(d, r, proc), nil
 }
 
 // name is unique among all machines there ever are.
@@ -109,8 +118,8 @@ func (l *launch) name() string {
 	return "banger-" + string(l.spec.VMID) + "-" + strings.ToLower(rand.Text()[:8])
 }
 
-// spawn starts the gate in a session of its own and returns it with
-// the file whose first line opens it.
+// spawn starts the gate in a session of its own and returns it with the file
+// whose first line opens it.
 func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Process, opener *os.File, err error) {
 	args, err := arguments(l.spec, l.accel, name)
 	if err != nil {

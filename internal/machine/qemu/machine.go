@@ -37,7 +37,8 @@ const (
 	killGrace = time.Second
 	// endGrace bounds how long a process that has closed its socket may take to end.
 	endGrace = time.Second
-	// maxReadyBytes is how much of the ready port's output is looked at, and kept.
+	// maxReadyBytes is how much of the beginning and the end of the ready
+	// port's output is looked at, and kept.
 	maxReadyBytes = 4096
 )
 

@@ -104,7 +104,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	defer m.Kill(context.WithoutCancel(t.Context()))
+	defer func() { _ = m.Kill(context.WithoutCancel(t.Context())) }()
 	waitReady(t, m)
 
 	const written = 8 << 20

@@ -23,6 +23,7 @@ import (
 	"banger/internal/machine/machinetest"
 	"banger/internal/machine/qemu"
 	"banger/internal/process"
+	"banger/test/testimage"
 )
 
 // starterVariable makes the test binary a process that starts the machine of
@@ -58,12 +59,11 @@ var guestFiles = sync.OnceValues(func() (guest, error) {
 	if kernel := os.Getenv("BANGER_TEST_KERNEL"); kernel != "" {
 		return guest{kernel: kernel, initrd: os.Getenv("BANGER_TEST_INITRD")}, nil
 	}
-	kernels, err := filepath.Glob("/tmp/p/x/boot/vmlinuz-*")
-	if err != nil || len(kernels) == 0 {
-		return guest{}, fmt.Errorf("no kernel: %w", err)
+	files, err := testimage.Files(context.Background())
+	if err != nil {
+		return guest{}, err
 	}
-	release := strings.TrimPrefix(filepath.Base(kernels[0]), "vmlinuz-")
-	return buildGuest(kernels[0], "/tmp/p/x/usr/lib/modules/"+release)
+	return buildGuest(files.Kernel, files.Modules)
 })
 
 func buildGuest(kernel, modules string) (guest, error) {
@@ -222,8 +222,8 @@ func startElsewhere(t *testing.T, spec banger.MachineSpec) json.RawMessage {
 	if err != nil {
 		t.Errorf("the starter printed no ref: %v", err)
 	}
-	cmd.Process.Kill()
-	cmd.Wait()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
 	return ref
 }
 

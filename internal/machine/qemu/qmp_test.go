@@ -45,7 +45,7 @@ func serveQMP(t *testing.T, greeting string, answer func(command string, id int)
 
 func answerQMP(conn net.Conn, greeting string, answer func(string, int) string) {
 	defer conn.Close()
-	io.WriteString(conn, greeting)
+	_, _ = io.WriteString(conn, greeting)
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		var c struct {
 			Execute string
@@ -54,7 +54,7 @@ func answerQMP(conn net.Conn, greeting string, answer func(string, int) string) 
 		if json.Unmarshal(lines.Bytes(), &c) != nil {
 			return
 		}
-		io.WriteString(conn, answer(c.Execute, c.ID))
+		_, _ = io.WriteString(conn, answer(c.Execute, c.ID))
 	}
 }
 

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"banger"
+	"banger/internal/image/initrd"
 	"banger/internal/machine/qemu"
 )
 
@@ -34,7 +36,7 @@ func TestStart_SaysWhatIsWrong(t *testing.T) {
 			test.change(&spec)
 			m, err := newDriver().Start(t.Context(), spec)
 			if err == nil {
-				m.Kill(t.Context())
+				_ = m.Kill(t.Context())
 				m.Close()
 				t.Fatal("Start succeeded")
 			}
@@ -68,8 +70,8 @@ func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(delay) // the moment of the kill is what varies
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 
 		ref, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
 		if err == nil {
@@ -100,5 +102,25 @@ func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
 	t.Logf("%d machines were adopted", adopted)
 	if adopted == 0 {
 		t.Error("no starter was killed late enough to leave a machine")
+	}
+}
+
+// Whatever KVM does on this host, the verdict comes in time and is kept.
+func TestChecks_TryKVMOnThisHost(t *testing.T) {
+	files, err := guestFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(t.TempDir(), "kvm.json")
+	d := qemu.New(qemu.Config{VerdictCache: cache, Poweroff: initrd.Poweroff})
+	begin := time.Now()
+	first := d.Checks(t.Context(), files.kernel)
+	t.Logf("%+v, after %v", first, time.Since(begin))
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("the checks took %v", took)
+	}
+	second := qemu.New(qemu.Config{VerdictCache: cache, Poweroff: initrd.Poweroff}).Checks(t.Context(), files.kernel)
+	if !slices.Equal(first, second) {
+		t.Errorf("the checks say %+v, then %+v", first, second)
 	}
 }

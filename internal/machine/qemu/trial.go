@@ -47,7 +47,7 @@ func (k *kvm) try(ctx context.Context, kernel string) (verdict, error) {
 	case limited.Err() != nil:
 		return verdict{
 			Reason: fmt.Sprintf("%s opens, but a trial guest did not boot within %v", k.device, k.limit),
-			Hint:   "if this host is a virtual machine itself, it needs nested virtualisation",
+			Hint:   "if this host is a virtual machine itself, it needs nested virtualisation; if it is only slow, start the daemon with BANGER_KVM_TRIAL_LIMIT=30s",
 		}, nil
 	}
 	var exit *exec.ExitError

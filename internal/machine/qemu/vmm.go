@@ -51,7 +51,7 @@ func (p *vmm) wait() error {
 // ended reports whether the process has ended, reaped or not.
 func (p *vmm) ended() bool {
 	gone := false
-	p.control(func(fd uintptr) error {
+	_ = p.control(func(fd uintptr) error {
 		gone = readable(fd)
 		return nil
 	})

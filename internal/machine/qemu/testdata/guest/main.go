@@ -37,22 +37,17 @@ func run() error {
 	if err := loadModules(); err != nil {
 		return err
 	}
-	mods, _ := os.ReadFile("/proc/modules")
-	fmt.Println(string(mods))
 	if err := network(); err != nil {
 		return err
 	}
-	fmt.Println("DBG network")
 	l, err := net.Listen("tcp", ":22")
 	if err != nil {
 		return err
 	}
 	go serve(l)
-	fmt.Println("DBG listen")
-	if err := announce(); err != nil {
+	if err := announce("ready"); err != nil {
 		return err
 	}
-	fmt.Println("DBG announced")
 	return obeyPowerButton()
 }
 
@@ -92,13 +87,13 @@ func bootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// announce writes the line to the port of that name.
-func announce() error {
+// announce writes a line, "ready" or "off", to the ready port.
+func announce(what string) error {
 	port, err := readyPort()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(port, "ready %s\n", bootID())
+	_, err = fmt.Fprintf(port, "%s %s\n", what, bootID())
 	return errors.Join(err, port.Close())
 }
 
@@ -141,8 +136,24 @@ func obeyPowerButton() error {
 		}()
 	}
 	<-pressed
+	if err := announce("off"); err != nil {
+		return err
+	}
+	return end(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// end takes the network down first: in Linux 6.1, virtio_net spins for ever when
+// it is to send a packet after its device was shut down.
+func end(how int) error {
+	link, err := netlink.LinkByName("eth0")
+	if err == nil {
+		err = netlink.LinkSetDown(link)
+	}
+	if err != nil {
+		return err
+	}
 	unix.Sync()
-	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	return unix.Reboot(how)
 }
 
 func serve(l net.Listener) {
@@ -184,7 +195,7 @@ func obey(w io.Writer, order []string) error {
 	case "reboot":
 		fmt.Fprintln(w, "done")
 		time.AfterFunc(100*time.Millisecond, func() { // when the answer is sent
-			unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+			end(unix.LINUX_REBOOT_CMD_RESTART)
 		})
 		return nil
 	}
