@@ -54,6 +54,7 @@ func layers() map[string]layer {
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,
 		"internal/atomicfile":          tool,
+		"internal/keylock":             tool,
 		"internal/ondemand":            tool,
 		"internal/paths":               tool,
 		"internal/process":             tool,
@@ -92,6 +93,7 @@ func layers() map[string]layer {
 		"test/e2e":                     support,
 		"test/fault":                   support,
 		"test/installation":            support,
+		"test/kvmlab":                  support,
 		"test/testimage":               support,
 		"bench":                        support,
 	}

@@ -1,6 +1,7 @@
 package banger
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -43,7 +44,7 @@ func (r VMRequest) WithDefaults() VMRequest {
 // Validate checks a request that has its defaults.
 func (r VMRequest) Validate() error {
 	if r.Name != "" && !validHostname(r.Name) {
-		return Errorf(CodeInvalid, "cannot create VM %q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
+		return Errorf(CodeInvalid, "cannot create VM %.100q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
 	}
 	for _, f := range []struct {
 		what          string
@@ -102,13 +103,13 @@ func (l Launch) Validate() error {
 	case l.TTY && l.StdinMode == StdinClosed:
 		return Errorf(CodeInvalid, "cannot start session: a terminal always has an input, so stdin mode closed cannot be had with tty")
 	case l.Cwd != "" && !path.IsAbs(string(l.Cwd)):
-		return Errorf(CodeInvalid, "cannot start session: working directory %q is not absolute", string(l.Cwd))
+		return Errorf(CodeInvalid, "cannot start session: working directory %.100q is not absolute", string(l.Cwd))
 	case !utf8.ValidString(l.User) || strings.ContainsAny(l.User, "\x00:\n"):
-		return Errorf(CodeInvalid, "cannot start session: %q cannot be a user name", l.User)
+		return Errorf(CodeInvalid, "cannot start session: %.100q cannot be a user name", l.User)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
 		if !ValidEnvName(key) {
-			return Errorf(CodeInvalid, "cannot start session: %q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
+			return Errorf(CodeInvalid, "cannot start session: %.100q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
 		}
 	}
 	return l.validateStrings()
@@ -143,7 +144,8 @@ func (l Launch) validateStrings() error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
-		if err := check("environment variable "+key, l.Env[key]); err != nil {
+		// One string, as execve(2) gets it: its limits count the name too.
+		if err := check(fmt.Sprintf("environment variable %.100s", key), ByteString(key)+"="+l.Env[key]); err != nil {
 			return err
 		}
 	}

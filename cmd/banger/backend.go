@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"banger"
 	"banger/client"
@@ -59,11 +60,35 @@ func (b *backend) Serve(ctx context.Context, ready *os.File) error {
 	if err != nil {
 		return err
 	}
+	limit, err := trialLimit()
+	if err != nil {
+		return err
+	}
 	return daemon.Run(ctx, b.paths, daemon.Options{
 		Log:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Ready:         ready,
 		GuestBinaries: binaries,
+		KVMTrialLimit: limit,
 	})
+}
+
+// trialLimitVariable is for hosts that are so slow, for example emulated, that
+// KVM works and still fails its trial. Daemons that are started on demand get it
+// with the environment.
+const trialLimitVariable = "BANGER_KVM_TRIAL_LIMIT"
+
+// trialLimit returns 0 where nothing else is asked for.
+func trialLimit() (time.Duration, error) {
+	value := os.Getenv(trialLimitVariable)
+	if value == "" {
+		return 0, nil
+	}
+	limit, err := time.ParseDuration(value)
+	if err != nil || limit <= 0 {
+		return 0, banger.Errorf(banger.CodeInvalid, "cannot use %s=%q: it is no duration above zero", trialLimitVariable, value).
+			WithHint("set it to something like 30s, or unset it")
+	}
+	return limit, nil
 }
 
 // guestBinaries finds the folder with the programs for guests: beside this one,

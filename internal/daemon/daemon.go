@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"banger/internal/guest"
 	"banger/internal/httpapi"
@@ -28,6 +29,8 @@ type Options struct {
 	Ready *os.File
 	// GuestBinaries is the folder with banger-agent and banger-shim.
 	GuestBinaries string
+	// KVMTrialLimit is qemu.Config.TrialLimit.
+	KVMTrialLimit time.Duration
 }
 
 // Run serves one installation until ctx ends or a client asks for the end, and
@@ -61,7 +64,9 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err := images.Recover(ctx); err != nil {
 		return err
 	}
-	driver := qemu.New(qemu.Config{VerdictCache: p.KVMVerdict(), Poweroff: initrd.Poweroff, Log: o.Log})
+	driver := qemu.New(qemu.Config{
+		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Log: o.Log,
+	})
 	links := guest.NewLinks(signer, o.Log)
 
 	sessions := session.New(ctx, records, links, o.Log)

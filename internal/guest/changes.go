@@ -1,11 +1,6 @@
 package guest
 
 import (
-	"bufio"
-	"errors"
-	"io"
-	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/creachadair/jrpc2"
@@ -14,12 +9,8 @@ import (
 	"banger/internal/guestrpc"
 )
 
-// Bounds of what a guest can make the host hold.
-const (
-	maxPendingChanges = 10_000
-	maxReportText     = 64 << 10
-	maxLogLine        = 4 << 10
-)
+// maxPendingChanges bounds what a guest can make the host hold.
+const maxPendingChanges = 10_000
 
 // changes holds the newest state of each session that has changed since it was
 // last taken. It is a map and not a queue, so that a guest that reports faster
@@ -40,7 +31,8 @@ func newChanges() *changes {
 // any order, so it does not block and lets the higher sequence win.
 func (c *changes) notify(r *jrpc2.Request) {
 	var s banger.GuestSession
-	if r.Method() != guestrpc.NotifyChanged || r.UnmarshalParams(&s) != nil || checkReport(s) != nil {
+	if r.Method() != guestrpc.NotifyChanged || len(r.ParamString()) > maxAnswerBytes ||
+		r.UnmarshalParams(&s) != nil || checkReport(s) != nil {
 		return
 	}
 	c.mu.Lock()
@@ -74,29 +66,4 @@ func (c *changes) take() ([]banger.GuestSession, error) {
 	}
 	clear(c.pending)
 	return out, nil
-}
-
-// checkReport refuses a report that no agent of ours makes.
-func checkReport(s banger.GuestSession) error {
-	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError) + len(s.ExitSignal) +
-		len(s.EndedBy) + len(s.LaunchStage)
-	if !banger.ValidID(string(s.ID)) || !slices.Contains(banger.Statuses(), s.Status) || text > maxReportText ||
-		s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 {
-		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
-	}
-	return nil
-}
-
-// logLines passes what the agent says on stderr to our log, line by line.
-func logLines(r io.Reader, log *slog.Logger) {
-	lines := bufio.NewReaderSize(r, maxLogLine)
-	for {
-		line, err := lines.ReadSlice('\n')
-		if len(line) > 0 {
-			log.Info("guest agent", "says", string(line))
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/creachadair/jrpc2"
@@ -19,79 +18,100 @@ import (
 // errControlEnded says that the control process has ended while the connection lives.
 var errControlEnded = errors.New("the guest's control process has ended")
 
+// errNoGreeting says why a connection was given up.
+var errNoGreeting = fmt.Errorf("the guest's control process has not answered for %s", handshakeTimeout)
+
 // control is one run of the guest's control process. It is a banger.Guest.
 type control struct {
+	client  *ssh.Client
 	ssh     *ssh.Session
 	rpc     *jrpc2.Client
+	outbox  *outbox
 	changes *changes
 	ended   chan struct{} // closed when the exec channel is
 	stderr  chan struct{} // closed when its stderr has been read to the end
 }
 
-// openControl starts the control process on a connection.
-func openControl(ctx context.Context, client *ssh.Client, log *slog.Logger) (*control, error) {
+// openControl starts the control process on a connection, which is closed if ctx
+// ends before that is done.
+func openControl(ctx context.Context, client *ssh.Client, said *sayings) (*control, error) {
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	defer stop()
 	session, err := client.NewSession()
 	if err != nil {
 		return nil, fmt.Errorf("cannot open control channel: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { session.Close() })
-	defer stop()
 	stdin, err1 := session.StdinPipe()
 	stdout, err2 := session.StdoutPipe()
 	stderr, err3 := session.StderrPipe()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		session.Close()
-		return nil, fmt.Errorf("cannot open control channel: %w", err)
+	err = errors.Join(err1, err2, err3)
+	if err == nil {
+		err = session.RequestSubsystem(guestconfig.ControlSubsystem)
 	}
-	if err := session.RequestSubsystem(guestconfig.ControlSubsystem); err != nil {
+	if err != nil {
 		session.Close()
 		return nil, fmt.Errorf("cannot start the guest's control process: %w", err)
 	}
-	c := &control{ssh: session, changes: newChanges(), ended: make(chan struct{}), stderr: make(chan struct{})}
-	go func() { defer close(c.stderr); logLines(stderr, log) }()
-	c.rpc = jrpc2.NewClient(guestrpc.NewChannel(stdout, stdin), &jrpc2.ClientOptions{
+	c := &control{client: client, ssh: session, changes: newChanges(), ended: make(chan struct{}), stderr: make(chan struct{})}
+	go func() { defer close(c.stderr); said.pass(stderr) }()
+	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(stdout, stdin))
+	return c, nil
+}
+
+func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
+	started := make(chan struct{})
+	// The RPC client has a goroutine for each message that waits for its lock. To
+	// queue for the lock before each Recv keeps a flood of messages in the guest.
+	c.outbox = newOutbox(channel, func() { <-started; c.rpc.IsStopped() })
+	c.rpc = jrpc2.NewClient(c.outbox, &jrpc2.ClientOptions{
 		OnNotify: c.changes.notify,
 		OnCancel: func(cli *jrpc2.Client, rsp *jrpc2.Response) {
 			// The guest need not work for nobody. A failure means that the link
-			// is down, which ends the work too.
+			// is down, which ends the work too. It does not block: see outbox.
 			_ = cli.Notify(ctx, "rpc.cancel", []json.RawMessage{json.RawMessage(rsp.ID())})
 		},
 		OnStop: func(*jrpc2.Client, error) { close(c.ended) },
 	})
-	return c, nil
+	close(started)
 }
 
-// close ends the control process and waits for what reads from it.
+// close ends the control process and waits for what reads from it. A guest that
+// does not close its end loses the connection.
 func (c *control) close() {
+	overdue := time.AfterFunc(closeTimeout, func() { c.client.Close() })
+	defer overdue.Stop()
 	c.ssh.Close()
 	c.rpc.Close()
 	<-c.stderr
+	<-c.outbox.done
 }
 
-// greet checks that both ends understand each other and asks for all sessions.
-// Changes after the answer to hello are kept for deliver.
-func (c *control) greet(ctx context.Context) (banger.GuestHello, []banger.GuestSession, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
+func (c *control) hasEnded() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// hello asks who is there. To ask again is a sign of life.
+func (c *control) hello(ctx context.Context) (banger.GuestHello, error) {
 	var hello banger.GuestHello
 	if err := c.call(ctx, guestrpc.MethodHello, nil, &hello); err != nil {
-		return hello, nil, fmt.Errorf("cannot greet the guest: %w", err)
+		return hello, fmt.Errorf("cannot greet the guest: %w", err)
 	}
-	if hello.Protocol != banger.GuestProtocol {
-		return hello, nil, banger.Errorf(banger.CodeMismatch, "cannot use the guest: its agent speaks protocol %d, this daemon %d",
-			hello.Protocol, banger.GuestProtocol).WithHint("restart the VM, which gives it this daemon's agent")
+	return hello, checkHello(hello)
+}
+
+// list asks for all sessions. It may take as long as the guest takes to read
+// them from its disk.
+func (c *control) list(ctx context.Context) ([]banger.GuestSession, error) {
+	data, err := c.ask(ctx, guestrpc.MethodList, nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the guest's sessions: %w", err)
 	}
-	var sessions []banger.GuestSession
-	if err := c.call(ctx, guestrpc.MethodList, nil, &sessions); err != nil {
-		return hello, nil, fmt.Errorf("cannot list the guest's sessions: %w", err)
-	}
-	valid := sessions[:0]
-	for _, s := range sessions {
-		if checkReport(s) == nil {
-			valid = append(valid, s)
-		}
-	}
-	return hello, valid, nil
+	return parseReports(data)
 }
 
 // deliver passes changes to h until the control process or ctx ends.
@@ -104,44 +124,59 @@ func (c *control) deliver(ctx context.Context, h banger.GuestHandler) error {
 			return errControlEnded
 		case <-c.changes.wake:
 		}
-		pending, err := c.changes.take()
-		if err != nil {
+		if err := c.flush(ctx, h); err != nil {
 			return err
-		}
-		for _, s := range pending {
-			if err := h.GuestChanged(ctx, s); err != nil {
-				return fmt.Errorf("cannot record session %s: %w", s.ID, err)
-			}
 		}
 	}
 }
 
-// call does one request and turns what went wrong into a banger.Error.
-func (c *control) call(ctx context.Context, method string, params, result any) error {
-	response, err := c.rpc.Call(ctx, method, params)
-	if err == nil && result != nil {
-		if err := response.UnmarshalResult(result); err != nil {
-			return banger.Errorf(banger.CodeInternal, "cannot understand the guest's answer to %s: %w", method, err)
+// flush passes what is pending to h.
+func (c *control) flush(ctx context.Context, h banger.GuestHandler) error {
+	pending, err := c.changes.take()
+	if err != nil {
+		return err
+	}
+	for _, s := range pending {
+		if err := h.GuestChanged(ctx, s); err != nil {
+			return fmt.Errorf("cannot record session %s: %w", s.ID, err)
 		}
 	}
+	return nil
+}
+
+// call does one request and decodes its answer.
+func (c *control) call(ctx context.Context, method string, params, result any) error {
+	data, err := c.ask(ctx, method, params)
+	if err != nil || result == nil {
+		return err
+	}
+	if len(data) > maxAnswerBytes {
+		return misunderstood("answer", "the one to %s has %d bytes", method, len(data))
+	}
+	if err := json.Unmarshal(data, result); err != nil {
+		return misunderstood("answer", "the one to %s: %w", method, err)
+	}
+	return nil
+}
+
+// ask does one request and turns what went wrong into a banger.Error.
+func (c *control) ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
+	response, err := c.rpc.Call(ctx, method, params)
 	if err == nil {
-		return nil
+		return json.RawMessage(response.ResultString()), nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	var refused *jrpc2.Error
-	if !errors.As(err, &refused) {
-		return banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", err)
+	refused, ok := errors.AsType[*jrpc2.Error](err)
+	if !ok || c.rpc.IsStopped() && refused.Code != guestrpc.CodeBanger {
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", err)
 	}
 	var e banger.Error
 	if refused.Code == guestrpc.CodeBanger && json.Unmarshal(refused.Data, &e) == nil && e.Code != "" {
-		return &e
+		return nil, refusal(&e)
 	}
-	if c.rpc.IsStopped() {
-		return banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", err)
-	}
-	return banger.Errorf(banger.CodeInternal, "cannot %s in the guest: %w", method, err)
+	return nil, banger.Errorf(banger.CodeInternal, "cannot %s in the guest: %s", method, clip(refused.Message))
 }
 
 // Launch implements banger.Guest.
@@ -168,24 +203,31 @@ func (c *control) callSession(ctx context.Context, method string, id banger.Sess
 
 // Stop implements banger.Guest.
 func (c *control) Stop(ctx context.Context, id banger.SessionID, grace time.Duration) error {
-	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: grace.Milliseconds()}, nil)
+	// Less than a millisecond is not "at once".
+	ms := (grace + time.Millisecond - 1).Milliseconds()
+	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms}, nil)
 }
 
 // WriteStdin implements banger.Guest.
 func (c *control) WriteStdin(ctx context.Context, id banger.SessionID, offset *int64, data []byte, eof bool) (banger.SendResult, error) {
 	var r guestrpc.WriteStdinResult
 	err := c.call(ctx, guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: id, Offset: offset, Data: data, EOF: eof}, &r)
-	if err == nil && r.Error != nil {
-		err = r.Error
+	switch {
+	case err != nil:
+		return banger.SendResult{}, err
+	case r.Error != nil:
+		return r.SendResult, refusal(r.Error)
 	}
-	return r.SendResult, err
+	return r.SendResult, checkWrite(r.SendResult, offset, data, eof)
 }
 
 // ReadLog implements banger.Guest.
 func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
 	var page banger.GuestLogPage
-	err := c.call(ctx, guestrpc.MethodReadLog, r, &page)
-	return page, err
+	if err := c.call(ctx, guestrpc.MethodReadLog, r, &page); err != nil {
+		return page, err
+	}
+	return page, checkPage(r, page)
 }
 
 // Remove implements banger.Guest.

@@ -17,9 +17,11 @@ import (
 // Time limits of a link. They are generous, since an emulated guest under load
 // is slow, and short enough that a frozen guest is noticed.
 const (
-	handshakeTimeout  = 30 * time.Second
+	handshakeTimeout  = 30 * time.Second // to log in; and then to start the control process
 	keepaliveInterval = 30 * time.Second
 	keepaliveTimeout  = 30 * time.Second
+	closeTimeout      = 5 * time.Second // for a control process to end
+	recordTimeout     = 10 * time.Second
 	minBackoff        = 50 * time.Millisecond
 	maxBackoff        = 5 * time.Second
 	maxFlapBackoff    = 250 * time.Millisecond // after a link that had been up
@@ -32,6 +34,7 @@ type link struct {
 	hostKey ssh.PublicKey
 	signer  ssh.Signer
 	log     *slog.Logger
+	said    sayings // of the control process that runs
 
 	mu      sync.Mutex    // guards the fields below
 	control *control      // nil while the link is down
@@ -95,26 +98,22 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 
 	ended := make(chan error, 1)
 	go func() { ended <- client.Wait() }()
-	kept := make(chan struct{})
-	keepCtx, endKeep := context.WithCancel(ctx)
-	go func() { defer close(kept); keepAlive(keepCtx, client) }()
-
 	// A control process that dies is started again on the same connection, since
 	// the handshake is the expensive part; one that dies at once is not.
 	for {
 		began := time.Now()
 		up, end := k.serve(ctx, client)
-		k.publish(nil, end)
 		wasUp, err = wasUp || up, end
 		if !errors.Is(err, errControlEnded) || time.Since(began) < time.Second {
 			break
 		}
 		k.log.Info("control has ended", "cause", err)
 	}
-	endKeep()
 	client.Close()
-	<-kept
-	return wasUp, errors.Join(err, <-ended)
+	if broken := <-ended; errors.Is(err, errControlEnded) {
+		err = fmt.Errorf("%w: %w", err, broken)
+	}
+	return wasUp, err
 }
 
 // dial opens an authenticated connection: the guest's host key is pinned.
@@ -148,12 +147,56 @@ func (k *link) dial(ctx context.Context) (*ssh.Client, error) {
 // guest to users until the process or the connection ends. It reports whether
 // they got it.
 func (k *link) serve(ctx context.Context, client *ssh.Client) (up bool, err error) {
-	c, err := openControl(ctx, client, k.log)
+	c, hello, err := k.greet(ctx, client)
 	if err != nil {
 		return false, err
 	}
-	defer c.close()
-	hello, sessions, err := c.greet(ctx)
+	alive, endWatch := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { k.keepAlive(alive, c) })
+	up, err = k.use(ctx, c, hello)
+	k.publish(nil, err) // before the end is waited for: nobody shall get it any more
+	endWatch()
+	watch.Wait()
+	c.close()
+	if up {
+		// What the guest told before its end counts, also if ctx was what ended.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer cancel()
+		if lost := c.flush(ctx, k.handler); lost != nil {
+			k.log.Warn("last changes are not recorded", "cause", lost)
+		}
+	}
+	return up, err
+}
+
+// greet starts the control process and checks that both ends understand each
+// other. From its answer on, changes are kept for use.
+func (k *link) greet(ctx context.Context, client *ssh.Client) (*control, banger.GuestHello, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
+	defer cancel()
+	c, err := openControl(ctx, client, &k.said)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, banger.GuestHello{}, err
+	}
+	hello, err := c.hello(ctx)
+	if err == nil && hello.Protocol != banger.GuestProtocol {
+		err = banger.Errorf(banger.CodeMismatch, "cannot use the guest: its agent speaks protocol %d, this daemon %d",
+			hello.Protocol, banger.GuestProtocol).WithHint("restart the VM, which gives it this daemon's agent")
+	}
+	if err != nil {
+		c.close()
+		return nil, hello, err
+	}
+	return c, hello, nil
+}
+
+// use reconciles and then follows the guest.
+func (k *link) use(ctx context.Context, c *control, hello banger.GuestHello) (up bool, err error) {
+	sessions, err := c.list(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -170,9 +213,16 @@ func (k *link) publish(c *control, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.control, k.down = c, err
-	k.closed = banger.CodeOf(err) == banger.CodeState
 	close(k.changed)
 	k.changed = make(chan struct{})
+}
+
+// close tells users that the link will not come up again.
+func (k *link) close(why error) {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.publish(nil, why)
 }
 
 // wait returns the control process as soon as the link is up.
@@ -182,7 +232,7 @@ func (k *link) wait(ctx context.Context) (banger.Guest, error) {
 		c, down, closed, changed := k.control, k.down, k.closed, k.changed
 		k.mu.Unlock()
 		switch {
-		case c != nil:
+		case c != nil && !c.hasEnded() && ctx.Err() == nil:
 			return c, nil
 		case closed:
 			return nil, down
@@ -190,17 +240,19 @@ func (k *link) wait(ctx context.Context) (banger.Guest, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			if down == nil {
-				down = errors.New("the guest has not answered yet")
+			err := context.Cause(ctx)
+			if down != nil {
+				err = fmt.Errorf("%w; the link is down: %w", err, down)
 			}
-			return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", errors.Join(down, context.Cause(ctx)))
+			return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", err)
 		}
 	}
 }
 
-// keepAlive asks the server for a sign of life now and then and closes the
-// connection when none comes in time. OpenSSH's PROTOCOL names the request.
-func keepAlive(ctx context.Context, client *ssh.Client) {
+// keepAlive asks the guest's control process for a sign of life now and then, and
+// closes the connection when none comes in time: so neither a connection nor a
+// process that hangs is waited for.
+func (k *link) keepAlive(ctx context.Context, c *control) {
 	tick := time.NewTicker(keepaliveInterval)
 	defer tick.Stop()
 	for {
@@ -209,10 +261,17 @@ func keepAlive(ctx context.Context, client *ssh.Client) {
 			return
 		case <-tick.C:
 		}
-		overdue := time.AfterFunc(keepaliveTimeout, func() { client.Close() })
-		_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+		overdue := time.AfterFunc(keepaliveTimeout, func() {
+			k.log.Warn("guest does not answer", "for", keepaliveTimeout)
+			c.client.Close()
+		})
+		_, err := c.hello(ctx)
 		overdue.Stop()
+		if c.hasEnded() {
+			return
+		}
 		if err != nil {
+			c.client.Close()
 			return
 		}
 	}

@@ -28,23 +28,27 @@ func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
 	return &Links{signer: signer, log: log, links: map[banger.VMID]*link{}}
 }
 
-// Serve keeps the link to one guest up until ctx ends or its machine does, and
-// then closes it. A VM has at most one link at a time.
-func (l *Links) Serve(ctx context.Context, access banger.GuestAccess, handler banger.GuestHandler) error {
+// Open makes the link to one guest: from now on who asks for the guest waits for
+// it. serve, which must be called once, keeps the link up until ctx ends or the
+// guest's machine does, and closes it. A VM has at most one link at a time.
+func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error) {
 	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(access.HostKey))
 	if err != nil {
-		return fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
+		return nil, fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
 	}
+	log := l.log.With("vm", access.VMID)
 	k := &link{
 		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
-		log:     l.log.With("vm", access.VMID),
+		log: log, said: sayings{log: log},
 		changed: make(chan struct{}),
 	}
 	if err := l.add(k); err != nil {
-		return err
+		return nil, err
 	}
-	defer l.remove(k)
-	return k.run(ctx)
+	return func(ctx context.Context) error {
+		defer l.remove(k)
+		return k.run(ctx)
+	}, nil
 }
 
 func (l *Links) add(k *link) error {
@@ -61,7 +65,7 @@ func (l *Links) remove(k *link) {
 	l.mu.Lock()
 	delete(l.links, k.access.VMID)
 	l.mu.Unlock()
-	k.publish(nil, errNotRunning(k.access.VMID))
+	k.close(errNotRunning(k.access.VMID))
 }
 
 // Guest returns a running guest, waiting until its link is up. A VM that is not

@@ -32,8 +32,13 @@ type guests struct {
 	conns map[net.Conn]struct{}
 }
 
-func (g *guests) driver() *inmem.Driver {
-	return inmem.NewGuest(inmem.Guest{Serve: g.serve})
+// driver makes a driver of such guests, which change may be nil or change.
+func (g *guests) driver(change func(*inmem.Guest)) *inmem.Driver {
+	guest := inmem.Guest{Serve: g.serve}
+	if change != nil {
+		change(&guest)
+	}
+	return inmem.NewGuest(guest)
 }
 
 // sessionsDir is where the sessions of one VM lie; it is its work disk.

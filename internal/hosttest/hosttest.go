@@ -38,14 +38,29 @@ type Host struct {
 	Paths    paths.Paths
 
 	t      testing.TB
+	wrap   func(banger.Driver) banger.Driver
 	guests *guests
 	signer ssh.Signer
 	log    *slog.Logger
 	cancel context.CancelFunc
 }
 
+// Options change what a host is made of. The zero value changes nothing.
+type Options struct {
+	// Guest changes what runs in the machines.
+	Guest func(*inmem.Guest)
+	// Driver returns what the VM service gets instead of the driver.
+	Driver func(banger.Driver) banger.Driver
+}
+
 // New makes a host that is closed when the test ends.
 func New(t testing.TB, bin Binaries) *Host {
+	t.Helper()
+	return NewWith(t, bin, Options{})
+}
+
+// NewWith is New with options.
+func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	t.Helper()
 	dir := t.TempDir()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -57,7 +72,7 @@ func New(t testing.TB, bin Binaries) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{
-		t: t, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
 			State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"),
@@ -70,7 +85,7 @@ func New(t testing.TB, bin Binaries) *Host {
 	if err := h.Paths.Create(); err != nil {
 		t.Fatal(err)
 	}
-	h.Driver = h.guests.driver()
+	h.Driver = h.guests.driver(o.Guest)
 	h.open()
 	t.Cleanup(h.close)
 	return h
@@ -88,10 +103,14 @@ func (h *Host) open() {
 	if _, err := h.Store.PutImage(ctx, image); err != nil {
 		h.t.Fatal(err)
 	}
+	var driver banger.Driver = h.Driver
+	if h.wrap != nil {
+		driver = h.wrap(driver)
+	}
 	links := guest.NewLinks(h.signer, h.log)
 	h.Sessions = session.New(ctx, h.Store, links, h.log)
 	h.VMs = machine.New(ctx, machine.Config{
-		Store: h.Store, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: h.Driver, Links: links,
+		Store: h.Store, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: driver, Links: links,
 		Sessions: h.Sessions, Paths: h.Paths, ClientKey: string(ssh.MarshalAuthorizedKey(h.signer.PublicKey())), Log: h.log,
 	})
 	if err := h.VMs.Adopt(ctx); err != nil {

@@ -2,18 +2,21 @@ package machine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"banger"
 )
 
 // Adopt takes over the machines that an earlier daemon started, records the end
 // of those that run no more, and removes what a crash left behind. It does not
-// wait for guests.
+// wait for guests. A machine that cannot be adopted makes its VM a failed one and
+// hinders nobody else.
 func (s *Service) Adopt(ctx context.Context) error {
 	vms, err := s.Store.ListVMs(ctx)
 	if err != nil {
@@ -23,73 +26,135 @@ func (s *Service) Adopt(ctx context.Context) error {
 		return err
 	}
 	for _, vm := range vms {
-		if vm.State == banger.VMStopped || vm.State == banger.VMFailed && vm.Machine == nil {
-			continue
-		}
-		if err := s.adopt(ctx, vm); err != nil {
-			return fmt.Errorf("cannot adopt VM %s: %w", vm.Name, err)
+		if err := s.adoptAtStart(ctx, vm); err != nil {
+			return fmt.Errorf("cannot record the state of VM %s: %w", vm.Name, err)
 		}
 	}
 	return nil
 }
 
-// adopt brings one VM's record in line with its machine.
-func (s *Service) adopt(ctx context.Context, vm banger.VM) error {
-	m, err := s.findMachine(ctx, vm)
-	if errors.Is(err, banger.ErrMachineGone) {
-		return s.recordLost(ctx, vm)
+// adoptAtStart fails only if the store does.
+func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) error {
+	if vm.Machine == nil && (vm.State == banger.VMStopped || vm.State == banger.VMFailed) {
+		// Its sessions have ended too, but the last daemon may have died between.
+		return s.Sessions.MachineEnded(ctx, vm.ID, banger.EndedByVMLost)
 	}
+	_, cause := s.adopt(ctx, vm)
+	if cause == nil {
+		return nil
+	}
+	s.Log.Error("cannot adopt machine", "vm", vm.ID, "cause", cause)
+	_, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+		vm.State, vm.LastError = banger.VMFailed, "cannot adopt the machine, which may still run: "+cause.Error()
+		return nil
+	})
+	return err
+}
+
+// findRun returns the run of a VM, nil if it has none. A machine that could not
+// be adopted when the daemon started is tried again: while it may run, no second
+// one is started, and nothing of it is removed. The caller holds the VM's lock.
+func (s *Service) findRun(ctx context.Context, id banger.VMID) (*run, error) {
+	if r := s.run(id); r != nil {
+		return r, nil
+	}
+	vm, err := s.Store.GetVM(ctx, id)
+	if err != nil || vm.Machine == nil {
+		return nil, err
+	}
+	return s.adopt(ctx, vm)
+}
+
+// adopt brings one VM's record in line with its machine and returns its run, nil
+// if the machine has ended.
+func (s *Service) adopt(ctx context.Context, vm banger.VM) (*run, error) {
+	ref, err := s.machineRef(vm)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	var m banger.Machine
+	if ref != nil {
+		m, err = s.Driver.Adopt(ctx, ref)
+	}
+	switch {
+	case ref == nil || errors.Is(err, banger.ErrMachineGone):
+		return nil, s.recordLost(ctx, vm.ID, "the machine ended while no daemon was running")
+	case banger.CodeOf(err) == banger.CodeCorrupt:
+		// Nothing will ever find it; the driver's locks protect its disks.
+		return nil, s.recordLost(ctx, vm.ID, err.Error())
+	case err != nil:
+		return nil, errors.Join(err, s.keepRef(ctx, vm.ID, ref))
 	}
 	_, hostKey, err := s.readHostKey(vm.ID)
 	if err != nil {
-		return errors.Join(err, m.Close())
+		// Without it there is no link, but the machine can be stopped.
+		s.Log.Error("cannot reach the guest of a machine", "vm", vm.ID, "cause", err)
 	}
 	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
-		return errors.Join(err, m.Close())
+		return nil, errors.Join(err, m.Close())
 	}
 	s.Log.Info("adopted machine", "vm", vm.ID, "pid", m.Info().PID)
-	r := s.beginRun(vm.ID, m, hostKey)
+	r := s.beginRun(vm, m, hostKey)
 	if vm.State == banger.VMStopping {
-		// The stop that the last daemon began is carried out.
-		return r.machine.Kill(ctx)
+		s.stops.Go(func() { _ = s.endMachine(r, adoptedStopGrace) }) // it logs its failure
 	}
-	return nil
+	return r, nil
 }
 
-// findMachine asks the driver for the machine of a VM. If the daemon died
-// between starting it and storing how to adopt it, the driver's own note tells.
-func (s *Service) findMachine(ctx context.Context, vm banger.VM) (banger.Machine, error) {
-	ref := vm.Machine
-	if ref == nil {
-		note, err := os.ReadFile(filepath.Join(s.Paths.VM(vm.ID), banger.MachineRefName))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, banger.ErrMachineGone
-		}
-		if err != nil {
-			return nil, err
-		}
-		ref = note
+// adoptedStopGrace is the grace time of a stop whose own was not recorded. The
+// guest may have been asked already or not; killed at once, it would lose what it
+// has not written to its disk.
+const adoptedStopGrace = 30 * time.Second
+
+// machineRef returns how to adopt the machine of a VM, nil if there is none. If
+// the daemon died between starting it and storing that, the driver's own note tells.
+func (s *Service) machineRef(vm banger.VM) (json.RawMessage, error) {
+	if vm.Machine != nil {
+		return vm.Machine, nil
 	}
-	return s.Driver.Adopt(ctx, ref)
+	note, err := os.ReadFile(filepath.Join(s.Paths.VM(vm.ID), banger.MachineRefName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return note, err
 }
 
-// recordLost records that a machine ended while no daemon ran.
-func (s *Service) recordLost(ctx context.Context, vm banger.VM) error {
-	cause := banger.EndedByVMLost
-	_, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
-		vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.StoppedAt = nil, "", "", "", now()
-		if vm.State == banger.VMStopping {
-			vm.State, cause = banger.VMStopped, banger.EndedByVMStopped
-			return nil
-		}
-		vm.State = banger.VMFailed
-		vm.LastError = "the machine ended while no daemon was running"
+// keepRef makes sure that a machine which may run is not forgotten.
+func (s *Service) keepRef(ctx context.Context, id banger.VMID, ref json.RawMessage) error {
+	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		vm.Machine = ref
 		return nil
 	})
+	return err
+}
+
+// recordLost records that a machine ended unseen, and why. Its sessions come
+// first, so that a crash in between leaves what the next daemon records again.
+func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) error {
+	vm, err := s.Store.GetVM(ctx, id)
 	if err != nil {
 		return err
 	}
-	return s.Sessions.MachineEnded(ctx, vm.ID, cause)
+	cause := banger.EndedByVMLost
+	if vm.State == banger.VMStopping {
+		cause = banger.EndedByVMStopped
+	}
+	if err := s.Sessions.MachineEnded(ctx, id, cause); err != nil {
+		return err
+	}
+	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		forgetMachine(vm)
+		if vm.State == banger.VMStopping {
+			vm.State = banger.VMStopped
+			return nil
+		}
+		vm.State, vm.LastError = banger.VMFailed, why
+		return nil
+	})
+	return err
+}
+
+// forgetMachine takes from a VM's record what only a running machine has.
+func forgetMachine(vm *banger.VM) {
+	vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.StoppedAt = nil, "", "", "", now()
 }

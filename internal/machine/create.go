@@ -18,8 +18,7 @@ func (s *Service) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, 
 	}
 	image, err := s.Images.GetImage(ctx, r.Image)
 	if err != nil {
-		var e *banger.Error
-		if errors.As(err, &e) && e.Code == banger.CodeNotFound {
+		if e, ok := errors.AsType[*banger.Error](err); ok && e.Code == banger.CodeNotFound {
 			err = e.WithHint("build it first with: banger image build %s", r.Image)
 		}
 		return banger.VM{}, err
@@ -63,34 +62,44 @@ func (s *Service) checkName(ctx context.Context, name string) error {
 	return nil
 }
 
-// DeleteVM implements banger.VMService. The record goes first: whatever of the
-// files a crash leaves behind belongs to no VM, and the next start removes it.
+// DeleteVM implements banger.VMService.
 func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 	vm, err := s.GetVM(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if r := s.run(vm.ID); r != nil {
+	for {
+		deleted, err := s.deleteStopped(ctx, vm.ID)
+		if deleted || err != nil {
+			return err
+		}
 		if !force {
-			return banger.Errorf(banger.CodeState, "cannot delete VM %s: it is %s", vm.Name, vm.State).
+			return banger.Errorf(banger.CodeState, "cannot delete VM %s: its machine runs", vm.Name).
 				WithHint("stop it first with: banger vm stop %s, or delete it with --force", vm.Name)
 		}
 		if _, err := s.StopVM(ctx, string(vm.ID), 0); err != nil {
 			return err
 		}
 	}
-	unlock, err := s.lockVM(ctx, vm.ID)
+}
+
+// deleteStopped deletes a VM unless a machine of it may run. The record goes
+// first: whatever of the files a crash leaves behind belongs to no VM, and the
+// next daemon removes it.
+func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bool, err error) {
+	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer unlock()
-	if s.run(vm.ID) != nil {
-		return banger.Errorf(banger.CodeState, "cannot delete VM %s: it was started meanwhile", vm.Name)
+	vm, err := s.Store.GetVM(ctx, id)
+	if err != nil || s.run(id) != nil || vm.Machine != nil {
+		return false, err
 	}
-	if err := s.Store.DeleteVM(ctx, vm.ID); err != nil {
-		return err
+	if err := s.Store.DeleteVM(ctx, id); err != nil {
+		return false, err
 	}
-	return s.removeFiles(vm.ID)
+	return true, s.removeFiles(id)
 }
 
 // removeFiles removes everything of a VM that lies on the host.
@@ -112,7 +121,7 @@ func (s *Service) sweep(vms []banger.VM) error {
 		if banger.ValidID(e.Name()) && !known[e.Name()] {
 			s.Log.Warn("removing the folder of a VM that has no record", "vm", e.Name())
 			if err := s.removeFiles(banger.VMID(e.Name())); err != nil {
-				return err
+				s.Log.Error("cannot remove the folder of a VM that has no record", "vm", e.Name(), "cause", err)
 			}
 		}
 	}

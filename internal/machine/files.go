@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/atomicfile"
 	"banger/internal/guestconfig"
 )
 
@@ -74,8 +76,8 @@ func makeHostKey(dir string, id banger.VMID) error {
 	}
 	line := hostKeyAlias(id) + " " + string(ssh.MarshalAuthorizedKey(key))
 	return errors.Join(
-		os.WriteFile(filepath.Join(dir, hostKeyName), pem.EncodeToMemory(block), 0o600),
-		os.WriteFile(filepath.Join(dir, knownHostsName), []byte(line), 0o600))
+		atomicfile.Write(filepath.Join(dir, hostKeyName), pem.EncodeToMemory(block), 0o600),
+		atomicfile.Write(filepath.Join(dir, knownHostsName), []byte(line), 0o600))
 }
 
 func hostKeyAlias(id banger.VMID) string { return "banger-" + string(id) }
@@ -177,10 +179,10 @@ func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([
 	start := max(0, info.Size()-maxBytes)
 	data := make([]byte, info.Size()-start)
 	n, err := file.ReadAt(data, start)
-	if n < len(data) {
+	if n < len(data) && !errors.Is(err, io.EOF) { // a new start has emptied it
 		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
 	}
-	return data, nil
+	return data[:n], nil
 }
 
 // maxConsoleLog bounds an answer; a guest may print for ever.

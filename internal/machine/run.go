@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"banger"
 )
@@ -15,7 +16,6 @@ type run struct {
 	service *Service
 	id      banger.VMID
 	machine banger.Machine
-	hostKey string
 
 	up       chan struct{} // closed when the guest has answered for the first time
 	released chan struct{} // closed when nothing of the run is left
@@ -23,12 +23,20 @@ type run struct {
 }
 
 // beginRun takes over a machine. The caller holds the VM's lock.
-func (s *Service) beginRun(id banger.VMID, m banger.Machine, hostKey string) *run {
-	r := &run{service: s, id: id, machine: m, hostKey: hostKey, up: make(chan struct{}), released: make(chan struct{})}
+func (s *Service) beginRun(vm banger.VM, m banger.Machine, hostKey string) *run {
+	r := &run{service: s, id: vm.ID, machine: m, up: make(chan struct{}), released: make(chan struct{})}
+	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMStopping) {
+		r.noteUp() // an earlier daemon had its answer
+	}
+	serve, err := s.Links.Open(banger.GuestAccess{VMID: vm.ID, Machine: m, User: loginUser, HostKey: hostKey}, r)
+	if err != nil {
+		s.Log.Error("cannot open link to guest", "vm", vm.ID, "cause", err)
+		serve = func(context.Context) error { return err }
+	}
 	s.mu.Lock()
-	s.runs[id] = r
+	s.runs[vm.ID] = r
 	s.mu.Unlock()
-	go r.loop()
+	go r.loop(serve)
 	return r
 }
 
@@ -49,25 +57,21 @@ func (s *Service) allRuns() []*run {
 	return all
 }
 
-func (r *run) loop() {
+// loop holds the run until its machine ends or the service closes, and then
+// releases it.
+func (r *run) loop(serve func(context.Context) error) {
 	s := r.service
 	defer close(r.released)
-	err := s.Links.Serve(s.ctx, banger.GuestAccess{VMID: r.id, Machine: r.machine, User: loginUser, HostKey: r.hostKey}, r)
-	if s.ctx.Err() == nil {
-		select {
-		case <-r.machine.Done(): // the usual reason
-		default:
-			s.Log.Error("link has ended though its machine runs", "vm", r.id, "cause", err)
-			select {
-			case <-r.machine.Done():
-			case <-s.ctx.Done():
-			}
-		}
+	err := serve(s.ctx)
+	if s.ctx.Err() == nil && !r.machineDone() {
+		s.Log.Error("link has ended though its machine runs", "vm", r.id, "cause", err)
 	}
 	select {
 	case <-r.machine.Done():
+	case <-s.ctx.Done(): // the machine goes on
+	}
+	if r.machineDone() {
 		r.ended()
-	default: // the service closes, the machine goes on
 	}
 	if err := r.machine.Close(); err != nil {
 		s.Log.Warn("cannot let go of machine", "vm", r.id, "cause", err)
@@ -77,31 +81,56 @@ func (r *run) loop() {
 	s.mu.Unlock()
 }
 
+// recordRetry is between two attempts to record an end, for example while the
+// host's disk is full.
+const recordRetry = time.Second
+
 // ended records the end of the machine, which must not be missed because the
-// service closes at the same time.
+// service closes at the same time. Until it is recorded the VM has its run: it is
+// neither started again nor deleted.
 func (r *run) ended() {
-	ctx := context.WithoutCancel(r.service.ctx)
+	s := r.service
+	for {
+		err := r.recordEnd(context.WithoutCancel(s.ctx))
+		if err == nil {
+			return
+		}
+		s.Log.Error("cannot record the end of a machine", "vm", r.id, "cause", err)
+		select {
+		case <-time.After(recordRetry):
+		case <-s.ctx.Done():
+			return // the next daemon records it
+		}
+	}
+}
+
+// recordEnd records the sessions' end before that of the VM, so that a crash in
+// between leaves what the next daemon records again.
+func (r *run) recordEnd(ctx context.Context) error {
+	s := r.service
+	vm, err := s.Store.GetVM(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	stopped := vm.State == banger.VMStopping || r.machine.PoweredOff()
 	cause := banger.EndedByVMLost
-	if r.machine.PoweredOff() {
+	if stopped {
 		cause = banger.EndedByVMStopped
 	}
-	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
-		vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.StoppedAt = nil, "", "", "", now()
-		if vm.State == banger.VMStopping || cause == banger.EndedByVMStopped {
-			cause = banger.EndedByVMStopped
-			vm.State = banger.VMStopped
+	if err := s.Sessions.MachineEnded(ctx, r.id, cause); err != nil {
+		return err
+	}
+	_, err = s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+		forgetMachine(vm)
+		if stopped || vm.State == banger.VMStopping {
+			vm.State, vm.LastError = banger.VMStopped, ""
 			return nil
 		}
 		vm.State = banger.VMFailed
 		vm.LastError = "the machine ended without having been asked to; console-log may tell why"
 		return nil
 	})
-	if err == nil {
-		err = r.service.Sessions.MachineEnded(ctx, r.id, cause)
-	}
-	if err != nil {
-		r.service.Log.Error("cannot record the end of a machine", "vm", r.id, "cause", err)
-	}
+	return err
 }
 
 // GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
@@ -119,10 +148,12 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 		return nil
 	})
 	if err == nil {
-		r.upOnce.Do(func() { close(r.up) })
+		r.noteUp()
 	}
 	return err
 }
+
+func (r *run) noteUp() { r.upOnce.Do(func() { close(r.up) }) }
 
 // GuestChanged implements banger.GuestHandler.
 func (r *run) GuestChanged(ctx context.Context, s banger.GuestSession) error {
@@ -135,8 +166,8 @@ func (r *run) waitUp(ctx context.Context) error {
 	case <-r.up:
 		return nil
 	case <-r.released:
-		if err := r.service.ctx.Err(); err != nil {
-			return banger.Errorf(banger.CodeUnavailable, "cannot wait for VM %s: the daemon is stopping; the VM goes on", r.id)
+		if r.service.ctx.Err() != nil {
+			return errDaemonStops
 		}
 		return errMachineEnded
 	case <-ctx.Done():

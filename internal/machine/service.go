@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/keylock"
 	"banger/internal/paths"
 )
 
@@ -43,8 +44,9 @@ type Initrds interface {
 
 // Links keeps the connections to guests; internal/guest.Links does.
 type Links interface {
-	// Serve keeps the link up until ctx or the machine ends.
-	Serve(ctx context.Context, access banger.GuestAccess, handler banger.GuestHandler) error
+	// Open makes the link to one guest, which users then wait for; serve keeps it
+	// up until ctx or the machine ends.
+	Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error)
 }
 
 // Sessions is told what concerns sessions; internal/session.Service does.
@@ -75,21 +77,18 @@ type Service struct {
 	// Runs go on when the client that asked for them has gone, until Close.
 	ctx    context.Context
 	cancel context.CancelFunc
+	stops  sync.WaitGroup // of machines that are being ended
 
-	mu    sync.Mutex            // guards the maps
-	runs  map[banger.VMID]*run  // of machines that may be running
-	locks map[banger.VMID]*lock // of VMs that someone changes
+	locks keylock.Locks[banger.VMID] // each is held by whoever changes the VM
+	mu    sync.Mutex                 // guards runs
+	runs  map[banger.VMID]*run       // of machines that may be running
 }
 
 // New returns a service whose runs end with ctx or Close. Adopt must be called
 // before anything else.
 func New(ctx context.Context, c Config) *Service {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Service{
-		Config: c, ctx: ctx, cancel: cancel,
-		runs:  map[banger.VMID]*run{},
-		locks: map[banger.VMID]*lock{},
-	}
+	return &Service{Config: c, ctx: ctx, cancel: cancel, runs: map[banger.VMID]*run{}}
 }
 
 // Close lets go of all machines, which run on, and waits until that is done.
@@ -98,6 +97,7 @@ func (s *Service) Close() error {
 	for _, r := range s.allRuns() {
 		<-r.released
 	}
+	s.stops.Wait()
 	return nil
 }
 
@@ -115,37 +115,3 @@ func (s *Service) GetVM(ctx context.Context, ref string) (banger.VM, error) {
 
 // now is the time of a record.
 func now() time.Time { return time.Now().UTC() }
-
-// lock is held by whoever changes a VM.
-type lock struct {
-	held  chan struct{} // has one element while nobody holds it
-	users int           // holders and waiters; guarded by Service.mu
-}
-
-// lockVM waits until the caller alone may change a VM.
-func (s *Service) lockVM(ctx context.Context, id banger.VMID) (unlock func(), err error) {
-	s.mu.Lock()
-	l := s.locks[id]
-	if l == nil {
-		l = &lock{held: make(chan struct{}, 1)}
-		l.held <- struct{}{}
-		s.locks[id] = l
-	}
-	l.users++
-	s.mu.Unlock()
-
-	leave := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(s.locks, id)
-		}
-	}
-	select {
-	case <-l.held:
-		return func() { l.held <- struct{}{}; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, context.Cause(ctx)
-	}
-}

@@ -51,12 +51,15 @@ func (s *Service) startMachine(ctx context.Context, id banger.VMID) (*run, error
 
 // startOnce is startMachine, but returns a run that is about to end as such.
 func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending bool, err error) {
-	unlock, err := s.lockVM(ctx, id)
+	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}
 	defer unlock()
-	if r := s.run(id); r != nil {
+	if r, err = s.findRun(ctx, id); err != nil {
+		return nil, false, err
+	}
+	if r != nil {
 		vm, err := s.Store.GetVM(ctx, id)
 		return r, vm.State == banger.VMStopping || r.machineDone(), err
 	}
@@ -75,7 +78,7 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 	if err != nil {
 		return nil, false, errors.Join(err, s.recordFailedStart(ctx, id, err))
 	}
-	return s.beginRun(id, m, hostKey), false, nil
+	return s.beginRun(vm, m, hostKey), false, nil
 }
 
 // boot has the driver start a machine and stores how to adopt it.
@@ -97,107 +100,27 @@ func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error
 }
 
 // storeMachine records a running machine, so that the next daemon can adopt it.
+// A VM that had failed counts as starting until its guest answers.
 func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m banger.Machine) error {
 	info := m.Info()
 	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		vm.Machine, vm.Accelerator, vm.SSHAddress = m.Ref(), info.Accelerator, info.SSHAddress
+		if vm.State == banger.VMFailed {
+			vm.State, vm.LastError = banger.VMStarting, ""
+		}
 		return nil
 	})
 	return err
 }
 
+// recordFailedStart records a start that has left no machine. One that its user
+// broke off is no failure.
 func (s *Service) recordFailedStart(ctx context.Context, id banger.VMID, cause error) error {
 	_, err := s.Store.UpdateVM(context.WithoutCancel(ctx), id, func(vm *banger.VM) error {
 		vm.State, vm.LastError, vm.StoppedAt = banger.VMFailed, cause.Error(), now()
-		return nil
-	})
-	return err
-}
-
-// StopVM implements banger.VMService.
-func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
-	vm, err := s.GetVM(ctx, ref)
-	if err != nil {
-		return banger.VM{}, err
-	}
-	if grace < 0 {
-		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
-	}
-	r, err := s.markStopping(ctx, vm.ID)
-	if err != nil {
-		return banger.VM{}, err
-	}
-	if r != nil {
-		if err := s.endMachine(ctx, r, grace); err != nil {
-			return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)
+		if ctx.Err() != nil {
+			vm.State, vm.LastError = banger.VMStopped, ""
 		}
-		if err := r.waitReleased(ctx); err != nil {
-			return banger.VM{}, err
-		}
-	}
-	return s.Store.GetVM(ctx, vm.ID)
-}
-
-// markStopping records that a VM is being stopped and returns its run, nil if it
-// has none.
-func (s *Service) markStopping(ctx context.Context, id banger.VMID) (*run, error) {
-	unlock, err := s.lockVM(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	r := s.run(id)
-	if r == nil {
-		return nil, s.clearFailure(ctx, id)
-	}
-	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		if vm.State == banger.VMStarting || vm.State == banger.VMRunning {
-			vm.State = banger.VMStopping
-		}
-		return nil
-	})
-	return r, err
-}
-
-// endMachine ends a machine. Once begun that is carried out, whether ctx lives
-// or not; a second call with a shorter grace time shortens the first.
-func (s *Service) endMachine(ctx context.Context, r *run, grace time.Duration) error {
-	ctx = context.WithoutCancel(ctx)
-	if grace > 0 && s.powerDown(ctx, r, grace) {
-		return nil
-	}
-	return r.machine.Kill(ctx)
-}
-
-// powerDown asks the guest to shut down and reports whether it did so in time.
-func (s *Service) powerDown(ctx context.Context, r *run, grace time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	// A guest that still boots would miss the button.
-	select {
-	case <-r.up:
-	case <-r.machine.Done():
-		return true
-	case <-ctx.Done():
-		return false
-	}
-	if err := r.machine.PowerDown(ctx); err != nil {
-		s.Log.Warn("cannot ask guest to power down", "vm", r.id, "cause", err)
-		return false
-	}
-	select {
-	case <-r.machine.Done():
-		return true
-	case <-ctx.Done():
-		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
-		return false
-	}
-}
-
-// clearFailure makes a failed VM a stopped one: its user has seen it.
-func (s *Service) clearFailure(ctx context.Context, id banger.VMID) error {
-	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		vm.State, vm.LastError = banger.VMStopped, ""
 		return nil
 	})
 	return err

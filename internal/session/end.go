@@ -22,31 +22,36 @@ func (s *Service) WaitSession(ctx context.Context, vmRef, ref string) (banger.Se
 
 // waitFor returns a session as soon as done says so.
 func (s *Service) waitFor(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
-	since, err := s.store.Revision(ctx) // before the record is read: nothing falls between
-	if err != nil {
-		return banger.Session{}, err
-	}
-	x, err := s.store.GetSession(ctx, id)
-	if err != nil || done(x) {
-		return x, err
-	}
-	err = s.store.WatchEvents(ctx, since, func(e banger.Event) error {
-		if e.Session == nil || e.Session.ID != id {
+	for {
+		since, err := s.store.Revision(ctx) // before the record is read: nothing falls between
+		if err != nil {
+			return banger.Session{}, err
+		}
+		x, err := s.store.GetSession(ctx, id)
+		if err != nil || done(x) {
+			return x, err
+		}
+		removed := false
+		err = s.store.WatchEvents(ctx, since, func(e banger.Event) error {
+			if e.Session == nil || e.Session.ID != id {
+				return nil
+			}
+			x, removed = *e.Session, e.Kind == banger.EventSessionDeleted
+			if removed || done(x) {
+				return errReached
+			}
 			return nil
+		})
+		switch {
+		case removed:
+			return x, banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
+		case errors.Is(err, errReached):
+			return x, nil
+		case banger.CodeOf(err) != banger.CodeGone:
+			return x, err
 		}
-		x = *e.Session
-		if e.Kind == banger.EventSessionDeleted {
-			return banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
-		}
-		if done(x) {
-			return errReached
-		}
-		return nil
-	})
-	if errors.Is(err, errReached) {
-		err = nil
+		// More happened than events are kept: look again.
 	}
-	return x, err
 }
 
 // StopSession implements banger.SessionControl.
@@ -69,10 +74,14 @@ func (s *Service) KillSession(ctx context.Context, vmRef, ref string) (banger.Se
 // end has a session stopped in the guest and waits for its end. One that has
 // ended is left as it is.
 func (s *Service) end(ctx context.Context, x banger.Session, grace time.Duration) (banger.Session, error) {
-	if x.Status.Ended() {
-		return x, nil
+	x, err := s.settled(ctx, x)
+	if err != nil || x.Status.Ended() {
+		return x, err
 	}
-	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, grace) })
+	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, grace) })
+	if banger.CodeOf(err) == banger.CodeNotFound {
+		err = s.recordMissing(ctx, x.ID)
+	}
 	if err != nil {
 		return x, err
 	}

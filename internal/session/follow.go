@@ -19,25 +19,37 @@ type follower struct {
 }
 
 // GuestUp implements banger.GuestHandler: one reconciling list after each
-// reconnect.
+// reconnect. A session that cannot be settled now does not keep the others from
+// their guest.
 func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Guest, reports []banger.GuestSession) error {
 	known := map[banger.SessionID]bool{}
+	refused := 0
 	for _, r := range reports {
 		known[r.ID] = true
-		if err := f.GuestChanged(ctx, r); err != nil {
+		switch err := f.apply(ctx, f.vm, r); {
+		case isRefused(err):
+			refused++
+		case err != nil:
 			return err
 		}
+	}
+	if refused > 0 {
+		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
 	}
 	sessions, err := f.store.ListSessions(ctx, f.vm)
 	if err != nil {
 		return err
 	}
 	for _, x := range sessions {
-		if x.Status.Ended() || known[x.ID] {
+		if x.Status.Ended() || known[x.ID] || f.claimed(x.ID) {
 			continue
 		}
-		if err := f.settle(ctx, g, x); err != nil {
+		err := f.settle(ctx, g, x)
+		if banger.CodeOf(err) == banger.CodeUnavailable || ctx.Err() != nil {
 			return fmt.Errorf("cannot settle session %s: %w", x.ID, err)
+		}
+		if err != nil {
+			f.log.Error("cannot settle session", "vm", f.vm, "session", x.ID, "cause", err)
 		}
 	}
 	return nil
@@ -45,44 +57,36 @@ func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gu
 
 // GuestChanged implements banger.GuestHandler.
 func (f *follower) GuestChanged(ctx context.Context, r banger.GuestSession) error {
-	_, err := f.apply(ctx, f.vm, r)
-	switch banger.CodeOf(err) {
-	case banger.CodeNotFound:
-		f.log.Warn("guest reports a session that has no record", "vm", f.vm, "session", r.ID)
-		return nil
-	case banger.CodeState:
-		f.log.Warn("guest reports an impossible change", "vm", f.vm, "session", r.ID, "cause", err)
+	err := f.apply(ctx, f.vm, r)
+	if isRefused(err) {
+		// A guest can say this as often as it likes.
+		f.log.Debug("guest reports an impossible change", "vm", f.vm, "session", r.ID, "cause", err)
 		return nil
 	}
 	return err
+}
+
+// isRefused reports whether a report was refused because it cannot be right.
+func isRefused(err error) bool {
+	code := banger.CodeOf(err)
+	return code == banger.CodeNotFound || code == banger.CodeState
 }
 
 // settle decides what became of a session that the guest has no directory of.
 func (f *follower) settle(ctx context.Context, g banger.Guest, x banger.Session) error {
-	if f.claimed(x.ID) {
-		return nil // its launch is on its way
+	if x.Status != banger.StatusStarting {
+		return f.recordMissing(ctx, x.ID)
 	}
-	if x.Status == banger.StatusStarting {
-		report, err := g.Abandon(ctx, x.ID)
-		if err != nil {
-			return err
-		}
-		_, err = f.apply(ctx, f.vm, report)
+	report, err := g.Abandon(ctx, x.ID)
+	if err != nil {
 		return err
 	}
-	_, err := f.store.UpdateSession(ctx, x.ID, func(x *banger.Session) error {
-		if !x.Status.Ended() {
-			x.Status, x.EndedBy, x.EndedAt = banger.StatusFailed, banger.EndedByShimLost, time.Now().UTC()
-			x.LastError = "the guest has no record of it any more; its end cannot be known"
-		}
-		return nil
-	})
-	return err
+	return f.apply(ctx, f.vm, report)
 }
 
 // apply copies a guest's report into the record, unless the record is newer.
-func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSession) (banger.Session, error) {
-	return s.store.UpdateSession(ctx, r.ID, func(x *banger.Session) error {
+func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSession) error {
+	return s.update(ctx, r.ID, func(x *banger.Session) error {
 		if x.VMID != vm {
 			return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
 		}
@@ -93,6 +97,21 @@ func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSessi
 			return err
 		}
 		x.SessionState = r.SessionState
+		if r.Status.Ended() {
+			x.EndedAt = endOf(r.SessionState, r.EndedAt)
+		}
+		return nil
+	})
+}
+
+// recordMissing records the end of a session that ran and that its guest does not
+// know.
+func (s *Service) recordMissing(ctx context.Context, id banger.SessionID) error {
+	return s.update(ctx, id, func(x *banger.Session) error {
+		if !x.Status.Ended() {
+			fail(x, banger.EndedByShimLost)
+			x.LastError = "the guest has no record of it any more; its end cannot be known"
+		}
 		return nil
 	})
 }
@@ -106,18 +125,44 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, cause banger
 	}
 	var errs []error
 	for _, x := range sessions {
-		if x.Status.Ended() || s.claimed(x.ID) {
-			continue
-		}
-		_, err := s.store.UpdateSession(ctx, x.ID, func(x *banger.Session) error {
-			if !x.Status.Ended() {
-				x.Status, x.EndedBy, x.EndedAt = banger.StatusFailed, cause, time.Now().UTC()
-			}
-			return nil
-		})
-		if banger.CodeOf(err) != banger.CodeNotFound {
-			errs = append(errs, err)
+		if !x.Status.Ended() && !s.interrupt(x.ID, cause) {
+			errs = append(errs, s.presumeEnd(ctx, x.ID, cause))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// presumeEnd records that a session has ended with its machine, if it is not
+// known to have ended otherwise. One that was removed meanwhile is no error.
+func (s *Service) presumeEnd(ctx context.Context, id banger.SessionID, by banger.EndedBy) error {
+	err := s.update(ctx, id, func(x *banger.Session) error {
+		if !x.Status.Ended() {
+			fail(x, by)
+		}
+		return nil
+	})
+	if banger.CodeOf(err) == banger.CodeNotFound {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
+	_, err := s.store.UpdateSession(ctx, id, change)
+	return err
+}
+
+// fail makes a session one that has ended now without its guest's word for it.
+func fail(x *banger.Session, by banger.EndedBy) {
+	x.Status, x.EndedBy = banger.StatusFailed, by
+	x.EndedAt = endOf(x.SessionState, time.Now().UTC())
+}
+
+// endOf returns at, or when the session started if that is later: the two are
+// told by clocks that differ and that may be set.
+func endOf(s banger.SessionState, at time.Time) time.Time {
+	if at.Before(s.StartedAt) {
+		return s.StartedAt
+	}
+	return at
 }

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/keylock"
 )
 
 // Guests gives the running guests; internal/guest.Links does.
@@ -36,13 +38,13 @@ type Service struct {
 	log    *slog.Logger
 
 	// Launches go on when the client that asked for them has gone, until Close.
-	ctx      context.Context
-	cancel   context.CancelFunc
-	launches sync.WaitGroup
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
 
-	mu        sync.Mutex                       // guards the maps
-	launching map[banger.SessionID]struct{}    // whose launch this process has in hand
-	stdin     map[banger.SessionID]*stdinQueue // who may write, while anyone wants to
+	stdin    keylock.Locks[banger.SessionID] // each is held by who writes to the session
+	mu       sync.Mutex                      // guards launches
+	launches map[banger.SessionID]*launch    // that this process has in hand
 }
 
 // New returns a service. Its launches end with ctx or Close.
@@ -50,8 +52,7 @@ func New(ctx context.Context, store Store, guests Guests, log *slog.Logger) *Ser
 	ctx, cancel := context.WithCancel(ctx)
 	return &Service{
 		store: store, guests: guests, log: log, ctx: ctx, cancel: cancel,
-		launching: map[banger.SessionID]struct{}{},
-		stdin:     map[banger.SessionID]*stdinQueue{},
+		launches: map[banger.SessionID]*launch{},
 	}
 }
 
@@ -59,7 +60,7 @@ func New(ctx context.Context, store Store, guests Guests, log *slog.Logger) *Ser
 // settles them.
 func (s *Service) Close() error {
 	s.cancel()
-	s.launches.Wait()
+	s.work.Wait()
 	return nil
 }
 
@@ -138,15 +139,36 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 	return banger.Resolve("vm", ref, vms)
 }
 
-// withGuest calls f with the guest of a running VM, again after each time that
-// the link broke, until ctx ends. f must be safe to repeat.
+// The pauses of withGuest double from the shortest to the longest; after that the
+// guest's answer is final.
+const (
+	minGuestPause = 10 * time.Millisecond
+	maxGuestPause = 2 * time.Second
+)
+
+// withGuest calls f with the guest of a running VM, again on the next link each
+// time that one broke, until ctx ends. f must be safe to repeat. A guest that
+// itself cannot do its part now, as while a shim is dying, is asked again for
+// some seconds.
 func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+	var last banger.Guest
+	pause := minGuestPause
 	for {
 		guest, err := s.guests.Guest(ctx, id)
 		if err != nil {
 			return err
 		}
-		if err := f(guest); banger.CodeOf(err) != banger.CodeUnavailable || ctx.Err() != nil {
+		if guest != last {
+			last, pause = guest, minGuestPause
+		}
+		err = f(guest)
+		if banger.CodeOf(err) != banger.CodeUnavailable || ctx.Err() != nil || pause > maxGuestPause {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
 			return err
 		}
 	}

@@ -8,16 +8,14 @@ import (
 	"banger"
 )
 
-// stdinQueue lets one sender at a time write to a session, so that what two of
-// them send does not mingle and each knows the offset it writes at.
-type stdinQueue struct {
-	turn    chan struct{} // has one element while nobody writes
-	waiting int           // senders that hold or wait for the turn; guarded by Service.mu
-}
-
-// SendSession implements banger.SessionControl.
+// SendSession implements banger.SessionControl. One sender at a time writes to a
+// session, so that what two of them send does not mingle and each knows the
+// offset it writes at.
 func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.SendRequest) (banger.SendResult, error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
+	if err == nil {
+		x, err = s.settled(ctx, x)
+	}
 	if err != nil {
 		return banger.SendResult{}, err
 	}
@@ -29,11 +27,11 @@ func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 		return result, banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin is closed", x.Name).
 			WithHint("start it with --stdin pipe")
 	}
-	leave, err := s.enterStdin(ctx, x.ID)
+	unlock, err := s.stdin.Lock(ctx, x.ID)
 	if err != nil {
 		return result, err
 	}
-	defer leave()
+	defer unlock()
 	return s.send(ctx, x, r)
 }
 
@@ -46,6 +44,9 @@ func (s *Service) send(ctx context.Context, x banger.Session, r banger.SendReque
 			got, err := g.WriteStdin(ctx, x.ID, offset, data, eof)
 			if err == nil || got.Offset > result.Offset {
 				result = got
+			}
+			if banger.CodeOf(err) == banger.CodeState && offset != nil && got.Offset >= *offset+int64(len(data)) && (got.EOF || !eof) {
+				return nil // it had been accepted before the session ended
 			}
 			return err
 		})
@@ -72,39 +73,11 @@ func (s *Service) send(ctx context.Context, x banger.Session, r banger.SendReque
 			break
 		}
 		if err != nil {
-			return result, banger.Errorf(banger.CodeInvalid, "cannot read what to send after %d bytes were accepted: %w", result.Offset, err)
+			return result, banger.Errorf(banger.CodeInvalid, "cannot read what to send behind offset %d: %w", result.Offset, err)
 		}
 	}
 	if r.EOF {
 		return result, write(&offset, nil, true)
 	}
 	return result, nil
-}
-
-// enterStdin waits for the caller's turn to write to a session.
-func (s *Service) enterStdin(ctx context.Context, id banger.SessionID) (leave func(), err error) {
-	s.mu.Lock()
-	q := s.stdin[id]
-	if q == nil {
-		q = &stdinQueue{turn: make(chan struct{}, 1)}
-		q.turn <- struct{}{}
-		s.stdin[id] = q
-	}
-	q.waiting++
-	s.mu.Unlock()
-
-	quit := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if q.waiting--; q.waiting == 0 {
-			delete(s.stdin, id)
-		}
-	}
-	select {
-	case <-q.turn:
-		return func() { q.turn <- struct{}{}; quit() }, nil
-	case <-ctx.Done():
-		quit()
-		return nil, context.Cause(ctx)
-	}
 }

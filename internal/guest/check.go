@@ -1,0 +1,139 @@
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"banger"
+)
+
+// Bounds of what a guest can make the host hold. A guest of ours stays far below
+// them.
+const (
+	maxAnswerBytes  = 1 << 20 // of any answer but the list; a page of a log has the most
+	maxSessions     = 50_000
+	maxReportText   = 64 << 10
+	maxErrorText    = 8 << 10
+	maxVersionBytes = 128
+	maxOffset       = math.MaxInt64 / 2
+	bootIDBytes     = 36 // a UUID; random(4), /proc/sys/kernel/random/boot_id
+)
+
+func misunderstood(what, format string, args ...any) error {
+	return banger.Errorf(banger.CodeInternal, "cannot understand the guest's %s: %w", what, fmt.Errorf(format, args...))
+}
+
+func checkHello(h banger.GuestHello) error {
+	if len(h.Version) > maxVersionBytes {
+		return misunderstood("greeting", "its version has %d bytes", len(h.Version))
+	}
+	stranger := strings.IndexFunc(h.BootID, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'f') && c != '-'
+	})
+	if len(h.BootID) != bootIDBytes || stranger >= 0 {
+		return misunderstood("greeting", "its boot id %.40q is none", h.BootID)
+	}
+	return nil
+}
+
+// parseReports decodes a list of sessions and leaves out what checkReport
+// refuses. It holds no more than what it returns: a few bytes of a hostile list
+// would be a whole struct each.
+func parseReports(data []byte) ([]banger.GuestSession, error) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := in.Token(); err != nil || begin != json.Delim('[') {
+		return nil, misunderstood("list of sessions", "it is no list")
+	}
+	var reports []banger.GuestSession
+	for in.More() {
+		var r banger.GuestSession
+		if err := in.Decode(&r); err != nil {
+			return nil, misunderstood("list of sessions", "%w", err)
+		}
+		if checkReport(r) != nil {
+			continue
+		}
+		if len(reports) == maxSessions {
+			return nil, misunderstood("list of sessions", "it has more than %d", maxSessions)
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+// checkReport refuses a report that no agent of ours makes.
+func checkReport(s banger.GuestSession) error {
+	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError) + len(s.ExitSignal) +
+		len(s.EndedBy) + len(s.LaunchStage)
+	if !banger.ValidID(string(s.ID)) || !slices.Contains(banger.Statuses(), s.Status) || text > maxReportText ||
+		s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 {
+		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
+	}
+	return nil
+}
+
+// checkWrite refuses an answer to a write that was carried out, unless all of it
+// was accepted: the next one goes on behind it.
+func checkWrite(r banger.SendResult, offset *int64, data []byte, eof bool) error {
+	var from int64
+	if offset != nil {
+		from = *offset
+	}
+	if r.Offset < 0 || r.Offset > maxOffset || r.Offset-from < int64(len(data)) || eof && !r.EOF {
+		return misunderstood("answer to a write", "it accepted %d bytes at offset %d and says that it has %d", len(data), from, r.Offset)
+	}
+	return nil
+}
+
+// checkPage refuses a page that is not the next part of what was asked for. Who
+// follows a log goes on at Next: so every page has something, or is the end.
+func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
+	const what = "page of a log"
+	if r.Tail == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
+		return misunderstood(what, "it begins at %+v", p.Begin)
+	}
+	next, room := p.Begin, r.MaxBytes
+	for _, c := range p.Chunks {
+		at := next.Stdout
+		if c.Stream == banger.StreamStderr {
+			at = next.Stderr
+		}
+		known := c.Stream == banger.StreamStdout || c.Stream == banger.StreamStderr
+		if !known || r.Stream != banger.StreamBoth && c.Stream != r.Stream {
+			return misunderstood(what, "it has a piece of stream %.40q", string(c.Stream))
+		}
+		if room -= len(c.Data); room < 0 || len(c.Data) == 0 || c.Offset != at || at > maxOffset {
+			return misunderstood(what, "it has %d bytes of %s at offset %d", len(c.Data), c.Stream, c.Offset)
+		}
+		next = next.Advance(c)
+	}
+	switch {
+	case p.Next != next:
+		return misunderstood(what, "it ends at %+v and says %+v", next, p.Next)
+	case p.Ended && !p.AtEnd, len(p.Chunks) == 0 && !p.AtEnd, len(p.Chunks) == 0 && r.Wait && !p.Ended:
+		return misunderstood(what, "it has nothing and is not the end")
+	}
+	return nil
+}
+
+// refusal returns an error that the guest sent, with no more text than a user
+// reads.
+func refusal(e *banger.Error) *banger.Error {
+	const maxCodeBytes = 64
+	code := e.Code
+	if len(code) > maxCodeBytes {
+		code = banger.CodeInternal
+	}
+	return &banger.Error{Code: code, Message: clip(e.Message), Hint: clip(e.Hint)}
+}
+
+func clip(s string) string {
+	if len(s) > maxErrorText {
+		s = s[:maxErrorText]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

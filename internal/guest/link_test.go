@@ -1,0 +1,231 @@
+package guest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/creachadair/jrpc2"
+
+	"banger"
+	"banger/internal/guest/guesttest"
+	"banger/internal/guestrpc"
+)
+
+// honest is a control process of an honest guest without sessions.
+func honest() controlFunc { return guesttest.Answers{}.Control() }
+
+// mortal is a control process that ends when die is called.
+func mortal(answers func(die func()) guesttest.Answers) controlFunc {
+	return func(stdin io.Reader, stdout, stderr io.Writer) {
+		in, out := io.Pipe()
+		go func() { _, _ = io.Copy(out, stdin); out.Close() }()
+		answers(func() { out.Close() }).Control()(in, stdout, stderr)
+	}
+}
+
+func TestLink_IsWaitedForFromTheMomentItIsOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, always(honest()))
+		defer r.end()
+		r.guest(t)
+		r.end()
+		if _, err := r.Guest(t.Context(), vm); banger.CodeOf(err) != banger.CodeState {
+			t.Errorf("after its end: %v", err)
+		}
+	})
+}
+
+func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		thaw, began := make(chan struct{}), false
+		r := open(t, func() controlFunc {
+			if began {
+				return guesttest.Answers{guestrpc.MethodReadLog: guesttest.Always(banger.GuestLogPage{AtEnd: true})}.Control()
+			}
+			began = true
+			return frozen(thaw)
+		})
+		defer r.end()
+		defer close(thaw)
+		start := time.Now()
+		read := banger.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1}
+		if _, err := r.guest(t).ReadLog(t.Context(), read); banger.CodeOf(err) != banger.CodeUnavailable {
+			t.Errorf("the frozen process answered: %v", err)
+		}
+		if _, err := r.guest(t).ReadLog(t.Context(), read); err != nil {
+			t.Errorf("the next one did not answer: %v", err)
+		}
+		if took := time.Since(start); took > 2*time.Minute {
+			t.Errorf("that took %v", took)
+		}
+	})
+}
+
+func TestLink_CallsEndWithTheirContextThoughTheGuestReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		thaw := make(chan struct{})
+		r := open(t, always(frozen(thaw)))
+		defer r.end()
+		defer close(thaw)
+		g := r.guest(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		const calls = 40 // of 256 KiB each: more than an SSH window
+		ended := make(chan error, calls)
+		for range calls {
+			go func() {
+				_, err := g.WriteStdin(ctx, sessionID, nil, make([]byte, banger.MaxStdinWriteBytes), false)
+				ended <- err
+			}()
+		}
+		start := time.Now()
+		for range calls {
+			if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("a call of one second took %v", took)
+		}
+	})
+}
+
+func TestLink_UnreadMessagesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		thaw := make(chan struct{})
+		r := open(t, always(frozen(thaw)))
+		defer r.end()
+		defer close(thaw)
+		g := r.guest(t)
+		refused := 0
+		for range 200 { // of 342 KiB each: 68 MiB
+			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
+			_, err := g.WriteStdin(ctx, sessionID, nil, make([]byte, banger.MaxStdinWriteBytes), false)
+			cancel()
+			if banger.CodeOf(err) == banger.CodeUnavailable {
+				refused++
+			}
+		}
+		if refused < 50 {
+			t.Errorf("only %d of 200 were refused", refused)
+		}
+	})
+}
+
+func TestLink_StrangerIsNotTalkedTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openTo(t, key(t, 9), func() controlFunc { t.Error("the stranger was asked for its sessions"); return honest() })
+		defer r.end()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := r.Guest(ctx, vm)
+		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "host key mismatch") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestLink_GuestThatKeepsDyingIsTriedLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, always(func(io.Reader, io.Writer, io.Writer) {}))
+		defer r.end()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if _, err := r.Guest(ctx, vm); banger.CodeOf(err) != banger.CodeUnavailable {
+			t.Errorf("got %v", err)
+		}
+		if dials := r.machine.dialled(); dials < 100 || dials > 300 {
+			t.Errorf("%d dials in ten minutes", dials)
+		}
+	})
+}
+
+func TestLink_ProcessThatDiesIsReplacedOnTheSameConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		died := false
+		r := open(t, func() controlFunc {
+			if died {
+				return honest()
+			}
+			died = true
+			return mortal(func(die func()) guesttest.Answers {
+				time.AfterFunc(5*time.Second, die)
+				return guesttest.Answers{}
+			})
+		})
+		defer r.end()
+		r.guest(t)
+		time.Sleep(10 * time.Second)
+		r.guest(t)
+		if ups, _ := r.handler.seen(); ups != 2 || r.machine.dialled() != 1 {
+			t.Errorf("%d times up on %d connections", ups, r.machine.dialled())
+		}
+	})
+}
+
+func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
+	for range 20 { // which of two things is seen first is chance
+		synctest.Test(t, func(t *testing.T) {
+			r := open(t, always(mortal(func(die func()) guesttest.Answers {
+				return guesttest.Answers{guestrpc.MethodStop: func(ctx context.Context, _ json.RawMessage) (any, error) {
+					defer die()
+					for n := range int64(2) {
+						if err := jrpc2.ServerFromContext(ctx).Notify(ctx, guestrpc.NotifyChanged, report(n+1)); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(time.Second) // until the first is being recorded
+					}
+					return nil, nil
+				}}
+			})))
+			r.handler.recording = func(s banger.GuestSession) {
+				if s.Sequence == 1 {
+					time.Sleep(time.Minute)
+				}
+			}
+			_ = r.guest(t).Stop(t.Context(), sessionID, 0) // the answer may come or not
+			time.Sleep(2 * time.Minute)
+			r.end()
+			if got := r.handler.changed[sessionID]; got.Sequence != 2 {
+				t.Errorf("the last change is missing: %+v", got)
+			}
+		})
+	}
+}
+
+func TestLink_GuestOfAnotherProtocolIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, always(guesttest.Answers{
+			guestrpc.MethodHello: guesttest.Always(banger.GuestHello{Protocol: banger.GuestProtocol + 1, BootID: guesttest.BootID}),
+		}.Control()))
+		defer r.end()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := r.Guest(ctx, vm); err == nil || !strings.Contains(err.Error(), "speaks protocol") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestLink_GuestCannotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, always(func(stdin io.Reader, stdout, stderr io.Writer) {
+			for n := range 10_000 {
+				fmt.Fprintln(stderr, "line", n)
+			}
+			honest()(stdin, stdout, stderr)
+		}))
+		r.guest(t)
+		r.end()
+		if lines := strings.Count(r.log.String(), "says="); lines < 50 || lines > 200 {
+			t.Errorf("%d lines were logged", lines)
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package guest_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/guest"
+	"banger/internal/guest/guesttest"
+)
+
+const vm = banger.VMID("aaaaaaaaaaaaaaaaaaaa")
+
+type controlFunc = func(stdin io.Reader, stdout, stderr io.Writer)
+
+// rig is one link to a guest that is made of functions, within one synctest
+// bubble: the connections are in memory.
+type rig struct {
+	*guest.Links
+	machine *machine
+	handler *handler
+	log     *strings.Builder // read it when the link has ended
+	end     func()           // ends the link and waits for it
+}
+
+// open makes a link to a guest whose control processes are made by next.
+func open(t *testing.T, next func() controlFunc) *rig {
+	t.Helper()
+	return openTo(t, key(t, 1), next)
+}
+
+// openTo makes a link whose guest has a host key, instead of the one it should have.
+func openTo(t *testing.T, hostKey ssh.Signer, next func() controlFunc) *rig {
+	t.Helper()
+	r := &rig{handler: newHandler(), log: &strings.Builder{}}
+	r.machine = &machine{key: hostKey, next: next, done: make(chan struct{})}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log, t.Output()), nil))
+	r.Links = guest.NewLinks(key(t, 2), log)
+	serve, err := r.Open(banger.GuestAccess{
+		VMID: vm, Machine: r.machine, User: "root", HostKey: string(ssh.MarshalAuthorizedKey(key(t, 1).PublicKey())),
+	}, r.handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = serve(ctx) })
+	r.end = func() {
+		cancel()
+		serving.Wait()
+		r.machine.guests.Wait()
+	}
+	return r
+}
+
+func (r *rig) guest(t *testing.T) banger.Guest {
+	t.Helper()
+	g, err := r.Guest(t.Context(), vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// always is a control process that is the same each time.
+func always(c controlFunc) func() controlFunc { return func() controlFunc { return c } }
+
+// key is a private key that needs no randomness.
+func key(t *testing.T, n byte) ssh.Signer {
+	t.Helper()
+	signer, err := ssh.NewSignerFromSigner(ed25519.NewKeyFromSeed(append(make([]byte, ed25519.SeedSize-1), n)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// machine is a banger.Machine of which a link uses little.
+type machine struct {
+	banger.Machine
+	key    ssh.Signer
+	next   func() controlFunc
+	done   chan struct{}
+	guests sync.WaitGroup
+
+	mu    sync.Mutex // guards dials
+	dials int
+}
+
+func (m *machine) WaitReady(context.Context) error { return nil }
+func (m *machine) Done() <-chan struct{}           { return m.done }
+
+func (m *machine) Dial(context.Context) (net.Conn, error) {
+	m.mu.Lock()
+	m.dials++
+	m.mu.Unlock()
+	host, conn := pipe()
+	m.guests.Go(func() {
+		guesttest.Guest{HostKey: m.key, Control: func(stdin io.Reader, stdout, stderr io.Writer) {
+			m.next()(stdin, stdout, stderr)
+		}}.Serve(conn)
+	})
+	return host, nil
+}
+
+func (m *machine) dialled() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dials
+}
+
+// handler is a banger.GuestHandler that remembers.
+type handler struct {
+	recording func(banger.GuestSession) // called with each change before it is taken; may be nil
+
+	mu      sync.Mutex // guards the fields below
+	ups     int
+	listed  []banger.GuestSession
+	changed map[banger.SessionID]banger.GuestSession
+}
+
+func newHandler() *handler {
+	return &handler{changed: map[banger.SessionID]banger.GuestSession{}}
+}
+
+func (h *handler) GuestUp(_ context.Context, _ banger.GuestHello, _ banger.Guest, sessions []banger.GuestSession) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ups++
+	h.listed = sessions
+	return nil
+}
+
+func (h *handler) GuestChanged(ctx context.Context, s banger.GuestSession) error {
+	if h.recording != nil {
+		h.recording(s)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changed[s.ID] = s
+	return ctx.Err()
+}
+
+func (h *handler) seen() (ups int, listed []banger.GuestSession) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ups, h.listed
+}
+
+func report(n int64) banger.GuestSession {
+	s := banger.GuestSession{ID: sessionID}
+	s.Status, s.Sequence = banger.StatusRunning, n
+	return s
+}
+
+const sessionID = banger.SessionID("bbbbbbbbbbbbbbbbbbbb")
+
+// frozen is an honest control process that does nothing any more once it has told
+// its sessions. It does not even read before thaw is closed.
+func frozen(thaw <-chan struct{}) controlFunc {
+	return func(stdin io.Reader, stdout, _ io.Writer) {
+		in, out := json.NewDecoder(stdin), json.NewEncoder(stdout)
+		for _, result := range []any{
+			banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: guesttest.BootID}, []banger.GuestSession{},
+		} {
+			var request struct {
+				ID json.RawMessage `json:"id"`
+			}
+			if in.Decode(&request) != nil || out.Encode(map[string]any{"jsonrpc": "2.0", "id": request.ID, "result": result}) != nil {
+				return
+			}
+		}
+		<-thaw
+		_, _ = io.Copy(io.Discard, stdin)
+	}
+}

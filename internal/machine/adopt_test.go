@@ -1,0 +1,144 @@
+package machine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/hosttest"
+)
+
+// awkward is a driver that cannot adopt while told so, or start.
+type awkward struct {
+	banger.Driver
+	cannotAdopt *atomic.Bool
+	beforeStart func()
+}
+
+var errHangs = errors.New("the machine does not answer")
+
+func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+	if d.cannotAdopt.Load() {
+		return nil, errHangs
+	}
+	return d.Driver.Adopt(ctx, ref)
+}
+
+func (d awkward) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+	if d.beforeStart != nil {
+		d.beforeStart()
+	}
+	return d.Driver.Start(ctx, spec)
+}
+
+func TestAdopt_OneMachineThatCannotBeAdoptedHindersNobody(t *testing.T) {
+	var broken atomic.Bool
+	h := hosttest.NewWith(t, bin, hosttest.Options{
+		Driver: func(d banger.Driver) banger.Driver { return awkward{Driver: d, cannotAdopt: &broken} },
+	})
+	h.StartVM("v")
+	broken.Store(true)
+	h.Restart()
+	vm := get(t, h, "v")
+	if vm.State != banger.VMFailed || !strings.Contains(vm.LastError, errHangs.Error()) || vm.Machine == nil {
+		t.Errorf("%+v", vm)
+	}
+	// It may still run: so it is not started again, nor taken for stopped, nor deleted.
+	if _, err := h.VMs.StartVM(t.Context(), "v"); !errors.Is(err, errHangs) {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := h.VMs.StopVM(t.Context(), "v", 0); !errors.Is(err, errHangs) {
+		t.Errorf("stop: %v", err)
+	}
+	if err := h.VMs.DeleteVM(t.Context(), "v", true); !errors.Is(err, errHangs) {
+		t.Errorf("delete: %v", err)
+	}
+	broken.Store(false)
+	if vm, err := h.VMs.StartVM(t.Context(), "v"); err != nil || vm.State != banger.VMRunning || vm.LastError != "" {
+		t.Errorf("once it can be adopted: %+v, %v", vm, err)
+	}
+}
+
+func TestAdopt_DamagedFolderOfOneVMHindersNobody(t *testing.T) {
+	h := hosttest.New(t, bin)
+	damaged := h.StartVM("damaged")
+	h.StartVM("whole")
+	key := filepath.Join(h.Paths.VM(damaged.ID), "ssh_host_ed25519_key")
+	good, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Restart()
+	if vm := get(t, h, "whole"); vm.State != banger.VMRunning {
+		t.Errorf("%+v", vm)
+	}
+	// Its guest cannot be reached, but it was up: the power button does its work.
+	if vm, err := h.VMs.StopVM(t.Context(), "damaged", time.Minute); err != nil || vm.State != banger.VMStopped {
+		t.Errorf("stop: %+v, %v", vm, err)
+	}
+	if _, err := h.VMs.StartVM(t.Context(), "damaged"); banger.CodeOf(err) != banger.CodeCorrupt {
+		t.Errorf("start: %v", err)
+	}
+	if err := os.WriteFile(key, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.VMs.StartVM(t.Context(), "damaged"); err != nil {
+		t.Errorf("start once it is repaired: %v", err)
+	}
+}
+
+func TestAdopt_ReferenceThatNobodyCanReadIsALostMachine(t *testing.T) {
+	h := hosttest.New(t, bin)
+	vm := h.StartVM("v")
+	h.Driver.Crash(vm.ID)
+	waitState(t, h, "v", banger.VMFailed)
+	if _, err := h.Store.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+		vm.Machine = json.RawMessage(`{}`)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.Restart()
+	if vm := get(t, h, "v"); vm.State != banger.VMFailed || vm.Machine != nil || vm.LastError == "" {
+		t.Errorf("%+v", vm)
+	}
+	if _, err := h.VMs.StartVM(t.Context(), "v"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
+	h := hosttest.New(t, bin)
+	vm, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a daemon leaves that dies between the two records.
+	for _, status := range []banger.Status{banger.StatusStarting, banger.StatusRunning, banger.StatusStopping} {
+		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: string(status), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
+		x.Status = status
+		if _, _, err := h.Store.CreateSession(t.Context(), x, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Restart()
+	sessions, err := h.Sessions.ListSessions(t.Context(), banger.SessionFilter{VM: "v"})
+	if err != nil || len(sessions) != 3 {
+		t.Fatalf("%v, %v", sessions, err)
+	}
+	for _, x := range sessions {
+		if x.EndedBy != banger.EndedByVMLost {
+			t.Errorf("%s: %+v", x.Name, x.SessionState)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"banger"
+)
+
+// StopVM implements banger.VMService. Once begun it is carried out, whether the
+// caller waits or not; a second call with a shorter grace time shortens the first.
+func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if grace < 0 {
+		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
+	}
+	r, err := s.markStopping(ctx, vm.ID)
+	if err != nil {
+		return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)
+	}
+	if r != nil {
+		if err := s.stopAndWait(ctx, r, grace); err != nil {
+			return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)
+		}
+	}
+	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// markStopping records that a VM is being stopped and returns its run, nil if it
+// has none.
+func (s *Service) markStopping(ctx context.Context, id banger.VMID) (*run, error) {
+	unlock, err := s.locks.Lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r, err := s.findRun(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		switch {
+		case r == nil:
+			vm.State, vm.LastError = banger.VMStopped, "" // if it had failed, its user has seen that
+		case vm.State == banger.VMStarting || vm.State == banger.VMRunning:
+			vm.State = banger.VMStopping
+		}
+		return nil
+	})
+	return r, err
+}
+
+// stopAndWait begins to end a machine, and returns when nothing of it is left.
+func (s *Service) stopAndWait(ctx context.Context, r *run, grace time.Duration) error {
+	ended := make(chan error, 1)
+	s.stops.Go(func() { ended <- s.endMachine(r, grace) })
+	select {
+	case err := <-ended:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return r.waitReleased(ctx)
+}
+
+// endMachine ends a machine. If the service closes meanwhile, the machine stays
+// as it is, and the next daemon goes on.
+func (s *Service) endMachine(r *run, grace time.Duration) error {
+	if grace > 0 {
+		if s.powerDown(r, grace) {
+			return nil
+		}
+		if s.ctx.Err() != nil {
+			return errDaemonStops
+		}
+		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
+	}
+	err := r.machine.Kill(s.ctx)
+	if s.ctx.Err() != nil {
+		return errDaemonStops
+	}
+	if err != nil {
+		s.Log.Error("cannot kill machine", "vm", r.id, "cause", err)
+	}
+	return err
+}
+
+// powerDown asks the guest to shut down and reports whether it did so in time.
+func (s *Service) powerDown(r *run, grace time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, grace)
+	defer cancel()
+	// A guest that still boots would miss the button.
+	select {
+	case <-r.up:
+	case <-r.machine.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	if err := r.machine.PowerDown(ctx); err != nil {
+		s.Log.Warn("cannot ask guest to power down", "vm", r.id, "cause", err)
+		return r.machineDone()
+	}
+	select {
+	case <-r.machine.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// errDaemonStops is what a call gets that waits for a VM while the service closes.
+var errDaemonStops = banger.Errorf(banger.CodeUnavailable, "the daemon is stopping; the next one goes on")

@@ -1,0 +1,157 @@
+package machine_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/hosttest"
+	"banger/internal/machine/inmem"
+)
+
+// stubborn is a host whose guests power off only when told to obey.
+func stubborn(t *testing.T, obey *atomic.Bool, pressed chan<- struct{}) *hosttest.Host {
+	t.Helper()
+	return hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
+		g.PowerButton = func(banger.MachineSpec) bool {
+			select {
+			case pressed <- struct{}{}:
+			default:
+			}
+			return obey.Load()
+		}
+	}})
+}
+
+func TestStop_DoesNotHoldUpTheEndOfTheDaemonAndIsFinishedByTheNext(t *testing.T) {
+	var obey atomic.Bool
+	pressed := make(chan struct{}, 1)
+	h := stubborn(t, &obey, pressed)
+	h.StartVM("v")
+	stopped := make(chan error, 1)
+	go func(vms banger.VMService) {
+		_, err := vms.StopVM(t.Context(), "v", time.Hour)
+		stopped <- err
+	}(h.VMs)
+	<-pressed
+	obey.Store(true)
+	h.Restart()
+	if err := <-stopped; banger.CodeOf(err) != banger.CodeUnavailable {
+		t.Errorf("the call ended with %v", err)
+	}
+	if vm := waitState(t, h, "v", banger.VMStopped); vm.Machine != nil {
+		t.Errorf("%+v", vm)
+	}
+}
+
+func TestStop_IsCarriedOutThoughItsClientGoes(t *testing.T) {
+	var obey atomic.Bool
+	pressed := make(chan struct{}, 1)
+	h := stubborn(t, &obey, pressed)
+	h.StartVM("v")
+	ctx, leave := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := h.VMs.StopVM(ctx, "v", time.Hour)
+		stopped <- err
+	}()
+	<-pressed
+	leave()
+	if err := <-stopped; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if vm := get(t, h, "v"); vm.State != banger.VMStopping {
+		t.Errorf("%+v", vm)
+	}
+	// Another shortens the grace time.
+	if vm, err := h.VMs.StopVM(t.Context(), "v", 0); err != nil || vm.State != banger.VMStopped {
+		t.Errorf("%+v, %v", vm, err)
+	}
+}
+
+func TestDelete_WithForceEndsAVMThatIsBeingStarted(t *testing.T) {
+	booting := make(chan struct{}, 1)
+	h := hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
+		g.Boot = func(ctx context.Context, _ banger.MachineSpec) error {
+			booting <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}})
+	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() {
+		_, err := h.VMs.StartVM(t.Context(), "v")
+		started <- err
+	}()
+	<-booting
+	if err := h.VMs.DeleteVM(t.Context(), "v", false); banger.CodeOf(err) != banger.CodeState {
+		t.Errorf("without force: %v", err)
+	}
+	if err := h.VMs.DeleteVM(t.Context(), "v", true); err != nil {
+		t.Error(err)
+	}
+	if err := <-started; banger.CodeOf(err) != banger.CodeUnavailable {
+		t.Errorf("the start ended with %v", err)
+	}
+	if vms, err := h.VMs.ListVMs(t.Context()); err != nil || len(vms) != 0 {
+		t.Errorf("%v, %v", vms, err)
+	}
+}
+
+func TestStart_ThatItsUserBreaksOffIsNoFailure(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d banger.Driver) banger.Driver {
+		return awkward{Driver: d, cannotAdopt: new(atomic.Bool), beforeStart: leave}
+	}})
+	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.VMs.StartVM(ctx, "v"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if vm := get(t, h, "v"); vm.State != banger.VMStopped || vm.LastError != "" {
+		t.Errorf("%+v", vm)
+	}
+	if _, err := h.VMs.StartVM(t.Context(), "v"); err != nil {
+		t.Errorf("a second start: %v", err)
+	}
+}
+
+func TestVM_CallsAtTheSameTimeLeaveASoundRecord(t *testing.T) {
+	h := hosttest.New(t, bin)
+	h.StartVM("v")
+	done := make(chan struct{})
+	calls := []func() error{
+		func() error { _, err := h.VMs.StartVM(t.Context(), "v"); return err },
+		func() error { _, err := h.VMs.StopVM(t.Context(), "v", 0); return err },
+		func() error { _, err := h.VMs.StopVM(t.Context(), "v", time.Minute); return err },
+		func() error { h.Driver.Crash(get(t, h, "v").ID); return nil },
+		func() error { h.Cut(); return nil },
+	}
+	for _, call := range calls {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for range 5 {
+				// A start may be overtaken by an end; nothing else may fail.
+				if err := call(); err != nil && banger.CodeOf(err) != banger.CodeUnavailable {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	for range calls {
+		<-done
+	}
+	if vm, err := h.VMs.StopVM(t.Context(), "v", 0); err != nil || vm.State != banger.VMStopped || vm.Machine != nil {
+		t.Errorf("%+v, %v", vm, err)
+	}
+	if vm, err := h.VMs.StartVM(t.Context(), "v"); err != nil || vm.State != banger.VMRunning {
+		t.Errorf("%+v, %v", vm, err)
+	}
+}

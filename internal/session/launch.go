@@ -1,0 +1,145 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"banger"
+)
+
+// reachTimeout is how long a launch tries to reach the guest. The answer to a
+// request that has reached it is awaited as long as the link lives.
+const reachTimeout = 60 * time.Second
+
+// Between two attempts to settle a launch.
+const (
+	minSettlePause = time.Second
+	maxSettlePause = 30 * time.Second
+)
+
+// launch is one that this process has in hand: nobody else settles its session.
+type launch struct {
+	ctx    context.Context // ends when its machine or the service does
+	cancel context.CancelCauseFunc
+	ended  banger.EndedBy // how its machine ended, "" while that runs; guarded by Service.mu
+}
+
+// claim takes a launch in hand, before its record exists.
+func (s *Service) claim(id banger.SessionID) *launch {
+	l := &launch{}
+	l.ctx, l.cancel = context.WithCancelCause(s.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.launches[id] = l
+	return l
+}
+
+// release gives a launch up, and returns how its machine has ended meanwhile, if
+// it has.
+func (s *Service) release(id banger.SessionID) banger.EndedBy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.launches[id]
+	l.cancel(nil)
+	delete(s.launches, id)
+	return l.ended
+}
+
+// claimed reports whether a session's launch is in hand.
+func (s *Service) claimed(id banger.SessionID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.launches[id] != nil
+}
+
+// interrupt tells a launch in hand that its machine has ended, and reports
+// whether there is one. Whoever has it in hand then records the session's end.
+func (s *Service) interrupt(id banger.SessionID, by banger.EndedBy) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.launches[id]
+	if l == nil {
+		return false
+	}
+	l.ended = by
+	l.cancel(errMachineEnded)
+	return true
+}
+
+var errMachineEnded = errors.New("the machine has ended")
+
+// carryOut runs a launch until its record tells how it went. It is given up only
+// if the service closes; the next daemon settles it.
+func (s *Service) carryOut(l *launch, x banger.Session) {
+	store := context.WithoutCancel(l.ctx)
+	err := s.tryLaunch(l.ctx, x)
+	for pause := minSettlePause; isUnsettled(err) && l.ctx.Err() == nil; pause = min(2*pause, maxSettlePause) {
+		s.log.Warn("launch is unsettled", "session", x.ID, "cause", err)
+		select {
+		case <-l.ctx.Done():
+		case <-time.After(pause):
+			err = s.abandon(l.ctx, x)
+		}
+	}
+	if by := s.release(x.ID); by != "" {
+		err = s.presumeEnd(store, x.ID, by)
+	}
+	if isUnsettled(err) {
+		s.log.Warn("launch is left to the next link", "session", x.ID, "cause", err)
+	}
+}
+
+// isUnsettled reports whether a launch must go on: not if its record was removed.
+func isUnsettled(err error) bool { return err != nil && banger.CodeOf(err) != banger.CodeNotFound }
+
+// tryLaunch asks the guest to start a session until it answers. A guest that
+// could not be reached has not started it, and the launch has failed. An error
+// means that the answer to a request is missing.
+func (s *Service) tryLaunch(ctx context.Context, x banger.Session) error {
+	reach, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	asked, answered := false, false
+	var report banger.GuestSession
+	err := s.withGuest(reach, x.VMID, func(g banger.Guest) (err error) {
+		asked = true
+		report, err = g.Launch(ctx, banger.GuestLaunch{ID: x.ID, Name: x.Name, Tags: x.Tags, CreatedAt: x.CreatedAt, Launch: x.Launch})
+		answered = ctx.Err() == nil && banger.CodeOf(err) != banger.CodeUnavailable
+		return err
+	})
+	store := context.WithoutCancel(ctx)
+	switch {
+	case err == nil:
+		return s.apply(store, x.VMID, report)
+	case !asked:
+		return s.failLaunch(store, x.ID, banger.StageSSHUnavailable, err)
+	case answered:
+		return s.failLaunch(store, x.ID, banger.StageLaunch, err)
+	}
+	return err
+}
+
+// abandon makes sure that a session without an answer either has started or
+// never will, and records which.
+func (s *Service) abandon(ctx context.Context, x banger.Session) error {
+	var report banger.GuestSession
+	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
+		report, err = g.Abandon(ctx, x.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.apply(context.WithoutCancel(ctx), x.VMID, report)
+}
+
+// failLaunch records that a session never ran.
+func (s *Service) failLaunch(ctx context.Context, id banger.SessionID, stage banger.LaunchStage, cause error) error {
+	return s.update(ctx, id, func(x *banger.Session) error {
+		if x.Status == banger.StatusStarting { // else the guest knew better in the meantime
+			fail(x, banger.EndedByLaunch)
+			x.LaunchStage, x.LaunchMessage = stage, cause.Error()
+		}
+		return nil
+	})
+}

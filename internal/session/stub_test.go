@@ -1,0 +1,142 @@
+package session_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"banger"
+	"banger/internal/session"
+	"banger/internal/store"
+)
+
+// stub is a guest of functions, for what a real one does only under bad luck. A
+// function that is nil is not expected to be called.
+type stub struct {
+	launch  func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error)
+	abandon func(ctx context.Context, id banger.SessionID) (banger.GuestSession, error)
+	stop    func(ctx context.Context, id banger.SessionID) error
+	write   func(offset *int64, data []byte, eof bool) (banger.SendResult, error)
+}
+
+func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+	return s.launch(ctx, l)
+}
+
+func (s *stub) Abandon(ctx context.Context, id banger.SessionID) (banger.GuestSession, error) {
+	return s.abandon(ctx, id)
+}
+
+func (s *stub) Stop(ctx context.Context, id banger.SessionID, _ time.Duration) error {
+	return s.stop(ctx, id)
+}
+
+func (s *stub) WriteStdin(_ context.Context, _ banger.SessionID, offset *int64, data []byte, eof bool) (banger.SendResult, error) {
+	return s.write(offset, data, eof)
+}
+
+func (s *stub) ReadLog(context.Context, banger.GuestLogRead) (banger.GuestLogPage, error) {
+	return banger.GuestLogPage{AtEnd: true, Ended: true}, nil
+}
+
+func (s *stub) Remove(context.Context, banger.SessionID) error { return nil }
+
+// rig is a session service over a real store, within one synctest bubble, with
+// one running VM.
+type rig struct {
+	*session.Service
+	store *store.Store
+	vm    banger.VM
+	guest *stub
+
+	mu   sync.Mutex // guards find
+	find func(ctx context.Context) (banger.Guest, error)
+}
+
+// Guest implements session.Guests.
+func (r *rig) Guest(ctx context.Context, _ banger.VMID) (banger.Guest, error) {
+	r.mu.Lock()
+	find := r.find
+	r.mu.Unlock()
+	return find(ctx)
+}
+
+// reach sets how the guest is found from now on.
+func (r *rig) reach(find func(ctx context.Context) (banger.Guest, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.find = find
+}
+
+// inBubble runs a test with a rig.
+func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		records, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rig{store: records, guest: &stub{}}
+		r.find = func(context.Context) (banger.Guest, error) { return r.guest, nil }
+		r.Service = session.New(t.Context(), records, r, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		defer func() {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := records.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if _, err := records.PutImage(t.Context(), banger.Image{ID: "i", Name: "i"}); err != nil {
+			t.Fatal(err)
+		}
+		r.vm, err = records.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: vmName, ImageID: "i", State: banger.VMRunning})
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, r)
+	})
+}
+
+// begin starts a session s in the background.
+func (r *rig) begin(t *testing.T, key string) <-chan banger.Session {
+	t.Helper()
+	started := make(chan banger.Session, 1)
+	go func() {
+		request := shell("s", "true")
+		request.IdempotencyKey = key
+		x, err := r.StartSession(t.Context(), vmName, request)
+		if err != nil {
+			t.Error(err)
+		}
+		started <- x
+	}()
+	return started
+}
+
+func (r *rig) get(t *testing.T) banger.Session {
+	t.Helper()
+	x, err := r.GetSession(t.Context(), vmName, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// report is what a guest says of a session.
+func report(id banger.SessionID, sequence int64, status banger.Status) banger.GuestSession {
+	g := banger.GuestSession{ID: id}
+	g.Status, g.Sequence = status, sequence
+	if status.Ended() {
+		g.EndedBy, g.EndedAt = banger.EndedByExit, time.Now().UTC()
+	} else {
+		g.StartedAt = time.Now().UTC()
+	}
+	return g
+}
+
+func unavailable(why string) error { return banger.Errorf(banger.CodeUnavailable, "%s", why) }
