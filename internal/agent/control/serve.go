@@ -78,9 +78,12 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	s.tasks.Go(s.scan)
 	s.rpc.Start(guestrpc.NewChannel(in, writeCloser{out}))
 	stop := context.AfterFunc(ctx, func() {
-		s.rpc.Stop()
+		// The end of in is the gentle way: Stop panics if a message comes in at
+		// the same moment.
 		if c, ok := in.(io.Closer); ok {
 			c.Close()
+		} else {
+			s.rpc.Stop()
 		}
 	})
 	err = s.rpc.Wait()
