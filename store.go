@@ -37,6 +37,8 @@ type SessionStore interface {
 	// idempotency key, which it then returns with created false.
 	CreateSession(ctx context.Context, s Session, idempotencyKey string) (session Session, created bool, err error)
 	GetSession(ctx context.Context, id SessionID) (Session, error)
+	// FindSession returns the session of a VM that was created with a key.
+	FindSession(ctx context.Context, vm VMID, idempotencyKey string) (Session, error)
 	ListSessions(ctx context.Context, vm VMID) ([]Session, error) // of all VMs if vm is empty; oldest first
 	UpdateSession(ctx context.Context, id SessionID, change func(*Session) error) (Session, error)
 	DeleteSession(ctx context.Context, id SessionID) error

@@ -227,6 +227,15 @@ func TestSession_SameKeyStartsOneSession(t *testing.T) {
 			t.Errorf("two sessions of one key: %s and %s", first, id)
 		}
 	}
+	// A client that repeats its request when the VM has stopped still gets it.
+	if _, err := h.VMs.StopVM(t.Context(), vmName, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	again := shell("", "exit 0")
+	again.IdempotencyKey = "key"
+	if x, err := h.Sessions.StartSession(t.Context(), vmName, again); err != nil || x.ID != first {
+		t.Errorf("with the VM stopped the key leads to session %s, error %v", x.ID, err)
+	}
 }
 
 func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {

@@ -31,6 +31,9 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 		return banger.Session{}, err
 	}
 	if vm.State != banger.VMRunning {
+		if first, err := s.store.FindSession(ctx, vm.ID, r.IdempotencyKey); err == nil {
+			return first, nil // what was asked for has been done
+		}
 		return banger.Session{}, banger.Errorf(banger.CodeState, "cannot start session: VM %s is %s", vm.Name, vm.State).
 			WithHint("start it with: banger vm start %s", vm.Name)
 	}

@@ -60,6 +60,13 @@ func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Ses
 	return one(sessions, err, "session", string(id))
 }
 
+// FindSession implements banger.SessionStore.
+func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
+	sessions, err := read(ctx, s, decode[banger.Session],
+		"SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')", string(vm), idempotencyKey)
+	return one(sessions, err, "session with key", idempotencyKey)
+}
+
 // ListSessions implements banger.SessionStore.
 func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
 	if vm == "" {

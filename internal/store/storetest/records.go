@@ -198,6 +198,14 @@ func testIdempotency(t *testing.T, s banger.Store) {
 	if x, created, err := s.CreateSession(t.Context(), newSession(other, "a"), "key"); err != nil || !created || x.ID == ids[0] {
 		t.Fatalf("a key of another VM: created %v, error %v", created, err)
 	}
+	if x, err := s.FindSession(t.Context(), vm.ID, "key"); err != nil || x.ID != ids[0] {
+		t.Errorf("the key leads to session %s, error %v", x.ID, err)
+	}
+	createSession(t, s, vm, "without a key")
+	for _, key := range []string{"", "another"} {
+		_, err := s.FindSession(t.Context(), vm.ID, key)
+		wantCode(t, err, banger.CodeNotFound, key)
+	}
 }
 
 func testSerialUpdates(t *testing.T, s banger.Store) {
