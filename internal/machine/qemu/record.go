@@ -1,15 +1,12 @@
 package qemu
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -30,9 +27,8 @@ type record struct {
 }
 
 const (
-	recordVersion   = 1
-	maxRecordBytes  = 64 << 10
-	maxCommandBytes = 1 << 20
+	recordVersion  = 1
+	maxRecordBytes = 64 << 10
 )
 
 // parseRecord reads a Ref. It checks the form; whether the machine lives is
@@ -72,35 +68,17 @@ func (r record) open() (*vmm, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, err := r.namedBy(p.id.PID)
+	arguments, err := p.arguments()
 	switch {
 	case p.ended():
 		err = process.ErrGone
-	case err == nil && !ours:
-		err = process.ErrGone // the record was made up
+	case err == nil && !slices.Contains(arguments, r.Name):
+		err = process.ErrGone // the record was made up: a stranger's process does not become ours
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
-}
-
-// namedBy reports whether a process was started as this machine: a pid and a
-// start time that someone made up do not make a stranger's process ours.
-func (r record) namedBy(pid int) (bool, error) {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if errors.Is(err, os.ErrNotExist) {
-		return false, process.ErrGone
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxCommandBytes))
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(bytes.Split(data, []byte{0}), func(arg []byte) bool { return string(arg) == r.Name }), nil
 }
 
 // runningIn returns the pid of the machine that the folder's record names, or 0

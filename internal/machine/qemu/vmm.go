@@ -3,7 +3,11 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,6 +50,38 @@ func (p *vmm) wait() error {
 		return err
 	}
 	return p.reap()
+}
+
+const (
+	// execLimit bounds execve(2), and execPause is how often it is looked at:
+	// nothing tells its end.
+	execLimit = time.Second
+	execPause = time.Millisecond
+	// maxCommandBytes bounds what is read of a command line.
+	maxCommandBytes = 1 << 20
+)
+
+// arguments returns the process's command line: none if it has ended. In the
+// middle of execve(2), as when the gate becomes QEMU, it has none either and is
+// asked again.
+func (p *vmm) arguments() ([]string, error) {
+	for deadline := time.Now().Add(execLimit); ; time.Sleep(execPause) {
+		f, err := os.Open("/proc/" + strconv.Itoa(p.id.PID) + "/cmdline")
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, process.ErrGone
+		}
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(io.LimitReader(f, maxCommandBytes))
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > 0 || p.ended() || time.Now().After(deadline) {
+			return strings.Split(string(data), "\x00"), nil
+		}
+	}
 }
 
 // ended reports whether the process has ended, reaped or not.
