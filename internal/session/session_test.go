@@ -242,7 +242,7 @@ func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {
 	h := newHost(t)
 	flag := filepath.Join(t.TempDir(), "flag")
 	x := start(t, h, shell("ended", "until test -e "+flag+"; do sleep 0.02; done; exit 4"))
-	start(t, h, shell("running", "sleep 1000"))
+	start(t, h, shell("running", "exec sleep 1000"))
 	h.Driver.Crash(x.VMID)
 	for _, name := range []string{"ended", "running"} {
 		if x := wait(t, h, name); x.EndedBy != banger.EndedByVMLost {
@@ -268,7 +268,7 @@ func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {
 
 func TestSession_WaitEndsWhenTheSessionIsRemoved(t *testing.T) {
 	h := newHost(t)
-	start(t, h, shell("s", "sleep 1000"))
+	start(t, h, shell("s", "exec sleep 1000"))
 	waited := make(chan error, 1)
 	go func() {
 		_, err := h.Sessions.WaitSession(t.Context(), vmName, "s")
@@ -288,7 +288,7 @@ func TestSession_WaitEndsWhenTheSessionIsRemoved(t *testing.T) {
 
 func TestSession_WaitingCallEndsWithItsClient(t *testing.T) {
 	h := newHost(t)
-	start(t, h, shell("s", "sleep 1000"))
+	start(t, h, shell("s", "exec sleep 1000"))
 	gone := errors.New("client has gone")
 	ctx, leave := context.WithCancelCause(t.Context())
 	leave(gone)

@@ -11,7 +11,7 @@ import (
 // A machine's process becomes QEMU by execve(2), and for a moment has no command
 // line then. Whoever adopts it just then must not take it for another.
 func TestRecord_KnowsItsProcessWhileThatBecomesQEMU(t *testing.T) {
-	const again = `[ "$1" = 0 ] && read -r _ || exec sh -c "$2" "$0" $(($1 - 1)) "$2"`
+	const again = `if [ "$1" = 0 ]; then read -r _; else exec sh -c "$2" "$0" $(($1 - 1)) "$2"; fi`
 	r := record{Name: "banger-test-machine"}
 	cmd := exec.Command("sh", "-c", again, r.Name, "500", again)
 	stdin, err := cmd.StdinPipe()
