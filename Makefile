@@ -9,6 +9,10 @@ LDFLAGS := -X banger/internal/version.version=$(VERSION)
 BUILD   := $(GO) build -trimpath
 LINT    := $(GO) tool -modfile=tools.mod golangci-lint
 
+# Tests mount file systems, make cgroups and start processes of other users: for
+# an ordinary user they are built as that user and run as root.
+TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$(PATH) GOCACHE=$(CURDIR)/.cache/root')
+
 .PHONY: all build demo test check e2e fuzz fault bench-boot bench-scale kvm-lab generate install install-deps clean
 
 all: build
@@ -29,7 +33,7 @@ demo: install-deps build
 test: export CGO_ENABLED = 1
 test: build
 	./scripts/install-deps run test
-	$(GO) test -race -p 2 -timeout 15m ./...
+	$(TEST) -race -p 2 -timeout 15m ./...
 
 # go generate must change nothing, whatever else is not committed yet.
 check:
@@ -43,10 +47,10 @@ check:
 		test "$$before" = "$$(git status --porcelain; git diff)" || { git diff --stat; echo 'generated files were stale'; exit 1; }
 
 e2e: install-deps build
-	$(GO) test -count=1 -timeout 15m ./test/e2e/...
+	$(TEST) -count=1 -timeout 15m ./test/e2e/...
 
 fault: install-deps build
-	$(GO) test -count=1 -timeout 15m ./test/fault/...
+	$(TEST) -count=1 -timeout 15m ./test/fault/...
 
 bench-boot: install-deps build
 	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkBoot$$' -benchtime 5x ./bench/

@@ -25,6 +25,7 @@ func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 		kill := n%eachNth >= eachNth-2 // one with a key, one without
 		var daemon int
 		if kill {
+			i.MustRun(t, "vm", "list") // starts a daemon if the last kill came after the last answer
 			daemon = i.DaemonPID(t)
 		}
 		start := begin(t, i, append(args, "--", "sh", "-c", "echo "+name+" >> /root/ran; echo out")...)
