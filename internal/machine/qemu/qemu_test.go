@@ -102,6 +102,12 @@ func newSpec(t *testing.T) banger.MachineSpec {
 		t.Fatal(err)
 	}
 	spec := machinetest.NewSpec(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			console, err := os.ReadFile(filepath.Join(spec.StateDir, banger.ConsoleLogName))
+			t.Logf("console of VM %s (%v):\n%s", spec.VMID, err, console)
+		}
+	})
 	spec.Kernel, spec.Initrd = files.kernel, files.initrd
 	return spec
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"time"
 )
@@ -64,8 +65,11 @@ func (r record) withQMP(ctx context.Context, fn func(*qmp) error) error {
 	return err
 }
 
+// maxFirstID leaves no number twice to clients that follow each other, in practice.
+const maxFirstID = 1 << 50
+
 func newQMP(conn net.Conn) *qmp {
-	return &qmp{conn: conn, lines: bufio.NewReader(conn)}
+	return &qmp{conn: conn, lines: bufio.NewReader(conn), nextID: rand.IntN(maxFirstID)}
 }
 
 // handshake leaves the negotiation mode and checks the machine's name.
@@ -77,7 +81,10 @@ func (q *qmp) handshake(name string) error {
 	if greeting.QMP == nil {
 		return errors.New("the control socket does not speak QMP")
 	}
-	if err := q.execute("qmp_capabilities", nil, nil); err != nil {
+	// It is refused where the command of a client that has died meanwhile was
+	// carried out for us; the next command tells.
+	err = q.execute("qmp_capabilities", nil, nil)
+	if _, refused := errors.AsType[*qmpError](err); err != nil && !refused {
 		return err
 	}
 	var who struct {
@@ -93,7 +100,8 @@ func (q *qmp) handshake(name string) error {
 }
 
 // execute sends a command and decodes its answer into result, if that is not
-// nil. Events in between are dropped: nothing here waits for one.
+// nil. Events in between are dropped: nothing here waits for one. So are answers
+// to a client that died before it got them: QEMU gives them to the next.
 func (q *qmp) execute(command string, arguments, result any) error {
 	q.nextID++
 	request, err := json.Marshal(struct {
@@ -112,12 +120,12 @@ func (q *qmp) execute(command string, arguments, result any) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("cannot get answer to QMP command %s: %w", command, err)
-		case m.Event != "":
+		case m.Event != "", m.ID != nil && *m.ID != q.nextID:
 			continue
 		case m.Error != nil:
 			return fmt.Errorf("cannot run QMP command %s: %w", command, m.Error)
-		case m.ID == nil || *m.ID != q.nextID:
-			return fmt.Errorf("cannot get answer to QMP command %s: another came", command)
+		case m.ID == nil:
+			return fmt.Errorf("cannot get answer to QMP command %s: one to nothing came", command)
 		case result == nil:
 			return nil
 		}

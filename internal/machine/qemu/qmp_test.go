@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -83,6 +84,19 @@ func TestQMP_FindsItsAnswersAmongEvents(t *testing.T) {
 	}
 }
 
+func TestQMP_PassesOverAnswersToAClientThatDied(t *testing.T) {
+	r := serveQMP(t, greeting, func(command string, id int) string {
+		stale := strings.Replace(behaves(command, id-1), "banger-test", "banger-other", 1)
+		if command == "qmp_capabilities" {
+			return stale + fmt.Sprintf(`{"error": {"class": "CommandNotFound", "desc": "already complete"}, "id": %d}`, id) + "\n"
+		}
+		return stale + behaves(command, id)
+	})
+	if err := r.withQMP(t.Context(), func(*qmp) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestQMP_RefusesWhatIsNotItsMachine(t *testing.T) {
 	for name, test := range map[string]struct {
 		greeting string
@@ -96,7 +110,7 @@ func TestQMP_RefusesWhatIsNotItsMachine(t *testing.T) {
 		"another machine": {greeting, func(c string, id int) string {
 			return strings.Replace(behaves(c, id), "banger-test", "banger-other", 1)
 		}, "banger-other"},
-		"another answer": {greeting, func(c string, id int) string { return behaves(c, id+1) }, "another came"},
+		"answer to nothing": {greeting, func(string, int) string { return `{"return": {}}` + "\n" }, "to nothing"},
 		"refusal": {greeting, func(string, int) string {
 			return `{"error": {"class": "CommandNotFound", "desc": "no such command"}}` + "\n"
 		}, "no such command"},

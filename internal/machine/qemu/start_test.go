@@ -62,30 +62,22 @@ func TestStart_NamesThePackageOfAMissingQEMU(t *testing.T) {
 // A starter may be killed at any moment: what runs then is on record, and what
 // is not on record does not run.
 func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
+	const moments, beyond = 20, 4 // the last ones lie behind the start
+	whole := timeStarter(t)
 	var adopted int
-	for delay := 2 * time.Millisecond; delay < 200*time.Millisecond; delay = delay * 5 / 4 {
+	for i := range moments {
 		spec := newSpec(t)
 		cmd := starter(t, spec)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		delay := whole * time.Duration(i) / (moments - beyond)
 		time.Sleep(delay) // the moment of the kill is what varies
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 
-		ref, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
-		if err == nil {
-			m, err := newDriver().Adopt(t.Context(), ref)
-			if err == nil {
-				adopted++
-				if address := m.Info().SSHAddress; strings.HasSuffix(address, ":0") {
-					t.Errorf("the machine was adopted with the address %s", address)
-				}
-				if err := m.Kill(t.Context()); err != nil {
-					t.Error(err)
-				}
-				m.Close()
-			}
+		if killRecorded(t, spec) {
+			adopted++
 		}
 		// The gate that nobody opened gives up by itself.
 		waitFor(t, "nothing runs any more", func() bool { return len(processesOf(t, spec.VMID)) == 0 })
@@ -94,15 +86,56 @@ func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Start after a starter was killed after %v: %v", delay, err)
 		}
-		if err := again.Kill(t.Context()); err != nil {
+		if err := errors.Join(again.Kill(t.Context()), again.Close()); err != nil {
 			t.Error(err)
 		}
-		again.Close()
 	}
-	t.Logf("%d machines were adopted", adopted)
+	t.Logf("a start takes %v; %d machines were adopted", whole, adopted)
 	if adopted == 0 {
 		t.Error("no starter was killed late enough to leave a machine")
 	}
+}
+
+// timeStarter returns how long a starter takes until its machine runs.
+func timeStarter(t *testing.T) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	ref := startElsewhere(t, newSpec(t))
+	whole := time.Since(begin)
+	m, err := newDriver().Adopt(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Kill(t.Context()), m.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return whole
+}
+
+// killRecorded kills the machine that is on record, and reports whether it ran.
+func killRecorded(t *testing.T, spec banger.MachineSpec) bool {
+	t.Helper()
+	ref, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
+	if errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newDriver().Adopt(t.Context(), ref)
+	if errors.Is(err, banger.ErrMachineGone) {
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if address := m.Info().SSHAddress; strings.HasSuffix(address, ":0") {
+		t.Errorf("the machine was adopted with the address %s", address)
+	}
+	if err := errors.Join(m.Kill(t.Context()), m.Close()); err != nil {
+		t.Error(err)
+	}
+	return true
 }
 
 // Whatever KVM does on this host, the verdict comes in time and is kept.

@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/agent/device"
 )
 
 func main() {
@@ -45,10 +49,18 @@ func run() error {
 		return err
 	}
 	go serve(l)
+	pressed, err := powerButton() // before the host knows that there is one to press
+	if err != nil {
+		return err
+	}
 	if err := announce("ready"); err != nil {
 		return err
 	}
-	return obeyPowerButton()
+	<-pressed
+	if err := announce("off"); err != nil {
+		return err
+	}
+	return end(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
 func loadModules() error {
@@ -97,31 +109,32 @@ func announce(what string) error {
 	return errors.Join(err, port.Close())
 }
 
+// readyPort opens the port, whose name the device may tell late.
 func readyPort() (*os.File, error) {
-	names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
+	watcher, err := device.Watch()
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		if data, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(data)) == "org.banger.ready" {
-			return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(name)), os.O_WRONLY, 0)
-		}
+	defer watcher.Close()
+	path, err := watcher.Wait(context.Background(), device.Port(os.DirFS("/sys"), banger.ReadyPortName))
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("no ready port")
+	return os.OpenFile(path, os.O_WRONLY, 0)
 }
 
-// obeyPowerButton powers off at EV_KEY KEY_POWER, in the format of struct
-// input_event with 64-bit times.
-func obeyPowerButton() error {
+// powerButton returns what is sent to at each EV_KEY KEY_POWER, in the format of
+// struct input_event with 64-bit times.
+func powerButton() (<-chan struct{}, error) {
 	devices, err := filepath.Glob("/dev/input/event*")
 	if err != nil || len(devices) == 0 {
-		return errors.New("no power button")
+		return nil, errors.New("no power button")
 	}
 	pressed := make(chan struct{}, len(devices))
 	for _, d := range devices {
 		f, err := os.Open(d)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		go func() {
 			event := make([]byte, 24)
@@ -135,11 +148,7 @@ func obeyPowerButton() error {
 			}
 		}()
 	}
-	<-pressed
-	if err := announce("off"); err != nil {
-		return err
-	}
-	return end(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	return pressed, nil
 }
 
 // end takes the network down first: in Linux 6.1, virtio_net spins for ever when
