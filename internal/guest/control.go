@@ -37,7 +37,7 @@ type control struct {
 func openControl(ctx context.Context, client *ssh.Client, said *sayings) (*control, error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	session, err := client.NewSession()
+	session, err := newSession(client)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open control channel: %w", err)
 	}
@@ -56,6 +56,28 @@ func openControl(ctx context.Context, client *ssh.Client, said *sayings) (*contr
 	go func() { defer close(c.stderr); said.pass(stderr) }()
 	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(stdout, stdin))
 	return c, nil
+}
+
+// newSession is client.NewSession, but fails when the connection ends: a channel
+// that is opened at that very moment is never answered nor given up by x/crypto,
+// and its goroutine is lost.
+func newSession(client *ssh.Client) (*ssh.Session, error) {
+	type result struct {
+		session *ssh.Session
+		err     error
+	}
+	opened, ended := make(chan result, 1), make(chan error, 1)
+	go func() {
+		session, err := client.NewSession()
+		opened <- result{session, err}
+	}()
+	go func() { ended <- client.Wait() }()
+	select {
+	case r := <-opened:
+		return r.session, r.err
+	case err := <-ended:
+		return nil, fmt.Errorf("the connection has ended: %w", err)
+	}
 }
 
 func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
