@@ -18,8 +18,10 @@ const qmpFD = 3
 const sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 // kernelCommandLine prints warnings and what init has to say. A kernel that
-// panics says so on the console and boots again, as a server does.
-const kernelCommandLine = "console=ttyS0 quiet panic=1"
+// panics says so on the console and boots again, as a server does. Where ACPI has
+// no legacy hardware to tell of, as in a microvm, Linux takes for granted that it
+// can restart by EFI, does not find that, and jumps into the BIOS without a reset.
+const kernelCommandLine = "console=ttyS0 quiet panic=1 reboot=acpi"
 
 // platform is the part of the command line that depends on the accelerator. With
 // TCG, microvm has no clock that Linux can use; with KVM it boots sooner than a PC.

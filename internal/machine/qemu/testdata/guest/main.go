@@ -257,11 +257,12 @@ func flood(where string, n int) error {
 	if err != nil {
 		return err
 	}
+	out := bufio.NewWriterSize(f, 32<<10) // each write leaves the guest, which takes its time
 	line := strings.Repeat("x", 63) + "\n"
 	for ; n > 0; n -= len(line) {
-		if _, err := io.WriteString(f, line); err != nil {
+		if _, err := out.WriteString(line); err != nil {
 			return err
 		}
 	}
-	return f.Close()
+	return errors.Join(out.Flush(), f.Close())
 }
