@@ -2,6 +2,7 @@ package banger
 
 import (
 	"context"
+	"net"
 	"time"
 )
 
@@ -19,10 +20,10 @@ type Guest interface {
 	// Stop begins to end a session, SIGTERM first and SIGKILL after grace; grace
 	// 0 kills every process at once. It returns when that has begun.
 	Stop(ctx context.Context, id SessionID, grace time.Duration) error
-	// WriteStdin writes data, then closes stdin if eof is set; offset as in
-	// SendRequest. It blocks while the command does not read. The result is
-	// valid with an error too.
-	WriteStdin(ctx context.Context, id SessionID, offset *int64, data []byte, eof bool) (SendResult, error)
+	// Attach opens a connection to what serves the streams of a running session,
+	// whose folder in the guest is dir; package sessionstream is spoken on it. If
+	// nothing serves them at the moment, the error is CodeUnavailable.
+	Attach(ctx context.Context, id SessionID, dir string) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
 	// Remove deletes an ended session's directory; an unknown id is no error.
 	Remove(ctx context.Context, id SessionID) error
@@ -67,12 +68,9 @@ type GuestLogPage struct {
 	Ended  bool       `json:"ended"`  // with AtEnd: nothing will ever be
 }
 
-// Limits of what crosses the link, checked on both sides before anything is
-// allocated.
-const (
-	MaxLogPageBytes    = 256 << 10
-	MaxStdinWriteBytes = 256 << 10
-)
+// MaxLogPageBytes bounds a page of a log that crosses the link. It is checked on
+// both sides before anything is allocated.
+const MaxLogPageBytes = 256 << 10
 
 // GuestHello is the first thing a guest says on a link.
 type GuestHello struct {
@@ -82,7 +80,7 @@ type GuestHello struct {
 }
 
 // GuestProtocol is the version of the control protocol between daemon and agent.
-const GuestProtocol = 1
+const GuestProtocol = 2
 
 // GuestHandler is told what a guest reports over its link.
 type GuestHandler interface {

@@ -160,6 +160,9 @@ type SessionService interface {
 // SessionControl acts on running sessions and reads their logs. Safe for
 // concurrent use.
 type SessionControl interface {
+	// AttachSession makes a socket on which package sessionstream is spoken with
+	// the session, running or ended.
+	AttachSession(ctx context.Context, vm, session string, r AttachRequest) (AttachInfo, error)
 	// SendSession feeds stdin until r.Data is empty, then closes it if r.EOF is
 	// set. The result is valid with an error too: it says what was accepted.
 	SendSession(ctx context.Context, vm, session string, r SendRequest) (SendResult, error)

@@ -110,6 +110,8 @@ func sessionRoutes() []Route {
 
 func controlRoutes() []Route {
 	return []Route{
+		{ID: "attachSession", Method: http.MethodPost, Path: sessionPath + "/attach", Summary: "Make a socket for one connection to a session's streams.",
+			Body: banger.AttachRequest{}, Result: banger.AttachInfo{}, Status: http.StatusCreated},
 		{ID: "sendSession", Method: http.MethodPost, Path: sessionPath + "/stdin", Summary: "Feed a session's stdin with the bytes of the body, as they are.",
 			Query: []Param{
 				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},

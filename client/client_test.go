@@ -54,6 +54,10 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		{`GetSession "v" "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetSession(ctx, "v", nasty); return err }},
 		{`RemoveSession "v" "s" true`, func() error { return r.RemoveSession(ctx, "v", "s", true) }},
 		{`WaitSession "v" "s"`, func() error { _, err := r.WaitSession(ctx, "v", "s"); return err }},
+		{`AttachSession "v" "s" "a"`, func() error {
+			_, err := r.AttachSession(ctx, "v", "s", banger.AttachRequest{AttachID: "a"})
+			return err
+		}},
 		{`SendSession "v" "s" "\xff\n" true`, func() error {
 			_, err := r.SendSession(ctx, "v", "s", banger.SendRequest{Data: strings.NewReader("\xff\n"), EOF: true})
 			return err

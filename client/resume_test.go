@@ -247,7 +247,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 			r.daemon.Start(&httpapitest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) { return stdin.write(r) }})
 		})
 		offset := int64(len(stdin.data))
-		data := strings.Repeat("0123456789abcdef", banger.MaxStdinWriteBytes/8) // two pieces
+		data := strings.Repeat("0123456789abcdef", 256<<10/8) // two pieces
 		result, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: strings.NewReader(data), Offset: &offset, EOF: true})
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,9 @@ import (
 	"banger"
 )
 
+// pieceBytes is what one request of a send with an offset carries.
+const pieceBytes = 256 << 10
+
 // SendSession implements banger.SessionControl. Without an offset it is one
 // request, during which nobody else's bytes come in between; it cannot be resumed,
 // and r.Data may still be read once when it returns early. With an offset the
@@ -51,7 +54,7 @@ func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRe
 			return err
 		})
 	}
-	buffer := make([]byte, banger.MaxStdinWriteBytes)
+	buffer := make([]byte, pieceBytes)
 	sent := false
 	for r.Data != nil {
 		n, err := r.Data.Read(buffer)

@@ -11,7 +11,8 @@ import (
 // newControl returns a zero control of a type, or nil.
 func newControl(typ string) Control {
 	for _, c := range []Control{
-		&Attach{}, &Attached{}, &State{}, &Exit{}, &Stop{}, &EOF{}, &StdinAck{}, &Error{}, &Ping{}, &Pong{},
+		&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{},
+		&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Pong{}, &Error{},
 	} {
 		if c.controlType() == typ {
 			return c
@@ -36,7 +37,9 @@ func encodeControl(c Control) ([]byte, error) {
 	return payload, nil
 }
 
-// decodeControl is strict: exactly one type, no unknown member, nothing after it.
+// decodeControl is strict: exactly one type, nothing after it, and in a client's
+// control no unknown member, which would be a wish that is not heard. What a
+// newer server tells beyond what is known here does no harm.
 func decodeControl(payload []byte) (Control, error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	typ, err := openControl(dec)
@@ -87,7 +90,17 @@ func decodeObject(dec *json.Decoder, c Control) error {
 	if !bytes.HasPrefix(body, []byte("{")) {
 		return errors.New("it is no object")
 	}
-	strict := json.NewDecoder(bytes.NewReader(body))
-	strict.DisallowUnknownFields()
-	return strict.Decode(c)
+	d := json.NewDecoder(bytes.NewReader(body))
+	if fromClient(c) {
+		d.DisallowUnknownFields()
+	}
+	return d.Decode(c)
+}
+
+func fromClient(c Control) bool {
+	switch c.(type) {
+	case *Attach, *Takeover, *Resize, *Signal, *Stop, *EOF, *Detach, *Ping:
+		return true
+	}
+	return false
 }

@@ -23,21 +23,55 @@ type Role string
 const (
 	// RoleObserver is told of every change of the session's state and may stop it.
 	RoleObserver Role = "observer"
-	// RoleStdin feeds the session's standard input.
-	RoleStdin Role = "stdin"
+	// RoleViewer gets the session's output.
+	RoleViewer Role = "viewer"
+	// RoleWriter is a viewer that also feeds stdin, signals the command and sets
+	// the size of its terminal. A session has one writer at a time.
+	RoleWriter Role = "writer"
 )
 
-// MaxGrace bounds the time between SIGTERM and SIGKILL of a stop.
-const MaxGrace = 24 * time.Hour
+// Limits of what controls may say.
+const (
+	MaxGrace       = 24 * time.Hour // between SIGTERM and SIGKILL of a stop
+	MaxClientBytes = 256            // Attach.Client
+	MaxIDBytes     = 64             // Attach.AttachID
+	MaxTailLines   = 1 << 20        // Attach.Tail
+	MaxStdinWindow = 1 << 20        // Grant.WindowBytes
+)
 
 // The controls of a client.
 type (
 	// Attach is its first.
 	Attach struct {
 		Role Role `json:"role"`
-		// StdinOffset, for RoleStdin, is the position of the first byte that it
-		// sends; nil puts every frame at the end of what has been accepted.
-		StdinOffset *int64 `json:"stdin_offset,omitempty"`
+		// AttachID names the attachment of a viewer or writer through all its
+		// connections: a new connection takes the place of the old one.
+		AttachID string `json:"attach_id,omitempty"`
+		// Client says who attaches, for those who find stdin held or lose it.
+		Client string `json:"client,omitempty"`
+		// Resume says that this is a further connection of the attachment.
+		Resume bool `json:"resume,omitempty"`
+		// From is where output begins, of each stream; Tail so many lines before the
+		// end of both. Without either it begins with what is written from now on.
+		From *banger.LogCursor `json:"from,omitempty"`
+		Tail *int              `json:"tail,omitempty"`
+		// NoOutput is for a writer that wants no output, only what becomes of its stdin.
+		NoOutput bool `json:"no_output,omitempty"`
+		// Window is the size of a writer's terminal.
+		Window *Window `json:"window,omitempty"`
+	}
+	// Takeover makes a viewer the writer, whoever is that now.
+	Takeover struct {
+		Window *Window `json:"window,omitempty"`
+	}
+	// Resize sets the size of the session's terminal; without one it does nothing.
+	Resize struct {
+		Window Window `json:"window"`
+	}
+	// Signal sends a signal, such as SIGINT.
+	Signal struct {
+		Signal string       `json:"signal"`
+		To     SignalTarget `json:"to"`
 	}
 	// Stop ends the session: SIGTERM, and SIGKILL after the grace; 0 kills at once.
 	Stop struct {
@@ -47,8 +81,26 @@ type (
 	EOF struct {
 		Offset *int64 `json:"offset,omitempty"`
 	}
-	// Ping is answered with a Pong when all earlier controls have taken effect.
+	// Detach ends the attachment in order: what it held is free at once.
+	Detach struct{}
+	// Ping is answered with a Pong when all earlier controls have taken effect. It
+	// keeps a writer's lease, as everything does that a writer sends.
 	Ping struct{}
+)
+
+// Window is the size of a terminal in character cells.
+type Window struct {
+	Rows uint16 `json:"rows"`
+	Cols uint16 `json:"cols"`
+}
+
+// SignalTarget says which processes of a session a signal goes to.
+type SignalTarget string
+
+// The targets of a signal.
+const (
+	ToProcess SignalTarget = "process" // the command itself
+	ToGroup   SignalTarget = "group"   // its process group, as a terminal's key does
 )
 
 // The controls of a server. Only Error is sent by clients too.
@@ -56,12 +108,34 @@ type (
 	// Attached is the first, if the client's Attach was accepted.
 	Attached struct {
 		State banger.SessionState `json:"state"`
+		// Output is where the output begins that a viewer or writer gets.
+		Output *banger.LogCursor `json:"output,omitempty"`
+		// Stdin is what a writer is granted.
+		Stdin *Grant `json:"stdin,omitempty"`
+		// Terminal describes that of a tty session.
+		Terminal *Terminal `json:"terminal,omitempty"`
+	}
+	// Granted answers Takeover.
+	Granted struct {
+		Stdin Grant `json:"stdin"`
 	}
 	// State tells an observer of a change.
 	State struct {
 		State banger.SessionState `json:"state"`
 	}
-	// Exit tells an observer the final state; nothing follows it.
+	// Gap says that a range of output is not kept any more; output goes on behind it.
+	Gap struct {
+		Stream banger.Stream `json:"stream"`
+		From   int64         `json:"from"`
+		To     int64         `json:"to"`
+		Reason string        `json:"reason"`
+	}
+	// Evicted tells a writer that it is a viewer from now on. What it has sent and
+	// was not acknowledged before is dropped.
+	Evicted struct {
+		By string `json:"by"` // Attach.Client of the new writer
+	}
+	// Exit tells the final state; nothing follows it.
 	Exit struct {
 		State banger.SessionState `json:"state"`
 	}
@@ -74,8 +148,7 @@ type (
 	// Pong answers Ping.
 	Pong struct{}
 	// Error refuses what the peer sent. The sender then closes the connection,
-	// except for a control of a type that it does not know. It is also the error
-	// of a Reader.
+	// except after CodeUnsupported and CodeClosed. It is also the error of a Reader.
 	Error struct {
 		Code ErrorCode `json:"code"`
 		Text string    `json:"text"`
@@ -83,6 +156,29 @@ type (
 		Offset *int64 `json:"offset,omitempty"`
 	}
 )
+
+// Grant is what a writer needs to know.
+type Grant struct {
+	// Offset is how many bytes of stdin have been accepted since the session began,
+	// and the position of the next byte that the writer sends.
+	Offset int64 `json:"offset"`
+	EOF    bool  `json:"eof"` // stdin is closed
+	// WindowBytes is how many bytes a writer may have sent that are not
+	// acknowledged, so that controls never wait behind stdin.
+	WindowBytes int64 `json:"window_bytes"`
+	// LeaseMS is how long a writer may be silent before another can take its place.
+	LeaseMS int64 `json:"lease_ms"`
+}
+
+// Terminal is the terminal of a session.
+type Terminal struct {
+	Window Window `json:"window"`
+	// Modes are the private modes (DECSET and DECRST of a VT) that the command has
+	// set otherwise than they are in a terminal that was reset.
+	Modes map[int]bool `json:"modes,omitempty"`
+	// Keypad says that the keypad sends application sequences (DECKPAM).
+	Keypad bool `json:"keypad,omitempty"`
+}
 
 // ErrorCode classifies an Error. Codes are append-only.
 type ErrorCode string
@@ -93,55 +189,20 @@ const (
 	CodeVersion     ErrorCode = "version"     // another version of the format
 	CodeUnsupported ErrorCode = "unsupported" // a control of an unknown type, an unknown role; it was ignored
 	CodeBusy        ErrorCode = "busy"        // too many connections
-	CodeOffset      ErrorCode = "offset"      // a gap in stdin, or an EOF before its end
-	CodeClosed      ErrorCode = "closed"      // stdin takes no more
+	CodeOffset      ErrorCode = "offset"      // a gap in stdin, an EOF before its end, output that does not exist yet
+	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
 	CodeIO          ErrorCode = "io"          // the system refused it
+	CodeHeld        ErrorCode = "held"        // another attachment is the writer
+	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer meanwhile
+	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 )
 
 // Error returns the text.
 func (c *Error) Error() string { return c.Text }
 
+// fatal reports whether the connection ends with it.
+func (c *Error) fatal() bool { return c.Code != CodeUnsupported && c.Code != CodeClosed }
+
 func errorf(code ErrorCode, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
-}
-
-func (*Attach) controlType() string   { return "attach" }
-func (*Attached) controlType() string { return "attached" }
-func (*State) controlType() string    { return "state" }
-func (*Exit) controlType() string     { return "exit" }
-func (*Stop) controlType() string     { return "stop" }
-func (*EOF) controlType() string      { return "eof" }
-func (*StdinAck) controlType() string { return "stdin_ack" }
-func (*Error) controlType() string    { return "error" }
-func (*Ping) controlType() string     { return "ping" }
-func (*Pong) controlType() string     { return "pong" }
-
-func (c *Attach) check() error {
-	if c.Role != RoleObserver && c.Role != RoleStdin {
-		return errorf(CodeUnsupported, "there is no role %.40q", string(c.Role))
-	}
-	return checkOffset(c.StdinOffset)
-}
-
-func (c *Stop) check() error {
-	if c.GraceMS < 0 || c.GraceMS > MaxGrace.Milliseconds() {
-		return errorf(CodeInvalid, "a grace of %d ms is not between 0 and %d", c.GraceMS, MaxGrace.Milliseconds())
-	}
-	return nil
-}
-
-func (c *EOF) check() error      { return checkOffset(c.Offset) }
-func (c *StdinAck) check() error { return checkOffset(&c.Offset) }
-func (c *Error) check() error    { return checkOffset(c.Offset) }
-func (*Attached) check() error   { return nil }
-func (*State) check() error      { return nil }
-func (*Exit) check() error       { return nil }
-func (*Ping) check() error       { return nil }
-func (*Pong) check() error       { return nil }
-
-func checkOffset(offset *int64) error {
-	if offset != nil && *offset < 0 {
-		return errorf(CodeInvalid, "offset %d is negative", *offset)
-	}
-	return nil
 }

@@ -14,7 +14,8 @@ const Version = 1
 // preamble is a magic of 7 bytes and the version.
 const preamble = "bngrss/" + string(rune(Version))
 
-const headerBytes = 5
+// HeaderBytes is the size of a frame's header.
+const HeaderBytes = 5
 
 // Limits, checked before anything is allocated.
 const (

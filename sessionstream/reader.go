@@ -56,7 +56,7 @@ func (r *Reader) next() error {
 		}
 		r.left = 0
 	}
-	header := r.scratch[:headerBytes]
+	header := r.scratch[:HeaderBytes]
 	if _, err := io.ReadFull(r.r, header); err != nil {
 		return err
 	}

@@ -164,9 +164,21 @@ func TestEveryControlArrivesAsItWasSent(t *testing.T) {
 		StdinOffset: 1 << 40, StdinEOF: true, StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Sequence: 9,
 	}
 	controls := []Control{
-		&Attach{Role: RoleObserver}, &Attach{Role: RoleStdin, StdinOffset: ptr(int64(0))},
-		&Attached{state}, &State{state}, &Exit{state}, &Stop{GraceMS: 5000}, &EOF{}, &EOF{Offset: ptr(int64(12))},
-		&StdinAck{Offset: 12, EOF: true}, &Error{Code: CodeOffset, Text: "a \"gap\"", Offset: ptr(int64(3))}, &Ping{}, &Pong{},
+		&Attach{Role: RoleObserver},
+		&Attach{Role: RoleViewer, AttachID: "a-1", Client: "alice on laptop", Tail: new(0)},
+		&Attach{Role: RoleViewer, AttachID: "a-1", Resume: true, From: &banger.LogCursor{Stdout: 1 << 40, Stderr: 3}},
+		&Attach{Role: RoleWriter, AttachID: "a_1", NoOutput: true, Window: &Window{Rows: 24, Cols: 80}},
+		&Takeover{}, &Takeover{Window: &Window{Rows: 1, Cols: 65535}}, &Resize{Window{Rows: 50, Cols: 132}},
+		&Signal{Signal: "SIGINT", To: ToGroup}, &Signal{Signal: "SIGUSR1", To: ToProcess},
+		&Stop{GraceMS: 5000}, &EOF{}, &EOF{Offset: new(int64(12))}, &Detach{}, &Ping{},
+		&Attached{State: state},
+		&Attached{
+			State: state, Output: &banger.LogCursor{Stdout: 5}, Stdin: &Grant{Offset: 7, EOF: true, WindowBytes: 262144, LeaseMS: 10000},
+			Terminal: &Terminal{Window: Window{Rows: 24, Cols: 80}, Modes: map[int]bool{25: false, 1049: true}, Keypad: true},
+		},
+		&Granted{Grant{Offset: 9, WindowBytes: 1, LeaseMS: 1}}, &State{state}, &Exit{state},
+		&Gap{Stream: banger.StreamStderr, From: 3, To: 9, Reason: "log_limit"}, &Evicted{By: "bob"},
+		&StdinAck{Offset: 12, EOF: true}, &Error{Code: CodeOffset, Text: "a \"gap\"", Offset: new(int64(3))}, &Pong{},
 	}
 	var stream bytes.Buffer
 	w := NewWriter(&stream)

@@ -8,21 +8,26 @@ import (
 	"sync"
 )
 
+// smallFrame is up to where a frame is copied so that one write takes it whole: a
+// connection may have no writev(2), and send a packet for each write.
+const smallFrame = 512
+
 // Writer writes frames, the preamble before the first. It allocates nothing for
 // data. After a failure the stream ends within a frame, so every later call
 // fails likewise. Safe for concurrent use; a frame is never torn by another.
 type Writer struct {
-	mu      sync.Mutex // guards everything below
-	w       io.Writer
-	head    [len(preamble) + headerBytes]byte
-	started bool // the preamble has been written
-	parts   [2][]byte
-	vector  net.Buffers // of parts: one writev(2) per frame on a socket
-	err     error
+	mu       sync.Mutex // guards everything below
+	w        io.Writer
+	preamble []byte // nil when it has been written
+	header   [HeaderBytes]byte
+	scratch  [smallFrame]byte
+	parts    [2][]byte
+	vector   net.Buffers // of parts: one writev(2) per frame on a socket
+	err      error
 }
 
 // NewWriter returns a writer to w. Deadlines are set on w itself.
-func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w, preamble: []byte(preamble)} }
 
 // WriteData writes p to a stream's channel, in several frames if it must.
 func (w *Writer) WriteData(c Channel, p []byte) error {
@@ -48,23 +53,44 @@ func (w *Writer) WriteControl(c Control) error {
 	return w.writeFrame(ChannelControl, payload)
 }
 
+// AppendHeader appends the header of a frame to b; its n bytes of payload, at
+// least one and at most the channel's limit, are for the caller to append.
+func AppendHeader(b []byte, c Channel, n int) []byte {
+	return binary.BigEndian.AppendUint32(append(b, byte(c)), uint32(n))
+}
+
+// WriteFrames writes whole frames that were made with AppendHeader.
+func (w *Writer) WriteFrames(frames []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.write(nil, frames)
+}
+
 // writeFrame writes one frame of at least one byte and of at most the channel's limit.
 func (w *Writer) writeFrame(c Channel, payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.write(AppendHeader(w.header[:0], c, len(payload)), payload)
+}
+
+// write writes a header, if any, and what follows it, in one call where both are
+// small. The caller holds mu.
+func (w *Writer) write(header, payload []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	head := w.head[:0]
-	if !w.started {
-		head = append(head, preamble...)
+	head := append(append(w.scratch[:0], w.preamble...), header...)
+	w.preamble = nil
+	switch {
+	case len(head) == 0:
+		_, w.err = w.w.Write(payload)
+	case len(head)+len(payload) <= len(w.scratch):
+		_, w.err = w.w.Write(append(head, payload...))
+	default:
+		w.parts = [2][]byte{head, payload}
+		w.vector = w.parts[:]
+		_, w.err = w.vector.WriteTo(w.w)
+		w.parts = [2][]byte{}
 	}
-	head = append(head, byte(c))
-	head = binary.BigEndian.AppendUint32(head, uint32(len(payload)))
-	w.parts = [2][]byte{head, payload}
-	w.vector = w.parts[:]
-	_, w.err = w.vector.WriteTo(w.w)
-	w.parts = [2][]byte{}
-	w.started = true
 	return w.err
 }

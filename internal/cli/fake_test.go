@@ -145,6 +145,10 @@ func (f *fake) WaitSession(ctx context.Context, _, _ string) (banger.Session, er
 	return f.session(), f.err
 }
 
+func (f *fake) AttachSession(context.Context, string, string, banger.AttachRequest) (banger.AttachInfo, error) {
+	return banger.AttachInfo{}, f.err
+}
+
 func (f *fake) SendSession(_ context.Context, _, _ string, r banger.SendRequest) (banger.SendResult, error) {
 	if r.Data != nil {
 		data, err := io.ReadAll(r.Data)

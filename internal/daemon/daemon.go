@@ -14,6 +14,7 @@ import (
 	"banger/internal/image"
 	"banger/internal/image/initrd"
 	"banger/internal/image/mmdebstrap"
+	"banger/internal/localsocket"
 	"banger/internal/machine"
 	"banger/internal/machine/qemu"
 	"banger/internal/paths"
@@ -69,7 +70,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	})
 	links := guest.NewLinks(signer, o.Log)
 
-	sessions := session.New(ctx, records, links, o.Log)
+	sessions := session.New(ctx, records, links, p.Attachments(), o.Log)
 	defer func() { err = errors.Join(err, sessions.Close()) }()
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
@@ -80,7 +81,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 
-	listener, err := httpapi.Listen(p.Socket())
+	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {
 		return err
 	}

@@ -76,19 +76,6 @@ func checkReport(s banger.GuestSession) error {
 	return nil
 }
 
-// checkWrite refuses an answer to a write that was carried out, unless all of it
-// was accepted: the next one goes on behind it.
-func checkWrite(r banger.SendResult, offset *int64, data []byte, eof bool) error {
-	var from int64
-	if offset != nil {
-		from = *offset
-	}
-	if r.Offset < 0 || r.Offset > maxOffset || r.Offset-from < int64(len(data)) || eof && !r.EOF {
-		return misunderstood("answer to a write", "it accepted %d bytes at offset %d and says that it has %d", len(data), from, r.Offset)
-	}
-	return nil
-}
-
 // checkPage refuses a page that is not the next part of what was asked for. Who
 // follows a log goes on at Next: so every page has something, or is the end.
 func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"path"
 	"time"
 
 	"github.com/creachadair/jrpc2"
@@ -13,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/guestconfig"
 	"banger/internal/guestrpc"
+	"banger/internal/sessiondir"
 )
 
 // errControlEnded says that the control process has ended while the connection lives.
@@ -23,7 +26,7 @@ var errNoGreeting = fmt.Errorf("the guest's control process has not answered for
 
 // control is one run of the guest's control process. It is a banger.Guest.
 type control struct {
-	client  *ssh.Client
+	client  *connection
 	ssh     *ssh.Session
 	rpc     *jrpc2.Client
 	outbox  *outbox
@@ -34,10 +37,10 @@ type control struct {
 
 // openControl starts the control process on a connection, which is closed if ctx
 // ends before that is done.
-func openControl(ctx context.Context, client *ssh.Client, said *sayings) (*control, error) {
+func openControl(ctx context.Context, client *connection, said *sayings) (*control, error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	session, err := newSession(client)
+	session, err := opened(ctx, client, client.NewSession)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open control channel: %w", err)
 	}
@@ -56,28 +59,6 @@ func openControl(ctx context.Context, client *ssh.Client, said *sayings) (*contr
 	go func() { defer close(c.stderr); said.pass(stderr) }()
 	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(stdout, stdin))
 	return c, nil
-}
-
-// newSession is client.NewSession, but fails when the connection ends: a channel
-// that is opened at that very moment is never answered nor given up by x/crypto,
-// and its goroutine is lost.
-func newSession(client *ssh.Client) (*ssh.Session, error) {
-	type result struct {
-		session *ssh.Session
-		err     error
-	}
-	opened, ended := make(chan result, 1), make(chan error, 1)
-	go func() {
-		session, err := client.NewSession()
-		opened <- result{session, err}
-	}()
-	go func() { ended <- client.Wait() }()
-	select {
-	case r := <-opened:
-		return r.session, r.err
-	case err := <-ended:
-		return nil, fmt.Errorf("the connection has ended: %w", err)
-	}
 }
 
 func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
@@ -230,17 +211,14 @@ func (c *control) Stop(ctx context.Context, id banger.SessionID, grace time.Dura
 	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms}, nil)
 }
 
-// WriteStdin implements banger.Guest.
-func (c *control) WriteStdin(ctx context.Context, id banger.SessionID, offset *int64, data []byte, eof bool) (banger.SendResult, error) {
-	var r guestrpc.WriteStdinResult
-	err := c.call(ctx, guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: id, Offset: offset, Data: data, EOF: eof}, &r)
-	switch {
-	case err != nil:
-		return banger.SendResult{}, err
-	case r.Error != nil:
-		return r.SendResult, refusal(r.Error)
+// Attach implements banger.Guest, by a direct-streamlocal channel; section 2.4 of
+// OpenSSH's PROTOCOL file.
+func (c *control) Attach(ctx context.Context, _ banger.SessionID, dir string) (net.Conn, error) {
+	conn, err := opened(ctx, c.client, func() (net.Conn, error) { return c.client.Dial("unix", path.Join(dir, sessiondir.SocketName)) })
+	if err != nil {
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the session's shim: %w", err)
 	}
-	return r.SendResult, checkWrite(r.SendResult, offset, data, eof)
+	return conn, nil
 }
 
 // ReadLog implements banger.Guest.

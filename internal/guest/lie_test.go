@@ -71,33 +71,6 @@ func TestReadLog_TakesOnlyTheNextPartOfWhatWasAsked(t *testing.T) {
 	}
 }
 
-func TestWriteStdin_AnswerCoversWhatWasSent(t *testing.T) {
-	offset := int64(10)
-	for name, c := range map[string]struct {
-		result banger.SendResult
-		eof    bool
-		ok     bool
-	}{
-		"all of it":        {banger.SendResult{Offset: 13}, false, true},
-		"more before":      {banger.SendResult{Offset: 50}, false, true},
-		"not all":          {banger.SendResult{Offset: 12}, false, false},
-		"a negative one":   {banger.SendResult{Offset: -1}, false, false},
-		"the lowest":       {banger.SendResult{Offset: math.MinInt64}, false, false},
-		"the highest":      {banger.SendResult{Offset: math.MaxInt64}, false, false},
-		"the end":          {banger.SendResult{Offset: 13, EOF: true}, true, true},
-		"end not heeded":   {banger.SendResult{Offset: 13}, true, false},
-		"another's EOF is": {banger.SendResult{Offset: 13, EOF: true}, false, true},
-	} {
-		err := asked(t, guestrpc.MethodWriteStdin, guestrpc.WriteStdinResult{SendResult: c.result}, func(ctx context.Context, g banger.Guest) error {
-			_, err := g.WriteStdin(ctx, sessionID, &offset, []byte("abc"), c.eof)
-			return err
-		})
-		if c.ok != (err == nil) || !c.ok && banger.CodeOf(err) != banger.CodeInternal {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-}
-
 func TestGuest_ErrorTextIsBounded(t *testing.T) {
 	huge := strings.Repeat("x\x1b", 1<<16)
 	for name, answer := range map[string]error{

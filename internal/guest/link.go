@@ -96,8 +96,6 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 
-	ended := make(chan error, 1)
-	go func() { ended <- client.Wait() }()
 	// A control process that dies is started again on the same connection, since
 	// the handshake is the expensive part; one that dies at once is not.
 	for {
@@ -110,14 +108,15 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 		k.log.Info("control has ended", "cause", err)
 	}
 	client.Close()
-	if broken := <-ended; errors.Is(err, errControlEnded) {
-		err = fmt.Errorf("%w: %w", err, broken)
+	<-client.ended
+	if errors.Is(err, errControlEnded) {
+		err = fmt.Errorf("%w: %w", err, client.cause)
 	}
 	return wasUp, err
 }
 
 // dial opens an authenticated connection: the guest's host key is pinned.
-func (k *link) dial(ctx context.Context) (*ssh.Client, error) {
+func (k *link) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	conn, err := k.access.Machine.Dial(ctx)
@@ -140,13 +139,13 @@ func (k *link) dial(ctx context.Context) (*ssh.Client, error) {
 		conn.Close()
 		return nil, fmt.Errorf("cannot log in to guest: %w", err)
 	}
-	return ssh.NewClient(c, channels, requests), nil
+	return newConnection(ssh.NewClient(c, channels, requests)), nil
 }
 
 // serve starts the guest's control process on client, reconciles, and hands the
 // guest to users until the process or the connection ends. It reports whether
 // they got it.
-func (k *link) serve(ctx context.Context, client *ssh.Client) (up bool, err error) {
+func (k *link) serve(ctx context.Context, client *connection) (up bool, err error) {
 	c, hello, err := k.greet(ctx, client)
 	if err != nil {
 		return false, err
@@ -172,7 +171,7 @@ func (k *link) serve(ctx context.Context, client *ssh.Client) (up bool, err erro
 
 // greet starts the control process and checks that both ends understand each
 // other. From its answer on, changes are kept for use.
-func (k *link) greet(ctx context.Context, client *ssh.Client) (*control, banger.GuestHello, error) {
+func (k *link) greet(ctx context.Context, client *connection) (*control, banger.GuestHello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
 	defer cancel()
 	c, err := openControl(ctx, client, &k.said)

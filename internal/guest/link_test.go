@@ -68,6 +68,9 @@ func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
 	})
 }
 
+// large is a request of 336 KiB.
+var large = banger.GuestLaunch{ID: sessionID, Launch: banger.Launch{Args: []banger.ByteString{banger.ByteString(strings.Repeat("\xff", 252<<10))}}}
+
 func TestLink_CallsEndWithTheirContextThoughTheGuestReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		thaw := make(chan struct{})
@@ -77,11 +80,11 @@ func TestLink_CallsEndWithTheirContextThoughTheGuestReadsNothing(t *testing.T) {
 		g := r.guest(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		const calls = 40 // of 256 KiB each: more than an SSH window
+		const calls = 40 // more than an SSH window
 		ended := make(chan error, calls)
 		for range calls {
 			go func() {
-				_, err := g.WriteStdin(ctx, sessionID, nil, make([]byte, banger.MaxStdinWriteBytes), false)
+				_, err := g.Launch(ctx, large)
 				ended <- err
 			}()
 		}
@@ -105,9 +108,9 @@ func TestLink_UnreadMessagesAreBounded(t *testing.T) {
 		defer close(thaw)
 		g := r.guest(t)
 		refused := 0
-		for range 200 { // of 342 KiB each: 68 MiB
+		for range 200 { // 67 MiB
 			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
-			_, err := g.WriteStdin(ctx, sessionID, nil, make([]byte, banger.MaxStdinWriteBytes), false)
+			_, err := g.Launch(ctx, large)
 			cancel()
 			if banger.CodeOf(err) == banger.CodeUnavailable {
 				refused++

@@ -8,14 +8,13 @@ import "banger"
 
 // The methods, with their parameters and results.
 const (
-	MethodHello      = "hello"            // none → banger.GuestHello
-	MethodList       = "session.list"     // none → []banger.GuestSession, all that are on the disk
-	MethodLaunch     = "session.launch"   // banger.GuestLaunch → banger.GuestSession
-	MethodAbandon    = "session.abandon"  // IDParams → banger.GuestSession
-	MethodStop       = "session.stop"     // StopParams → null
-	MethodWriteStdin = "session.write"    // WriteStdinParams → WriteStdinResult
-	MethodReadLog    = "session.read_log" // banger.GuestLogRead → banger.GuestLogPage
-	MethodRemove     = "session.remove"   // IDParams → null
+	MethodHello   = "hello"            // none → banger.GuestHello
+	MethodList    = "session.list"     // none → []banger.GuestSession, all that are on the disk
+	MethodLaunch  = "session.launch"   // banger.GuestLaunch → banger.GuestSession
+	MethodAbandon = "session.abandon"  // IDParams → banger.GuestSession
+	MethodStop    = "session.stop"     // StopParams → null
+	MethodReadLog = "session.read_log" // banger.GuestLogRead → banger.GuestLogPage
+	MethodRemove  = "session.remove"   // IDParams → null
 
 	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
 	// change of a state that no answer on this link has told. It is sent for all
@@ -40,19 +39,4 @@ type IDParams struct {
 type StopParams struct {
 	ID      banger.SessionID `json:"id"`
 	GraceMS int64            `json:"grace_ms"` // 0 kills at once
-}
-
-// WriteStdinParams are those of MethodWriteStdin.
-type WriteStdinParams struct {
-	ID     banger.SessionID `json:"id"`
-	Offset *int64           `json:"offset,omitempty"`
-	Data   []byte           `json:"data,omitempty"` // at most banger.MaxStdinWriteBytes
-	EOF    bool             `json:"eof,omitempty"`
-}
-
-// WriteStdinResult is that of MethodWriteStdin. A refused write is an Error here,
-// not of the protocol, so that the offset comes with it.
-type WriteStdinResult struct {
-	banger.SendResult
-	Error *banger.Error `json:"error,omitempty"`
 }

@@ -108,7 +108,7 @@ func (h *Host) open() {
 		driver = h.wrap(driver)
 	}
 	links := guest.NewLinks(h.signer, h.log)
-	h.Sessions = session.New(ctx, h.Store, links, h.log)
+	h.Sessions = session.New(ctx, h.Store, links, h.Paths.Attachments(), h.log)
 	h.VMs = machine.New(ctx, machine.Config{
 		Store: h.Store, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: driver, Links: links,
 		Sessions: h.Sessions, Paths: h.Paths, ClientKey: string(ssh.MarshalAuthorizedKey(h.signer.PublicKey())), Log: h.log,

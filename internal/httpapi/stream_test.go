@@ -18,6 +18,7 @@ import (
 	"banger/api"
 	"banger/internal/httpapi"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/localsocket"
 )
 
 const logsPath = "/v1/vms/a/sessions/b/logs"
@@ -289,7 +290,7 @@ func TestEvents_HeartbeatTellsHowFarItIs(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}}
-	l, err := httpapi.Listen(socket)
+	l, err := localsocket.Listen(socket)
 	if err != nil {
 		t.Fatal(err)
 	}

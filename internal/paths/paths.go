@@ -11,6 +11,7 @@ import (
 	"github.com/adrg/xdg"
 
 	"banger"
+	"banger/internal/localsocket"
 )
 
 // Paths are the folders of one installation, all absolute.
@@ -21,9 +22,6 @@ type Paths struct {
 	Runtime string // sockets and locks; gone with the host's boot
 }
 
-// maxSocketPath is what sockaddr_un holds, less its NUL; unix(7).
-const maxSocketPath = 107
-
 // FromEnvironment reads the XDG variables. The folders need not exist.
 func FromEnvironment() (Paths, error) {
 	xdg.Reload()
@@ -33,9 +31,9 @@ func FromEnvironment() (Paths, error) {
 		State:  filepath.Join(xdg.StateHome, "banger"),
 	}
 	p.Runtime = runtimeDir(p.State)
-	if n := len(p.Socket()); n > maxSocketPath {
+	if n := len(p.Socket()); n > localsocket.MaxPath {
 		return Paths{}, banger.Errorf(banger.CodeInvalid, "cannot use socket %s: its path has %d bytes and Linux takes %d",
-			p.Socket(), n, maxSocketPath).WithHint("set XDG_RUNTIME_DIR to a shorter folder")
+			p.Socket(), n, localsocket.MaxPath).WithHint("set XDG_RUNTIME_DIR to a shorter folder")
 	}
 	return p, nil
 }
@@ -55,7 +53,7 @@ func runtimeDir(state string) string {
 
 // Create makes the folders, readable by the owner only.
 func (p Paths) Create() error {
-	for _, dir := range []string{p.Config, p.Data, p.State, p.Runtime, p.Images(), p.VMs()} {
+	for _, dir := range []string{p.Config, p.Data, p.State, p.Runtime, p.Attachments(), p.Images(), p.VMs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot create folder %s: %w", dir, err)
 		}
@@ -73,6 +71,9 @@ func (p Paths) Create() error {
 
 // Socket is the daemon's API socket.
 func (p Paths) Socket() string { return filepath.Join(p.Runtime, "banger.sock") }
+
+// Attachments holds the sockets of attachments that nobody has come to yet.
+func (p Paths) Attachments() string { return filepath.Join(p.Runtime, "attach") }
 
 // DaemonLock is held by the running daemon and has its pid; StartLock by whoever starts one.
 func (p Paths) DaemonLock() string { return filepath.Join(p.Runtime, "daemon.lock") }

@@ -97,6 +97,9 @@ func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSessi
 			return err
 		}
 		x.SessionState = r.SessionState
+		if r.GuestStateDir != "" {
+			setGuestDir(x, r.GuestStateDir)
+		}
 		if r.Status.Ended() {
 			x.EndedAt = endOf(r.SessionState, r.EndedAt)
 		}

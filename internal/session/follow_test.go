@@ -3,11 +3,14 @@ package session_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"banger"
+	"banger/sessionstream"
 )
 
 // running starts a session s that runs.
@@ -147,28 +150,59 @@ func TestEnd_IsNeverBeforeTheStart(t *testing.T) {
 	})
 }
 
+// endedShim takes all that it is sent, and answers nothing but attach.
+func endedShim(conn net.Conn, taken chan<- string) {
+	defer conn.Close()
+	r, w := sessionstream.NewReader(conn), sessionstream.NewWriter(conn)
+	if _, err := r.ReadControl(); err != nil {
+		return
+	}
+	_ = w.WriteControl(&sessionstream.Attached{Stdin: &sessionstream.Grant{WindowBytes: 100, LeaseMS: 10_000}})
+	for {
+		h, err := r.Next()
+		if err != nil {
+			return
+		}
+		if data, err := io.ReadAll(r); h.Channel == sessionstream.ChannelStdin && err == nil {
+			taken <- string(data)
+			return
+		}
+	}
+}
+
 func TestSend_InputAcceptedBeforeTheEndIsNotRefusedByARepeat(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		running(t, r)
-		accepted := banger.SendResult{}
-		cut := true
-		r.guest.write = func(offset *int64, data []byte, eof bool) (banger.SendResult, error) {
-			if offset == nil {
-				return accepted, nil
-			}
-			if cut { // all is taken, the command reads it and ends, and the answer is lost
-				accepted, cut = banger.SendResult{Offset: int64(len(data)), EOF: eof}, false
-				return banger.SendResult{}, unavailable("the link broke")
-			}
-			return accepted, banger.Errorf(banger.CodeState, "cannot write to stdin: the session has ended")
+		id := running(t, r).ID
+		taken := make(chan string, 1)
+		r.guest.attach = func(context.Context) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go endedShim(theirs, taken)
+			return ours, nil
 		}
-		send := func(data string) (banger.SendResult, error) {
-			return r.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader(data)})
+		type answer struct {
+			banger.SendResult
+			error
 		}
-		if got, err := send("hello"); err != nil || got.Offset != 5 {
-			t.Errorf("%+v, %v", got, err)
+		answers := make(chan answer, 1)
+		go func() {
+			got, err := r.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("hello")})
+			answers <- answer{got, err}
+		}()
+		// All is taken, the command reads it and ends, and the answer is lost.
+		if data := <-taken; data != "hello" {
+			t.Errorf("stdin was %q", data)
 		}
-		if got, err := send("more"); banger.CodeOf(err) != banger.CodeState || got.Offset != 5 {
+		r.guest.attach = func(context.Context) (net.Conn, error) { return nil, unavailable("there is no shim") }
+		end := report(id, 10, banger.StatusExited)
+		end.StdinOffset = 5
+		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-answers; got.error != nil || got.Offset != 5 {
+			t.Errorf("%+v", got)
+		}
+		got, err := r.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("more")})
+		if banger.CodeOf(err) != banger.CodeState || got.Offset != 5 {
 			t.Errorf("what was not accepted: %+v, %v", got, err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/guestconfig"
 	"banger/internal/keylock"
+	"banger/internal/sessiondir"
 )
 
 // Guests gives the running guests; internal/guest.Links does.
@@ -33,31 +34,42 @@ type Store interface {
 
 // Service implements banger.SessionService and banger.SessionControl.
 type Service struct {
-	store  Store
-	guests Guests
-	log    *slog.Logger
+	store     Store
+	guests    Guests
+	attachDir string // holds the sockets of attachments
+	log       *slog.Logger
 
-	// Launches go on when the client that asked for them has gone, until Close.
+	// Launches go on when the client that asked for them has gone, until Close; so
+	// do attachments when the request for them is answered.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	stdin    keylock.Locks[banger.SessionID] // each is held by who writes to the session
-	mu       sync.Mutex                      // guards launches
-	launches map[banger.SessionID]*launch    // that this process has in hand
+	stdin keylock.Locks[banger.SessionID] // each is held by who sends to the session
+	// senderID is that of all attachments that send: they take turns, and the next
+	// need not wait for the lease of one whose link broke at its end.
+	senderID string
+
+	mu       sync.Mutex                   // guards launches
+	launches map[banger.SessionID]*launch // that this process has in hand
 }
 
-// New returns a service. Its launches end with ctx or Close.
-func New(ctx context.Context, store Store, guests Guests, log *slog.Logger) *Service {
+// New returns a service, the only one that uses attachDir for sockets. Its launches
+// and attachments end with ctx or Close.
+func New(ctx context.Context, store Store, guests Guests, attachDir string, log *slog.Logger) *Service {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Service{
-		store: store, guests: guests, log: log, ctx: ctx, cancel: cancel,
-		launches: map[banger.SessionID]*launch{},
+	s := &Service{
+		store: store, guests: guests, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
+		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{},
 	}
+	if err := s.sweepAttachments(); err != nil {
+		log.Warn("old sockets of attachments are left", "cause", err)
+	}
+	return s
 }
 
-// Close gives up the launches in hand and waits for them; the next daemon
-// settles them.
+// Close gives up the launches in hand and the attachments, and waits for them; the
+// next daemon settles the ones, and clients take the others to it.
 func (s *Service) Close() error {
 	s.cancel()
 	s.work.Wait()
@@ -177,7 +189,6 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.G
 // newSession is the record of a session that is about to be launched.
 func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
 	id := banger.NewSessionID()
-	dir := path.Join(guestconfig.SessionsDir, string(id))
 	x := banger.Session{
 		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, Tags: r.Tags,
 		SessionState:  banger.SessionState{Status: banger.StatusStarting},
@@ -186,17 +197,24 @@ func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
 		AttachMode:    "pipe",
 		Attachable:    true,
 		Reattachable:  true,
-		GuestStateDir: dir,
-		StdoutLogPath: path.Join(dir, "stdout.log"),
-		StderrLogPath: path.Join(dir, "stderr.log"),
 	}
 	if r.TTY {
-		x.AttachMode, x.StderrLogPath = "tty", ""
+		x.AttachMode = "tty"
 	}
+	setGuestDir(&x, path.Join(guestconfig.SessionsDir, string(id)))
 	if x.Name == "" {
 		x.Name = defaultName(r.Command, id)
 	}
 	return x
+}
+
+// setGuestDir records where a session lies in its guest.
+func setGuestDir(x *banger.Session, dir string) {
+	x.GuestStateDir = dir
+	x.StdoutLogPath, x.StderrLogPath = path.Join(dir, sessiondir.StdoutName), path.Join(dir, sessiondir.StderrName)
+	if x.TTY {
+		x.StderrLogPath = ""
+	}
 }
 
 // defaultName is the command's base name and the beginning of the id.

@@ -3,14 +3,18 @@ package session
 import (
 	"context"
 	"errors"
-	"io"
+	"net"
 
 	"banger"
+	"banger/sessionstream"
 )
 
-// SendSession implements banger.SessionControl. One sender at a time writes to a
-// session, so that what two of them send does not mingle and each knows the
-// offset it writes at.
+// senderName is who those see that find stdin held by a send.
+const senderName = "session send"
+
+// SendSession implements banger.SessionControl. Senders wait for each other, so
+// that what two of them send does not mingle; who is attached as the writer is not
+// waited for.
 func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.SendRequest) (banger.SendResult, error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
 	if err == nil {
@@ -32,52 +36,36 @@ func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 		return result, err
 	}
 	defer unlock()
-	return s.send(ctx, x, r)
+	config := sessionstream.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) },
+		Attach: sessionstream.Attach{
+			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true,
+		},
+		KeepLease: true,
+	}
+	sent, err := sessionstream.Feed(ctx, config, r.Offset, r.Data, r.EOF)
+	if sent.Offset > result.Offset || sent.EOF {
+		result = sent
+	}
+	return result, sendError(x, result, err)
 }
 
-// send writes all of r. Every write after the first names its offset, so that
-// it can be repeated when the link breaks and no byte is taken twice; the first
-// asks for the offset if the caller gave none.
-func (s *Service) send(ctx context.Context, x banger.Session, r banger.SendRequest) (result banger.SendResult, err error) {
-	write := func(offset *int64, data []byte, eof bool) error {
-		return s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
-			got, err := g.WriteStdin(ctx, x.ID, offset, data, eof)
-			if err == nil || got.Offset > result.Offset {
-				result = got
-			}
-			if banger.CodeOf(err) == banger.CodeState && offset != nil && got.Offset >= *offset+int64(len(data)) && (got.EOF || !eof) {
-				return nil // it had been accepted before the session ended
-			}
-			return err
-		})
+// sendError turns the error of a feed into one for the user.
+func sendError(x banger.Session, sent banger.SendResult, err error) error {
+	refused, ok := errors.AsType[*sessionstream.Error](err)
+	if !ok {
+		return err
 	}
-	var offset int64
-	if r.Offset != nil {
-		offset = *r.Offset
-	} else {
-		if err := write(nil, nil, false); err != nil {
-			return result, err
-		}
-		offset = result.Offset
+	switch refused.Code {
+	case sessionstream.CodeHeld:
+		return banger.Errorf(banger.CodeInUse, "cannot send to session %q: %w", x.Name, err).
+			WithHint("detach there first, or take over with: banger session attach --takeover")
+	case sessionstream.CodeEvicted:
+		return banger.Errorf(banger.CodeInUse, "cannot go on sending to session %q at offset %d: %w", x.Name, sent.Offset, err)
+	case sessionstream.CodeOffset:
+		return banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin stands at %d: %w", x.Name, sent.Offset, err)
+	case sessionstream.CodeClosed:
+		return banger.Errorf(banger.CodeState, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err)
 	}
-	buffer := make([]byte, 64<<10)
-	for r.Data != nil {
-		n, err := r.Data.Read(buffer)
-		if n > 0 {
-			if err := write(&offset, buffer[:n], false); err != nil {
-				return result, err
-			}
-			offset += int64(n)
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return result, banger.Errorf(banger.CodeInvalid, "cannot read what to send behind offset %d: %w", result.Offset, err)
-		}
-	}
-	if r.EOF {
-		return result, write(&offset, nil, true)
-	}
-	return result, nil
+	return banger.Errorf(banger.CodeUnavailable, "cannot send to session %q: %w", x.Name, err)
 }

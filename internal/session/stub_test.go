@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ type stub struct {
 	launch  func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error)
 	abandon func(ctx context.Context, id banger.SessionID) (banger.GuestSession, error)
 	stop    func(ctx context.Context, id banger.SessionID) error
-	write   func(offset *int64, data []byte, eof bool) (banger.SendResult, error)
+	attach  func(ctx context.Context) (net.Conn, error)
 }
 
 func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
@@ -35,8 +36,8 @@ func (s *stub) Stop(ctx context.Context, id banger.SessionID, _ time.Duration) e
 	return s.stop(ctx, id)
 }
 
-func (s *stub) WriteStdin(_ context.Context, _ banger.SessionID, offset *int64, data []byte, eof bool) (banger.SendResult, error) {
-	return s.write(offset, data, eof)
+func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Conn, error) {
+	return s.attach(ctx)
 }
 
 func (s *stub) ReadLog(context.Context, banger.GuestLogRead) (banger.GuestLogPage, error) {
@@ -82,7 +83,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		}
 		r := &rig{store: records, guest: &stub{}}
 		r.find = func(context.Context) (banger.Guest, error) { return r.guest, nil }
-		r.Service = session.New(t.Context(), records, r, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		r.Service = session.New(t.Context(), records, r, t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 		defer func() {
 			if err := r.Close(); err != nil {
 				t.Error(err)

@@ -46,7 +46,7 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 		}
 	}
 	r.settle(v, pos)
-	extents, end := v.page(pos, limit)
+	extents, end := v.page(pos, limit, maxPageChunks)
 	if chunks, err = v.chunks(extents, pos, end); err != nil {
 		return nil, from, false, err
 	}
@@ -130,8 +130,9 @@ func only(stream banger.Stream, p position) position {
 	return p
 }
 
-// page collects the extents of one page, joined where they are one.
-func (v *view) page(pos position, limit int) (list []extent, end position) {
+// page collects the extents of one page, joined where they are one: of at most
+// limit bytes, and at most count of them.
+func (v *view) page(pos position, limit, count int) (list []extent, end position) {
 	end = pos
 	for e := range v.forward(pos) {
 		e.to = min(e.to, e.from+int64(limit))
@@ -142,7 +143,7 @@ func (v *view) page(pos position, limit int) (list []extent, end position) {
 		} else {
 			list = append(list, e)
 		}
-		if limit == 0 || len(list) == maxPageChunks {
+		if limit == 0 || len(list) == count {
 			break
 		}
 	}

@@ -54,7 +54,7 @@ func OpenWriter(dir string, tty bool) (*Writer, error) {
 			continue
 		}
 		var err error
-		*f.into, err = os.OpenFile(filepath.Join(dir, f.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		*f.into, err = os.OpenFile(filepath.Join(dir, f.name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			w.Close()
 			return nil, fmt.Errorf("cannot create session log: %w", err)
@@ -109,6 +109,35 @@ func (w *Writer) Size(stream banger.Stream) int64 {
 		return w.at.stderr
 	}
 	return w.at.stdout
+}
+
+// sizes returns how far the journal covers each stream.
+func (w *Writer) sizes() position {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at.begins()
+}
+
+// view is a look at what has been written so far. It need not be closed.
+func (w *Writer) view() *view {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := &view{size: w.at.begins(), journal: w.journal, blocks: (w.end + blockBytes - 1) / blockBytes}
+	for i, f := range w.logs {
+		if f != nil {
+			v.logs[i] = f
+		}
+	}
+	return v
+}
+
+// readLog reads all of p, which has been written, from a log.
+func (w *Writer) readLog(stream int, p []byte, from int64) error {
+	if n, err := w.logs[stream].ReadAt(p, from); n < len(p) {
+		_, name := streamName(stream)
+		return fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	return nil
 }
 
 // Sync makes durable what has been written.

@@ -35,42 +35,6 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 	return nil, unavailable(ctx, "cannot stop session", err)
 }
 
-// writeStdin feeds a session's stdin. What was accepted is told with a refusal too.
-func (s *server) writeStdin(ctx context.Context, p guestrpc.WriteStdinParams) (guestrpc.WriteStdinResult, error) {
-	result, err := s.feed(ctx, p)
-	if ctx.Err() != nil {
-		return guestrpc.WriteStdinResult{}, context.Cause(ctx)
-	}
-	r := guestrpc.WriteStdinResult{SendResult: result}
-	if err != nil {
-		r.Error = bangerError(err)
-	}
-	return r, nil
-}
-
-func (s *server) feed(ctx context.Context, p guestrpc.WriteStdinParams) (banger.SendResult, error) {
-	if len(p.Data) > banger.MaxStdinWriteBytes {
-		return banger.SendResult{}, banger.Errorf(banger.CodeInvalid, "cannot write to stdin: %d bytes at once are more than %d", len(p.Data), banger.MaxStdinWriteBytes)
-	}
-	x, err := s.find(p.ID)
-	if err != nil {
-		return banger.SendResult{}, err
-	}
-	if err := x.awaitStart(ctx); err != nil {
-		return banger.SendResult{}, err
-	}
-	if !x.ended() {
-		result, err := shimclient.WriteStdin(ctx, x.dir, p.Offset, p.Data, p.EOF)
-		var refused *banger.Error
-		if err == nil || errors.As(err, &refused) || !s.endedOnDisk(x) {
-			return result, unavailable(ctx, "cannot write to stdin", err)
-		}
-	}
-	state, _ := x.current()
-	return banger.SendResult{Offset: state.StdinOffset, EOF: state.StdinEOF},
-		banger.Errorf(banger.CodeState, "cannot write to stdin: the session has ended")
-}
-
 // remove deletes an ended session with its logs.
 func (s *server) remove(_ context.Context, p guestrpc.IDParams) (none, error) {
 	if !banger.ValidID(string(p.ID)) {

@@ -3,12 +3,9 @@ package control_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +39,7 @@ func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
 			}
 			pages <- page
 		}()
-		l.write(s.ID, nil, text, false)
+		l.write(s.ID, text, false)
 		page := <-pages
 		if pageText(page) != text || !page.AtEnd || page.Ended {
 			t.Errorf("the page is %+v, want %q", page, text)
@@ -57,7 +54,7 @@ func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
 		page, _ := l.read(t.Context(), r)
 		pages <- page
 	}()
-	l.write(s.ID, nil, "", true)
+	l.write(s.ID, "", true)
 	if page := <-pages; !page.Ended || !page.AtEnd || len(page.Chunks) != 0 {
 		t.Errorf("the last page is %+v", page)
 	}
@@ -120,76 +117,6 @@ func TestReadLog_RefusesWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestWriteStdin_OffsetsMakeARetrySafe(t *testing.T) {
-	l := serve(t, sessions(t))
-	s := l.start(banger.StdinPipe, "sort")
-	zero, three, nine := int64(0), int64(3), int64(9)
-	for _, test := range []struct {
-		offset *int64
-		data   string
-		accept int64
-		code   banger.Code
-	}{
-		{&zero, "b\na", 3, ""},
-		{&zero, "b\na", 3, ""},            // once more
-		{&zero, "b\na\nc\n", 6, ""},       // half of it is new
-		{&nine, "x", 6, banger.CodeState}, // a gap
-		{&three, "\nc\n", 6, ""},
-	} {
-		r := l.write(s.ID, test.offset, test.data, false)
-		var code banger.Code
-		if r.Error != nil {
-			code = r.Error.Code
-		}
-		if r.Offset != test.accept || code != test.code || r.EOF {
-			t.Errorf("write(%d, %q) = %+v, want %d %s", *test.offset, test.data, r, test.accept, test.code)
-		}
-	}
-	if r := l.write(s.ID, nil, "d", true); r.Error != nil || r.Offset != 7 || !r.EOF {
-		t.Errorf("the end: %+v", r)
-	}
-	if out := l.output(s.ID, banger.StreamStdout); out != "a\nb\nc\nd\n" {
-		t.Errorf("sorted: %q", out)
-	}
-	if r := l.write(s.ID, nil, "x", false); r.Error == nil || r.Error.Code != banger.CodeState || r.Offset != 7 || !r.EOF {
-		t.Errorf("after the end of the session: %+v", r)
-	}
-	if r := l.write(banger.NewSessionID(), nil, "x", false); r.Error == nil || r.Error.Code != banger.CodeNotFound {
-		t.Errorf("to nobody: %+v", r)
-	}
-}
-
-func TestWriteStdin_BlockedByOneCommandHoldsUpNobody(t *testing.T) {
-	l := serve(t, sessions(t))
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	deaf := l.start(banger.StdinPipe, "sh", "-c", "read x < "+gate+"; wc -c")
-	ctx, cancel := context.WithCancel(t.Context())
-	blocked := make(chan error, 1)
-	go func() {
-		blocked <- l.call(ctx, guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: deaf.ID, Data: make([]byte, banger.MaxStdinWriteBytes)}, nil)
-	}()
-	cat := l.start(banger.StdinPipe, "cat")
-	l.write(cat.ID, nil, "hello", true)
-	if out := l.output(cat.ID, banger.StreamStdout); out != "hello" {
-		t.Errorf("cat printed %q", out)
-	}
-	cancel()
-	if err := <-blocked; err == nil {
-		t.Error("the deaf command has read")
-	}
-	// What the pipe holds was accepted, and nothing else. This waits for the cut.
-	r := l.write(deaf.ID, nil, "", true)
-	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if out := l.output(deaf.ID, banger.StreamStdout); r.Error != nil || out != fmt.Sprintln(r.Offset) {
-		t.Errorf("accepted %+v, read %q", r, out)
-	}
-}
-
 func TestStop_AsksFirstAndKillsAfterTheGrace(t *testing.T) {
 	l := serve(t, sessions(t))
 	polite := l.start(banger.StdinClosed, "sh", "-c", "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.1; done")
@@ -236,7 +163,7 @@ func TestRemove_DeletesEndedSessionsOnly(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != banger.CodeState || e.Hint == "" {
 		t.Errorf("removing a running session: %v", err)
 	}
-	l.write(s.ID, nil, "", true)
+	l.write(s.ID, "", true)
 	l.output(s.ID, banger.StreamStdout)
 	for range 2 {
 		l.must(guestrpc.MethodRemove, guestrpc.IDParams{ID: s.ID}, nil)
@@ -260,7 +187,7 @@ func TestLinks_TwoAtOnceAgree(t *testing.T) {
 		t.Fatalf("the new link knows %+v", known)
 	}
 	old.hangs()
-	young.write(s.ID, nil, "x", true)
+	young.write(s.ID, "x", true)
 	if end := young.awaitEnd(s.ID); end.Status != banger.StatusExited || end.StdoutBytes != 1 {
 		t.Errorf("the end is %+v", end)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"banger/internal/agent/control"
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestrpc"
+	"banger/sessionstream"
 )
 
 // waitLimit bounds every wait of these tests for what must happen.
@@ -183,7 +185,7 @@ func sessions(t *testing.T) string {
 		}
 		waitFor(t, "all shims to end", func() bool {
 			for _, e := range entries {
-				if conn, err := shimclient.Dial(filepath.Join(dir, e.Name())); err == nil {
+				if conn, err := shimclient.Dial(context.Background(), filepath.Join(dir, e.Name())); err == nil {
 					conn.Close()
 					return false
 				}
@@ -326,9 +328,17 @@ func (l *link) output(id banger.SessionID, stream banger.Stream) string {
 	}
 }
 
-func (l *link) write(id banger.SessionID, offset *int64, data string, eof bool) guestrpc.WriteStdinResult {
+// write feeds a session's stdin, which is no matter of the control server.
+func (l *link) write(id banger.SessionID, data string, eof bool) banger.SendResult {
 	l.t.Helper()
-	var r guestrpc.WriteStdinResult
-	l.must(guestrpc.MethodWriteStdin, guestrpc.WriteStdinParams{ID: id, Offset: offset, Data: []byte(data), EOF: eof}, &r)
+	r, err := sessionstream.Feed(l.t.Context(), sessionstream.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return shimclient.Connect(ctx, l.list()[id].GuestStateDir)
+		},
+		Attach: sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: string(banger.NewSessionID()), NoOutput: true},
+	}, nil, strings.NewReader(data), eof)
+	if err != nil {
+		l.t.Error(err)
+	}
 	return r
 }

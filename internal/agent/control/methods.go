@@ -19,15 +19,14 @@ const methodCancel = "rpc.cancel"
 // methods is all that can be asked.
 func (s *server) methods() handler.Map {
 	return handler.Map{
-		guestrpc.MethodHello:      method(s.hello),
-		guestrpc.MethodList:       method(afterScan(s, s.list)),
-		guestrpc.MethodLaunch:     method(afterScan(s, s.launch)),
-		guestrpc.MethodAbandon:    method(afterScan(s, s.abandon)),
-		guestrpc.MethodStop:       method(afterScan(s, s.stop)),
-		guestrpc.MethodWriteStdin: method(afterScan(s, s.writeStdin)),
-		guestrpc.MethodReadLog:    method(afterScan(s, s.readLog)),
-		guestrpc.MethodRemove:     method(afterScan(s, s.remove)),
-		methodCancel:              cancelRequests,
+		guestrpc.MethodHello:   method(s.hello),
+		guestrpc.MethodList:    method(afterScan(s, s.list)),
+		guestrpc.MethodLaunch:  method(afterScan(s, s.launch)),
+		guestrpc.MethodAbandon: method(afterScan(s, s.abandon)),
+		guestrpc.MethodStop:    method(afterScan(s, s.stop)),
+		guestrpc.MethodReadLog: method(afterScan(s, s.readLog)),
+		guestrpc.MethodRemove:  method(afterScan(s, s.remove)),
+		methodCancel:           cancelRequests,
 	}
 }
 

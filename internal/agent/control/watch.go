@@ -22,7 +22,7 @@ const (
 func (s *server) watch(x *session) {
 	retry, reached := minRetry, false
 	for !x.ended() {
-		conn, err := shimclient.Dial(x.dir)
+		conn, err := shimclient.Dial(s.ctx, x.dir)
 		if err == nil {
 			retry, reached = minRetry, true
 			err = conn.Watch(s.ctx, x.update)

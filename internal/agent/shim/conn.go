@@ -2,6 +2,7 @@ package shim
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -21,7 +22,9 @@ type conn struct {
 func (c *conn) serve() {
 	first, err := c.reader.ReadControl()
 	if err != nil {
-		c.refuse(err)
+		if refused, ok := asRefusal(err); ok {
+			_ = c.send(refused)
+		}
 		return
 	}
 	attach, ok := first.(*sessionstream.Attach)
@@ -33,9 +36,8 @@ func (c *conn) serve() {
 	switch attach.Role {
 	case sessionstream.RoleObserver:
 		c.observe()
-	case sessionstream.RoleStdin:
-		f := feed{conn: c, stdin: c.server.stdin, at: attach.StdinOffset}
-		f.run()
+	default:
+		c.attachTo(*attach)
 	}
 }
 
@@ -54,11 +56,14 @@ func (c *conn) send(m sessionstream.Control) error {
 	return c.writer.WriteControl(m)
 }
 
-// refuse answers what the client must not send; any other error means that there
-// is nobody to answer. It reports whether the connection can go on.
-func (c *conn) refuse(err error) bool {
-	e, ok := errors.AsType[*sessionstream.Error](err)
-	return ok && c.send(e) == nil && e.Code == sessionstream.CodeUnsupported
+func refusal(code sessionstream.ErrorCode, format string, args ...any) *sessionstream.Error {
+	return &sessionstream.Error{Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
+// asRefusal returns the answer to what the client must not send; any other error
+// means that there is nobody to answer.
+func asRefusal(err error) (*sessionstream.Error, bool) {
+	return errors.AsType[*sessionstream.Error](err)
 }
 
 // observe tells the client of every change until the final state or its end.
@@ -88,7 +93,7 @@ func (c *conn) obey(o *observer) {
 	for {
 		m, err := c.reader.ReadControl()
 		if err != nil {
-			if e, ok := errors.AsType[*sessionstream.Error](err); ok {
+			if e, ok := asRefusal(err); ok {
 				c.server.record.send(o, e)
 				if e.Code == sessionstream.CodeUnsupported {
 					continue

@@ -68,18 +68,40 @@ func (c *rawConn) receive() sessionstream.Control {
 	return m
 }
 
-func (c *rawConn) attachStdin(offset *int64) {
+// attachWriter becomes the writer and returns what it is granted.
+func (c *rawConn) attachWriter(id string) *sessionstream.Grant {
 	c.t.Helper()
-	c.send(&sessionstream.Attach{Role: sessionstream.RoleStdin, StdinOffset: offset})
-	if m, ok := c.receive().(*sessionstream.Attached); !ok {
+	c.send(&sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: id, Client: id, NoOutput: true})
+	m := c.receive()
+	attached, ok := m.(*sessionstream.Attached)
+	if !ok {
 		c.t.Fatalf("the answer to attach is %+v", m)
+	}
+	return attached.Stdin
+}
+
+// wantAck waits until so much of stdin is acknowledged.
+func (c *rawConn) wantAck(offset int64) {
+	c.t.Helper()
+	for {
+		if ack, ok := c.receive().(*sessionstream.StdinAck); ok && ack.Offset == offset {
+			return
+		}
+	}
+}
+
+// wantEnd wants nothing more to come.
+func (c *rawConn) wantEnd() {
+	c.t.Helper()
+	if h, err := c.r.Next(); err == nil {
+		c.t.Errorf("the connection goes on with %+v", h)
 	}
 }
 
 // stdinOffset asks the shim, as any client can.
 func (s *session) stdinOffset() int64 {
 	s.t.Helper()
-	conn, err := shimclient.Dial(s.dir)
+	conn, err := shimclient.Dial(s.t.Context(), s.dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -111,7 +133,11 @@ func TestConn_BadClientsHarmOnlyThemselves(t *testing.T) {
 		"no attach":         {frame(`{"ping":{}}`), sessionstream.CodeInvalid},
 		"no role":           {frame(`{"attach":{"role":"king"}}`), sessionstream.CodeUnsupported},
 		"not for observers": {append(frame(`{"attach":{"role":"observer"}}`), frame(`{"eof":{}}`)[8:]...), sessionstream.CodeInvalid},
-		"not for writers":   {append(frame(`{"attach":{"role":"stdin"}}`), frame(`{"stop":{"grace_ms":0}}`)[8:]...), sessionstream.CodeInvalid},
+		"no id":             {frame(`{"attach":{"role":"viewer"}}`), sessionstream.CodeInvalid},
+		"not for writers":   {append(frame(`{"attach":{"role":"writer","attach_id":"a"}}`), frame(`{"stop":{"grace_ms":0}}`)[8:]...), sessionstream.CodeInvalid},
+		"not for viewers":   {append(frame(`{"attach":{"role":"viewer","attach_id":"a"}}`), "\x01\x00\x00\x00\x01x"...), sessionstream.CodeInvalid},
+		"a wish unknown":    {frame(`{"attach":{"role":"viewer","attach_id":"a","colour":"red"}}`), sessionstream.CodeInvalid},
+		"beyond the end":    {frame(`{"attach":{"role":"viewer","attach_id":"a","from":{"stdout":9,"stderr":0}}}`), sessionstream.CodeOffset},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := dialRaw(t, s)
@@ -125,9 +151,7 @@ func TestConn_BadClientsHarmOnlyThemselves(t *testing.T) {
 			if e, ok := m.(*sessionstream.Error); !ok || e.Code != c.code {
 				t.Errorf("the answer is %+v", m)
 			}
-			if _, err := client.r.Next(); err == nil {
-				t.Error("the connection goes on")
-			}
+			client.wantEnd()
 		})
 	}
 	s.mustSend(nil, "line\n", false)
@@ -165,11 +189,16 @@ func TestConn_ClientsThatStallDoNotHoldUpTheEnd(t *testing.T) {
 	observer := dialRaw(t, s) // reads nothing
 	observer.send(&sessionstream.Attach{Role: sessionstream.RoleObserver})
 	writer := dialRaw(t, s) // stalls within a frame
-	writer.attachStdin(nil)
+	writer.attachWriter("stalls")
 	if _, err := writer.net.Write([]byte("\x01\x00\x00\x10\x00abc")); err != nil {
 		t.Fatal(err)
 	}
-	s.mustSend(nil, "\n", false)
+	heir := dialRaw(t, s)
+	heir.send(&sessionstream.Attach{Role: sessionstream.RoleViewer, AttachID: "heir"})
+	heir.receive()
+	heir.send(&sessionstream.Takeover{})
+	heir.receive()
+	heir.data([]byte("\n"))
 	started := time.Now()
 	if final := s.wait(); final.ExitCode == nil || *final.ExitCode != 6 {
 		t.Errorf("ended as %+v", final)
@@ -185,7 +214,7 @@ func TestConn_ClientsThatStallDoNotHoldUpTheEnd(t *testing.T) {
 func TestConn_NumberIsBounded(t *testing.T) {
 	s := sh(t, "read x", withPipe)
 	var clients []*rawConn
-	for range 32 {
+	for range 256 {
 		c := dialRaw(t, s)
 		c.send(&sessionstream.Attach{Role: sessionstream.RoleObserver})
 		c.receive()
@@ -204,7 +233,7 @@ func TestConn_NumberIsBounded(t *testing.T) {
 func TestDial_SaysThatThereIsNoShim(t *testing.T) {
 	s := sh(t, "exit 0")
 	s.wait()
-	if _, err := shimclient.Dial(s.dir); !errors.Is(err, shimclient.ErrNoShim) {
+	if _, err := shimclient.Dial(s.t.Context(), s.dir); !errors.Is(err, shimclient.ErrNoShim) {
 		t.Errorf("after the end: %v", err)
 	}
 	if err := shimclient.Stop(t.Context(), s.dir, 0); !errors.Is(err, shimclient.ErrNoShim) {
@@ -224,7 +253,7 @@ func TestShim_ItsDeathEndsTheCommandAndIsNoticed(t *testing.T) {
 func testShimDeath(t *testing.T, user option) {
 	s := sh(t, "echo kept; exec sleep 1000", withPipe, user)
 	s.waitForOutput("kept")
-	conn, err := shimclient.Dial(s.dir)
+	conn, err := shimclient.Dial(s.t.Context(), s.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func TestSession_NothingIsLeftAfterTheEnd(t *testing.T) {
 func TestSession_ExitIsToldAfterTheLastByte(t *testing.T) {
 	const size = 3 << 20
 	s := sh(t, "read x; head -c 3145728 /dev/zero; head -c 3145728 /dev/zero >&2; printf end", withPipe)
-	conn, err := shimclient.Dial(s.dir)
+	conn, err := shimclient.Dial(t.Context(), s.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestSession_AStoppedJobIsStoppedToo(t *testing.T) {
 func TestSession_EveryChangeIsToldInOrder(t *testing.T) {
 	s := sh(t, `trap '' TERM; echo ready; while :; do sleep 1; done`, withPipe)
 	s.waitForOutput("ready")
-	conn, err := shimclient.Dial(s.dir)
+	conn, err := shimclient.Dial(t.Context(), s.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

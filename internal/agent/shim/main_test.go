@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
+	"banger/sessionstream"
 )
 
 // patience bounds every wait of these tests; none takes nearly as long.
@@ -152,7 +154,7 @@ func (s *session) clean() {
 // watch collects the states until the session's end.
 func (s *session) watch() []banger.SessionState {
 	s.t.Helper()
-	conn, err := shimclient.Dial(s.dir)
+	conn, err := shimclient.Dial(s.t.Context(), s.dir)
 	if err != nil {
 		s.waitShim() // it has ended
 		return []banger.SessionState{s.stateOnDisk().SessionState}
@@ -204,10 +206,39 @@ func (s *session) stop(grace time.Duration) {
 	}
 }
 
+// send feeds stdin as a writer of its own.
 func (s *session) send(offset *int64, data string, eof bool) (banger.SendResult, error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	return shimclient.WriteStdin(ctx, s.dir, offset, []byte(data), eof)
+	return s.feed(ctx, offset, data, eof)
+}
+
+func (s *session) feed(ctx context.Context, offset *int64, data string, eof bool) (banger.SendResult, error) {
+	return sessionstream.Feed(ctx, s.config(sessionstream.Attach{Role: sessionstream.RoleWriter, NoOutput: true}), offset, strings.NewReader(data), eof)
+}
+
+// config is that of an attachment with an id of its own.
+func (s *session) config(a sessionstream.Attach) sessionstream.Config {
+	if a.AttachID == "" {
+		a.AttachID = string(banger.NewSessionID())
+	}
+	return sessionstream.Config{Dial: s.dial, Attach: a, KeepLease: true}
+}
+
+func (s *session) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := shimclient.Connect(ctx, s.dir)
+	if err != nil {
+		return nil, err // a nil *net.UnixConn is no nil net.Conn
+	}
+	return conn, nil
+}
+
+// codeOf returns the code of a refusal, "" if err is none.
+func codeOf(err error) sessionstream.ErrorCode {
+	if e, ok := errors.AsType[*sessionstream.Error](err); ok {
+		return e.Code
+	}
+	return ""
 }
 
 func (s *session) mustSend(offset *int64, data string, eof bool) banger.SendResult {

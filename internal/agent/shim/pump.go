@@ -25,23 +25,23 @@ type buffer struct {
 	bytes [pumpBytes]byte
 }
 
-// pump carries one output stream of the command to the log.
+// pump carries one output stream of the command to where it is kept.
 type pump struct {
 	stream banger.Stream
 	file   *os.File // non-blocking
 	raw    syscall.RawConn
 	buffer *buffer
-	logs   *logs
-	atEnd  bool          // nobody can write any more; guarded by done
-	done   chan struct{} // closed when run returns
+	keep   func(banger.Stream, []byte) // takes what was read
+	atEnd  bool                        // nobody can write any more; guarded by done
+	done   chan struct{}               // closed when run returns
 }
 
-func newPump(stream banger.Stream, file *os.File, b *buffer, l *logs) (*pump, error) {
+func newPump(stream banger.Stream, file *os.File, b *buffer, keep func(banger.Stream, []byte)) (*pump, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	return &pump{stream: stream, file: file, raw: raw, buffer: b, logs: l, done: make(chan struct{})}, nil
+	return &pump{stream: stream, file: file, raw: raw, buffer: b, keep: keep, done: make(chan struct{})}, nil
 }
 
 // run carries bytes until the stream's end or until finish.
@@ -98,7 +98,7 @@ func (p *pump) move(fd int) (int, error) {
 			// A terminal that no process has open any more gives EIO.
 			return 0, err
 		}
-		p.logs.output(p.stream, p.buffer.bytes[:n])
+		p.keep(p.stream, p.buffer.bytes[:n])
 		return n, nil
 	}
 }

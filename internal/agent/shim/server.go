@@ -12,11 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"banger"
 	"banger/sessionstream"
 )
 
 const (
-	maxConns = 32
+	maxConns = 256
 	// attachTimeout is how long a client may take to say what it wants.
 	attachTimeout = 10 * time.Second
 	// sendTimeout is how long a client may take to read a message.
@@ -30,15 +31,20 @@ type server struct {
 	listener *net.UnixListener
 	dir      *os.File // the session's folder: the listener's path leads through it
 
-	// Set by start.
-	ctx        context.Context
+	news       *news
+	lease      lease
+	ctx        context.Context // ends what blocks for a client; set by start, as are the next ones
 	record     *record
 	supervisor *supervisor
-	stdin      *stdin // nil if the command has none
+	logs       *logs
+	stdin      *stdin    // nil if the command has none
+	terminal   *terminal // nil if the command has none
 
-	mu    sync.Mutex // guards conns and over
-	conns map[*conn]bool
-	over  bool
+	mu       sync.Mutex // guards the fields below
+	conns    map[*conn]bool
+	attached map[*attachment]bool // those that get the exit
+	over     bool
+	final    banger.SessionState // once it is over
 
 	running sync.WaitGroup // run and every connection
 }
@@ -59,12 +65,15 @@ func listen(path string) (*server, error) {
 		dir.Close()
 		return nil, fmt.Errorf("cannot listen on session socket: %w", err)
 	}
-	return &server{listener: listener, dir: dir, conns: map[*conn]bool{}}, nil
+	return &server{
+		listener: listener, dir: dir, news: newNews(),
+		conns: map[*conn]bool{}, attached: map[*attachment]bool{},
+	}, nil
 }
 
-// start begins to serve; ctx ends what blocks for a client.
-func (s *server) start(ctx context.Context, r *record, v *supervisor, in *stdin) {
-	s.ctx, s.record, s.supervisor, s.stdin = ctx, r, v, in
+// start begins to serve a session.
+func (s *server) start(ctx context.Context, x *session) {
+	s.ctx, s.record, s.supervisor, s.logs, s.stdin, s.terminal = ctx, x.record, x.supervisor, x.logs, x.stdin, x.terminal
 	s.running.Go(s.run)
 }
 
@@ -117,12 +126,32 @@ func (s *server) isOver() bool {
 	return s.over
 }
 
-// close removes the socket, lets every connection send what it has to say, and
-// ends them all.
-func (s *server) close() {
+// enter has an attachment told of the session's end, also if that has come.
+func (s *server) enter(a *attachment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attached[a] = true
+	if s.over {
+		a.out.exit(s.final)
+	}
+}
+
+func (s *server) leave(a *attachment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.attached, a)
+}
+
+// close removes the socket, lets every connection send what it has to say, the
+// rest of the output and the final state, and ends them all. Those that take long
+// are cut: what they have not got is in the logs.
+func (s *server) close(final banger.SessionState) {
 	s.listener.Close() // this removes the socket
 	s.mu.Lock()
-	s.over = true
+	s.over, s.final = true, final
+	for a := range s.attached {
+		a.out.exit(final)
+	}
 	for c := range s.conns {
 		c.net.SetReadDeadline(time.Now()) // what is queued is still sent
 	}

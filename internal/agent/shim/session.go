@@ -17,7 +17,8 @@ type session struct {
 	record     *record
 	supervisor *supervisor
 	logs       *logs
-	stdin      *stdin // nil if the command has none
+	stdin      *stdin    // nil if the command has none
+	terminal   *terminal // nil if the command has none
 	pumps      []*pump
 	group      *cgroup // nil without cgroups
 	server     *server
@@ -76,7 +77,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 		go p.run() // finish waits for it
 	}
 	s.recordStart(pid)
-	s.server.start(ctx, s.record, s.supervisor, s.stdin)
+	s.server.start(ctx, s)
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (s *session) connect(ends *streams, tty bool) error {
 		if out.file == nil {
 			continue
 		}
-		p, err := newPump(out.stream, out.file, shared, s.logs)
+		p, err := newPump(out.stream, out.file, shared, s.keep)
 		if err != nil {
 			return err
 		}
@@ -105,9 +106,19 @@ func (s *session) connect(ends *streams, tty bool) error {
 	if ends.stdin == nil {
 		return nil
 	}
+	if tty {
+		s.terminal = newTerminal(ends.stdin)
+	}
 	in, err := newStdin(ends.stdin, tty, s.logs, s.supervisor.stateChanged)
 	s.stdin = in
 	return err
+}
+
+// keep takes what a pump has read from the command.
+func (s *session) keep(stream banger.Stream, p []byte) {
+	s.terminal.scan(p) // first: who attaches at a position has the modes of all before it
+	s.logs.output(stream, p)
+	s.server.news.announce()
 }
 
 func (s *session) recordStart(pid int) {
@@ -129,7 +140,7 @@ func (s *session) recordStart(pid int) {
 // fail records a launch that failed and removes what start has made.
 func (s *session) fail(cause error) {
 	if s.server != nil {
-		s.server.close()
+		s.server.close(banger.SessionState{}) // nobody could attach
 	}
 	message, raw := cause.Error(), cause.Error()
 	if e, ok := errors.AsType[*launchError](cause); ok {
@@ -169,10 +180,10 @@ func (s *session) supervise() {
 			trouble = joinTexts(trouble, err.Error())
 		}
 	}
-	s.record.change(func(st *sessiondir.State) {
+	final := s.record.change(func(st *sessiondir.State) {
 		e.apply(&st.SessionState)
 		st.EndedAt = endedAt
 		st.LastError = joinTexts(st.LastError, trouble)
 	})
-	s.server.close()
+	s.server.close(final.SessionState)
 }

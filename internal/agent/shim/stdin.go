@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,20 +17,22 @@ import (
 )
 
 // stdin is the writing end of the command's standard input. A byte is accepted
-// when the kernel has taken it, and never before or after. Safe for concurrent use.
+// when the kernel has taken it, and never before or after. One goroutine at a time
+// writes; the rest is safe for concurrent use.
 type stdin struct {
 	file *os.File // non-blocking
 	raw  syscall.RawConn
 	tty  bool
 	logs *logs
-	// onClosed is called, after the turn, when closed has become true.
+	// onClosed is called when closed has become true.
 	onClosed func()
 
-	turn   chan struct{} // holds one token; whoever has it may write
-	offset atomic.Int64  // bytes accepted; changed by who has the turn
-	closed atomic.Bool   // by an end-of-file or by the command; set by who has the turn
-	over   atomic.Bool   // the session has ended
-	last   byte          // the last byte accepted; guarded by the turn
+	offset atomic.Int64 // bytes accepted
+	closed atomic.Bool  // by an end-of-file or by the command
+	over   atomic.Bool  // the session has ended
+
+	writing sync.Mutex // held by who writes; guards last
+	last    byte       // the last byte accepted
 }
 
 func newStdin(file *os.File, tty bool, l *logs, onClosed func()) (*stdin, error) {
@@ -37,30 +40,16 @@ func newStdin(file *os.File, tty bool, l *logs, onClosed func()) (*stdin, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &stdin{file: file, raw: raw, tty: tty, logs: l, onClosed: onClosed, turn: make(chan struct{}, 1)}
-	s.turn <- struct{}{}
-	return s, nil
+	return &stdin{file: file, raw: raw, tty: tty, logs: l, onClosed: onClosed}, nil
 }
 
-// write feeds p, whose first byte has position at; nil means the end of what is
-// accepted. It blocks while the command does not read, until ctx ends; what was
-// accepted by then counts. Errors of the protocol are *sessionstream.Error.
-func (s *stdin) write(ctx context.Context, at *int64, p []byte) error {
-	return s.inTurn(ctx, func() error { return s.writeInTurn(ctx, at, p) })
+// write feeds p. It blocks while the command does not read, until ctx ends; what
+// was accepted by then counts. Errors of the protocol are *sessionstream.Error.
+func (s *stdin) write(ctx context.Context, p []byte) error {
+	return s.tellClosed(func() error { return s.writeAll(ctx, p) })
 }
 
-func (s *stdin) writeInTurn(ctx context.Context, at *int64, p []byte) error {
-	if at != nil {
-		accepted := s.offset.Load()
-		if *at > accepted {
-			return s.refuse(sessionstream.CodeOffset, "stdin stands at %d, not at %d", accepted, *at)
-		}
-		known := min(accepted-*at, int64(len(p)))
-		p = p[known:]
-	}
-	if len(p) == 0 {
-		return nil
-	}
+func (s *stdin) writeAll(ctx context.Context, p []byte) error {
 	if s.closed.Load() {
 		return s.refuse(sessionstream.CodeClosed, "stdin is closed")
 	}
@@ -133,10 +122,10 @@ func (s *stdin) failed(ctx context.Context, err error) error {
 // end closes stdin at a position; nil means the end of what is accepted. To do
 // so again is no error.
 func (s *stdin) end(ctx context.Context, at *int64) error {
-	return s.inTurn(ctx, func() error { return s.endInTurn(ctx, at) })
+	return s.tellClosed(func() error { return s.endAt(ctx, at) })
 }
 
-func (s *stdin) endInTurn(ctx context.Context, at *int64) error {
+func (s *stdin) endAt(ctx context.Context, at *int64) error {
 	if accepted := s.offset.Load(); at != nil && *at != accepted {
 		return s.refuse(sessionstream.CodeOffset, "stdin stands at %d, not at %d", accepted, *at)
 	}
@@ -168,7 +157,7 @@ func (s *stdin) typeEOF(ctx context.Context) error {
 		return s.refuse(sessionstream.CodeIO, "cannot read the terminal's mode: %v", err)
 	}
 	if mode.Lflag&unix.ICANON == 0 {
-		return s.refuse(sessionstream.CodeInvalid, "the terminal is in raw mode, which has no end-of-file")
+		return s.refuse(sessionstream.CodeUnsupported, "the terminal is in raw mode, which has no end-of-file")
 	}
 	eof := []byte{mode.Cc[unix.VEOF]}
 	if s.offset.Load() > 0 && s.last != '\n' && s.last != '\r' && s.last != eof[0] {
@@ -190,22 +179,17 @@ func (s *stdin) typeEOF(ctx context.Context) error {
 func (s *stdin) shutdown() {
 	s.over.Store(true)
 	s.file.Close() // a blocked write ends
-	<-s.turn
-	s.turn <- struct{}{}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 }
 
-// inTurn runs what only one may do at a time.
-func (s *stdin) inTurn(ctx context.Context, do func() error) error {
-	select {
-	case <-s.turn:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// tellClosed runs what writes, and tells if that found or made stdin closed.
+func (s *stdin) tellClosed(do func() error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	wasClosed := s.closed.Load()
 	err := do()
-	closed := !wasClosed && s.closed.Load()
-	s.turn <- struct{}{}
-	if closed {
+	if !wasClosed && s.closed.Load() {
 		s.onClosed()
 	}
 	return err

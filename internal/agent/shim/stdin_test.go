@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
+	"banger/sessionstream"
 )
 
 func TestStdin_ArrivesByteForByteWithARealEnd(t *testing.T) {
@@ -71,15 +71,17 @@ func TestStdin_ARetryFeedsNothingTwice(t *testing.T) {
 func TestStdin_AGapIsRefusedWithTheRightOffset(t *testing.T) {
 	s := sh(t, "cat", withPipe)
 	s.mustSend(nil, "12345", false)
-	for name, send := range map[string]func() (banger.SendResult, error){
-		"data above":        func() (banger.SendResult, error) { return s.send(ptr(int64(9)), "x", false) },
-		"end of file above": func() (banger.SendResult, error) { return s.send(ptr(int64(9)), "", true) },
-		"end of file below": func() (banger.SendResult, error) { return s.send(ptr(int64(3)), "", true) },
-	} {
-		r, err := send()
-		if banger.CodeOf(err) != banger.CodeState || r.Offset != 5 || r.EOF {
-			t.Errorf("%s: %+v, %v", name, r, err)
+	if r, err := s.send(ptr(int64(9)), "x", false); codeOf(err) != sessionstream.CodeOffset || r.Offset != 5 || r.EOF {
+		t.Errorf("data above: %+v, %v", r, err)
+	}
+	for name, at := range map[string]int64{"above": 9, "below": 3} {
+		c := dialRaw(t, s)
+		c.attachWriter("raw")
+		c.send(&sessionstream.EOF{Offset: &at})
+		if e, ok := c.receive().(*sessionstream.Error); !ok || e.Code != sessionstream.CodeOffset || *e.Offset != 5 {
+			t.Errorf("an end of file %s: %+v", name, e)
 		}
+		c.wantEnd()
 	}
 	s.mustSend(nil, "", true)
 	s.wait()
@@ -103,7 +105,7 @@ func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
 			}
 			s.waitForOutput("closed")
 			r, err := s.send(nil, "more", false)
-			if banger.CodeOf(err) != banger.CodeState || r.Offset != c.offset || !r.EOF {
+			if codeOf(err) != sessionstream.CodeClosed || r.Offset != c.offset || !r.EOF {
 				t.Errorf("%+v, %v", r, err)
 			}
 			waitFor(t, "the state to say so", func() bool { return s.stateOnDisk().StdinEOF })
@@ -111,7 +113,7 @@ func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
 	}
 	t.Run("from the start", func(t *testing.T) {
 		s := sh(t, "exec sleep 1000")
-		if r, err := s.send(nil, "x", false); banger.CodeOf(err) != banger.CodeState || r.Offset != 0 {
+		if r, err := s.send(nil, "x", false); codeOf(err) != sessionstream.CodeClosed || r.Offset != 0 {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -123,7 +125,7 @@ func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
 	rand.Read(data)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	r, err := shimclient.WriteStdin(ctx, s.dir, nil, data, true)
+	r, err := s.feed(ctx, nil, string(data), true)
 	if !errors.Is(err, context.DeadlineExceeded) || r.Offset == 0 || r.Offset >= int64(len(data)) || r.EOF {
 		t.Fatalf("accepted %+v, %v", r, err)
 	}
@@ -139,28 +141,17 @@ func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
 	}
 }
 
-func TestStdin_AClientThatDiesWhileBlockedHoldsNothing(t *testing.T) {
+func TestStdin_AClientThatDiesWhileBlockedLosesNothingThatWasAccepted(t *testing.T) {
 	s := sh(t, "exec sleep 1000", withPipe)
 	conn := dialRaw(t, s)
-	conn.attachStdin(nil)
-	junk := bytes.Repeat([]byte("x"), 200_000)
-	conn.data(junk)
-	conn.data(junk) // is read only after the first
+	conn.attachWriter("first")
+	conn.data(bytes.Repeat([]byte("x"), 200_000))
 	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	conn.net.Close()
-	// The next writer gets its turn, and the position is exact.
-	sent := make(chan banger.SendResult)
-	go func() {
-		r, _ := s.send(ptr(int64(65536)), "\nrest", true)
-		sent <- r
-	}()
-	select {
-	case r := <-sent:
-		t.Fatalf("a full pipe took %+v", r)
-	case <-time.After(200 * time.Millisecond):
-	}
-	if at := s.stdinOffset(); at != 65536 {
-		t.Errorf("stdin stands at %d", at)
+	// Its next connection is told the exact position.
+	again := dialRaw(t, s)
+	if g := again.attachWriter("first"); g.Offset != 65536 {
+		t.Errorf("stdin stands at %d", g.Offset)
 	}
 }
 
@@ -186,14 +177,18 @@ func TestStdin_IsInTheJournal(t *testing.T) {
 	}
 }
 
-func TestStdin_WritersTakeTurns(t *testing.T) {
+func TestStdin_SendersAreNotMixed(t *testing.T) {
 	s := sh(t, "cat", withPipe)
 	var writers sync.WaitGroup
 	for i := range 8 {
 		writers.Go(func() {
 			for range 10 {
 				line := strings.Repeat(string(rune('a'+i)), 5000) + "\n"
-				if _, err := s.send(nil, line, false); err != nil {
+				_, err := s.send(nil, line, false)
+				for codeOf(err) == sessionstream.CodeHeld {
+					_, err = s.send(nil, line, false)
+				}
+				if err != nil {
 					t.Error(err)
 				}
 			}
@@ -224,7 +219,7 @@ func TestStdin_OfASessionThatEndsIsRefused(t *testing.T) {
 	s.stop(0)
 	select {
 	case err := <-done:
-		if banger.CodeOf(err) != banger.CodeState {
+		if codeOf(err) != sessionstream.CodeClosed {
 			t.Errorf("the write ends with %v", err)
 		}
 	case <-time.After(patience):

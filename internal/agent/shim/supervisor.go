@@ -42,11 +42,19 @@ type stopRequest struct {
 	taken chan struct{} // closed when it has taken effect
 }
 
+// signalRequest asks for a signal to the command, or to its process group.
+type signalRequest struct {
+	signal unix.Signal
+	group  bool
+	sent   chan error // gets the result
+}
+
 // supervisor owns the session's processes. Its fields are used by the one
 // goroutine that runs it, the channels excepted.
 type supervisor struct {
 	signals signals
 	stops   chan stopRequest
+	sends   chan signalRequest
 	changed chan struct{} // something counts otherwise now; holds one
 	over    chan struct{} // closed when no request is taken any more
 
@@ -67,7 +75,7 @@ type supervisor struct {
 
 func newSupervisor(s signals) *supervisor {
 	v := &supervisor{
-		signals: s, stops: make(chan stopRequest), changed: make(chan struct{}, 1), over: make(chan struct{}),
+		signals: s, stops: make(chan stopRequest), sends: make(chan signalRequest), changed: make(chan struct{}, 1), over: make(chan struct{}),
 		grace: time.NewTimer(time.Hour), giveUp: time.NewTimer(time.Hour),
 	}
 	v.grace.Stop()
@@ -88,6 +96,8 @@ func (v *supervisor) run() {
 		case r := <-v.stops:
 			v.stop(r)
 			close(r.taken)
+		case r := <-v.sends:
+			r.sent <- v.send(r)
 		case <-v.grace.C:
 			v.kill()
 		case <-v.changed:
@@ -110,6 +120,32 @@ func (v *supervisor) ask(grace time.Duration) {
 		<-r.taken
 	case <-v.over:
 	}
+}
+
+// signal sends a signal to the command, or to its process group. After the
+// command's end it does nothing.
+func (v *supervisor) signal(sig unix.Signal, group bool) error {
+	r := signalRequest{signal: sig, group: group, sent: make(chan error, 1)}
+	select {
+	case v.sends <- r:
+		return <-r.sent
+	case <-v.over:
+		return nil
+	}
+}
+
+func (v *supervisor) send(r signalRequest) error {
+	if v.status != nil {
+		return nil
+	}
+	pid := v.pid
+	if r.group {
+		pid = -pid
+	}
+	if err := unix.Kill(pid, r.signal); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("cannot send %s to the command: %w", unix.SignalName(r.signal), err)
+	}
+	return nil
 }
 
 // stateChanged has the state recorded and told again, since what is counted

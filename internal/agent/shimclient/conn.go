@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/agent/shim"
+	"banger/internal/localsocket"
+	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
 
@@ -33,21 +34,24 @@ type Conn struct {
 
 // Dial connects to the shim of the session whose folder is dir. If there is
 // none, the error is ErrNoShim.
-func Dial(dir string) (*Conn, error) {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func Dial(ctx context.Context, dir string) (*Conn, error) {
+	conn, err := Connect(ctx, dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach shim: %w", &os.PathError{Op: "open", Path: dir, Err: err})
+		return nil, err
 	}
-	folder := os.NewFile(uintptr(fd), dir)
-	defer folder.Close()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: shim.SocketPath(folder), Net: "unix"})
+	return &Conn{net: conn, reader: sessionstream.NewReader(conn), writer: sessionstream.NewWriter(conn)}, nil
+}
+
+// Connect is Dial for whoever speaks to the shim itself.
+func Connect(ctx context.Context, dir string) (*net.UnixConn, error) {
+	conn, err := localsocket.Dial(ctx, filepath.Join(dir, sessiondir.SocketName))
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
 		return nil, fmt.Errorf("cannot reach shim: %w: %w", ErrNoShim, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach shim: %w", err)
 	}
-	return &Conn{net: conn, reader: sessionstream.NewReader(conn), writer: sessionstream.NewWriter(conn)}, nil
+	return conn, nil
 }
 
 // Close ends the connection, and with it a method that runs.
@@ -79,7 +83,7 @@ func Stop(ctx context.Context, dir string, grace time.Duration) error {
 	if grace < 0 || grace > sessionstream.MaxGrace {
 		return banger.Errorf(banger.CodeInvalid, "cannot stop session: a grace of %s is not between 0 and %s", grace, sessionstream.MaxGrace)
 	}
-	c, err := Dial(dir)
+	c, err := Dial(ctx, dir)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"banger/internal/localsocket"
 )
 
 const forwardDialTimeout = 30 * time.Second
@@ -31,7 +33,8 @@ func (c *connection) forwardTCP(gone context.Context, nc ssh.NewChannel) {
 		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
 		return
 	}
-	forward(gone, nc, "tcp", net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port))))
+	address := net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port)))
+	forward(gone, nc, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) })
 }
 
 // forwardUnix serves direct-streamlocal@openssh.com, section 2.4 of OpenSSH's
@@ -46,12 +49,13 @@ func (c *connection) forwardUnix(gone context.Context, nc ssh.NewChannel) {
 		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
 		return
 	}
-	forward(gone, nc, "unix", m.Path)
+	forward(gone, nc, func(ctx context.Context) (net.Conn, error) { return localsocket.Dial(ctx, m.Path) })
 }
 
-func forward(gone context.Context, nc ssh.NewChannel, network, address string) {
-	dialer := net.Dialer{Timeout: forwardDialTimeout}
-	conn, err := dialer.DialContext(gone, network, address)
+func forward(gone context.Context, nc ssh.NewChannel, dial func(context.Context) (net.Conn, error)) {
+	ctx, cancel := context.WithTimeout(gone, forwardDialTimeout)
+	conn, err := dial(ctx)
+	cancel()
 	if err != nil {
 		_ = nc.Reject(ssh.ConnectionFailed, err.Error())
 		return

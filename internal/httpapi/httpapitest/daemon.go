@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"banger/internal/httpapi"
+	"banger/internal/localsocket"
 )
 
 // Daemon serves the API on a real unix socket, as the daemon does.
@@ -32,7 +33,7 @@ func NewDaemon(t testing.TB, socket, version string) *Daemon {
 // Start serves f.
 func (d *Daemon) Start(f *Fake) {
 	d.t.Helper()
-	l, err := httpapi.Listen(d.socket)
+	l, err := localsocket.Listen(d.socket)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -151,6 +151,12 @@ func (f *Fake) WaitSession(ctx context.Context, vm, session string) (banger.Sess
 	return f.Session, f.Err
 }
 
+// AttachSession implements banger.SessionControl.
+func (f *Fake) AttachSession(_ context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
+	f.record("AttachSession %q %q %q", vm, session, r.AttachID)
+	return banger.AttachInfo{AttachID: r.AttachID, TransportKind: banger.TransportUnix}, f.Err
+}
+
 // SendSession implements banger.SessionControl. It records what it was sent.
 func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.SendRequest) (banger.SendResult, error) {
 	if f.OnSend != nil {

@@ -1,4 +1,4 @@
-package httpapi_test
+package localsocket_test
 
 import (
 	"net"
@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"banger"
-	"banger/internal/httpapi"
+	"banger/internal/localsocket"
 )
 
 func TestListen_SocketIsForItsOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := httpapi.Listen(path)
+	l, err := localsocket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +33,14 @@ func TestListen_StaleSocketIsReplaced(t *testing.T) {
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := httpapi.Listen(path)
+	l, err := localsocket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := dial(t, path)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_ = conn.Close()
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -52,7 +55,7 @@ func TestListen_OtherFileIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := httpapi.Listen(path)
+	_, err := localsocket.Listen(path)
 	if banger.CodeOf(err) != banger.CodeExists {
 		t.Errorf("error %v", err)
 	}
@@ -67,12 +70,12 @@ func TestListen_OtherFileIsLeftAlone(t *testing.T) {
 func TestListen_OtherUserIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
-	l, err := httpapi.Listen(path)
+	l, err := localsocket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const owner, stranger = 12345, 54321
-	l = httpapi.ForUser(l, owner)
+	l = localsocket.ForUser(l, owner)
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)

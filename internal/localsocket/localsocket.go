@@ -1,4 +1,5 @@
-package httpapi
+// Package localsocket makes unix sockets that only their owner may use.
+package localsocket
 
 import (
 	"fmt"
@@ -11,10 +12,17 @@ import (
 	"banger"
 )
 
+// MaxPath is what sockaddr_un holds, less its NUL; unix(7).
+const MaxPath = 107
+
 // Listen listens on a unix socket that only its owner may use; root may use any.
 // A socket file that a dead daemon has left is replaced: the caller holds the
 // lock by which no live one uses it. Any other file is left alone.
 func Listen(path string) (net.Listener, error) {
+	if len(path) > MaxPath {
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot listen on %s: its path has %d bytes and Linux takes %d", path, len(path), MaxPath).
+			WithHint("set XDG_RUNTIME_DIR to a shorter folder")
+	}
 	info, err := os.Lstat(path)
 	if err == nil {
 		if info.Mode().Type() != fs.ModeSocket {

@@ -1,0 +1,242 @@
+package shim
+
+import (
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/sessiondir"
+	"banger/sessionstream"
+)
+
+// attachment is a viewer's or writer's connection. One goroutine reads what the
+// client sends, one sends (outlet), and a writer has one more (feeder).
+type attachment struct {
+	*conn
+	attach sessionstream.Attach
+	out    *outlet
+
+	writing bool        // this was the writer at some time; used by the reading goroutine
+	refused atomic.Bool // we have ended it
+	feeder  *feeder     // of the writer; set and stopped under the lease's lock
+}
+
+// attachTo serves a viewer or writer until one side ends.
+func (c *conn) attachTo(attach sessionstream.Attach) {
+	a := &attachment{conn: c, attach: attach}
+	a.out = &outlet{conn: c, news: c.server.news}
+	attached, refused := a.begin()
+	if refused != nil {
+		_ = c.send(refused)
+		return
+	}
+	if c.send(attached) != nil {
+		c.server.lease.leave(a, false)
+		a.fence()
+		return
+	}
+	c.net.SetWriteDeadline(time.Time{})
+	var sending sync.WaitGroup
+	sending.Go(a.out.run)
+	c.server.enter(a)
+	inOrder := a.obey()
+	c.server.lease.leave(a, inOrder || a.refused.Load())
+	a.fence()
+	if !c.server.isOver() {
+		a.out.finish()
+	}
+	sending.Wait()
+	c.server.leave(a)
+}
+
+// begin finds what the client asks for, and how it is answered.
+func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
+	answer := &sessionstream.Attached{}
+	if a.attach.Role == sessionstream.RoleWriter {
+		if refused := a.becomeWriter(false, a.attach.Window); refused != nil {
+			return nil, refused
+		}
+		answer.Stdin = a.grant()
+	}
+	if !a.attach.NoOutput {
+		follower, refused := a.findOutput()
+		if refused != nil {
+			a.server.lease.leave(a, true)
+			a.fence()
+			return nil, refused
+		}
+		a.out.output, answer.Output = follower, new(follower.At())
+	}
+	answer.State = a.server.record.snapshot().SessionState
+	answer.Terminal = a.server.terminal.describe()
+	return answer, nil
+}
+
+// findOutput makes the follower that begins where the client wants.
+func (a *attachment) findOutput() (*sessiondir.Follower, *sessionstream.Error) {
+	logs := a.server.logs.w
+	from := banger.LogCursor{Stdout: logs.Size(banger.StreamStdout), Stderr: logs.Size(banger.StreamStderr)}
+	switch {
+	case a.attach.From != nil:
+		from = *a.attach.From
+	case a.attach.Tail != nil:
+		reader := sessiondir.NewLiveReader(os.DirFS(a.server.dir.Name()))
+		var err error
+		if from, err = reader.Tail(a.server.ctx, banger.StreamBoth, *a.attach.Tail); err != nil {
+			return nil, refusal(sessionstream.CodeIO, "%v", err)
+		}
+	}
+	follower, err := logs.Follow(from)
+	if err != nil {
+		return nil, refusal(sessionstream.CodeOffset, "%v", err)
+	}
+	return follower, nil
+}
+
+// becomeWriter takes the writer's place and begins to feed.
+func (a *attachment) becomeWriter(force bool, window *sessionstream.Window) *sessionstream.Error {
+	s := a.server
+	if refused := s.lease.acquire(s.ctx, a, force); refused != nil {
+		return refused
+	}
+	a.writing = true
+	s.lease.as(a, func() {
+		if s.stdin != nil {
+			a.feeder = newFeeder(s.ctx, s.stdin, a.out, a.refuse)
+		}
+		if window != nil {
+			s.terminal.resize(*window)
+		}
+	})
+	return nil
+}
+
+// grant tells a writer how stdin stands.
+func (a *attachment) grant() *sessionstream.Grant {
+	g := &sessionstream.Grant{EOF: true, WindowBytes: stdinWindow, LeaseMS: leaseTime.Milliseconds()}
+	if in := a.server.stdin; in != nil {
+		g.Offset, g.EOF = in.offset.Load(), in.closed.Load()
+	}
+	return g
+}
+
+// fence returns when no byte that the client has sent can reach the command any more.
+func (a *attachment) fence() {
+	if a.feeder != nil {
+		a.feeder.stop()
+	}
+}
+
+// obey carries out what the client sends until it sends no more, and reports
+// whether it ended in order.
+func (a *attachment) obey() (inOrder bool) {
+	for {
+		h, err := a.reader.Next()
+		if err == nil && h.Channel == sessionstream.ChannelStdin {
+			err = a.takeStdin(h.Length)
+		} else if err == nil {
+			inOrder, err = a.control()
+		}
+		if refused, ok := asRefusal(err); ok {
+			a.refuse(refused)
+			if !a.refused.Load() {
+				continue
+			}
+		}
+		if inOrder || err != nil {
+			return inOrder
+		}
+	}
+}
+
+// refuse tells the client what it did wrong, and ends it if that cannot go on.
+func (a *attachment) refuse(e *sessionstream.Error) {
+	a.out.queue(e)
+	if e.Code != sessionstream.CodeUnsupported && e.Code != sessionstream.CodeClosed {
+		a.refused.Store(true)
+		a.out.finish()
+	}
+}
+
+// takeStdin takes in a frame of stdin. It is read whole first: a client that
+// stalls within a frame must not hold up others.
+func (a *attachment) takeStdin(length int) error {
+	data := make([]byte, length)
+	if _, err := io.ReadFull(a.reader, data); err != nil {
+		return err
+	}
+	return a.feed(piece{data: data})
+}
+
+func (a *attachment) feed(p piece) (err error) {
+	return a.asWriter(func() {
+		if a.feeder == nil {
+			a.out.queue(&sessionstream.Error{Code: sessionstream.CodeClosed, Text: "the session was started with its stdin closed", Offset: new(int64)})
+		} else if refused := a.feeder.add(p); refused != nil {
+			err = refused
+		}
+	}, &err)
+}
+
+// asWriter runs what only the writer may do. What somebody sent before it knew
+// that it had lost that place is dropped.
+func (a *attachment) asWriter(do func(), result *error) error {
+	if !a.server.lease.as(a, do) && !a.writing {
+		return refusal(sessionstream.CodeInvalid, "a viewer must not send that")
+	}
+	return *result
+}
+
+// control carries out one control.
+func (a *attachment) control() (detach bool, err error) {
+	m, err := a.reader.Control()
+	if err != nil {
+		return false, err
+	}
+	s := a.server
+	switch m := m.(type) {
+	case *sessionstream.Detach:
+		return true, nil
+	case *sessionstream.Ping:
+		s.lease.as(a, func() {})
+		a.out.answerPing()
+		return false, nil
+	case *sessionstream.Takeover:
+		return false, a.takeOver(m)
+	case *sessionstream.EOF:
+		return false, a.feed(piece{eof: m})
+	case *sessionstream.Resize:
+		return false, a.asWriter(func() { s.terminal.resize(m.Window) }, &err)
+	case *sessionstream.Signal:
+		return false, a.asWriter(func() { err = s.signal(m) }, &err)
+	}
+	return false, refusal(sessionstream.CodeInvalid, "a %s must not send that", a.attach.Role)
+}
+
+func (a *attachment) takeOver(m *sessionstream.Takeover) error {
+	if a.server.lease.as(a, func() {}) {
+		return nil // it is the writer
+	}
+	if refused := a.becomeWriter(true, m.Window); refused != nil {
+		return refused
+	}
+	a.out.queue(&sessionstream.Granted{Stdin: *a.grant()})
+	return nil
+}
+
+// signal sends a signal to the command.
+func (s *server) signal(m *sessionstream.Signal) error {
+	sig := unix.SignalNum(m.Signal)
+	if sig == 0 {
+		return refusal(sessionstream.CodeUnsupported, "there is no signal %.40q", m.Signal)
+	}
+	if err := s.supervisor.signal(sig, m.To == sessionstream.ToGroup); err != nil {
+		return refusal(sessionstream.CodeIO, "%v", err)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package shim
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"banger/sessionstream"
+)
+
+// leaseTime is how long a writer may be silent, or be without a connection, before
+// another attachment can take its place.
+const leaseTime = 10 * time.Second
+
+// lease says which attachment is the session's writer. Safe for concurrent use.
+type lease struct {
+	mu      sync.Mutex    // guards everything below, and that a writer's place is taken in one step
+	holder  *attachment   // the writer's connection; nil while it has none
+	id      string        // of the last writer's attachment
+	client  string        // who that is
+	until   time.Time     // when its claim ends
+	changed chan struct{} // closed when the claim is renewed or given up; nil if nobody waits
+}
+
+// acquire makes a the writer and returns when the last one can write no more. If
+// that one is alive and force is not set, the error is CodeHeld: so a writer that
+// has gone without a word is replaced when its lease ends, and one that has not is
+// noticed by its next sign of life. A further connection of an attachment takes
+// the place of the last one, but not that of another attachment, which has written since.
+func (l *lease) acquire(ctx context.Context, a *attachment, force bool) *sessionstream.Error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for waited := false; ; waited = true {
+		left := time.Until(l.until)
+		switch {
+		case a.attach.Resume && l.id != "" && l.id != a.attach.AttachID:
+			return refusal(sessionstream.CodeEvicted, "stdin was taken over by %s", l.name())
+		case force, l.id == a.attach.AttachID, left <= 0:
+			l.install(a)
+			return nil
+		case waited && l.holder != nil:
+			return refusal(sessionstream.CodeHeld, "stdin is held by %s", l.name())
+		}
+		if !l.await(ctx, left) {
+			return refusal(sessionstream.CodeHeld, "stdin is held by %s", l.name())
+		}
+	}
+}
+
+// await waits until the claim may have changed, for a time at most. It reports
+// false if ctx has ended. The caller holds mu, which is free meanwhile.
+func (l *lease) await(ctx context.Context, limit time.Duration) bool {
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	changed := l.changed
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// install puts a in the place of the last writer. The caller holds mu.
+func (l *lease) install(a *attachment) {
+	if old := l.holder; old != nil && old != a {
+		old.fence()
+		if l.id == a.attach.AttachID {
+			old.net.Close()
+		} else {
+			old.out.queue(&sessionstream.Evicted{By: a.attach.Client})
+		}
+	}
+	l.holder, l.id, l.client = a, a.attach.AttachID, a.attach.Client
+	l.renew()
+}
+
+// renew prolongs the claim. The caller holds mu.
+func (l *lease) renew() {
+	l.until = time.Now().Add(leaseTime)
+	l.wake()
+}
+
+func (l *lease) wake() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+func (l *lease) name() string {
+	if l.client == "" {
+		return "another client"
+	}
+	return l.client
+}
+
+// as runs what only the writer may do, and reports whether a is that. It is a sign
+// of life.
+func (l *lease) as(a *attachment, do func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holder != a {
+		return false
+	}
+	l.renew()
+	do()
+	return true
+}
+
+// leave ends a's connection. If it ends in order, its claim does too; else another
+// connection of its attachment may still come.
+func (l *lease) leave(a *attachment, inOrder bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holder != a {
+		return
+	}
+	l.holder = nil
+	if inOrder {
+		l.until = time.Time{}
+		l.wake()
+	}
+}

@@ -1,0 +1,23 @@
+package shim
+
+import "sync"
+
+// news wakes the connections when there is something for them: output, the end of
+// the session, a message. Its mutex guards what they look at.
+type news struct {
+	sync.Mutex
+	cond *sync.Cond
+}
+
+func newNews() *news {
+	n := &news{}
+	n.cond = sync.NewCond(n)
+	return n
+}
+
+// announce wakes everybody who waits.
+func (n *news) announce() {
+	n.Lock() // else it could fall between a look and the wait after it
+	n.cond.Broadcast()
+	n.Unlock()
+}

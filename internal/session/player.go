@@ -1,0 +1,121 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"banger"
+	"banger/sessionstream"
+)
+
+// play returns a connection on which an ended session is served as its shim would
+// have done: what is left of the output, out of the logs, and then the exit.
+func (s *Service) play(ctx context.Context, x banger.Session) net.Conn {
+	ours, theirs := net.Pipe()
+	p := &player{service: s, session: x, conn: ours, reader: sessionstream.NewReader(ours), writer: sessionstream.NewWriter(ours)}
+	s.work.Go(func() {
+		defer ours.Close()
+		stop := context.AfterFunc(s.ctx, func() { ours.Close() })
+		defer stop()
+		if err := p.serve(s.ctx); err != nil {
+			_ = p.writer.WriteControl(refusal(err))
+		}
+	})
+	return theirs
+}
+
+// player serves one connection.
+type player struct {
+	service *Service
+	session banger.Session
+	conn    net.Conn
+	reader  *sessionstream.Reader
+	writer  *sessionstream.Writer
+}
+
+func (p *player) serve(ctx context.Context) error {
+	c, err := p.reader.ReadControl()
+	if err != nil {
+		return err
+	}
+	attach, ok := c.(*sessionstream.Attach)
+	if !ok {
+		return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the first control is not attach"}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var ignoring sync.WaitGroup
+	defer ignoring.Wait()
+	defer p.conn.Close()
+	ignoring.Go(func() {
+		defer cancel()
+		for { // there is nothing to be done with an ended session
+			if _, err := p.reader.Next(); err != nil {
+				return
+			}
+		}
+	})
+	if err := p.perform(ctx, attach); err != nil {
+		return p.writer.WriteControl(refusal(err))
+	}
+	return nil
+}
+
+// perform answers the attach and sends all there is to send.
+func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) error {
+	state := p.session.SessionState
+	attached := &sessionstream.Attached{State: state}
+	if attach.Role == sessionstream.RoleWriter {
+		attached.Stdin = &sessionstream.Grant{Offset: state.StdinOffset, EOF: true, WindowBytes: 1, LeaseMS: 1000}
+	}
+	next := banger.GuestLogRead{ID: p.session.ID, Stream: banger.StreamBoth, MaxBytes: banger.MaxLogPageBytes}
+	if p.session.TTY {
+		next.Stream = banger.StreamStdout
+	}
+	switch {
+	case attach.NoOutput:
+		return p.send(attached, &sessionstream.Exit{State: state})
+	case attach.From != nil:
+		next.Cursor = *attach.From
+	case attach.Tail != nil:
+		next.Tail = attach.Tail
+	default:
+		next.Tail = new(int)
+	}
+	for first := true; ; first = false {
+		var page banger.GuestLogPage
+		err := p.service.withGuest(ctx, p.session.VMID, func(g banger.Guest) (err error) {
+			page, err = g.ReadLog(ctx, next)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("cannot read the output of session %q behind %+v: %w", p.session.Name, next.Cursor, err)
+		}
+		if first {
+			attached.Output = &page.Begin
+			if err := p.send(attached); err != nil {
+				return err
+			}
+		}
+		for _, chunk := range page.Chunks {
+			if err := p.writer.WriteData(channelOf(chunk.Stream), chunk.Data); err != nil {
+				return err
+			}
+		}
+		if page.AtEnd {
+			return p.send(&sessionstream.Exit{State: state})
+		}
+		next.Tail, next.Cursor = nil, page.Next
+	}
+}
+
+func (p *player) send(controls ...sessionstream.Control) error {
+	for _, c := range controls {
+		if err := p.writer.WriteControl(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package session
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"banger"
+	"banger/sessionstream"
+)
+
+const (
+	relayBytes = 32 << 10
+	// firstControl is how long a client may take to say what it wants.
+	firstControl = 10 * time.Second
+)
+
+// relay serves one client of a session's streams. Towards the session it is an
+// attachment, which outlives broken links; the client notices none of them.
+type relay struct {
+	client net.Conn
+	reader *sessionstream.Reader
+	writer *sessionstream.Writer
+	dial   func(context.Context) (net.Conn, error)
+
+	opened  chan struct{}             // closed when session is set
+	session *sessionstream.Attachment // towards the session
+}
+
+func newRelay(client net.Conn, dial func(context.Context) (net.Conn, error)) *relay {
+	return &relay{
+		client: client, dial: dial, opened: make(chan struct{}),
+		reader: sessionstream.NewReader(bufio.NewReaderSize(client, relayBytes)), writer: sessionstream.NewWriter(client),
+	}
+}
+
+// run serves the client until one side ends. The end of ctx cuts both, so that
+// what a writer holds stays reserved for it; that of the client ends the
+// attachment in order: a unix socket does not break while its client lives.
+func (r *relay) run(ctx context.Context, attachID string) error {
+	attach, err := r.readAttach(attachID)
+	if err != nil {
+		return r.refuse(ctx, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel(nil)
+	defer r.client.Close() // ends the reading
+	reading.Go(func() { r.fromClient(cancel) })
+
+	r.session, err = sessionstream.Open(ctx, sessionstream.Config{Dial: r.dial, Attach: *attach})
+	if err != nil {
+		return r.refuse(ctx, err)
+	}
+	defer r.session.Close()
+	attached := r.session.Attached()
+	if err := r.writer.WriteControl(&attached); err != nil {
+		r.session.Detach()
+		return err
+	}
+	close(r.opened)
+	return r.toClient(ctx)
+}
+
+func (r *relay) readAttach(attachID string) (*sessionstream.Attach, error) {
+	r.client.SetReadDeadline(time.Now().Add(firstControl))
+	c, err := r.reader.ReadControl()
+	if err != nil {
+		return nil, err
+	}
+	r.client.SetReadDeadline(time.Time{})
+	attach, ok := c.(*sessionstream.Attach)
+	switch {
+	case !ok:
+		return nil, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the first control is not attach"}
+	case attach.Role == sessionstream.RoleObserver:
+		return nil, &sessionstream.Error{Code: sessionstream.CodeUnsupported, Text: "the daemon serves viewers and writers; it has events for observers"}
+	case attach.AttachID != attachID:
+		return nil, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the socket was made for another attachment"}
+	}
+	return attach, nil
+}
+
+// refuse tells the client why it gets nothing more. One whose daemon ends is not
+// told: it goes on with the next.
+func (r *relay) refuse(ctx context.Context, err error) error {
+	if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		_ = r.writer.WriteControl(refusal(err))
+	}
+	return err
+}
+
+// toClient passes on what the session sends. A client that does not read is
+// waited for, by nobody else.
+func (r *relay) toClient(ctx context.Context) error {
+	for {
+		m, err := r.session.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return r.refuse(ctx, err)
+		}
+		if m.Control != nil {
+			err = r.writer.WriteControl(m.Control)
+		} else {
+			err = r.writer.WriteData(channelOf(m.Stream), m.Data)
+		}
+		if err != nil {
+			r.session.Detach()
+			return fmt.Errorf("the client has gone: %w", err)
+		}
+	}
+}
+
+func channelOf(s banger.Stream) sessionstream.Channel {
+	if s == banger.StreamStderr {
+		return sessionstream.ChannelStderr
+	}
+	return sessionstream.ChannelStdout
+}
+
+// fromClient passes on what the client sends, until it sends no more. A client
+// that goes before the session is reached ends the search for it.
+func (r *relay) fromClient(cancel context.CancelCauseFunc) {
+	buffer := make([]byte, relayBytes)
+	for {
+		h, err := r.reader.Next()
+		if err == nil {
+			<-r.opened
+			err = r.pass(h, buffer)
+		}
+		if err == nil {
+			continue
+		}
+		select {
+		case <-r.opened:
+			if refused, ok := errors.AsType[*sessionstream.Error](err); ok {
+				_ = r.writer.WriteControl(refused)
+				if refused.Code == sessionstream.CodeUnsupported {
+					continue
+				}
+			}
+			r.session.Detach()
+		default:
+			cancel(fmt.Errorf("the client has gone: %w", err))
+		}
+		return
+	}
+}
+
+// pass passes one frame on.
+func (r *relay) pass(h sessionstream.Header, buffer []byte) error {
+	switch h.Channel {
+	case sessionstream.ChannelControl:
+		c, err := r.reader.Control()
+		if err != nil {
+			return err
+		}
+		return r.obey(c)
+	case sessionstream.ChannelStdin:
+		for {
+			n, err := r.reader.Read(buffer)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			// It fails where the client has been told, or is just being told, that
+			// stdin takes no more: what was sent before it knew is dropped.
+			_, _ = r.session.Write(buffer[:n])
+		}
+	}
+	return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: fmt.Sprintf("a client must not send on channel %d", h.Channel)}
+}
+
+// obey carries out a control. What needs a connection to the session is lost while
+// there is none, as the protocol has it.
+func (r *relay) obey(c sessionstream.Control) error {
+	switch c := c.(type) {
+	case *sessionstream.Ping:
+		_ = r.session.Ping()
+	case *sessionstream.Signal:
+		_ = r.session.Signal(c.Signal, c.To)
+	case *sessionstream.Resize:
+		r.session.Resize(c.Window)
+	case *sessionstream.Takeover:
+		r.session.Takeover(*c)
+	case *sessionstream.EOF:
+		_ = r.session.CloseStdin()
+	case *sessionstream.Detach:
+		return io.EOF
+	default:
+		return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: fmt.Sprintf("a client must not send %T", c)}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package sessionstream
+
+import (
+	"strings"
+
+	"banger"
+)
+
+func (*Attach) controlType() string   { return "attach" }
+func (*Takeover) controlType() string { return "takeover" }
+func (*Resize) controlType() string   { return "resize" }
+func (*Signal) controlType() string   { return "signal" }
+func (*Stop) controlType() string     { return "stop" }
+func (*EOF) controlType() string      { return "eof" }
+func (*Detach) controlType() string   { return "detach" }
+func (*Ping) controlType() string     { return "ping" }
+
+func (*Attached) controlType() string { return "attached" }
+func (*Granted) controlType() string  { return "granted" }
+func (*State) controlType() string    { return "state" }
+func (*Gap) controlType() string      { return "gap" }
+func (*Evicted) controlType() string  { return "evicted" }
+func (*Exit) controlType() string     { return "exit" }
+func (*StdinAck) controlType() string { return "stdin_ack" }
+func (*Pong) controlType() string     { return "pong" }
+func (*Error) controlType() string    { return "error" }
+
+func (c *Attach) check() error {
+	switch c.Role {
+	case RoleObserver:
+		if c.AttachID != "" || c.Resume || c.From != nil || c.Tail != nil || c.NoOutput || c.Window != nil {
+			return errorf(CodeInvalid, "an observer has a role only")
+		}
+	case RoleViewer:
+		if c.Window != nil || c.NoOutput {
+			return errorf(CodeInvalid, "a viewer has no window, and has output")
+		}
+	case RoleWriter:
+	default:
+		return errorf(CodeUnsupported, "there is no role %.40q", string(c.Role))
+	}
+	if err := c.checkNames(); err != nil {
+		return err
+	}
+	if c.Tail != nil && (c.From != nil || *c.Tail < 0 || *c.Tail > MaxTailLines) {
+		return errorf(CodeInvalid, "a tail of %d lines is not between 0 and %d, or comes with another beginning", *c.Tail, MaxTailLines)
+	}
+	if c.From != nil && (c.From.Stdout < 0 || c.From.Stderr < 0) {
+		return errorf(CodeInvalid, "output cannot begin at %+v", *c.From)
+	}
+	return nil
+}
+
+// checkNames checks what others are shown.
+func (c *Attach) checkNames() error {
+	strange := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}
+	switch {
+	case c.Role != RoleObserver && c.AttachID == "":
+		return errorf(CodeInvalid, "the attachment has no id")
+	case len(c.AttachID) > MaxIDBytes || strings.ContainsFunc(c.AttachID, strange):
+		return errorf(CodeInvalid, "%.80q is no id of an attachment", c.AttachID)
+	case len(c.Client) > MaxClientBytes:
+		return errorf(CodeInvalid, "the client's name has more than %d bytes", MaxClientBytes)
+	}
+	return nil
+}
+
+func (c *Signal) check() error {
+	if c.To != ToProcess && c.To != ToGroup {
+		return errorf(CodeInvalid, "a signal cannot go to %.40q", string(c.To))
+	}
+	return nil
+}
+
+func (c *Stop) check() error {
+	if c.GraceMS < 0 || c.GraceMS > MaxGrace.Milliseconds() {
+		return errorf(CodeInvalid, "a grace of %d ms is not between 0 and %d", c.GraceMS, MaxGrace.Milliseconds())
+	}
+	return nil
+}
+
+func (c *EOF) check() error { return checkOffset(c.Offset) }
+
+func (c *Attached) check() error {
+	if c.Output != nil && (c.Output.Stdout < 0 || c.Output.Stderr < 0) {
+		return errorf(CodeInvalid, "output cannot begin at %+v", *c.Output)
+	}
+	if c.Stdin != nil {
+		return c.Stdin.check()
+	}
+	return nil
+}
+
+func (c *Granted) check() error { return c.Stdin.check() }
+
+func (g *Grant) check() error {
+	if g.Offset < 0 || g.WindowBytes < 1 || g.WindowBytes > MaxStdinWindow || g.LeaseMS < 1 {
+		return errorf(CodeInvalid, "no writer can be granted %+v", *g)
+	}
+	return nil
+}
+
+func (c *Gap) check() error {
+	if c.Stream != banger.StreamStdout && c.Stream != banger.StreamStderr || c.From < 0 || c.To <= c.From {
+		return errorf(CodeInvalid, "there is no gap from %d to %d in stream %.40q", c.From, c.To, string(c.Stream))
+	}
+	return nil
+}
+
+func (c *StdinAck) check() error { return checkOffset(&c.Offset) }
+func (c *Error) check() error    { return checkOffset(c.Offset) }
+
+func (*Takeover) check() error { return nil }
+func (*Resize) check() error   { return nil }
+func (*Detach) check() error   { return nil }
+func (*Ping) check() error     { return nil }
+func (*State) check() error    { return nil }
+func (*Evicted) check() error  { return nil }
+func (*Exit) check() error     { return nil }
+func (*Pong) check() error     { return nil }
+
+func checkOffset(offset *int64) error {
+	if offset != nil && *offset < 0 {
+		return errorf(CodeInvalid, "offset %d is negative", *offset)
+	}
+	return nil
+}

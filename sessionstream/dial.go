@@ -1,0 +1,34 @@
+package sessionstream
+
+import (
+	"context"
+	"net"
+
+	"banger"
+)
+
+// Attacher makes ways to sessions; banger's daemon and its Go client are ones.
+type Attacher interface {
+	AttachSession(ctx context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error)
+}
+
+// DialSession returns a Config.Dial that asks for a new way each time. vm and
+// session are refs; ids cannot come to mean something else meanwhile. attachID is
+// that of Config.Attach.
+func DialSession(a Attacher, vm, session, attachID string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		info, err := a.AttachSession(ctx, vm, session, banger.AttachRequest{AttachID: attachID})
+		if err != nil {
+			return nil, err
+		}
+		if info.TransportKind != banger.TransportUnix || info.StreamFormat != banger.StreamFormatOne {
+			return nil, banger.Errorf(banger.CodeMismatch, "cannot attach to session %s: format %q over transport %q is not known here",
+				session, info.StreamFormat, info.TransportKind)
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", info.SocketPath)
+		if err != nil {
+			return nil, banger.Errorf(banger.CodeUnavailable, "cannot attach to session %s: %w", session, err)
+		}
+		return conn, nil
+	}
+}

@@ -1,0 +1,306 @@
+package sessionstream
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"sync"
+)
+
+// maxSent bounds a frame of stdin: a writer that is cut within it has the less to
+// send again.
+const maxSent = 32 << 10
+
+// outgoing is what an attachment sends: over the present connection if there is
+// one, and stdin again over the next if it was not acknowledged. Safe for
+// concurrent use.
+type outgoing struct {
+	sending sync.Mutex // held while something is sent, so that stdin goes in its order
+
+	mu       sync.Mutex // guards everything below
+	room     *sync.Cond // of mu: there is room in the window, or stdin has failed
+	conn     net.Conn   // nil while there is none
+	writer   *Writer    // of conn
+	detached bool
+	window   *Window // of the terminal, as last set
+
+	granted  bool      // this is the writer
+	takeover *Takeover // asked for and not granted yet
+	limit    int64     // bytes that may wait for their acknowledgement
+	accepted int64     // the position of unacked in stdin
+	unacked  []byte    // written, and not known to be accepted
+	eof      bool      // stdin ends behind unacked
+	failed   error     // why stdin takes no more
+}
+
+var errNotWriter = errors.New("cannot write to stdin: this attachment is not the writer")
+
+func newOutgoing(a Attach) *outgoing {
+	o := &outgoing{window: a.Window, failed: errNotWriter}
+	o.room = sync.NewCond(&o.mu)
+	return o
+}
+
+// open takes a connection into use whose Attach has been accepted, and sends what
+// the last one may not have delivered.
+func (o *outgoing) open(conn net.Conn, w *Writer) error {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	o.mu.Lock()
+	o.conn, o.writer = conn, w
+	rest, end, takeover := bytes.Clone(o.unacked), o.eofControl(), o.takeover
+	o.mu.Unlock()
+	if err := w.WriteData(ChannelStdin, rest); err != nil {
+		return err
+	}
+	if end != nil {
+		if err := w.WriteControl(end); err != nil {
+			return err
+		}
+	}
+	if takeover != nil {
+		return w.WriteControl(takeover)
+	}
+	return nil
+}
+
+// eofControl is the end of stdin if it has been asked for, else nil. The caller
+// holds mu.
+func (o *outgoing) eofControl() *EOF {
+	if !o.eof {
+		return nil
+	}
+	return &EOF{Offset: new(o.accepted + int64(len(o.unacked)))}
+}
+
+// close ends the present connection.
+func (o *outgoing) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.conn != nil {
+		o.conn.Close()
+	}
+	o.conn, o.writer = nil, nil
+}
+
+// present returns the present connection's writer, nil if there is none.
+func (o *outgoing) present() *Writer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.writer
+}
+
+// send sends a control over the present connection.
+func (o *outgoing) send(c Control) error {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	w := o.present()
+	if w == nil {
+		return ErrNoConnection
+	}
+	return o.sent(w, w.WriteControl(c))
+}
+
+// sent ends a connection that failed to send, so that Receive seeks another.
+func (o *outgoing) sent(w *Writer, err error) error {
+	if err == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.writer == w {
+		o.conn.Close()
+	}
+	return err
+}
+
+func (o *outgoing) detach() error {
+	o.mu.Lock()
+	o.detached = true
+	o.mu.Unlock()
+	return o.send(&Detach{})
+}
+
+func (o *outgoing) isDetached() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.detached
+}
+
+func (o *outgoing) resize(w Window) {
+	o.mu.Lock()
+	o.window = &w
+	o.mu.Unlock()
+	_ = o.send(&Resize{Window: w}) // else the next connection begins with it
+}
+
+// describe completes the Attach of a further connection.
+func (o *outgoing) describe(a *Attach) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a.Role, a.Window = RoleViewer, nil
+	if o.granted {
+		a.Role, a.Window = RoleWriter, o.window
+	}
+}
+
+// ask wants this attachment to be the writer.
+func (o *outgoing) ask(t Takeover) {
+	o.mu.Lock()
+	o.takeover = &t
+	if t.Window != nil {
+		o.window = t.Window
+	}
+	o.mu.Unlock()
+	_ = o.send(&t) // else the next connection does
+}
+
+// grant makes this attachment the writer.
+func (o *outgoing) grant(g Grant) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.granted, o.takeover, o.failed = true, nil, nil
+	o.limit, o.accepted, o.unacked, o.eof = g.WindowBytes, g.Offset, nil, false
+	if g.EOF {
+		o.failLocked(errorf(CodeClosed, "stdin is closed"))
+	}
+}
+
+// regrant takes in what a further connection says of stdin.
+func (o *outgoing) regrant(g Grant) error {
+	o.mu.Lock()
+	from, limit, failed := o.accepted, o.accepted+int64(len(o.unacked)), o.failed
+	o.limit = g.WindowBytes
+	o.mu.Unlock()
+	if g.Offset < from || g.Offset > limit && failed == nil {
+		return errorf(CodeInvalid, "the server has accepted %d bytes of stdin, which is not between %d and %d", g.Offset, from, limit)
+	}
+	o.acknowledge(g.Offset, g.EOF)
+	return nil
+}
+
+// acknowledge forgets what has been accepted.
+func (o *outgoing) acknowledge(offset int64, eof bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := min(offset-o.accepted, int64(len(o.unacked))); n > 0 {
+		o.unacked = append(o.unacked[:0], o.unacked[n:]...)
+		o.accepted += n
+	}
+	if eof {
+		o.eof = false
+		o.failLocked(errorf(CodeClosed, "stdin is closed"))
+	}
+	o.room.Broadcast()
+}
+
+// fail ends the feeding of stdin.
+func (o *outgoing) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failLocked(err)
+}
+
+func (o *outgoing) failLocked(err error) {
+	if o.failed == nil {
+		o.failed = err
+	}
+	o.unacked, o.eof = nil, false
+	o.room.Broadcast()
+}
+
+// refused takes in that something was refused: stdin, or the end of it only.
+func (o *outgoing) refused(e *Error) {
+	if e.Offset != nil {
+		o.acknowledge(*e.Offset, false)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e.Code == CodeClosed {
+		o.failLocked(e)
+	} else {
+		o.eof = false
+	}
+}
+
+// evict makes this attachment a viewer.
+func (o *outgoing) evict(by string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.granted = false
+	o.failed = nil
+	o.failLocked(errorf(CodeEvicted, "stdin was taken over by %s", by))
+}
+
+func (o *outgoing) write(p []byte) (written int, err error) {
+	for len(p) > 0 {
+		n, err := o.writePart(p)
+		written, p = written+n, p[n:]
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// writePart waits for room and sends what fits.
+func (o *outgoing) writePart(p []byte) (int, error) {
+	for {
+		// Nothing else is held up while there is no room: neither a signal nor the
+		// next connection, which may bring the acknowledgements.
+		if err := o.awaitRoom(); err != nil {
+			return 0, err
+		}
+		if n := o.sendPart(p); n > 0 {
+			return n, nil
+		}
+	}
+}
+
+func (o *outgoing) awaitRoom() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.failed == nil && !o.eof && int64(len(o.unacked)) >= o.limit {
+		o.room.Wait()
+	}
+	if o.eof {
+		return errorf(CodeClosed, "the end of stdin has been sent")
+	}
+	return o.failed
+}
+
+// sendPart sends what fits now, which is nothing if another writer was faster.
+func (o *outgoing) sendPart(p []byte) int {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	o.mu.Lock()
+	n := min(int64(len(p)), maxSent, o.limit-int64(len(o.unacked)))
+	if o.failed != nil || o.eof || n <= 0 {
+		o.mu.Unlock()
+		return 0
+	}
+	o.unacked = append(o.unacked, p[:n]...)
+	w := o.writer
+	o.mu.Unlock()
+	if w != nil {
+		_ = o.sent(w, w.WriteData(ChannelStdin, p[:n])) // else the next connection does
+	}
+	return int(n)
+}
+
+func (o *outgoing) closeStdin() error {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	o.mu.Lock()
+	if o.failed != nil {
+		defer o.mu.Unlock()
+		return o.failed
+	}
+	o.eof = true
+	end, w := o.eofControl(), o.writer
+	o.mu.Unlock()
+	if w != nil {
+		_ = o.sent(w, w.WriteControl(end)) // else the next connection does
+	}
+	return nil
+}
