@@ -59,6 +59,8 @@ func layers() map[string]layer {
 		"internal/ondemand":            tool,
 		"internal/paths":               tool,
 		"internal/process":             tool,
+		"internal/screen":              tool,
+		"internal/termmodes":           tool,
 		"internal/version":             tool,
 		"internal/agent":               agent,
 		"internal/agent/control":       agent,

@@ -112,7 +112,7 @@ type (
 		Output *banger.LogCursor `json:"output,omitempty"`
 		// Stdin is what a writer is granted.
 		Stdin *Grant `json:"stdin,omitempty"`
-		// Terminal describes that of a tty session.
+		// Terminal describes that of a tty session, before Attach.Window was set.
 		Terminal *Terminal `json:"terminal,omitempty"`
 	}
 	// Granted answers Takeover.

@@ -56,7 +56,7 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 
 // begin finds what the client asks for, and how it is answered.
 func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
-	answer := &sessionstream.Attached{}
+	answer := &sessionstream.Attached{Terminal: a.server.terminal.describe()} // before it is resized
 	if a.attach.Role == sessionstream.RoleWriter {
 		if refused := a.becomeWriter(false, a.attach.Window); refused != nil {
 			return nil, refused
@@ -73,7 +73,6 @@ func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 		a.out.output, answer.Output = follower, new(follower.At())
 	}
 	answer.State = a.server.record.snapshot().SessionState
-	answer.Terminal = a.server.terminal.describe()
 	return answer, nil
 }
 

@@ -1,12 +1,12 @@
 package shim
 
 import (
-	"maps"
 	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"banger/internal/termmodes"
 	"banger/sessionstream"
 )
 
@@ -17,7 +17,7 @@ type terminal struct {
 
 	mu    sync.Mutex // guards everything below
 	size  sessionstream.Window
-	modes modes
+	modes termmodes.Modes
 }
 
 func newTerminal(master *os.File) *terminal {
@@ -50,7 +50,7 @@ func (t *terminal) scan(p []byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.modes.scan(p)
+	t.modes.Scan(p)
 }
 
 func (t *terminal) describe() *sessionstream.Terminal {
@@ -59,5 +59,5 @@ func (t *terminal) describe() *sessionstream.Terminal {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &sessionstream.Terminal{Window: t.size, Modes: maps.Clone(t.modes.private), Keypad: t.modes.keypad}
+	return &sessionstream.Terminal{Window: t.size, Modes: t.modes.Private(), Keypad: t.modes.Keypad()}
 }
