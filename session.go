@@ -81,6 +81,13 @@ type Launch struct {
 	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"must be found before anything runs"`
 	StdinMode        StdinMode             `json:"stdin_mode" enum:"closed,pipe"`
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
+	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
+}
+
+// Window is the size of a terminal in character cells.
+type Window struct {
+	Rows uint16 `json:"rows"`
+	Cols uint16 `json:"cols"`
 }
 
 // SessionState is what the guest knows of a session: the shim writes it, the

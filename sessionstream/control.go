@@ -88,11 +88,8 @@ type (
 	Ping struct{}
 )
 
-// Window is the size of a terminal in character cells.
-type Window struct {
-	Rows uint16 `json:"rows"`
-	Cols uint16 `json:"cols"`
-}
+// Window is the size of a terminal.
+type Window = banger.Window
 
 // SignalTarget says which processes of a session a signal goes to.
 type SignalTarget string

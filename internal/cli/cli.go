@@ -80,7 +80,7 @@ Exit status:
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
 	root.AddCommand(
-		c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
+		c.runCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 	)
 	markEntry(root, entered)

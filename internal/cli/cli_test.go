@@ -26,6 +26,10 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session logs dev s --from -3 --stream stdout", "session logs dev s -n 3 --from 3 --stream stdout",
 		"session wait dev s --timeout -1s", "session list --status done", "daemon run --ready-fd -2",
 		"vm ssh", "image build a b",
+		"session attach dev", "session attach dev s --from -1", "session attach dev s --from end",
+		"session attach dev s --view --takeover", "session attach dev s --view --eof", "session attach dev s --no-stdin --eof",
+		"session attach dev s --detach-keys enter", "session start dev --attach --json -- ls",
+		"run", "run ls", "run dev -- ls", "run --", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",
 	} {
 		t.Run(line, func(t *testing.T) {
 			f := &fake{}

@@ -24,12 +24,12 @@ const (
 )
 
 // ExitStatusHelp is the table of exit statuses, as --help and the README show it.
-const ExitStatusHelp = `  0      done; session wait: the command ended with status 0
+const ExitStatusHelp = `  0      done, or detached; session wait: the command ended with status 0
   2      wrong usage, or a request that cannot be right
   124    a time-out
   125    banger failed, or a session ended without an exit status
   128+n  ended by signal n
-  other  session wait and vm ssh: the command's own exit status`
+  other  run, session attach, session wait and vm ssh: the command's own exit status`
 
 // usageError is an error in how the command line was written.
 type usageError struct{ err error }

@@ -8,7 +8,7 @@ import (
 
 func (c *CLI) sessionCommand() *cobra.Command {
 	return group("session", "Run durable commands in a VM",
-		c.sessionStartCommand(), c.sessionListCommand(), c.sessionShowCommand(),
+		c.sessionStartCommand(), c.sessionAttachCommand(), c.sessionListCommand(), c.sessionShowCommand(),
 		c.sessionLogsCommand(), c.sessionWaitCommand(), c.sessionSendCommand(),
 		c.sessionStopCommand(), c.sessionKillCommand(), c.sessionRmCommand())
 }

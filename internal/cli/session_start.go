@@ -36,15 +36,29 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 		ValidArgsFunction: c.complete(vmNames),
 	}
 	request := launchFlags(cmd)
+	attach := attachFlags(cmd)
+	attached := cmd.Flags().Bool("attach", false, "attach to it at once, from its first byte on; the end of our stdin is its end of stdin")
 	asJSON := jsonFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("attach", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *attached {
+			c.defaultToTTY(cmd)
+		}
 		r, err := request(args[1:])
 		if err != nil {
 			return err
 		}
+		if *attached {
+			r.Window = c.firstWindow(r)
+		}
 		s, err := c.Backend.Services().Sessions.StartSession(cmd.Context(), args[0], r)
 		if err != nil {
 			return err
+		}
+		if *attached && s.EndedBy != banger.EndedByLaunch {
+			o := attach()
+			o.from, o.eof = &banger.LogCursor{}, !o.noStdin
+			return c.attachToEnd(cmd.Context(), s, o)
 		}
 		return c.printStarted(s, *asJSON)
 	}

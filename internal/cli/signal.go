@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -12,26 +13,87 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return "ended by signal: " + e.signal.String() }
 
-// WithSignals returns a context that SIGINT or SIGTERM ends. The second one has
-// its ordinary effect again. stop gives up the signals and waits for the
+// signals are those that end this process, unless a command has another use for
+// them.
+type signals struct {
+	mu    sync.Mutex // guards taker
+	taker func(syscall.Signal) (taken bool)
+}
+
+type signalsKey struct{}
+
+// WithSignals returns a context that SIGINT, SIGTERM or SIGHUP ends. The second one
+// has its ordinary effect again. stop gives up the signals and waits for the
 // goroutine.
 func WithSignals(parent context.Context) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	s := &signals{}
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, signalsKey{}, s))
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(signalError{s.(syscall.Signal)})
-		case <-ctx.Done():
+		for {
+			select {
+			case sig := <-caught:
+				if s.take(sig.(syscall.Signal)) {
+					continue
+				}
+				signal.Stop(caught)
+				cancel(signalError{sig.(syscall.Signal)})
+			case <-ctx.Done():
+			}
+			return
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
+		signal.Stop(caught)
 		cancel(nil)
+		<-done
+	}
+}
+
+func (s *signals) take(sig syscall.Signal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taker != nil && s.taker(sig)
+}
+
+// takeSignals hands the signals of WithSignals to taker, which must be quick, and
+// ends the context only with those that it does not take. giveBack undoes that.
+func takeSignals(ctx context.Context, taker func(syscall.Signal) (taken bool)) (giveBack func()) {
+	s, ok := ctx.Value(signalsKey{}).(*signals)
+	if !ok {
+		return func() {}
+	}
+	set := func(f func(syscall.Signal) bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.taker = f
+	}
+	set(taker)
+	return func() { set(nil) }
+}
+
+// watch calls heed with each of some signals, one at a time, until stop.
+func watch(heed func(syscall.Signal), which ...os.Signal) (stop func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, which...)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case s := <-caught:
+				heed(s.(syscall.Signal))
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(caught)
+		close(quit)
 		<-done
 	}
 }

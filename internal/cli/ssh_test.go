@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"banger/internal/hosttest"
+
 	"github.com/google/go-cmp/cmp"
 
 	"banger"
@@ -23,9 +25,12 @@ func testAccess() banger.SSHAccess {
 // a fake backend: vm ssh replaces the process, so it needs one of its own.
 const runAsCLI = "BANGER_TEST_RUN_AS_CLI"
 
+// bin holds the guest's programs; TestMain sets it once.
+var bin hosttest.Binaries
+
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsCLI) == "" {
-		os.Exit(m.Run())
+		os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
 	}
 	c := CLI{Backend: &fake{access: testAccess()}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	os.Exit(c.Run(context.Background(), os.Args[1:]))

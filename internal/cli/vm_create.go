@@ -20,6 +20,25 @@ room on the host that the guest has written to.`,
 		Args:              optionalArgument(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	request := c.vmFlags(cmd)
+	start := cmd.Flags().Bool("start", false, "boot it too and wait until its guest answers")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := request()
+		if err != nil {
+			return err
+		}
+		r.Name = firstOr(args, "")
+		if err := r.WithDefaults().Validate(); err != nil {
+			return err
+		}
+		return c.createVM(cmd, r, *start, *asJSON)
+	}
+	return cmd
+}
+
+// vmFlags adds the flags of a new VM; the result makes the request from them.
+func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 	var r banger.VMRequest
 	var memory, disk, workDisk sizeMiB
 	flags := cmd.Flags()
@@ -28,23 +47,16 @@ room on the host that the guest has written to.`,
 	flags.Var(&memory, "memory", "memory (default "+formatMiB(banger.DefaultMemoryMiB)+")")
 	flags.Var(&disk, "disk", "system disk, which takes the changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	flags.Var(&workDisk, "work-disk", "work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
-	start := flags.Bool("start", false, "boot it too and wait until its guest answers")
-	asJSON := jsonFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("image", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		return c.complete(imageNames)(cmd, nil, prefix)
 	})
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r.Name = firstOr(args, "")
+	return func() (banger.VMRequest, error) {
 		r.MemoryMiB, r.SystemDiskMiB, r.WorkDiskMiB = int(memory), int(disk), int(workDisk)
 		if flags.Changed("cpus") && r.CPUs == 0 {
-			return usagef("--cpus 0 cannot work") // in a request 0 would mean the default
+			return r, usagef("--cpus 0 cannot work") // in a request 0 would mean the default
 		}
-		if err := r.WithDefaults().Validate(); err != nil {
-			return err
-		}
-		return c.createVM(cmd, r, *start, *asJSON)
+		return r, r.WithDefaults().Validate()
 	}
-	return cmd
 }
 
 // createVM prints the name as soon as the VM exists, so that it is known even

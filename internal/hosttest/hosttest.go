@@ -19,13 +19,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/client"
 	"banger/internal/guest"
 	"banger/internal/guestconfig"
+	"banger/internal/httpapi"
+	"banger/internal/localsocket"
 	"banger/internal/machine"
 	"banger/internal/machine/inmem"
 	"banger/internal/paths"
 	"banger/internal/session"
 	"banger/internal/store"
+	"banger/internal/version"
 )
 
 // Host is one installation. Its services are those of the running daemon;
@@ -43,6 +47,7 @@ type Host struct {
 	signer ssh.Signer
 	log    *slog.Logger
 	cancel context.CancelFunc
+	served chan error // result of serving the API
 }
 
 // Options change what a host is made of. The zero value changes nothing.
@@ -63,6 +68,11 @@ func New(t testing.TB, bin Binaries) *Host {
 func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	t.Helper()
 	dir := t.TempDir()
+	runtime, err := os.MkdirTemp("", "b-") // short: sockets lie in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +85,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
-			State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"),
+			State: filepath.Join(dir, "state"), Runtime: runtime,
 		},
 		guests: &guests{
 			t: t, bin: bin, dir: filepath.Join(dir, "guests"), client: signer.PublicKey(),
@@ -116,12 +126,22 @@ func (h *Host) open() {
 	if err := h.VMs.Adopt(ctx); err != nil {
 		h.t.Fatal(err)
 	}
+	listener, err := localsocket.Listen(h.Paths.Socket())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	api := httpapi.New(httpapi.Services{VMs: h.VMs, Sessions: h.Sessions, Control: h.Sessions, Events: h.Store}, version.String())
+	h.served = make(chan error, 1)
+	go func() { h.served <- httpapi.Serve(ctx, listener, api, h.log) }()
 }
+
+// Client returns a client of the API, which is served but for images and the host.
+func (h *Host) Client() *client.Client { return client.New(h.Paths.Socket(), version.String()) }
 
 // shut does what a daemon does when it ends.
 func (h *Host) shut() {
 	h.cancel()
-	if err := errors.Join(h.VMs.Close(), h.Sessions.Close(), h.Store.Close()); err != nil {
+	if err := errors.Join(<-h.served, h.VMs.Close(), h.Sessions.Close(), h.Store.Close()); err != nil {
 		h.t.Errorf("cannot close host: %v", err)
 	}
 }

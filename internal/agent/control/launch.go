@@ -119,6 +119,7 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 			Groups:     p.user.Groups,
 			StdinMode:  l.StdinMode,
 			TTY:        l.TTY,
+			Window:     l.Window,
 			CgroupRoot: s.CgroupRoot,
 		},
 	})

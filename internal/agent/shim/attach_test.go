@@ -323,6 +323,7 @@ func TestWriter_SignalsAreNotHeldUpByStdinThatNobodyReads(t *testing.T) {
 	if _, err := a.Write(data); err != nil {
 		t.Fatal(err)
 	}
+	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	if err := a.Signal("SIGINT", sessionstream.ToProcess); err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type Launch struct {
 	Groups    []uint32         `json:"groups,omitempty"`
 	StdinMode banger.StdinMode `json:"stdin_mode"`
 	TTY       bool             `json:"tty"`
+	Window    *banger.Window   `json:"window,omitempty"` // first size of the terminal
 	// CgroupRoot is a cgroup (v2) below which the shim may make its own; empty
 	// if there is none, and then the tree of processes is what can be killed.
 	CgroupRoot string `json:"cgroup_root,omitempty"`

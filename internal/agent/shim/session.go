@@ -61,7 +61,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.connect(ends, l.TTY); err != nil {
+	if err := s.connect(ends, l); err != nil {
 		ends.close()
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 func dieLast() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) }
 
 // connect makes the parts that carry bytes.
-func (s *session) connect(ends *streams, tty bool) error {
+func (s *session) connect(ends *streams, l Launch) error {
 	shared := &buffer{}
 	for _, out := range []struct {
 		stream banger.Stream
@@ -106,10 +106,10 @@ func (s *session) connect(ends *streams, tty bool) error {
 	if ends.stdin == nil {
 		return nil
 	}
-	if tty {
-		s.terminal = newTerminal(ends.stdin)
+	if l.TTY {
+		s.terminal = newTerminal(ends.stdin, l.firstWindow())
 	}
-	in, err := newStdin(ends.stdin, tty, s.logs, s.supervisor.stateChanged)
+	in, err := newStdin(ends.stdin, l.TTY, s.logs, s.supervisor.stateChanged)
 	s.stdin = in
 	return err
 }

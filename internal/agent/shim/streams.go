@@ -9,11 +9,19 @@ import (
 	"banger"
 )
 
-// The size of a terminal until somebody attaches with one.
+// The size of a terminal unless the launch or somebody who attaches has another.
 const (
 	terminalRows = 24
 	terminalCols = 80
 )
+
+// firstWindow is the size that a terminal begins with.
+func (l Launch) firstWindow() banger.Window {
+	if l.Window != nil {
+		return *l.Window
+	}
+	return banger.Window{Rows: terminalRows, Cols: terminalCols}
+}
 
 // streams are the two sides of the command's standard streams.
 type streams struct {
@@ -33,7 +41,7 @@ func openStreams(l Launch) (_ *streams, err error) {
 		}
 	}()
 	if l.TTY {
-		err = s.openTerminal()
+		err = s.openTerminal(l.firstWindow())
 	} else {
 		err = s.openPipes(l)
 	}
@@ -84,7 +92,7 @@ func openPipe(name string, childEnd int) (child int, ours *os.File, err error) {
 }
 
 // openTerminal makes a pseudo-terminal; pty(7), ioctl_tty(2).
-func (s *streams) openTerminal() error {
+func (s *streams) openTerminal(w banger.Window) error {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot open /dev/ptmx: %w", err)
@@ -95,7 +103,7 @@ func (s *streams) openTerminal() error {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return fmt.Errorf("cannot unlock terminal: %w", err)
 	}
-	if err := unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &unix.Winsize{Row: terminalRows, Col: terminalCols}); err != nil {
+	if err := unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &unix.Winsize{Row: w.Rows, Col: w.Cols}); err != nil {
 		return fmt.Errorf("cannot set size of terminal: %w", err)
 	}
 	// By the master and not by a path: /dev/pts may be another one's here.

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"banger"
 	"banger/internal/termmodes"
 	"banger/sessionstream"
 )
@@ -16,17 +17,17 @@ type terminal struct {
 	master *os.File
 
 	mu    sync.Mutex // guards everything below
-	size  sessionstream.Window
+	size  banger.Window
 	modes termmodes.Modes
 }
 
-func newTerminal(master *os.File) *terminal {
-	return &terminal{master: master, size: sessionstream.Window{Rows: terminalRows, Cols: terminalCols}}
+func newTerminal(master *os.File, size banger.Window) *terminal {
+	return &terminal{master: master, size: size}
 }
 
 // resize sets the size; the kernel tells the foreground processes, unless it is
 // the same. A size of nothing is that of a client that has none.
-func (t *terminal) resize(w sessionstream.Window) {
+func (t *terminal) resize(w banger.Window) {
 	if t == nil || w.Rows == 0 || w.Cols == 0 {
 		return
 	}

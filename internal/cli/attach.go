@@ -1,0 +1,417 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/screen"
+	"banger/internal/termmodes"
+	"banger/sessionstream"
+)
+
+const (
+	// noticeAfter is how long a connection may be lost before the user is told.
+	noticeAfter = 2 * time.Second
+	// leaveTimeout is how long a detach may take, whatever the connection does.
+	leaveTimeout = 2 * time.Second
+	// repaintAfter is when a program is asked the second time to paint its screen.
+	repaintAfter = 200 * time.Millisecond
+)
+
+// attachOptions are what a user can choose.
+type attachOptions struct {
+	view       bool // be a viewer
+	takeover   bool
+	noStdin    bool
+	eof        bool // our end of stdin is the session's
+	rawReplay  bool
+	from       *banger.LogCursor // nil: now, and a terminal is painted
+	detachKeys []byte
+	// forward has SIGTERM and SIGHUP go to the session, as SIGINT does.
+	forward bool
+}
+
+// attaching is one run of attach. Its goroutines end with it, but for the one that
+// reads our stdin, which nothing can wake.
+type attaching struct {
+	*CLI
+	attachOptions
+	session    banger.Session
+	attachment *sessionstream.Attachment
+	terminal   *terminal // lent to the session; nil if it has none or we have none
+	out        io.Writer // for stdout of the session
+
+	mu       sync.Mutex         // guards everything below
+	writing  bool               // we are the writer
+	position banger.LogCursor   // behind the last byte that was written out
+	lost     *time.Timer        // until the user is told that the connection is lost
+	repaint  *time.Timer        // until the program is asked a second time
+	left     context.CancelFunc // ends the wait for a detach
+}
+
+// attach connects a session with our standard streams until it ends or we leave.
+// The state is that of the end, or nil if we left.
+func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*banger.SessionState, error) {
+	a := &attaching{CLI: c, attachOptions: o, session: x, out: c.Stdout}
+	if x.TTY {
+		if a.terminal = userTerminal(c.Stdin, c.Stdout); a.terminal != nil {
+			a.out = a.terminal
+		}
+	}
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	if err := a.open(ctx, life, end); err != nil {
+		return nil, attachError(x, err)
+	}
+	defer a.attachment.Close()
+	if a.terminal != nil {
+		if err := a.terminal.makeRaw(); err != nil {
+			return nil, fmt.Errorf("cannot use the terminal: %w", err)
+		}
+		defer a.terminal.restore()
+		defer a.terminal.guard()
+	}
+	leave := context.AfterFunc(ctx, func() { a.leave(end) })
+	defer leave()
+	defer a.watchSignals(ctx, end)()
+	if err := a.paint(ctx); err != nil {
+		return nil, err
+	}
+	if a.isWriting() {
+		a.feed(end)
+	}
+	state, err := a.receive(end)
+	if a.terminal != nil {
+		a.terminal.restore()
+	}
+	if state == nil && err == nil { // we left
+		fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
+			safe(x.Name), a.position.Stdout, a.position.Stderr)
+		err = context.Cause(ctx) // a signal had us leave, or nothing
+	}
+	return state, attachError(x, err)
+}
+
+// open attaches. life is that of the attachment, which outlasts ctx by a detach.
+func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc) error {
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	defer stop()
+	x := a.session
+	request := sessionstream.Attach{
+		Role: sessionstream.RoleWriter, AttachID: string(banger.NewSessionID()), Client: clientName(), From: a.from,
+	}
+	if a.view || a.takeover {
+		request.Role = sessionstream.RoleViewer
+	}
+	window := a.window()
+	if request.Role == sessionstream.RoleWriter {
+		request.Window = window
+	}
+	var err error
+	a.attachment, err = sessionstream.Open(life, sessionstream.Config{
+		Dial:   sessionstream.DialSession(a.Backend.Services().Control, string(x.VMID), string(x.ID), request.AttachID),
+		Attach: request, KeepLease: true, OnLost: a.connectionLost,
+	})
+	if err != nil {
+		return err
+	}
+	a.writing = request.Role == sessionstream.RoleWriter
+	a.position = *a.attachment.Attached().Output
+	if a.takeover && !a.view {
+		a.attachment.Takeover(sessionstream.Takeover{Window: window})
+	}
+	return nil
+}
+
+// window is the size of our terminal, if it is lent.
+func (a *attaching) window() *sessionstream.Window {
+	if a.terminal == nil {
+		return nil
+	}
+	if w, ok := a.terminal.window(); ok {
+		return &w
+	}
+	return nil
+}
+
+// attachError tells the user what to do about a refusal.
+func attachError(x banger.Session, err error) error {
+	refused, ok := errors.AsType[*sessionstream.Error](err)
+	if !ok {
+		return err
+	}
+	switch refused.Code {
+	case sessionstream.CodeHeld:
+		return banger.Errorf(banger.CodeInUse, "cannot attach to session %q: %w", x.Name, err).
+			WithHint("look on with --view, or take its place with --takeover")
+	case sessionstream.CodeEvicted:
+		return banger.Errorf(banger.CodeInUse, "cannot go on with session %q: %w", x.Name, err).
+			WithHint("the session goes on; take it back with --takeover")
+	case sessionstream.CodeOffset:
+		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
+	}
+	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err)
+}
+
+// paint makes our terminal show what the session's shows at the moment at which
+// its output begins.
+func (a *attaching) paint(ctx context.Context) error {
+	attached := a.attachment.Attached()
+	if a.terminal == nil || attached.Terminal == nil || a.rawReplay || a.from != nil {
+		return nil
+	}
+	at := attached.Output.Stdout
+	begin := max(0, at-screen.ReplayBytes)
+	output := make([]byte, 0, at-begin)
+	err := a.Backend.Services().Control.ReadLogs(ctx, string(a.session.VMID), string(a.session.ID),
+		banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{Stdout: begin}},
+		func(c banger.LogChunk) error {
+			output = append(output, c.Data[:min(int64(len(c.Data)), at-c.Offset)]...)
+			if begin+int64(len(output)) >= at {
+				return errEnough
+			}
+			return nil
+		})
+	if err != nil && !errors.Is(err, errEnough) {
+		return fmt.Errorf("cannot paint the screen of session %q: %w", a.session.Name, err)
+	}
+	t := attached.Terminal
+	painted, complete := screen.Source{
+		Rows: int(t.Window.Rows), Cols: int(t.Window.Cols), Modes: termmodes.Of(t.Modes, t.Keypad),
+		Output: output, Begun: begin == 0,
+	}.Paint()
+	if _, err := a.terminal.Write(painted); err != nil {
+		return fmt.Errorf("cannot paint the screen: %w", err)
+	}
+	if !complete && a.writing {
+		a.askToPaint()
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough was read")
+
+// askToPaint has the program paint its screen itself: it does so when the size of
+// its terminal changes, and so it is changed for a moment; ioctl_tty(2), SIGWINCH.
+func (a *attaching) askToPaint() {
+	w := a.window()
+	if w == nil {
+		return
+	}
+	other := *w
+	other.Rows = max(1, other.Rows-1)
+	if other == *w {
+		other.Rows++
+	}
+	a.attachment.Resize(other)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.repaint = time.AfterFunc(repaintAfter, a.resize)
+}
+
+func (a *attaching) resize() {
+	if w := a.window(); w != nil && a.isWriting() {
+		a.attachment.Resize(*w)
+	}
+}
+
+func (a *attaching) isWriting() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.writing
+}
+
+// receive writes out what comes until the session ends, which gives its state, or
+// the attachment does.
+func (a *attaching) receive(end context.CancelCauseFunc) (*banger.SessionState, error) {
+	defer a.stopTimers()
+	for {
+		m, err := a.attachment.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.connectionFound()
+		if m.Control == nil {
+			err = a.print(m)
+		} else if exit, ok := m.Control.(*sessionstream.Exit); ok {
+			return &exit.State, nil
+		} else {
+			err = a.heed(m.Control, end)
+		}
+		if err != nil {
+			a.attachment.Detach()
+			return nil, err
+		}
+	}
+}
+
+// print writes out a piece of output.
+func (a *attaching) print(m sessionstream.Message) error {
+	out := a.out
+	if m.Stream == banger.StreamStderr {
+		out = a.Stderr
+	}
+	if _, err := out.Write(m.Data); err != nil {
+		return fmt.Errorf("cannot print output: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.position = a.position.Advance(banger.LogChunk{Stream: m.Stream, Offset: m.Offset, Data: m.Data})
+	return nil
+}
+
+// heed takes in a control of the session.
+func (a *attaching) heed(c sessionstream.Control, end context.CancelCauseFunc) error {
+	switch c := c.(type) {
+	case *sessionstream.Granted:
+		a.mu.Lock()
+		a.writing = true
+		a.mu.Unlock()
+		a.feed(end)
+	case *sessionstream.Evicted:
+		a.mu.Lock()
+		a.writing = false
+		a.mu.Unlock()
+		return &sessionstream.Error{Code: sessionstream.CodeEvicted, Text: "stdin was taken over by " + orSomebody(c.By)}
+	case *sessionstream.Gap:
+		a.mu.Lock()
+		a.position = a.position.Advance(banger.LogChunk{Stream: c.Stream, Offset: c.To})
+		a.mu.Unlock()
+		fmt.Fprintf(a.Stderr, "banger: %d bytes of %s are missing here: %s\n", c.To-c.From, c.Stream, safe(c.Reason))
+	case *sessionstream.Error:
+		if c.Code != sessionstream.CodeClosed { // that stdin is closed is told to who writes to it
+			fmt.Fprintf(a.Stderr, "banger: %s\n", safe(c.Text))
+		}
+	}
+	return nil
+}
+
+func orSomebody(name string) string {
+	if name == "" {
+		return "somebody else"
+	}
+	return name
+}
+
+// feed begins to read our stdin for the session.
+func (a *attaching) feed(end context.CancelCauseFunc) {
+	if !a.noStdin {
+		go a.readStdin(end)
+	}
+}
+
+// readStdin feeds the session with our stdin until that ends or the detach keys
+// are typed.
+func (a *attaching) readStdin(end context.CancelCauseFunc) {
+	defer a.terminal.guard()
+	var keys keyFilter
+	if a.terminal != nil {
+		keys.keys = a.detachKeys
+	}
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := a.Stdin.Read(buffer)
+		pass, detach := keys.filter(buffer[:n])
+		if len(pass) > 0 {
+			if _, err := a.attachment.Write(pass); err != nil {
+				return // it takes no more; the receiving side knows why
+			}
+		}
+		switch {
+		case detach, err != nil && a.terminal != nil: // a terminal that is gone
+			a.leave(end)
+			return
+		case err != nil && a.eof:
+			_ = a.attachment.CloseStdin()
+			return
+		case err != nil:
+			return
+		}
+	}
+}
+
+// leave detaches, within a time.
+func (a *attaching) leave(end context.CancelCauseFunc) {
+	timer := time.AfterFunc(leaveTimeout, func() { end(io.EOF) })
+	a.mu.Lock()
+	a.left = func() { timer.Stop() }
+	a.mu.Unlock()
+	a.attachment.Detach()
+}
+
+// watchSignals heeds those that concern an attachment. The function that it
+// returns ends that.
+func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFunc) (stop func()) {
+	giveBack := takeSignals(ctx, func(s syscall.Signal) bool {
+		forward := s == syscall.SIGINT && a.terminal == nil || a.forward
+		if !forward || !a.isWriting() {
+			return false
+		}
+		go a.forwardSignal(s)
+		return true
+	})
+	ended := watch(func(s syscall.Signal) {
+		defer a.terminal.guard()
+		if s == syscall.SIGWINCH {
+			a.resize()
+		} else {
+			a.leave(end)
+		}
+	}, syscall.SIGWINCH, syscall.SIGQUIT)
+	return func() {
+		giveBack()
+		ended()
+	}
+}
+
+// forwardSignal sends a signal on as a terminal's key does.
+func (a *attaching) forwardSignal(s syscall.Signal) {
+	if err := a.attachment.Signal(unix.SignalName(s), sessionstream.ToGroup); err != nil {
+		fmt.Fprintf(a.Stderr, "banger: cannot send %s to the session: %s\n", unix.SignalName(s), safe(err.Error()))
+	}
+}
+
+// connectionLost tells the user if a connection does not come back soon.
+func (a *attaching) connectionLost(error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost == nil {
+		a.lost = time.AfterFunc(noticeAfter, func() {
+			fmt.Fprintf(a.Stderr, "banger: the connection to session %s is lost; it goes on as soon as it can\r\n", safe(a.session.Name))
+		})
+	}
+}
+
+func (a *attaching) connectionFound() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost != nil {
+		a.lost.Stop()
+		a.lost = nil
+	}
+}
+
+func (a *attaching) stopTimers() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost != nil {
+		a.lost.Stop()
+	}
+	if a.repaint != nil {
+		a.repaint.Stop()
+	}
+	if a.left != nil {
+		a.left()
+	}
+}

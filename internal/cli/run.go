@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+// cleanUpTimeout is how long it may take to delete the VM of a run.
+const cleanUpTimeout = time.Minute
+
+func (c *CLI) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARG]...",
+		Short: "Run a command in a VM of its own, and delete that afterwards",
+		Long: `Run a command in a VM of its own: the VM is made and started, the command runs in
+it as a session, with your terminal or your standard streams, and when it ends the
+VM is deleted. The exit status is the command's.
+
+On a terminal it runs on a terminal (--tty=false: not). Whoever detaches keeps the VM.`,
+		Example: `  banger run -- uname -a
+  banger run --memory 2G -- bash
+  tar c . | banger run --cwd /tmp -- sh -c 'tar x && make test'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch dash := cmd.ArgsLenAtDash(); {
+			case dash != 0:
+				return errors.New("put the command after two dashes: banger run -- COMMAND")
+			case len(args) == 0:
+				return errors.New("COMMAND is missing: banger run -- COMMAND")
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	machine := c.vmFlags(cmd)
+	launch := launchFlags(cmd)
+	attach := attachFlags(cmd)
+	keep := cmd.Flags().Bool("keep", false, "keep the VM when the command has ended")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		vm, err := machine()
+		if err != nil {
+			return err
+		}
+		c.defaultToTTY(cmd)
+		request, err := launch(args)
+		if err != nil {
+			return err
+		}
+		request.Window = c.firstWindow(request)
+		o := attach()
+		o.from, o.eof, o.forward = &banger.LogCursor{}, !o.noStdin, true
+		return c.run(cmd.Context(), vm, request, o, *keep)
+	}
+	return cmd
+}
+
+// defaultToTTY has a command whose session is attached at once run on a terminal
+// if we have one, and with an stdin, unless the user chose otherwise.
+func (c *CLI) defaultToTTY(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	if !flags.Changed("tty") && !flags.Changed("stdin") && userTerminal(c.Stdin, c.Stdout) != nil {
+		_ = flags.Set("tty", "true")
+	}
+	if !flags.Changed("stdin") {
+		_ = flags.Set("stdin", string(banger.StdinPipe))
+	}
+}
+
+// firstWindow is the size of our terminal for a session that is attached at once.
+func (c *CLI) firstWindow(r banger.SessionRequest) *banger.Window {
+	t := userTerminal(c.Stdin, c.Stdout)
+	if !r.TTY || t == nil {
+		return nil
+	}
+	if w, ok := t.window(); ok {
+		return &w
+	}
+	return nil
+}
+
+// run makes a VM, runs one session in it to its end and deletes the VM, unless the
+// session goes on.
+func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, keep bool) (err error) {
+	s := c.Backend.Services()
+	vm, err := s.VMs.CreateVM(ctx, machine)
+	if err != nil {
+		return err
+	}
+	goesOn := false
+	defer func() {
+		if keep || goesOn {
+			fmt.Fprintf(c.Stderr, "banger: VM %s is kept; delete it with: banger vm delete --force %s\n", vm.Name, vm.Name)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+		defer cancel()
+		if deleteErr := s.VMs.DeleteVM(ctx, string(vm.ID), true); deleteErr != nil {
+			err = errors.Join(err, fmt.Errorf("cannot delete the VM of the run: %w", deleteErr))
+		}
+	}()
+	if _, err := s.VMs.StartVM(ctx, string(vm.ID)); err != nil {
+		return err
+	}
+	x, err := s.Sessions.StartSession(ctx, string(vm.ID), r)
+	if err != nil {
+		return err
+	}
+	if x.EndedBy == banger.EndedByLaunch {
+		return launchError(x)
+	}
+	state, err := c.attach(ctx, x, o)
+	goesOn = state == nil
+	if goesOn || err != nil {
+		return err
+	}
+	x.SessionState = *state
+	return sessionError(x)
+}
