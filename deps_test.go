@@ -55,6 +55,7 @@ func layers() map[string]layer {
 		"internal/sessiondir":          format,
 		"internal/atomicfile":          tool,
 		"internal/keylock":             tool,
+		"internal/linematch":           tool,
 		"internal/localsocket":         tool,
 		"internal/ondemand":            tool,
 		"internal/paths":               tool,

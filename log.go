@@ -12,11 +12,19 @@ type LogRequest struct {
 	From *int64
 	// Cursor, if not nil, is where to begin in both streams, instead of Lines and From.
 	Cursor *LogCursor
-	Follow bool // go on with what is written later, until the session ends
+	Follow bool  // go on with what is written later, until the session ends
+	Limit  int64 // end after so many bytes; 0: no limit
 	// Begin, if not nil, is called once before the first piece with the position
 	// at which the reading begins. Who counts on from there with LogCursor.Advance
 	// can go on by Cursor after a cut, without loss or repeat. An error ends the reading.
 	Begin func(LogCursor) error
+}
+
+// LogEnd is where a reading of logs has ended.
+type LogEnd struct {
+	Next  LogCursor `json:"next" doc:"where to go on"`
+	AtEnd bool      `json:"at_end" doc:"nothing beyond it was there"`
+	Ended bool      `json:"ended" doc:"nothing ever will be"`
 }
 
 // DefaultLogLines is what logs prints of a session's end unless told otherwise.

@@ -164,24 +164,32 @@ type SessionService interface {
 	WaitSession(ctx context.Context, vm, session string) (Session, error)
 }
 
-// SessionControl acts on running sessions and reads their logs. Safe for
+// SessionStreams carries what goes into and comes out of sessions. Safe for
 // concurrent use.
-type SessionControl interface {
+type SessionStreams interface {
 	// AttachSession makes a socket on which package sessionstream is spoken with
 	// the session, running or ended.
 	AttachSession(ctx context.Context, vm, session string, r AttachRequest) (AttachInfo, error)
 	// SendSession feeds stdin until r.Data is empty, then closes it if r.EOF is
 	// set. The result is valid with an error too: it says what was accepted.
 	SendSession(ctx context.Context, vm, session string, r SendRequest) (SendResult, error)
+	// ReadLogs calls fn with each piece, in order, until the range is read, or
+	// with Follow until the session has ended. An error of fn ends the reading
+	// and is returned; the end then says how far it came before that piece.
+	ReadLogs(ctx context.Context, vm, session string, r LogRequest, fn func(LogChunk) error) (LogEnd, error)
+	// MatchSession returns the first match in a session's output, whenever that
+	// was or will be written. If the session ends without one, the error is
+	// CodeState.
+	MatchSession(ctx context.Context, vm, session string, r MatchRequest) (Match, error)
+}
+
+// SessionControl acts on running sessions. Safe for concurrent use.
+type SessionControl interface {
 	// StopSession asks the command to end (SIGTERM) and kills it after grace. It
 	// returns when the session has ended.
 	StopSession(ctx context.Context, vm, session string, grace time.Duration) (Session, error)
 	// KillSession kills every process of the session and returns when it has ended.
 	KillSession(ctx context.Context, vm, session string) (Session, error)
-	// ReadLogs calls fn with each piece, in order, until the range is read, or
-	// with Follow until the session has ended. An error of fn ends the reading
-	// and is returned.
-	ReadLogs(ctx context.Context, vm, session string, r LogRequest, fn func(LogChunk) error) error
 }
 
 // DefaultStopGrace is the time between SIGTERM and SIGKILL of a stop.

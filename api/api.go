@@ -97,8 +97,8 @@ type BuildLine struct {
 type LogLine struct {
 	Cursor *banger.LogCursor `json:"cursor,omitempty"`
 	*banger.LogChunk
-	End   bool          `json:"end,omitempty"`
-	Error *banger.Error `json:"error,omitempty"`
+	End   *banger.LogEnd `json:"end,omitempty"`
+	Error *banger.Error  `json:"error,omitempty"`
 }
 
 // EventLine is a line of the events: an event, or an error and then the end.

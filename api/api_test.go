@@ -68,7 +68,7 @@ func TestLogLine_IsAPlainChunkToOthers(t *testing.T) {
 		t.Errorf("%s, %v", data, err)
 	}
 	var end LogLine
-	if err := json.Unmarshal([]byte(`{"end":true}`), &end); err != nil || end.LogChunk != nil || !end.End {
+	if err := json.Unmarshal([]byte(`{"end":{"next":{"stdout":3,"stderr":0},"at_end":true,"ended":false}}`), &end); err != nil || end.LogChunk != nil || end.End == nil || end.End.Next.Stdout != 3 {
 		t.Errorf("%+v, %v", end, err)
 	}
 }

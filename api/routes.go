@@ -130,8 +130,17 @@ func controlRoutes() []Route {
 				{Name: "from", Type: ParamInt, Doc: "begin at this offset of the one stream"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
 				{Name: "follow", Type: ParamBool, Doc: "go on until the session has ended"},
+				{Name: "limit", Type: ParamInt, Doc: "end after so many bytes"},
 			},
 			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK},
+		{ID: "matchSession", Method: http.MethodGet, Path: sessionPath + "/match", Summary: "Find the first match in a session's output, whenever that was or will be written.",
+			Query: []Param{
+				{Name: "regex", Type: ParamText, Doc: "regular expression (RE2), looked for in each line"},
+				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets; default: at the session's beginning"},
+				{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"},
+			},
+			Result: banger.Match{}, Status: http.StatusOK},
 	}
 }
 

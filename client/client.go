@@ -28,6 +28,7 @@ type Client struct {
 var (
 	_ banger.VMService      = (*Client)(nil)
 	_ banger.SessionService = (*Client)(nil)
+	_ banger.SessionStreams = (*Client)(nil)
 	_ banger.SessionControl = (*Client)(nil)
 	_ banger.ImageService   = (*Client)(nil)
 	_ banger.EventService   = (*Client)(nil)

@@ -58,6 +58,10 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.AttachSession(ctx, "v", "s", banger.AttachRequest{AttachID: "a"})
 			return err
 		}},
+		{`MatchSession "v" "s" "a+ \x00" stderr cursor &{3 4}`, func() error {
+			_, err := r.MatchSession(ctx, "v", "s", banger.MatchRequest{Pattern: "a+ \x00", Stream: banger.StreamStderr, Cursor: &banger.LogCursor{Stdout: 3, Stderr: 4}})
+			return err
+		}},
 		{`SendSession "v" "s" "\xff\n" true`, func() error {
 			_, err := r.SendSession(ctx, "v", "s", banger.SendRequest{Data: strings.NewReader("\xff\n"), EOF: true})
 			return err
@@ -66,10 +70,12 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		{`StopSession "v" "s" 1.5s`, func() error { _, err := r.StopSession(ctx, "v", "s", 1500*time.Millisecond); return err }},
 		{`KillSession "v" "s"`, func() error { _, err := r.KillSession(ctx, "v", "s"); return err }},
 		{`ReadLogs "v" "s" both lines 200 from 9 cursor <nil> follow true`, func() error {
-			return r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, From: &from, Follow: true}, nil)
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, From: &from, Follow: true}, nil)
+			return err
 		}},
 		{`ReadLogs "v" "s" stderr lines -1 from -1 cursor <nil> follow false`, func() error {
-			return r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamStderr, Lines: -1}, nil)
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamStderr, Lines: -1}, nil)
+			return err
 		}},
 		{`BuildImage "default" {"trixie" ["vim"] ""}`, func() error {
 			_, err := r.BuildImage(ctx, "default", banger.ImageRecipe{Suite: "trixie", Include: []string{"vim"}}, nil)
@@ -130,7 +136,7 @@ func TestClient_ErrorsComeBackWhole(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"call":   func() error { _, err := r.GetVM(t.Context(), "x"); return err },
 		"wait":   func() error { _, err := r.WaitSession(t.Context(), "x", "y"); return err },
-		"logs":   func() error { return r.ReadLogs(t.Context(), "x", "y", banger.LogRequest{}, nil) },
+		"logs":   func() error { _, err := r.ReadLogs(t.Context(), "x", "y", banger.LogRequest{}, nil); return err },
 		"events": func() error { return r.WatchEvents(t.Context(), 0, nil) },
 		"build":  func() error { _, err := r.BuildImage(t.Context(), "x", banger.ImageRecipe{}, nil); return err },
 	} {

@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"banger"
+	"banger/api"
 	"banger/sessionstream"
 )
 
-// AttachSession implements banger.SessionControl. Attach does it, and goes on when
+// AttachSession implements banger.SessionStreams. Attach does it, and goes on when
 // the daemon is replaced.
 func (c *Client) AttachSession(ctx context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
 	q := post(sessionPath+"/attach", vm, session)
@@ -30,6 +31,23 @@ func (c *Client) Attach(ctx context.Context, vm, session string, a sessionstream
 	return sessionstream.Open(ctx, sessionstream.Config{
 		Dial: sessionstream.DialSession(c, string(x.VMID), string(x.ID), a.AttachID), Attach: a, KeepLease: true,
 	})
+}
+
+// MatchSession implements banger.SessionStreams. It outlasts the daemon.
+func (c *Client) MatchSession(ctx context.Context, vm, session string, r banger.MatchRequest) (m banger.Match, err error) {
+	q := get(sessionPath+"/match", vm, session)
+	q.query.Set("regex", r.Pattern)
+	if r.Stream != "" {
+		q.query.Set("stream", string(r.Stream))
+	}
+	if r.Cursor != nil {
+		q.query.Set("cursor", api.FormatCursor(*r.Cursor))
+	}
+	err = c.resume(ctx, func(func()) (err error) {
+		m, err = call[banger.Match](ctx, c, q)
+		return err
+	})
+	return m, err
 }
 
 // StopSession implements banger.SessionControl.

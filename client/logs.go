@@ -8,30 +8,41 @@ import (
 	"banger/api"
 )
 
-// ReadLogs implements banger.SessionControl. It outlasts the daemon: the daemon
+// ReadLogs implements banger.SessionStreams. It outlasts the daemon: the daemon
 // first tells at which position it begins, and from there on every piece is
 // counted, so that a new connection goes on behind the last one.
-func (c *Client) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
-	reading := logReading{request: r, fn: fn}
+func (c *Client) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
+	reading := logReading{request: r, fn: fn, limited: r.Limit > 0}
 	err := c.resume(ctx, func(alive func()) error {
+		if reading.isFull() {
+			return nil // only the end was cut off
+		}
 		return stream(ctx, c, reading.next(vm, session), func(line api.LogLine) (done bool) {
 			alive()
 			return reading.take(line)
 		})
 	})
-	if reading.end != nil {
-		return reading.end
+	if reading.failed != nil {
+		err = reading.failed
 	}
-	return err
+	if reading.request.Cursor != nil {
+		reading.end.Next = *reading.request.Cursor
+	}
+	return reading.end, err
 }
 
 // logReading is how far a reading of logs has come.
 type logReading struct {
 	request banger.LogRequest // its Cursor is where the next connection begins, once that is known
 	fn      func(banger.LogChunk) error
+	limited bool
 	begun   bool
-	end     error // what ended the reading, of the daemon or of fn
+	end     banger.LogEnd
+	failed  error // what ended the reading, of the daemon or of fn
 }
+
+// isFull reports whether all that was asked for has come.
+func (l *logReading) isFull() bool { return l.limited && l.request.Limit <= 0 }
 
 // next returns the request for what is still to be read.
 func (l *logReading) next(vm, session string) request {
@@ -39,6 +50,9 @@ func (l *logReading) next(vm, session string) request {
 	r := l.request
 	q.query.Set("stream", string(r.Stream))
 	q.query.Set("follow", strconv.FormatBool(r.Follow))
+	if r.Limit > 0 {
+		q.query.Set("limit", strconv.FormatInt(r.Limit, 10))
+	}
 	switch {
 	case r.Cursor != nil:
 		q.query.Set("cursor", api.FormatCursor(*r.Cursor))
@@ -54,21 +68,30 @@ func (l *logReading) next(vm, session string) request {
 func (l *logReading) take(line api.LogLine) (done bool) {
 	switch {
 	case line.Error != nil:
-		l.end = line.Error
+		l.failed = line.Error
 	case line.Cursor != nil:
 		l.request.Cursor = line.Cursor
 		if l.request.Begin != nil && !l.begun {
-			l.end = l.request.Begin(*line.Cursor)
+			l.failed = l.request.Begin(*line.Cursor)
 		}
 		l.begun = true
 	case line.LogChunk != nil:
-		if l.request.Cursor == nil {
-			l.end = banger.Errorf(banger.CodeInternal, "cannot read log: the daemon did not say where it begins")
-			break
-		}
-		l.end = l.fn(*line.LogChunk)
-		next := l.request.Cursor.Advance(*line.LogChunk)
-		l.request.Cursor = &next
+		l.failed = l.takeChunk(*line.LogChunk)
+	case line.End != nil:
+		l.end = *line.End
 	}
-	return line.End || l.end != nil
+	return line.End != nil || l.failed != nil
+}
+
+func (l *logReading) takeChunk(chunk banger.LogChunk) error {
+	if l.request.Cursor == nil {
+		return banger.Errorf(banger.CodeInternal, "cannot read log: the daemon did not say where it begins")
+	}
+	if err := l.fn(chunk); err != nil {
+		return err
+	}
+	next := l.request.Cursor.Advance(chunk)
+	l.request.Cursor = &next
+	l.request.Limit -= int64(len(chunk.Data))
+	return nil
 }

@@ -117,7 +117,7 @@ func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 		})
 		var got, want strings.Builder
 		begins := 0
-		err := r.ReadLogs(t.Context(), "v", "s", banger.LogRequest{
+		_, err := r.ReadLogs(t.Context(), "v", "s", banger.LogRequest{
 			Stream: banger.StreamBoth, Lines: 38, Follow: true,
 			Begin: func(banger.LogCursor) error { begins++; return nil },
 		}, func(c banger.LogChunk) error {
@@ -148,7 +148,7 @@ func TestLogs_ReaderEndsThem(t *testing.T) {
 		return errors.Join(script.serve(ctx, q, fn, func(int) error { return nil }), untilEnd(ctx))
 	}})
 	enough := errors.New("enough")
-	err := r.ReadLogs(t.Context(), "v", "s", banger.LogRequest{}, func(banger.LogChunk) error { return enough })
+	_, err := r.ReadLogs(t.Context(), "v", "s", banger.LogRequest{}, func(banger.LogChunk) error { return enough })
 	if !errors.Is(err, enough) {
 		t.Errorf("ended with %v", err)
 	}

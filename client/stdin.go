@@ -13,7 +13,7 @@ import (
 // pieceBytes is what one request of a send with an offset carries.
 const pieceBytes = 256 << 10
 
-// SendSession implements banger.SessionControl. Without an offset it is one
+// SendSession implements banger.SessionStreams. Without an offset it is one
 // request, during which nobody else's bytes come in between; it cannot be resumed,
 // and r.Data may still be read once when it returns early. With an offset the
 // data go in pieces, each sent again until the daemon has answered for it.

@@ -117,7 +117,7 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 	}
 	var err error
 	a.attachment, err = sessionstream.Open(life, sessionstream.Config{
-		Dial:   sessionstream.DialSession(a.Backend.Services().Control, string(x.VMID), string(x.ID), request.AttachID),
+		Dial:   sessionstream.DialSession(a.Backend.Services().Streams, string(x.VMID), string(x.ID), request.AttachID),
 		Attach: request, KeepLease: true, OnLost: a.connectionLost,
 	})
 	if err != nil {
@@ -171,7 +171,7 @@ func (a *attaching) paint(ctx context.Context) error {
 	at := attached.Output.Stdout
 	begin := max(0, at-screen.ReplayBytes)
 	output := make([]byte, 0, at-begin)
-	err := a.Backend.Services().Control.ReadLogs(ctx, string(a.session.VMID), string(a.session.ID),
+	_, err := a.Backend.Services().Streams.ReadLogs(ctx, string(a.session.VMID), string(a.session.ID),
 		banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{Stdout: begin}},
 		func(c banger.LogChunk) error {
 			output = append(output, c.Data[:min(int64(len(c.Data)), at-c.Offset)]...)

@@ -19,6 +19,7 @@ import (
 type Services struct {
 	VMs      banger.VMService
 	Sessions banger.SessionService
+	Streams  banger.SessionStreams
 	Control  banger.SessionControl
 	Images   banger.ImageService
 	Events   banger.EventService

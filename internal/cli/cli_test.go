@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -29,6 +32,9 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session attach dev", "session attach dev s --from -1", "session attach dev s --from end",
 		"session attach dev s --view --takeover", "session attach dev s --view --eof", "session attach dev s --no-stdin --eof",
 		"session attach dev s --detach-keys enter", "session start dev --attach --json -- ls",
+		"session wait dev s --from 3", "session wait dev s --stream stdout", "session wait dev s --match (",
+		"session wait dev s --match .*", "session send dev s --timeout 1s", "session send dev s --stream stdout",
+		"session send dev s --then-wait-match (", "session logs dev s --limit 0", "session logs dev s --limit -1",
 		"run", "run ls", "run dev -- ls", "run --", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -111,31 +117,41 @@ func TestEveryReadCommand_PrintsTheAPIsObjectsAsJSON(t *testing.T) {
 		running:  true,
 	}
 	for line, want := range map[string]string{
-		"vm list":            `[{"id":"v1"`,
-		"vm show dev":        `{"id":"v1"`,
-		"vm create dev":      `{"id":"v1"`,
-		"vm console-log dev": `{"data":`,
-		"session list":       `[{"id":""`,
-		"session show a b":   `{"id":""`,
-		"session logs a b":   `{"stream":"stdout","offset":0,"data":"PGE+Cg=="}`,
-		"session wait a b":   `{"id":""`,
-		"session send a b":   `{"offset":0,"eof":false}`,
-		"image list":         `[{"id":"i1"`,
-		"image show default": `{"id":"i1"`,
-		"image build":        `{"id":"i1"`,
-		"daemon status":      `{"version":"v1","pid":7`,
-		"doctor":             `[{"name":"qemu"`,
-		"events --since 0":   `{"revision":4`,
-		"version":            `{"version":"v1","daemon_version":"v1"}`,
+		"vm list":                              `[{"id":"v1"`,
+		"vm show dev":                          `{"id":"v1"`,
+		"vm create dev":                        `{"id":"v1"`,
+		"vm console-log dev":                   `{"data":`,
+		"session list":                         `[{"id":""`,
+		"session show a b":                     `{"id":""`,
+		"session logs a b":                     `{"stream":"stdout","offset":0,"data":"PGE+Cg=="}{"next":{"stdout":4,"stderr":0},`,
+		"session wait a b":                     `{"id":""`,
+		"session send a b":                     `{"offset":0,"eof":false}`,
+		"session wait a b --match x":           `{"stream":"stdout","offset":5,"end":8,"text":"YWJj"`,
+		"session send a b --then-wait-match x": `{"stream":"stdout","offset":5`,
+		"image list":                           `[{"id":"i1"`,
+		"image show default":                   `{"id":"i1"`,
+		"image build":                          `{"id":"i1"`,
+		"daemon status":                        `{"version":"v1","pid":7`,
+		"doctor":                               `[{"name":"qemu"`,
+		"events --since 0":                     `{"revision":4`,
+		"version":                              `{"version":"v1","daemon_version":"v1"}`,
 	} {
 		out := f.must(t, append(strings.Fields(line), "--json")...)
-		var v json.RawMessage
-		if err := json.Unmarshal([]byte(out), &v); err != nil {
-			t.Errorf("%s: %v in %q", line, err, out)
-			continue
+		var flat []byte
+		for values := json.NewDecoder(strings.NewReader(out)); ; {
+			var v json.RawMessage
+			err := values.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v in %q", line, err, out)
+			}
+			var b bytes.Buffer
+			_ = json.Compact(&b, v)
+			flat = append(flat, b.Bytes()...)
 		}
-		flat, err := json.Marshal(v)
-		if err != nil || !strings.HasPrefix(string(flat), want) {
+		if !strings.HasPrefix(string(flat), want) {
 			t.Errorf("%s: %s, want %s…", line, flat, want)
 		}
 	}

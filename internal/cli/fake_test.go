@@ -34,6 +34,7 @@ type fake struct {
 	started banger.SessionRequest
 	filter  banger.SessionFilter
 	logs    banger.LogRequest
+	match   banger.MatchRequest
 	sent    []byte
 	sentEOF bool
 	grace   time.Duration
@@ -44,7 +45,7 @@ type fake struct {
 var errNoDaemon = banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running")
 
 func (f *fake) services() Services {
-	return Services{VMs: f, Sessions: f, Control: f, Images: f, Events: f, Host: f}
+	return Services{VMs: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
 }
 
 func (f *fake) Services() Services { f.running = true; return f.services() }
@@ -172,14 +173,21 @@ func (f *fake) KillSession(_ context.Context, vm, session string) (banger.Sessio
 	return f.session(), f.err
 }
 
-func (f *fake) ReadLogs(_ context.Context, _, _ string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+func (f *fake) ReadLogs(_ context.Context, _, _ string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
 	f.logs = r
+	end := banger.LogEnd{}
 	for _, chunk := range f.chunks {
 		if err := fn(chunk); err != nil {
-			return err
+			return end, err
 		}
+		end.Next = end.Next.Advance(chunk)
 	}
-	return f.err
+	return end, f.err
+}
+
+func (f *fake) MatchSession(_ context.Context, _, _ string, r banger.MatchRequest) (banger.Match, error) {
+	f.match = r
+	return banger.Match{Stream: banger.StreamStdout, Offset: 5, End: 8, Text: []byte("abc")}, f.err
 }
 
 func (f *fake) BuildImage(_ context.Context, name string, _ banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {

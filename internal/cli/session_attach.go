@@ -121,12 +121,16 @@ func (c *CLI) startOf(ctx context.Context, x banger.Session, p startPoint) (*ban
 	case p.stdout == nil:
 		return p.cursor, nil
 	}
-	end := banger.LogCursor{}
-	err := c.Backend.Services().Control.ReadLogs(ctx, string(x.VMID), string(x.ID), banger.LogRequest{
-		Stream: banger.StreamBoth, Begin: func(c banger.LogCursor) error { end = c; return nil },
-	}, func(banger.LogChunk) error { return nil })
+	end, err := c.endOf(ctx, x)
 	end.Stdout = *p.stdout
 	return &end, err
+}
+
+// endOf returns where the output of a session ends now.
+func (c *CLI) endOf(ctx context.Context, x banger.Session) (banger.LogCursor, error) {
+	end, err := c.Backend.Services().Streams.ReadLogs(ctx, string(x.VMID), string(x.ID), banger.LogRequest{Stream: banger.StreamBoth},
+		func(banger.LogChunk) error { return nil })
+	return end.Next, err
 }
 
 // clientName says who we are to those who find a session's stdin held by us.

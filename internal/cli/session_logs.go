@@ -15,20 +15,27 @@ func (c *CLI) sessionLogsCommand() *cobra.Command {
 	cmd := c.sessionCmd("logs", "Print what a session wrote",
 		`Print what a session wrote: its stdout to stdout, its stderr to stderr, in the
 order in which it wrote them. Into a file or pipe every byte is printed as it is; on a
-terminal, control characters are made visible, since a session is not trusted.`)
+terminal, control characters are made visible, since a session is not trusted.
+
+A program that polls without losing a byte: --json --limit BYTES, and --from the
+offset that the last line has in "next".`)
 	flags := cmd.Flags()
 	lines := lineCount(banger.DefaultLogLines)
 	flags.VarP(&lines, "lines", "n", "how many lines from the end, or all")
 	from := flags.Int64("from", 0, "print from this byte of --stream to the end, instead of lines")
+	limit := flags.Int64("limit", 0, "print at most so many bytes (default: no limit)")
 	follow := flags.BoolP("follow", "f", false, "go on until the session has ended")
 	stream := addChoice(cmd, "stream", "which output",
 		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
 	timestamps := flags.Bool("timestamps", false, "begin each line with the time at which it was begun")
-	asJSON := flags.Bool("json", false, "print the pieces of output as JSON, one a line")
+	asJSON := flags.Bool("json", false, "print the pieces of output as JSON, one a line, and last where the next ones begin")
 	cmd.MarkFlagsMutuallyExclusive("lines", "from")
 	cmd.MarkFlagsMutuallyExclusive("timestamps", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow}
+		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow, Limit: *limit}
+		if *limit < 0 || flags.Changed("limit") && *limit == 0 {
+			return usagef("--limit %d is no number of bytes above zero", *limit)
+		}
 		if flags.Changed("from") {
 			if r.Stream == banger.StreamBoth || *from < 0 {
 				return usagef("--from needs a byte offset of one stream: --stream stdout or --stream stderr, and no negative number")
@@ -40,9 +47,12 @@ terminal, control characters are made visible, since a session is not trusted.`)
 		if *asJSON {
 			print = func(chunk banger.LogChunk) error { return c.printJSONLine(chunk) }
 		}
-		err := c.Backend.Services().Control.ReadLogs(cmd.Context(), args[0], args[1], r, print)
+		end, err := c.Backend.Services().Streams.ReadLogs(cmd.Context(), args[0], args[1], r, print)
 		if flushErr := printer.flush(); err == nil {
 			err = flushErr
+		}
+		if err == nil && *asJSON {
+			err = c.printJSONLine(end)
 		}
 		return err
 	}

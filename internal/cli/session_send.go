@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"banger/internal/linematch"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +19,20 @@ func (c *CLI) sessionSendCommand() *cobra.Command {
 --data it writes what it reads from its own standard input, to the end of it; on
 a terminal, --eof alone reads nothing and only closes.`)
 	cmd.Example = `  printf 'b\na\n' | banger session send dev sort --eof
-  banger session send dev repl --data $'1+1\n'`
+  banger session send dev repl --data $'1+1\n' --then-wait-match '>>> '`
 	data := cmd.Flags().String("data", "", "write this instead of standard input")
 	eof := cmd.Flags().Bool("eof", false, "then close the session's standard input")
-	asJSON := cmd.Flags().Bool("json", false, "print how much was accepted, as JSON")
+	match := c.matchFlags(cmd, "then-wait-match")
+	timeout := cmd.Flags().Duration("timeout", 0, "with --then-wait-match: give up after this time, with exit status 124 (default: never)")
+	asJSON := cmd.Flags().Bool("json", false, "print how much was accepted, or the match, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		waits := match.pattern != ""
+		switch {
+		case *timeout < 0:
+			return usagef("--timeout %s is negative", *timeout)
+		case !waits && (cmd.Flags().Changed("timeout") || cmd.Flags().Changed("stream")):
+			return usagef("--timeout and --stream need --then-wait-match")
+		}
 		r := banger.SendRequest{EOF: *eof, Data: c.Stdin}
 		switch {
 		case cmd.Flags().Changed("data"):
@@ -28,9 +40,31 @@ a terminal, --eof alone reads nothing and only closes.`)
 		case *eof && isTerminal(c.Stdin):
 			r.Data = nil
 		}
+		if waits {
+			return c.sendAndWait(cmd, args[0], args[1], r, match, *timeout, *asJSON)
+		}
 		return c.send(cmd, args[0], args[1], r, *asJSON)
 	}
 	return cmd
+}
+
+// sendAndWait waits for a match in what the session writes from now on.
+func (c *CLI) sendAndWait(cmd *cobra.Command, vm, session string, r banger.SendRequest, m *matchOptions, timeout time.Duration, asJSON bool) error {
+	if _, err := linematch.Compile(m.request(nil)); err != nil {
+		return err
+	}
+	x, err := c.Backend.Services().Sessions.GetSession(cmd.Context(), vm, session)
+	if err != nil {
+		return err
+	}
+	end, err := c.endOf(cmd.Context(), x)
+	if err != nil {
+		return err
+	}
+	if err := c.send(cmd, vm, session, r, false); err != nil {
+		return err
+	}
+	return c.printMatch(cmd.Context(), x, m.request(&end), timeout, asJSON)
 }
 
 // send says how far it got where it fails, so that the rest can be sent again.
@@ -39,7 +73,7 @@ func (c *CLI) send(cmd *cobra.Command, vm, session string, r banger.SendRequest,
 	if r.Data != nil {
 		r.Data = counted
 	}
-	result, err := c.Backend.Services().Control.SendSession(cmd.Context(), vm, session, r)
+	result, err := c.Backend.Services().Streams.SendSession(cmd.Context(), vm, session, r)
 	if err != nil {
 		if counted.read > 0 {
 			err = fmt.Errorf("%w (%d bytes were read here; the session has accepted %d since its start)",

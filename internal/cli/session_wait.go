@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,14 +12,29 @@ import (
 )
 
 func (c *CLI) sessionWaitCommand() *cobra.Command {
-	cmd := c.sessionCmd("wait", "Wait until a session has ended, and exit with its status",
+	cmd := c.sessionCmd("wait", "Wait until a session has ended, and exit with its status; or for a match in its output",
 		`Wait until a session has ended, and exit with its status: the command's own,
-or 128+n if signal n ended it. One that has ended already is not waited for.`)
+or 128+n if signal n ended it. One that has ended already is not waited for.
+
+With --match, wait until a line of its output matches a regular expression (RE2),
+print the stream and the offset of the match, and exit with 0. A match that was
+written before counts too, from --from on. $ is the end of a whole line; leave it out
+for a prompt, behind which no line ends.`)
+	cmd.Example = `  banger session wait dev build
+  banger session wait dev server --match 'listening on .*' --timeout 30s`
+	match := c.matchFlags(cmd, "match")
+	from := startPoint{text: "start", start: true}
+	cmd.Flags().Var(&from, "from", "with --match: begin with this byte of stdout, or of STDOUT,STDERR; with the start; or with what is written from now on")
 	timeout := cmd.Flags().Duration("timeout", 0, "give up after this time, with exit status 124 (default: never)")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *timeout < 0 {
+		switch {
+		case *timeout < 0:
 			return usagef("--timeout %s is negative", *timeout)
+		case match.pattern == "" && (cmd.Flags().Changed("from") || cmd.Flags().Changed("stream")):
+			return usagef("--from and --stream need --match")
+		case match.pattern != "":
+			return c.waitMatch(cmd.Context(), args[0], args[1], match, from, *timeout, *asJSON)
 		}
 		s, err := c.waitSession(cmd.Context(), args[0], args[1], *timeout)
 		if err != nil {
@@ -36,14 +52,22 @@ or 128+n if signal n ended it. One that has ended already is not waited for.`)
 
 // waitSession waits for the end of a session; a timeout of 0 is none.
 func (c *CLI) waitSession(ctx context.Context, vm, session string, timeout time.Duration) (banger.Session, error) {
-	if timeout == 0 {
+	return within(ctx, timeout, fmt.Sprintf("cannot wait for session %q: it has not ended", session), func(ctx context.Context) (banger.Session, error) {
 		return c.Backend.Services().Sessions.WaitSession(ctx, vm, session)
+	})
+}
+
+// within runs what waits for a session; a timeout of 0 is none. what is for the
+// message if it runs out.
+func within[R any](ctx context.Context, timeout time.Duration, what string, wait func(context.Context) (R, error)) (R, error) {
+	if timeout == 0 {
+		return wait(ctx)
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	s, err := c.Backend.Services().Sessions.WaitSession(limited, vm, session)
+	result, err := wait(limited)
 	if err != nil && ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
-		return s, banger.Errorf(banger.CodeTimeout, "cannot wait for session %q: it has not ended after %s", session, timeout)
+		return result, banger.Errorf(banger.CodeTimeout, "%s after %s", what, timeout)
 	}
-	return s, err
+	return result, err
 }

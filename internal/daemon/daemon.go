@@ -86,7 +86,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Sessions: sessions, Control: sessions, Images: images, Events: records,
+		VMs: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
 		Host: &host{store: records, paths: p, driver: driver, images: images, builder: builder, shutdown: shutdown},
 	}, version.String())
 	if o.Ready != nil {

@@ -130,7 +130,7 @@ func (h *Host) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	api := httpapi.New(httpapi.Services{VMs: h.VMs, Sessions: h.Sessions, Control: h.Sessions, Events: h.Store}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: h.VMs, Sessions: h.Sessions, Streams: h.Sessions, Control: h.Sessions, Events: h.Store}, version.String())
 	h.served = make(chan error, 1)
 	go func() { h.served <- httpapi.Serve(ctx, listener, api, h.log) }()
 }

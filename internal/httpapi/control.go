@@ -12,7 +12,7 @@ func (s *server) attachSession(r *request) (any, error) {
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
-	return s.Control.AttachSession(r.Context(), r.vm(), r.session(), body)
+	return s.Streams.AttachSession(r.Context(), r.vm(), r.session(), body)
 }
 
 // sendSession streams the body into stdin, however long it is.
@@ -26,7 +26,7 @@ func (s *server) sendSession(r *request) (any, error) {
 		return nil, err
 	}
 	defer stop()
-	result, err := s.Control.SendSession(ctx, r.vm(), r.session(), banger.SendRequest{
+	result, err := s.Streams.SendSession(ctx, r.vm(), r.session(), banger.SendRequest{
 		Data: r.Request.Body, EOF: r.flag("eof"), Offset: r.int("offset"),
 	})
 	if err != nil {
@@ -49,13 +49,24 @@ func (s *server) readLogs(r *request, out *stream) error {
 		return err
 	}
 	request.Begin = func(c banger.LogCursor) error { return out.send(api.LogLine{Cursor: &c}) }
-	err = s.Control.ReadLogs(r.Context(), r.vm(), r.session(), request, func(chunk banger.LogChunk) error {
+	end, err := s.Streams.ReadLogs(r.Context(), r.vm(), r.session(), request, func(chunk banger.LogChunk) error {
 		return out.send(api.LogLine{LogChunk: &chunk})
 	})
 	if err != nil {
 		return err
 	}
-	return out.send(api.LogLine{End: true})
+	return out.send(api.LogLine{End: &end})
+}
+
+func (s *server) matchSession(r *request) (any, error) {
+	request := banger.MatchRequest{Pattern: r.query.Get("regex"), Stream: banger.Stream(r.query.Get("stream"))}
+	var err error
+	if request.Cursor, err = r.cursor("cursor"); err != nil {
+		return nil, err
+	}
+	return within(r, "find a match in session", func(ctx context.Context) (any, error) {
+		return s.Streams.MatchSession(ctx, r.vm(), r.session(), request)
+	})
 }
 
 func logRequest(r *request) (banger.LogRequest, error) {
@@ -71,12 +82,10 @@ func logRequest(r *request) (banger.LogRequest, error) {
 	if n := r.int("lines"); n != nil {
 		request.Lines = int(*n)
 	}
-	if text := r.query.Get("cursor"); text != "" {
-		cursor, err := api.ParseCursor(text)
-		if err != nil {
-			return request, err
-		}
-		request.Cursor = &cursor
+	if n := r.int("limit"); n != nil {
+		request.Limit = *n
 	}
-	return request, nil
+	var err error
+	request.Cursor, err = r.cursor("cursor")
+	return request, err
 }

@@ -15,6 +15,7 @@ import (
 type Services struct {
 	VMs      banger.VMService
 	Sessions banger.SessionService
+	Streams  banger.SessionStreams
 	Control  banger.SessionControl
 	Images   banger.ImageService
 	Events   banger.EventService
@@ -68,7 +69,8 @@ func (s *server) calls() map[string]call {
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
 		"startSession": s.startSession, "listSessions": s.listSessions, "getSession": s.getSession,
 		"removeSession": s.removeSession, "waitSession": s.waitSession,
-		"attachSession": s.attachSession, "sendSession": s.sendSession, "stopSession": s.stopSession, "killSession": s.killSession,
+		"attachSession": s.attachSession, "sendSession": s.sendSession, "matchSession": s.matchSession,
+		"stopSession": s.stopSession, "killSession": s.killSession,
 		"listImages": s.listImages, "getImage": s.getImage, "deleteImage": s.deleteImage,
 		"doctor": s.doctor, "info": s.info, "shutdown": s.shutdown, "openapi": s.openAPI,
 	}

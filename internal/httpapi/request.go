@@ -108,6 +108,16 @@ func (r *request) int(name string) *int64 {
 	return &n
 }
 
+// cursor returns nil for a parameter that is not given.
+func (r *request) cursor(name string) (*banger.LogCursor, error) {
+	text := r.query.Get(name)
+	if text == "" {
+		return nil, nil
+	}
+	cursor, err := api.ParseCursor(text)
+	return &cursor, err
+}
+
 func (r *request) duration(name string, otherwise time.Duration) time.Duration {
 	if !r.query.Has(name) {
 		return otherwise

@@ -36,6 +36,14 @@ func (s *server) removeSession(r *request) (any, error) {
 }
 
 func (s *server) waitSession(r *request) (any, error) {
+	return within(r, "wait for session", func(ctx context.Context) (any, error) {
+		return s.Sessions.WaitSession(ctx, r.vm(), r.session())
+	})
+}
+
+// within runs what waits for a session, for the time of the parameter timeout if
+// that is given.
+func within(r *request, what string, wait func(context.Context) (any, error)) (any, error) {
 	ctx := r.Context()
 	timeout := r.duration("timeout", -1)
 	if timeout >= 0 {
@@ -43,9 +51,9 @@ func (s *server) waitSession(r *request) (any, error) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	session, err := s.Sessions.WaitSession(ctx, r.vm(), r.session())
+	result, err := wait(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return nil, banger.Errorf(banger.CodeTimeout, "cannot wait for session %q: it has not ended within %v", r.session(), timeout)
+		return nil, banger.Errorf(banger.CodeTimeout, "cannot %s %q: it did not happen within %v", what, r.session(), timeout)
 	}
-	return session, err
+	return result, err
 }

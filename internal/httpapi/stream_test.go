@@ -53,7 +53,7 @@ func TestLogs_EveryLineComesAtOnceAndTheEndIsMarked(t *testing.T) {
 	if got := line[api.LogLine](t, in); string(got.Data) != "e" || got.Stream != banger.StreamStderr {
 		t.Errorf("third line %+v", got)
 	}
-	if got := line[api.LogLine](t, in); !got.End {
+	if got := line[api.LogLine](t, in); got.End == nil {
 		t.Errorf("last line %+v", got)
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {

@@ -18,7 +18,7 @@ import (
 // attachPatience is how long a socket waits for its client.
 const attachPatience = 30 * time.Second
 
-// AttachSession implements banger.SessionControl. The socket is served by this
+// AttachSession implements banger.SessionStreams. The socket is served by this
 // process; what lasts is the attachment, which a client takes to the next daemon.
 func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger.AttachRequest) (banger.AttachInfo, error) {
 	x, err := s.GetSession(ctx, vmRef, ref)

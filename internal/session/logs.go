@@ -6,41 +6,51 @@ import (
 	"banger"
 )
 
-// ReadLogs implements banger.SessionControl. Each page names where it begins,
+// ReadLogs implements banger.SessionStreams. Each page names where it begins,
 // so a broken link costs neither a byte nor a repetition.
-func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) (end banger.LogEnd, err error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
 	if err == nil {
 		x, err = s.settled(ctx, x)
 	}
 	if err != nil {
-		return err
+		return end, err
 	}
 	read, err := firstPage(x, r)
 	if err != nil {
-		return err
+		return end, err
 	}
+	left := r.Limit
 	for first := true; ; first = false {
+		if r.Limit > 0 {
+			read.MaxBytes = int(min(left, banger.MaxLogPageBytes))
+		}
 		var page banger.GuestLogPage
 		err := s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
 			page, err = g.ReadLog(ctx, read)
 			return err
 		})
 		if err != nil {
-			return err
+			return end, err
 		}
-		if first && r.Begin != nil {
-			if err := r.Begin(page.Begin); err != nil {
-				return err
+		if first {
+			end.Next = page.Begin
+			if r.Begin != nil {
+				if err := r.Begin(page.Begin); err != nil {
+					return end, err
+				}
 			}
 		}
 		for _, chunk := range page.Chunks {
 			if err := fn(chunk); err != nil {
-				return err
+				return end, err
 			}
+			end.Next = end.Next.Advance(chunk)
+			left -= int64(len(chunk.Data))
 		}
-		if page.AtEnd && (page.Ended || !r.Follow) {
-			return nil
+		end.AtEnd, end.Ended = page.AtEnd, page.Ended
+		if page.AtEnd && (page.Ended || !r.Follow) || r.Limit > 0 && left <= 0 {
+			return end, nil
 		}
 		read.Tail, read.Cursor, read.Wait = nil, page.Next, r.Follow
 	}
@@ -66,6 +76,8 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: %q is none of stdout, stderr, both", x.Name, string(r.Stream))
 	}
 	switch {
+	case r.Limit < 0:
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: a limit of %d bytes is negative", x.Name, r.Limit)
 	case r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0):
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: cursor %+v is negative", x.Name, *r.Cursor)
 	case r.Cursor != nil:

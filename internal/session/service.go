@@ -32,7 +32,7 @@ type Store interface {
 	Revision(ctx context.Context) (int64, error)
 }
 
-// Service implements banger.SessionService and banger.SessionControl.
+// Service implements banger.SessionService, SessionStreams and SessionControl.
 type Service struct {
 	store     Store
 	guests    Guests

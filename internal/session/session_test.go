@@ -59,7 +59,7 @@ func read(t *testing.T, h *hosttest.Host, name string, r banger.LogRequest) stri
 	t.Helper()
 	var out bytes.Buffer
 	r.Stream = banger.StreamStdout
-	err := h.Sessions.ReadLogs(t.Context(), vmName, name, r, func(c banger.LogChunk) error {
+	_, err := h.Sessions.ReadLogs(t.Context(), vmName, name, r, func(c banger.LogChunk) error {
 		out.Write(c.Data)
 		return nil
 	})
@@ -128,8 +128,9 @@ func TestSession_FollowerMissesAndRepeatsNothingWhenTheLinkIsCut(t *testing.T) {
 	got := make(chan string)
 	done := make(chan error, 1)
 	go func() {
-		done <- h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
+		_, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
 			func(c banger.LogChunk) error { got <- string(c.Data); return nil })
+		done <- err
 	}()
 	var want, seen strings.Builder
 	for n := range 10 {
@@ -295,7 +296,8 @@ func TestSession_WaitingCallEndsWithItsClient(t *testing.T) {
 	calls := map[string]func() error{
 		"wait": func() error { _, err := h.Sessions.WaitSession(ctx, vmName, "s"); return err },
 		"logs": func() error {
-			return h.Sessions.ReadLogs(ctx, vmName, "s", banger.LogRequest{Follow: true}, func(banger.LogChunk) error { return nil })
+			_, err := h.Sessions.ReadLogs(ctx, vmName, "s", banger.LogRequest{Follow: true}, func(banger.LogChunk) error { return nil })
+			return err
 		},
 	}
 	for name, call := range calls {

@@ -12,7 +12,7 @@ import (
 // senderName is who those see that find stdin held by a send.
 const senderName = "session send"
 
-// SendSession implements banger.SessionControl. Senders wait for each other, so
+// SendSession implements banger.SessionStreams. Senders wait for each other, so
 // that what two of them send does not mingle; who is attached as the writer is not
 // waited for.
 func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.SendRequest) (banger.SendResult, error) {

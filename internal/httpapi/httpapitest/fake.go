@@ -38,6 +38,7 @@ type Fake struct {
 var (
 	_ banger.VMService      = (*Fake)(nil)
 	_ banger.SessionService = (*Fake)(nil)
+	_ banger.SessionStreams = (*Fake)(nil)
 	_ banger.SessionControl = (*Fake)(nil)
 	_ banger.ImageService   = (*Fake)(nil)
 	_ banger.EventService   = (*Fake)(nil)
@@ -46,7 +47,7 @@ var (
 
 // Services returns the fake as every service.
 func (f *Fake) Services() httpapi.Services {
-	return httpapi.Services{VMs: f, Sessions: f, Control: f, Images: f, Events: f, Host: f}
+	return httpapi.Services{VMs: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".
@@ -151,13 +152,13 @@ func (f *Fake) WaitSession(ctx context.Context, vm, session string) (banger.Sess
 	return f.Session, f.Err
 }
 
-// AttachSession implements banger.SessionControl.
+// AttachSession implements banger.SessionStreams.
 func (f *Fake) AttachSession(_ context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
 	f.record("AttachSession %q %q %q", vm, session, r.AttachID)
 	return banger.AttachInfo{AttachID: r.AttachID, TransportKind: banger.TransportUnix}, f.Err
 }
 
-// SendSession implements banger.SessionControl. It records what it was sent.
+// SendSession implements banger.SessionStreams. It records what it was sent.
 func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.SendRequest) (banger.SendResult, error) {
 	if f.OnSend != nil {
 		f.record("SendSession")
@@ -183,17 +184,23 @@ func (f *Fake) KillSession(_ context.Context, vm, session string) (banger.Sessio
 	return f.Session, f.Err
 }
 
-// ReadLogs implements banger.SessionControl.
-func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+// ReadLogs implements banger.SessionStreams.
+func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
 	from := int64(-1)
 	if r.From != nil {
 		from = *r.From
 	}
 	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow)
 	if f.OnLogs != nil {
-		return f.OnLogs(ctx, r, fn)
+		return banger.LogEnd{}, f.OnLogs(ctx, r, fn)
 	}
-	return f.Err
+	return banger.LogEnd{}, f.Err
+}
+
+// MatchSession implements banger.SessionStreams.
+func (f *Fake) MatchSession(_ context.Context, vm, session string, r banger.MatchRequest) (banger.Match, error) {
+	f.record("MatchSession %q %q %q %s cursor %v", vm, session, r.Pattern, r.Stream, r.Cursor)
+	return banger.Match{}, f.Err
 }
 
 // BuildImage implements banger.ImageService.
