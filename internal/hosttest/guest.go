@@ -1,16 +1,21 @@
 package hosttest
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/agent/passwd"
@@ -20,9 +25,9 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// guests is what runs in the machines of an in-memory driver: the agent's real
+// Guests are what runs in machines that need no virtual machine: the agent's real
 // SSH server, whose control processes and shims are real processes of this host.
-type guests struct {
+type Guests struct {
 	t      testing.TB
 	bin    Binaries
 	dir    string // holds the session directories of all VMs
@@ -32,22 +37,28 @@ type guests struct {
 	conns map[net.Conn]struct{}
 }
 
+// NewGuests returns guests whose sessions lie in dir, and that let in who has the
+// client's key.
+func NewGuests(t testing.TB, bin Binaries, dir string, client ssh.PublicKey) *Guests {
+	return &Guests{t: t, bin: bin, dir: dir, client: client, conns: map[net.Conn]struct{}{}}
+}
+
 // driver makes a driver of such guests, which change may be nil or change.
-func (g *guests) driver(change func(*inmem.Guest)) *inmem.Driver {
-	guest := inmem.Guest{Serve: g.serve}
+func (g *Guests) driver(change func(*inmem.Guest)) *inmem.Driver {
+	guest := inmem.Guest{Serve: g.Serve}
 	if change != nil {
 		change(&guest)
 	}
 	return inmem.NewGuest(guest)
 }
 
-// sessionsDir is where the sessions of one VM lie; it is its work disk.
-func (g *guests) sessionsDir(id banger.VMID) string { return filepath.Join(g.dir, string(id)) }
+// SessionsDir is where the sessions of one VM lie; it is its work disk.
+func (g *Guests) SessionsDir(id banger.VMID) string { return filepath.Join(g.dir, string(id)) }
 
 // waitRecorded waits until the end of a session is in its directory.
-func (g *guests) waitRecorded(x banger.Session) {
+func (g *Guests) waitRecorded(x banger.Session) {
 	g.t.Helper()
-	dir := os.DirFS(filepath.Join(g.sessionsDir(x.VMID), string(x.ID)))
+	dir := os.DirFS(filepath.Join(g.SessionsDir(x.VMID), string(x.ID)))
 	deadline := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -63,8 +74,9 @@ func (g *guests) waitRecorded(x banger.Session) {
 	}
 }
 
-// serve serves one connection to a guest.
-func (g *guests) serve(spec banger.MachineSpec, conn net.Conn) {
+// Serve serves one connection to a guest. Of the spec it uses the VM and the folder
+// in which its host key is.
+func (g *Guests) Serve(spec banger.MachineSpec, conn net.Conn) {
 	key, err := os.ReadFile(filepath.Join(spec.StateDir, "ssh_host_ed25519_key"))
 	if err != nil {
 		g.t.Errorf("cannot read host key: %v", err)
@@ -78,7 +90,7 @@ func (g *guests) serve(spec banger.MachineSpec, conn net.Conn) {
 	server := sshd.New(sshd.Config{
 		HostKey: signer, AuthorizedKeys: []ssh.PublicKey{g.client}, Users: passwd.System(),
 		Subsystems: map[string][]string{guestconfig.ControlSubsystem: {
-			g.bin.Agent, "control", "--sessions-dir", g.sessionsDir(spec.VMID), "--shim", g.bin.Shim,
+			g.bin.Agent, "control", "--sessions-dir", g.SessionsDir(spec.VMID), "--shim", g.bin.Shim,
 		}},
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -92,7 +104,7 @@ func (g *guests) serve(spec banger.MachineSpec, conn net.Conn) {
 	}
 }
 
-func (g *guests) note(conn net.Conn, open bool) {
+func (g *Guests) note(conn net.Conn, open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if open {
@@ -102,12 +114,31 @@ func (g *guests) note(conn net.Conn, open bool) {
 	}
 }
 
-// cut breaks every connection to a guest, as a network does.
-func (g *guests) cut() {
+// Cut breaks every connection to a guest, as a network does.
+func (g *Guests) Cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for conn := range g.conns {
 		conn.Close()
+	}
+}
+
+// Kill kills the shims of a VM's sessions, and with them their commands.
+func (g *Guests) Kill(id banger.VMID) {
+	g.t.Helper()
+	for _, pid := range processesWith(g.bin.Shim, g.SessionsDir(id)+"/") {
+		killAndWait(pid)
+	}
+}
+
+// KillControl kills the control processes of a VM.
+func (g *Guests) KillControl(id banger.VMID) {
+	g.t.Helper()
+	dir := []byte(g.SessionsDir(id) + "\x00")
+	for _, pid := range processesOf(g.bin.Agent) {
+		if line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline")); err == nil && bytes.Contains(line, dir) {
+			killAndWait(pid)
+		}
 	}
 }
 
@@ -149,3 +180,44 @@ func (c *watchedConn) Close() error {
 
 // patience bounds every wait of a test.
 const patience = 30 * time.Second
+
+// killAndWait kills a process and waits until it is gone.
+func killAndWait(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it has ended
+	}
+	defer unix.Close(fd)
+	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+}
+
+// processesOf returns the pids of the processes that run a program.
+func processesOf(program string) []int {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	var pids []int
+	for _, link := range links {
+		if exe, err := os.Readlink(link); err == nil && exe == program {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// processesWith returns those that have a file below dir open, as a shim has that
+// of its session.
+func processesWith(program, dir string) []int {
+	var pids []int
+	for _, pid := range processesOf(program) {
+		fds, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+		if slices.ContainsFunc(fds, func(fd string) bool {
+			target, err := os.Readlink(fd)
+			return err == nil && strings.HasPrefix(target, dir)
+		}) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

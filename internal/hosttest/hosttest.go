@@ -7,23 +7,16 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/client"
-	"banger/internal/guest"
 	"banger/internal/guestconfig"
-	"banger/internal/httpapi"
-	"banger/internal/localsocket"
 	"banger/internal/machine"
 	"banger/internal/machine/inmem"
 	"banger/internal/paths"
@@ -43,11 +36,10 @@ type Host struct {
 
 	t      testing.TB
 	wrap   func(banger.Driver) banger.Driver
-	guests *guests
+	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
-	cancel context.CancelFunc
-	served chan error // result of serving the API
+	daemon *daemon
 }
 
 // Options change what a host is made of. The zero value changes nothing.
@@ -87,10 +79,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
 			State: filepath.Join(dir, "state"), Runtime: runtime,
 		},
-		guests: &guests{
-			t: t, bin: bin, dir: filepath.Join(dir, "guests"), client: signer.PublicKey(),
-			conns: map[net.Conn]struct{}{},
-		},
+		guests: NewGuests(t, bin, filepath.Join(dir, "guests"), signer.PublicKey()),
 	}
 	if err := h.Paths.Create(); err != nil {
 		t.Fatal(err)
@@ -101,47 +90,26 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	return h
 }
 
-// open does what a daemon does when it starts.
+// open starts the daemon's part.
 func (h *Host) open() {
 	h.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	h.cancel = cancel
-	var err error
-	if h.Store, err = store.Open(ctx, h.Paths.Database()); err != nil {
-		h.t.Fatal(err)
-	}
-	if _, err := h.Store.PutImage(ctx, image); err != nil {
-		h.t.Fatal(err)
-	}
 	var driver banger.Driver = h.Driver
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	links := guest.NewLinks(h.signer, h.log)
-	h.Sessions = session.New(ctx, h.Store, links, h.Paths.Attachments(), h.log)
-	h.VMs = machine.New(ctx, machine.Config{
-		Store: h.Store, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: driver, Links: links,
-		Sessions: h.Sessions, Paths: h.Paths, ClientKey: string(ssh.MarshalAuthorizedKey(h.signer.PublicKey())), Log: h.log,
-	})
-	if err := h.VMs.Adopt(ctx); err != nil {
-		h.t.Fatal(err)
-	}
-	listener, err := localsocket.Listen(h.Paths.Socket())
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	api := httpapi.New(httpapi.Services{VMs: h.VMs, Sessions: h.Sessions, Streams: h.Sessions, Control: h.Sessions, Events: h.Store}, version.String())
-	h.served = make(chan error, 1)
-	go func() { h.served <- httpapi.Serve(ctx, listener, api, h.log) }()
+	h.daemon, h.Store, h.Sessions, h.VMs = d, d.store, d.sessions, d.vms
 }
 
 // Client returns a client of the API, which is served but for images and the host.
 func (h *Host) Client() *client.Client { return client.New(h.Paths.Socket(), version.String()) }
 
-// shut does what a daemon does when it ends.
+// shut ends the daemon's part.
 func (h *Host) shut() {
-	h.cancel()
-	if err := errors.Join(<-h.served, h.VMs.Close(), h.Sessions.Close(), h.Store.Close()); err != nil {
+	if err := h.daemon.stop(); err != nil {
 		h.t.Errorf("cannot close host: %v", err)
 	}
 }
@@ -167,7 +135,7 @@ func (h *Host) Restart() {
 }
 
 // Cut breaks every connection to a guest.
-func (h *Host) Cut() { h.guests.cut() }
+func (h *Host) Cut() { h.guests.Cut() }
 
 // WaitRecorded waits until the guest has recorded the end of a session on its disk.
 func (h *Host) WaitRecorded(x banger.Session) {
@@ -179,7 +147,7 @@ func (h *Host) WaitRecorded(x banger.Session) {
 func (h *Host) PowerOff(id banger.VMID) {
 	h.t.Helper()
 	h.Driver.Crash(id)
-	h.killGuest(id)
+	h.guests.Kill(id)
 }
 
 // StartVM makes and starts a VM.
@@ -193,50 +161,6 @@ func (h *Host) StartVM(name string) banger.VM {
 		h.t.Fatal(err)
 	}
 	return vm
-}
-
-// killGuest kills the shims of a VM's sessions, and with them their commands. A
-// shim has its session's directory open as its working directory or lock.
-func (h *Host) killGuest(id banger.VMID) {
-	h.t.Helper()
-	dir := h.guests.sessionsDir(id) + "/"
-	for _, pid := range shimsUnder(h.guests.bin.Shim, dir) {
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue // it has ended
-		}
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
-		_ = unix.Close(fd)
-	}
-}
-
-// shimsUnder returns the pids of the shims that have a file below dir open.
-func shimsUnder(shim, dir string) []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	var pids []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		proc := filepath.Join("/proc", e.Name())
-		if exe, err := os.Readlink(filepath.Join(proc, "exe")); err != nil || exe != shim {
-			continue
-		}
-		fds, _ := os.ReadDir(filepath.Join(proc, "fd"))
-		for _, fd := range fds {
-			target, err := os.Readlink(filepath.Join(proc, "fd", fd.Name()))
-			if err == nil && len(target) > len(dir) && target[:len(dir)] == dir {
-				pids = append(pids, pid)
-				break
-			}
-		}
-	}
-	return pids
 }
 
 // The adapters below stand for what an in-memory machine does not use.

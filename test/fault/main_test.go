@@ -5,8 +5,11 @@ package fault
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -18,6 +21,13 @@ import (
 var bin installation.Binaries
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := runRole(role, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, func() error { return nil }))
 }
 
@@ -85,3 +95,5 @@ func machines(t *testing.T, id banger.VMID) []int {
 	t.Helper()
 	return installation.Processes(t, "cmdline", "banger-"+string(id)+"-")
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,91 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/guest"
+	"banger/internal/httpapi"
+	"banger/internal/localsocket"
+	"banger/internal/machine"
+	"banger/internal/paths"
+	"banger/internal/session"
+	"banger/internal/store"
+	"banger/internal/version"
+)
+
+// daemon is what a daemon is made of, but for images.
+type daemon struct {
+	store    *store.Store
+	sessions *session.Service
+	vms      *machine.Service
+	cancel   context.CancelFunc
+	served   chan error // result of serving the API
+}
+
+// startDaemon does what a daemon does when it starts.
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, log *slog.Logger) (*daemon, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	records, err := store.Open(ctx, p.Database())
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	links := guest.NewLinks(signer, log)
+	d := &daemon{store: records, cancel: cancel, served: make(chan error, 1)}
+	d.sessions = session.New(ctx, records, links, p.Attachments(), log)
+	d.vms = machine.New(ctx, machine.Config{
+		Store: records, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: driver, Links: links,
+		Sessions: d.sessions, Paths: p, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
+	})
+	if _, err := records.PutImage(ctx, image); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	if err := d.vms.Adopt(ctx); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	listener, err := localsocket.Listen(p.Socket())
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	api := httpapi.New(httpapi.Services{VMs: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store}, version.String())
+	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
+	return d, nil
+}
+
+// stop does what a daemon does when it ends.
+func (d *daemon) stop() error {
+	d.cancel()
+	return errors.Join(<-d.served, d.close())
+}
+
+func (d *daemon) close() error {
+	d.cancel()
+	return errors.Join(d.vms.Close(), d.sessions.Close(), d.store.Close())
+}
+
+// RunDaemon is the main function of a process that is a daemon, and that a test may
+// kill. Its VMs have the machine at address. ready is called when it serves. It
+// ends with ctx.
+func RunDaemon(ctx context.Context, p paths.Paths, address string, ready func()) error {
+	key, err := os.ReadFile(p.ClientKey())
+	if err != nil {
+		return err
+	}
+	signer, err := ssh.ParsePrivateKey(key)
+	if err != nil {
+		return err
+	}
+	d, err := startDaemon(ctx, p, signer, elsewhere{address}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	ready()
+	<-ctx.Done()
+	return d.stop()
+}

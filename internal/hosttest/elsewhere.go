@@ -1,0 +1,41 @@
+package hosttest
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+
+	"banger"
+)
+
+// elsewhere is a driver of machines that are run by somebody else, at an address:
+// for a daemon that is a process of its own. They never end.
+type elsewhere struct{ address string }
+
+// Name implements banger.Driver.
+func (elsewhere) Name() string { return "elsewhere" }
+
+// Start implements banger.Driver.
+func (e elsewhere) Start(context.Context, banger.MachineSpec) (banger.Machine, error) {
+	return elsewhereMachine{e}, nil
+}
+
+// Adopt implements banger.Driver.
+func (e elsewhere) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
+	return elsewhereMachine{e}, nil
+}
+
+type elsewhereMachine struct{ elsewhere }
+
+func (elsewhereMachine) Ref() json.RawMessage            { return json.RawMessage(`{}`) }
+func (elsewhereMachine) Info() banger.MachineInfo        { return banger.MachineInfo{} }
+func (elsewhereMachine) WaitReady(context.Context) error { return nil }
+func (elsewhereMachine) PowerDown(context.Context) error { return nil }
+func (elsewhereMachine) Kill(context.Context) error      { return nil }
+func (elsewhereMachine) Done() <-chan struct{}           { return nil }
+func (elsewhereMachine) PoweredOff() bool                { return false }
+func (elsewhereMachine) Close() error                    { return nil }
+
+func (m elsewhereMachine) Dial(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", m.address)
+}
