@@ -328,17 +328,25 @@ func (a *Attachment) takeUp(asked Attach, got *Attached, first bool) error {
 		return nil
 	}
 	if got.Stdin == nil {
-		return errorf(CodeInvalid, "the server grants no stdin")
+		if first {
+			return errorf(CodeInvalid, "the server grants no stdin")
+		}
+		a.out.evict(orSomebody("")) // an Evicted follows, which says by whom
+		return nil
 	}
 	if first {
 		a.granted(*got.Stdin)
 		return nil
 	}
-	if err := a.out.regrant(*got.Stdin); err != nil {
+	lost, err := a.out.regrant(*got.Stdin)
+	if err != nil {
 		return err
 	}
-	// The acknowledgement may have been lost with the last connection.
-	a.pending = append(a.pending, Message{Control: &StdinAck{Offset: got.Stdin.Offset, EOF: got.Stdin.EOF}})
+	var told Control = &StdinAck{Offset: got.Stdin.Offset, EOF: got.Stdin.EOF} // the last one may have been lost
+	if lost {
+		told = &Evicted{}
+	}
+	a.pending = append(a.pending, Message{Control: told})
 	return nil
 }
 

@@ -107,7 +107,8 @@ type (
 		State banger.SessionState `json:"state"`
 		// Output is where the output begins that a viewer or writer gets.
 		Output *banger.LogCursor `json:"output,omitempty"`
-		// Stdin is what a writer is granted.
+		// Stdin is what a writer is granted; nil if it was evicted since its last
+		// connection: an Evicted follows.
 		Stdin *Grant `json:"stdin,omitempty"`
 		// Terminal describes that of a tty session, before Attach.Window was set.
 		Terminal *Terminal `json:"terminal,omitempty"`
@@ -190,7 +191,7 @@ const (
 	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
-	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer meanwhile
+	CodeEvicted     ErrorCode = "evicted"     // of Attachment.Write and Feed: another attachment has become the writer
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 )
 

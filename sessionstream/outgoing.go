@@ -25,6 +25,7 @@ type outgoing struct {
 	window   *Window // of the terminal, as last set
 
 	granted  bool      // this is the writer
+	grants   int       // how many times it has become that
 	takeover *Takeover // asked for and not granted yet
 	limit    int64     // bytes that may wait for their acknowledgement
 	accepted int64     // the position of unacked in stdin
@@ -160,23 +161,29 @@ func (o *outgoing) grant(g Grant) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.granted, o.takeover, o.failed = true, nil, nil
+	o.grants++
 	o.limit, o.accepted, o.unacked, o.eof = g.WindowBytes, g.Offset, nil, false
 	if g.EOF {
 		o.failLocked(errorf(CodeClosed, "stdin is closed"))
 	}
 }
 
-// regrant takes in what a further connection says of stdin.
-func (o *outgoing) regrant(g Grant) error {
+// regrant takes in what a further connection says of stdin. lost reports that
+// somebody else has written to it, and it takes no more.
+func (o *outgoing) regrant(g Grant) (lost bool, err error) {
 	o.mu.Lock()
 	from, limit, failed := o.accepted, o.accepted+int64(len(o.unacked)), o.failed
 	o.limit = g.WindowBytes
 	o.mu.Unlock()
-	if g.Offset < from || g.Offset > limit && failed == nil {
-		return errorf(CodeInvalid, "the server has accepted %d bytes of stdin, which is not between %d and %d", g.Offset, from, limit)
+	switch {
+	case g.Offset > limit && failed == nil && g.EOF:
+		o.evict(orSomebody(""))
+		return true, nil
+	case g.Offset < from, g.Offset > limit && failed == nil:
+		return false, errorf(CodeInvalid, "the server has accepted %d bytes of stdin, which is not between %d and %d", g.Offset, from, limit)
 	}
 	o.acknowledge(g.Offset, g.EOF)
-	return nil
+	return false, nil
 }
 
 // acknowledge forgets what has been accepted.
@@ -232,50 +239,46 @@ func (o *outgoing) evict(by string) {
 	o.failLocked(errorf(CodeEvicted, "stdin was taken over by %s", by))
 }
 
+// write ends with the grant under which it began: a part of p that comes after a
+// time in which somebody else has written makes no sense to the command.
 func (o *outgoing) write(p []byte) (written int, err error) {
+	o.mu.Lock()
+	grant := o.grants
+	o.mu.Unlock()
 	for len(p) > 0 {
-		n, err := o.writePart(p)
-		written, p = written+n, p[n:]
-		if err != nil {
+		// Nothing else is held up while there is no room: neither a signal nor the
+		// next connection, which may bring the acknowledgements.
+		if err := o.awaitRoom(grant); err != nil {
 			return written, err
 		}
+		n := o.sendPart(grant, p)
+		written, p = written+n, p[n:]
 	}
 	return written, nil
 }
 
-// writePart waits for room and sends what fits.
-func (o *outgoing) writePart(p []byte) (int, error) {
-	for {
-		// Nothing else is held up while there is no room: neither a signal nor the
-		// next connection, which may bring the acknowledgements.
-		if err := o.awaitRoom(); err != nil {
-			return 0, err
-		}
-		if n := o.sendPart(p); n > 0 {
-			return n, nil
-		}
-	}
-}
-
-func (o *outgoing) awaitRoom() error {
+func (o *outgoing) awaitRoom(grant int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.failed == nil && !o.eof && int64(len(o.unacked)) >= o.limit {
+	for o.failed == nil && !o.eof && o.grants == grant && int64(len(o.unacked)) >= o.limit {
 		o.room.Wait()
 	}
-	if o.eof {
+	switch {
+	case o.grants != grant:
+		return errorf(CodeEvicted, "stdin was taken over by somebody else meanwhile")
+	case o.eof:
 		return errorf(CodeClosed, "the end of stdin has been sent")
 	}
 	return o.failed
 }
 
 // sendPart sends what fits now, which is nothing if another writer was faster.
-func (o *outgoing) sendPart(p []byte) int {
+func (o *outgoing) sendPart(grant int, p []byte) int {
 	o.sending.Lock()
 	defer o.sending.Unlock()
 	o.mu.Lock()
 	n := min(int64(len(p)), maxSent, o.limit-int64(len(o.unacked)))
-	if o.failed != nil || o.eof || n <= 0 {
+	if o.failed != nil || o.eof || o.grants != grant || n <= 0 {
 		o.mu.Unlock()
 		return 0
 	}

@@ -301,17 +301,30 @@ func TestTakeover_FencesTheOldWriter(t *testing.T) {
 	}
 }
 
-func TestResume_OfAWriterThatWasReplacedIsRefused(t *testing.T) {
+func TestResume_OfAWriterThatWasReplacedIsAViewers(t *testing.T) {
 	s := sh(t, "cat", withPipe)
 	s.attach(writer("old")).Close()
 	heir := s.attach(sessionstream.Attach{Role: sessionstream.RoleViewer, Client: "heir", AttachID: "heir"})
 	heir.Takeover(sessionstream.Takeover{})
 	until(t, heir, "the grant", isControl[*sessionstream.Granted])
 	heir.Detach()
-	again := s.config(writer("old"))
-	again.Attach.Resume = true
-	if _, err := sessionstream.Open(t.Context(), again); codeOf(err) != sessionstream.CodeEvicted || !strings.Contains(err.Error(), "heir") {
-		t.Errorf("the old writer's next connection gets %v", err)
+	old := dialRaw(t, s)
+	old.send(&sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: "old", Resume: true})
+	if m, ok := old.receive().(*sessionstream.Attached); !ok || m.Stdin != nil {
+		t.Errorf("the old writer's next connection gets %+v", m)
+	}
+	old.data([]byte("of the old one"))
+	old.send(&sessionstream.Ping{})
+	if m, ok := old.receive().(*sessionstream.Evicted); !ok || m.By != "heir" {
+		t.Errorf("the old writer is told %+v", m)
+	}
+	if m, ok := old.receive().(*sessionstream.Pong); !ok {
+		t.Errorf("the old writer is told %+v", m)
+	}
+	// It may take its place back.
+	old.send(&sessionstream.Takeover{})
+	if m, ok := old.receive().(*sessionstream.Granted); !ok || m.Stdin.Offset != 0 {
+		t.Errorf("the old writer is told %+v", m)
 	}
 }
 

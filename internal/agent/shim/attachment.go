@@ -58,10 +58,13 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 	answer := &sessionstream.Attached{Terminal: a.server.terminal.describe()} // before it is resized
 	if a.attach.Role == sessionstream.RoleWriter {
-		if refused := a.becomeWriter(false, a.attach.Window); refused != nil {
-			return nil, refused
+		switch lost := a.becomeWriter(false, a.attach.Window, func(g *sessionstream.Grant) { answer.Stdin = g }).(type) {
+		case *sessionstream.Error:
+			return nil, lost
+		case *sessionstream.Evicted:
+			a.writing = true // as it believes
+			a.out.queue(lost)
 		}
-		answer.Stdin = a.grant()
 	}
 	if !a.attach.NoOutput {
 		follower, refused := a.findOutput()
@@ -97,14 +100,13 @@ func (a *attachment) findOutput() (*sessiondir.Follower, *sessionstream.Error) {
 	return follower, nil
 }
 
-// becomeWriter takes the writer's place and begins to feed.
-func (a *attachment) becomeWriter(force bool, window *sessionstream.Window) *sessionstream.Error {
+// becomeWriter takes the writer's place and begins to feed. granted gets what the
+// client is to be told, before it can be told that it has lost that place again.
+func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, granted func(*sessionstream.Grant)) sessionstream.Control {
 	s := a.server
-	if refused := s.lease.acquire(s.ctx, a, force); refused != nil {
-		return refused
-	}
-	a.writing = true
-	s.lease.as(a, func() {
+	return s.lease.acquire(s.ctx, a, force, func() {
+		a.writing = true
+		granted(a.grant())
 		if s.stdin != nil {
 			a.feeder = newFeeder(s.ctx, s.stdin, a.out, a.refuse)
 		}
@@ -112,7 +114,6 @@ func (a *attachment) becomeWriter(force bool, window *sessionstream.Window) *ses
 			s.terminal.resize(*window)
 		}
 	})
-	return nil
 }
 
 // grant tells a writer how stdin stands.
@@ -206,7 +207,8 @@ func (a *attachment) control() (detach bool, err error) {
 		a.out.answerPing()
 		return false, nil
 	case *sessionstream.Takeover:
-		return false, a.takeOver(m)
+		a.takeOver(m)
+		return false, nil
 	case *sessionstream.EOF:
 		return false, a.feed(piece{eof: m})
 	case *sessionstream.Resize:
@@ -217,15 +219,11 @@ func (a *attachment) control() (detach bool, err error) {
 	return false, refusal(sessionstream.CodeInvalid, "a %s must not send that", a.attach.Role)
 }
 
-func (a *attachment) takeOver(m *sessionstream.Takeover) error {
+func (a *attachment) takeOver(m *sessionstream.Takeover) {
 	if a.server.lease.as(a, func() {}) {
-		return nil // it is the writer
+		return // it is the writer
 	}
-	if refused := a.becomeWriter(true, m.Window); refused != nil {
-		return refused
-	}
-	a.out.queue(&sessionstream.Granted{Stdin: *a.grant()})
-	return nil
+	a.becomeWriter(true, m.Window, func(g *sessionstream.Grant) { a.out.queue(&sessionstream.Granted{Stdin: *g}) })
 }
 
 // signal sends a signal to the command.

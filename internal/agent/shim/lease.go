@@ -22,22 +22,24 @@ type lease struct {
 	changed chan struct{} // closed when the claim is renewed or given up; nil if nobody waits
 }
 
-// acquire makes a the writer and returns when the last one can write no more. If
-// that one is alive and force is not set, the error is CodeHeld: so a writer that
-// has gone without a word is replaced when its lease ends, and one that has not is
-// noticed by its next sign of life. A further connection of an attachment takes
-// the place of the last one, but not that of another attachment, which has written since.
-func (l *lease) acquire(ctx context.Context, a *attachment, force bool) *sessionstream.Error {
+// acquire makes a the writer, runs begin before anybody can take its place, and
+// returns nil. The last writer can write no more then. If that one is alive and
+// force is not set, the answer is an *Error with CodeHeld: so a writer that has gone
+// without a word is replaced when its lease ends, and one that has not is noticed by
+// its next sign of life. A further connection of an attachment takes the place of
+// the last one, unless another attachment has become the writer since: *Evicted.
+func (l *lease) acquire(ctx context.Context, a *attachment, force bool, begin func()) sessionstream.Control {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for waited := false; ; waited = true {
 		left := time.Until(l.until)
 		switch {
-		case a.attach.Resume && l.id != "" && l.id != a.attach.AttachID:
-			return refusal(sessionstream.CodeEvicted, "stdin was taken over by %s", l.name())
-		case force, l.id == a.attach.AttachID, left <= 0:
+		case force, l.id == a.attach.AttachID, left <= 0 && (!a.attach.Resume || l.id == ""):
 			l.install(a)
+			begin()
 			return nil
+		case a.attach.Resume && l.id != "":
+			return &sessionstream.Evicted{By: l.client}
 		case waited && l.holder != nil:
 			return refusal(sessionstream.CodeHeld, "stdin is held by %s", l.name())
 		}

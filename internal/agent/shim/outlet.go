@@ -41,6 +41,10 @@ func (o *outlet) queue(c sessionstream.Control) {
 		o.conn.net.Close() // it makes us talk and does not listen
 		return
 	}
+	if o.ack != nil { // it keeps its place: behind Evicted it would say too much
+		o.messages = append(o.messages, o.ack)
+		o.ack = nil
+	}
 	o.messages = append(o.messages, c)
 	o.news.cond.Broadcast()
 }
