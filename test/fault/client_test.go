@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ type reader struct {
 	r   *rig
 	x   banger.Session
 	dir string
+	// keepsStdin has it feed its file and then nothing more, but not the end.
+	keepsStdin bool
 
 	mu  sync.Mutex // guards the fields below
 	cmd *exec.Cmd
@@ -41,32 +44,42 @@ const (
 
 func newReader(r *rig, x banger.Session) *reader {
 	c := &reader{r: r, x: x, dir: r.t.TempDir()}
-	r.t.Cleanup(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.cmd != nil {
-			_ = c.cmd.Process.Kill()
-			_ = c.cmd.Wait()
-		}
-	})
+	r.t.Cleanup(c.end)
 	return c
 }
 
 func (c *reader) start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cmd = c.r.role("client", string(c.x.ID), c.dir)
+	c.cmd = c.r.role("client", string(c.x.ID), c.dir, strconv.FormatBool(c.keepsStdin))
 	if err := c.cmd.Start(); err != nil {
 		c.r.t.Error(err)
 	}
 }
 
+// kill kills the client and starts it again.
 func (c *reader) kill() {
-	c.mu.Lock()
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
-	c.mu.Unlock()
+	c.end()
 	c.start()
+}
+
+// end kills the client, if there is one.
+func (c *reader) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cmd != nil {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+		c.cmd = nil
+	}
+}
+
+func (c *reader) signal(s os.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.r.t.Error(err)
+	}
 }
 
 // size is how much of a stream has been received.
@@ -99,7 +112,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 }
 
 // runClient is the process of a reader.
-func runClient(ctx context.Context, session, dir string) error {
+func runClient(ctx context.Context, session, dir, keepsStdin string) error {
 	out, err := os.OpenFile(filepath.Join(dir, stdoutFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -129,7 +142,7 @@ func runClient(ctx context.Context, session, dir string) error {
 			if err == nil {
 				_, err = io.Copy(struct{ io.Writer }{a}, input)
 			}
-			if err == nil {
+			if err == nil && keepsStdin != "true" {
 				err = a.CloseStdin()
 			}
 			if e, ok := errors.AsType[*sessionstream.Error](err); err != nil && (!ok || e.Code != sessionstream.CodeClosed) {

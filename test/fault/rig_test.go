@@ -25,6 +25,7 @@ import (
 	"banger/internal/hosttest"
 	"banger/internal/paths"
 	"banger/internal/version"
+	"banger/sessionstream"
 )
 
 // patience bounds every wait of these tests for what must happen.
@@ -38,9 +39,9 @@ type rig struct {
 	paths   paths.Paths
 	guests  *hosttest.Guests
 	address string // of the guest's SSH server
-	vm      banger.VM
 
 	mu      sync.Mutex // guards the fields below
+	vm      banger.VM
 	daemon  *exec.Cmd
 	closing bool
 }
@@ -68,8 +69,10 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.mu.Lock()
 	r.vm = vm // its guest can be served from now on
-	if r.vm, err = c.StartVM(t.Context(), string(vm.ID)); err != nil {
+	r.mu.Unlock()
+	if _, err := c.StartVM(t.Context(), string(vm.ID)); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -107,7 +110,9 @@ func (r *rig) serveGuest() {
 			if err != nil {
 				return
 			}
+			r.mu.Lock()
 			spec := banger.MachineSpec{VMID: r.vm.ID, StateDir: r.paths.VM(r.vm.ID)}
+			r.mu.Unlock()
 			conns.Go(func() { r.guests.Serve(spec, conn) })
 		}
 	})
@@ -130,6 +135,16 @@ func (r *rig) close() {
 }
 
 func (r *rig) client() *client.Client { return client.New(r.paths.Socket(), version.String()) }
+
+// attach attaches a client in this process, until the test ends.
+func (r *rig) attach(x banger.Session, attach sessionstream.Attach) *sessionstream.Attachment {
+	r.t.Helper()
+	a, err := r.client().Attach(r.t.Context(), "v", string(x.ID), attach)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a
+}
 
 // startDaemon starts a daemon and returns when it serves.
 func (r *rig) startDaemon() {
@@ -222,9 +237,15 @@ func runRole(role string, args []string) error {
 	case "daemon":
 		return hosttest.RunDaemon(ctx, rigPaths(), args[0], func() { fmt.Println("ready") })
 	case "client":
-		return runClient(ctx, args[0], args[1])
+		return runClient(ctx, args[0], args[1], args[2])
 	case "lines":
 		return printLines(args[0])
+	case "gauge":
+		return runGauge(args[0], args[1])
+	case "watcher":
+		return runWatcher(ctx, args[0])
+	case "sip":
+		return sip()
 	case "steps":
 		return copyInSteps(args[0])
 	}

@@ -1,0 +1,101 @@
+package fault
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/sessionstream"
+)
+
+// newWriter starts a client that feeds a session with one line.
+func newWriter(r *rig, x banger.Session) *reader {
+	c := newReader(r, x)
+	if err := os.WriteFile(filepath.Join(c.dir, inputFile), []byte("mine\n"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	c.keepsStdin = true
+	c.start()
+	waitFor(r.t, "the client's line", func() bool { return c.size(stdoutFile) == 5 })
+	return c
+}
+
+// A writer that has gone without a word, its daemon with it, or that is frozen, is
+// replaced when its lease ends; who waits for that is told in time.
+func TestFault_WriterWithADeadLinkIsReplacedWithinItsLease(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(r *rig, c *reader){
+		"frozen": func(_ *rig, c *reader) { c.signal(syscall.SIGSTOP) },
+		"killed with its daemon": func(r *rig, c *reader) {
+			_ = r.daemon.Process.Kill()
+			_ = r.daemon.Wait()
+			c.end()
+			r.startDaemon()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			x := r.start("cat", nil, "cat")
+			c := newWriter(r, x)
+			end(r, c)
+			begun := time.Now()
+			heir := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleWriter, Client: "heir", From: &banger.LogCursor{}})
+			grant := heir.Attached().Stdin
+			if took, lease := time.Since(begun), time.Duration(grant.LeaseMS)*time.Millisecond; took > lease+5*time.Second {
+				t.Errorf("that took %s with a lease of %s", took, lease)
+			}
+			if _, err := fmt.Fprint(heir, "yours\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := heir.CloseStdin(); err != nil {
+				t.Fatal(err)
+			}
+			if text := receiveAll(t, heir); string(text) != "mine\nyours\n" {
+				t.Errorf("the command read %q", text)
+			}
+			if name == "frozen" { // it wakes up as a viewer that has missed nothing
+				c.signal(syscall.SIGCONT)
+				c.wait()
+				if text, err := os.ReadFile(filepath.Join(c.dir, stdoutFile)); err != nil || string(text) != "mine\nyours\n" {
+					t.Errorf("the old writer has seen %q, %v", text, err)
+				}
+			}
+		})
+	}
+}
+
+// A client that asks for an attachment and never connects holds nothing: neither
+// stdin nor, after a while, its socket.
+func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	x := r.start("cat", nil, "cat")
+	for range 10 {
+		info, err := r.client().AttachSession(t.Context(), "v", string(x.ID), banger.AttachRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode, err := os.Stat(info.SocketPath); err != nil || mode.Mode().Perm() != 0o600 {
+			t.Errorf("the socket is %v, %v", mode, err)
+		}
+	}
+	a := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleWriter, From: &banger.LogCursor{}})
+	if _, err := fmt.Fprint(a, "at once\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.CloseStdin(); err != nil {
+		t.Fatal(err)
+	}
+	if text := receiveAll(t, a); string(text) != "at once\n" {
+		t.Errorf("the command read %q", text)
+	}
+	waitFor(t, "the sockets to go", func() bool {
+		left, err := os.ReadDir(r.paths.Attachments())
+		return err == nil && len(left) == 0
+	})
+}
