@@ -223,9 +223,16 @@ func (c *control) Attach(ctx context.Context, _ banger.SessionID, dir string) (n
 
 // ReadLog implements banger.Guest.
 func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
-	var page banger.GuestLogPage
-	if err := c.call(ctx, guestrpc.MethodReadLog, r, &page); err != nil {
-		return page, err
+	blob := c.outbox.ExpectBlob()
+	var answer guestrpc.LogPage
+	err := c.call(ctx, guestrpc.MethodReadLog, guestrpc.LogRead{GuestLogRead: r, Blob: blob}, &answer)
+	data := c.outbox.TakeBlob(blob)
+	if err != nil {
+		return banger.GuestLogPage{}, err
+	}
+	page, err := answer.Join(data)
+	if err != nil {
+		return page, misunderstood("page of a log", "%w", err)
 	}
 	return page, checkPage(r, page)
 }

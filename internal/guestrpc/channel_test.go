@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
+	"banger"
 	"banger/internal/guestrpc"
 )
 
@@ -59,5 +62,61 @@ func TestChannel_MessageWithoutAnEndIsRefused(t *testing.T) {
 func TestChannel_HalfAMessageIsNone(t *testing.T) {
 	if got, err := guestrpc.NewChannel(strings.NewReader("half"), nil).Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestChannel_BlobIsThereWhenItsAnswerIs(t *testing.T) {
+	var wire buffer
+	out, in := guestrpc.NewChannel(nil, &wire), guestrpc.NewChannel(iotest.HalfReader(&wire), nil)
+	first, second, none := in.ExpectBlob(), in.ExpectBlob(), in.ExpectBlob()
+	text := []byte("not {} a message\n#1 2\n")
+	long := bytes.Repeat([]byte{0, '\n'}, 100_000)
+	err := errors.Join(
+		out.SendBlob(second, text), out.Send([]byte(`{"second":2}`)),
+		out.SendBlob(99, long), out.SendBlob(first, long), out.SendBlob(first, text), out.Send([]byte(`{"first":1}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := in.Recv(); err != nil || string(msg) != `{"second":2}` || !bytes.Equal(in.TakeBlob(second), text) {
+		t.Errorf("%q, %v", msg, err)
+	}
+	if msg, err := in.Recv(); err != nil || string(msg) != `{"first":1}` || !bytes.Equal(in.TakeBlob(first), long) {
+		t.Errorf("%q, %v", msg, err)
+	}
+	if in.TakeBlob(none) != nil || in.TakeBlob(99) != nil || in.TakeBlob(first) != nil {
+		t.Error("there is a blob that never came, that nobody expects, or that was taken")
+	}
+	if out.SendBlob(1, make([]byte, banger.MaxLogPageBytes+1)) == nil {
+		t.Error("a blob that is too long was sent")
+	}
+}
+
+func TestChannel_BlobThatIsNoneIsRefused(t *testing.T) {
+	for _, bytes := range []string{"#\n", "#1\n", "#1 -1\n", "#1 999999999\n", "#x 1\n", "# 1 1\n", "#1 5\nabc", "#" + strings.Repeat("1", 1000) + "\n"} {
+		in := guestrpc.NewChannel(strings.NewReader(bytes), nil)
+		in.ExpectBlob()
+		if got, err := in.Recv(); err == nil {
+			t.Errorf("%.20q is taken for %q", bytes, got)
+		}
+	}
+}
+
+func TestLogPage_TakesNoMoreFromABlobThanThereIs(t *testing.T) {
+	page := banger.GuestLogPage{Chunks: []banger.LogChunk{
+		{Stream: banger.StreamStdout, Offset: 7, Time: time.Unix(1, 0), Data: []byte("one")},
+		{Stream: banger.StreamStderr, Offset: 9, Data: []byte("three")},
+	}, AtEnd: true}
+	split, blob := guestrpc.SplitPage(page)
+	if joined, err := split.Join(blob); err != nil || !reflect.DeepEqual(joined, page) {
+		t.Errorf("%+v has become %+v, %v", page, joined, err)
+	}
+	for _, bad := range [][]byte{nil, blob[1:], append(blob, 0)} {
+		if _, err := split.Join(bad); err == nil {
+			t.Errorf("a blob of %d bytes is taken", len(bad))
+		}
+	}
+	split.Pieces[0].Size = -1
+	if _, err := split.Join(blob); err == nil {
+		t.Error("a piece of -1 bytes is taken")
 	}
 }

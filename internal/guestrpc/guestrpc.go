@@ -1,5 +1,6 @@
 // Package guestrpc is the control protocol between the daemon and a guest's
-// agent: JSON-RPC 2.0, one message a line, over one exec channel of the link.
+// agent: JSON-RPC 2.0, one message a line, over one exec channel of the link;
+// Channel says what comes between the lines.
 // Parameters and results are the types named here and in package banger. The
 // guest answers requests concurrently.
 package guestrpc
@@ -13,7 +14,7 @@ const (
 	MethodLaunch  = "session.launch"   // banger.GuestLaunch → banger.GuestSession
 	MethodAbandon = "session.abandon"  // IDParams → banger.GuestSession
 	MethodStop    = "session.stop"     // StopParams → null
-	MethodReadLog = "session.read_log" // banger.GuestLogRead → banger.GuestLogPage
+	MethodReadLog = "session.read_log" // LogRead → LogPage
 	MethodRemove  = "session.remove"   // IDParams → null
 
 	// NotifyChanged is pushed by the guest with a banger.GuestSession after every

@@ -241,7 +241,7 @@ func runRole(role string, args []string) error {
 	case "lines":
 		return printLines(args[0])
 	case "gauge":
-		return runGauge(args[0], args[1])
+		return runGauge(args[0], args[1], args[2])
 	case "watcher":
 		return runWatcher(ctx, args[0])
 	case "sip":

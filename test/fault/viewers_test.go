@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,7 @@ import (
 
 // roundBytes is what a gauge writes in a round: two of them fill what is between a
 // session and a viewer that does not read.
-const roundBytes = 4 << 20
+func roundBytes() int { return sized(8<<20, 16<<20) }
 
 // gauge is a session that writes a lot whenever it is told to, and says how long
 // that took.
@@ -36,7 +37,7 @@ type gauge struct {
 	results *bufio.Reader
 }
 
-func newGauge(r *rig) *gauge {
+func newGauge(r *rig, name string) *gauge {
 	dir := r.t.TempDir()
 	control, results := filepath.Join(dir, "control"), filepath.Join(dir, "results")
 	for _, fifo := range []string{control, results} {
@@ -44,7 +45,7 @@ func newGauge(r *rig) *gauge {
 			r.t.Fatal(err)
 		}
 	}
-	g := &gauge{t: r.t, session: r.self("gauge", "gauge", control, results)}
+	g := &gauge{t: r.t, session: r.self(name, "gauge", control, results, strconv.Itoa(roundBytes()))}
 	var err error
 	if g.control, err = os.OpenFile(control, os.O_WRONLY, 0); err != nil {
 		r.t.Fatal(err)
@@ -79,19 +80,25 @@ func (g *gauge) measure() time.Duration {
 	return took
 }
 
-// best returns the shortest time of several rounds: what the machine can do when
-// nobody else disturbs it.
-func (g *gauge) best(rounds int) time.Duration {
+// share returns the throughput of g as a ratio to that of other, measured in turns:
+// what else the machine does hits both. It is the median of rounds.
+func (g *gauge) share(other *gauge, rounds int) float64 {
 	g.t.Helper()
-	best := g.measure()
-	for range rounds - 1 {
-		best = min(best, g.measure())
+	ratios := make([]float64, rounds)
+	for n := range ratios {
+		theirs := other.measure()
+		ratios[n] = float64(theirs) / float64(g.measure())
 	}
-	return best
+	slices.Sort(ratios)
+	return ratios[rounds/2]
 }
 
 // runGauge is the command of a gauge.
-func runGauge(controlPath, resultsPath string) error {
+func runGauge(controlPath, resultsPath, round string) error {
+	size, err := strconv.Atoi(round)
+	if err != nil {
+		return err
+	}
 	control, err := os.Open(controlPath)
 	if err != nil {
 		return err
@@ -106,7 +113,7 @@ func runGauge(controlPath, resultsPath string) error {
 			return nil //nolint:nilerr // who closes the fifo ends it
 		}
 		begun := time.Now()
-		for left := roundBytes; left > 0; left -= len(block) {
+		for left := size; left > 0; left -= len(block) {
 			for i := range block {
 				block[i] = n + byte(i*i>>3) + byte(left>>16)
 			}
@@ -192,11 +199,11 @@ func memory(t *testing.T, pid int) int64 {
 // Clients that are stopped (SIGSTOP) cost the session neither time nor memory, and
 // each has everything in the end.
 func TestFault_FrozenViewersCostNothingAndCatchUp(t *testing.T) {
-	viewers := sized(6, 50)
+	viewers, rounds := sized(4, 50), sized(9, 15)
 	r := newRig(t)
-	g := newGauge(r)
-	g.best(2)
-	alone := g.best(8)
+	g, other := newGauge(r, "watched"), newGauge(r, "other")
+	g.share(other, 3)
+	alone := g.share(other, rounds)
 
 	watchers := make([]*watcher, viewers)
 	for n := range watchers {
@@ -214,7 +221,7 @@ func TestFault_FrozenViewersCostNothingAndCatchUp(t *testing.T) {
 		}
 	}
 	processes := map[string]int{"daemon": r.daemon.Process.Pid, "shim": parent(t, g.session.GuestPID)}
-	g.best(2) // what is between a viewer and its session fills up
+	g.share(other, 2) // what is between a viewer and its session fills up
 	for _, pid := range processes {
 		waitIdle(t, pid)
 	}
@@ -222,14 +229,13 @@ func TestFault_FrozenViewersCostNothingAndCatchUp(t *testing.T) {
 	for name, pid := range processes {
 		before[name] = memory(t, pid)
 	}
-	beside := g.best(3)
-	for rounds := 3; rounds < 40 && float64(alone) < 0.95*float64(beside); rounds++ {
-		beside = min(beside, g.measure()) // somebody else may have disturbed it
+	ratio := g.share(other, rounds) / alone
+	for tries := 0; tries < 6 && ratio < 0.95; tries++ {
+		ratio = max(ratio, g.share(other, rounds)/alone)
 	}
-	if ratio := float64(alone) / float64(beside); ratio < 0.95 {
-		t.Errorf("beside %d frozen viewers the session has %.2f of its throughput", viewers, ratio)
-	} else {
-		t.Logf("beside %d frozen viewers the session has %.2f of its throughput", viewers, ratio)
+	t.Logf("beside %d frozen viewers the session has %.2f of its throughput", viewers, ratio)
+	if ratio < 0.95 {
+		t.Error("that is too little")
 	}
 	for _, pid := range processes {
 		waitIdle(t, pid)

@@ -14,8 +14,14 @@ import (
 )
 
 func (l *link) read(ctx context.Context, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
-	err = l.call(ctx, guestrpc.MethodReadLog, r, &page)
-	return page, err
+	blob := l.wire.ExpectBlob()
+	var answer guestrpc.LogPage
+	err = l.call(ctx, guestrpc.MethodReadLog, guestrpc.LogRead{GuestLogRead: r, Blob: blob}, &answer)
+	data := l.wire.TakeBlob(blob)
+	if err != nil {
+		return page, err
+	}
+	return answer.Join(data)
 }
 
 func pageText(p banger.GuestLogPage) string {

@@ -81,7 +81,8 @@ const cgroupVariable = "BANGER_TEST_CGROUP"
 type link struct {
 	t     *testing.T
 	rpc   *jrpc2.Client
-	hangs func() // ends the link and waits for the server
+	wire  *guestrpc.Channel // of rpc
+	hangs func()            // ends the link and waits for the server
 
 	mu       sync.Mutex // guards the fields below
 	sent     int        // messages to the guest
@@ -117,7 +118,8 @@ func (c countingChannel) Recv() ([]byte, error) {
 func connect(t *testing.T, out io.Reader, in io.WriteCloser, hangs func()) *link {
 	t.Helper()
 	l := &link{t: t, states: map[banger.SessionID][]banger.GuestSession{}, news: make(chan struct{})}
-	l.rpc = jrpc2.NewClient(countingChannel{guestrpc.NewChannel(out, in), l}, &jrpc2.ClientOptions{
+	l.wire = guestrpc.NewChannel(out, in)
+	l.rpc = jrpc2.NewClient(countingChannel{l.wire, l}, &jrpc2.ClientOptions{
 		OnNotify: l.pushed,
 		OnCancel: func(c *jrpc2.Client, r *jrpc2.Response) {
 			_ = c.Notify(context.Background(), "rpc.cancel", []json.RawMessage{json.RawMessage(r.ID())})
@@ -316,8 +318,10 @@ func (l *link) output(id banger.SessionID, stream banger.Stream) string {
 	var out strings.Builder
 	r := banger.GuestLogRead{ID: id, Stream: stream, MaxBytes: banger.MaxLogPageBytes, Wait: true}
 	for {
-		var page banger.GuestLogPage
-		l.must(guestrpc.MethodReadLog, r, &page)
+		page, err := l.read(l.t.Context(), r)
+		if err != nil {
+			l.t.Fatal(err)
+		}
 		for _, c := range page.Chunks {
 			out.Write(c.Data)
 		}

@@ -24,7 +24,7 @@ func (s *server) methods() handler.Map {
 		guestrpc.MethodLaunch:  method(afterScan(s, s.launch)),
 		guestrpc.MethodAbandon: method(afterScan(s, s.abandon)),
 		guestrpc.MethodStop:    method(afterScan(s, s.stop)),
-		guestrpc.MethodReadLog: method(afterScan(s, s.readLog)),
+		guestrpc.MethodReadLog: method(afterScan(s, s.sendLog)),
 		guestrpc.MethodRemove:  method(afterScan(s, s.remove)),
 		methodCancel:           cancelRequests,
 	}

@@ -6,8 +6,22 @@ import (
 	"path/filepath"
 
 	"banger"
+	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
+
+// sendLog answers with one page of a session's output.
+func (s *server) sendLog(ctx context.Context, r guestrpc.LogRead) (guestrpc.LogPage, error) {
+	page, err := s.readLog(ctx, r.GuestLogRead)
+	if err != nil {
+		return guestrpc.LogPage{}, err
+	}
+	answer, blob := guestrpc.SplitPage(page)
+	if len(blob) > 0 {
+		err = s.wire.SendBlob(r.Blob, blob)
+	}
+	return answer, err
+}
 
 // readLog returns one page of a session's output. The end of the session is
 // looked at before the page is read: so when it is told, the page has the last

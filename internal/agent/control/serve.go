@@ -38,6 +38,7 @@ type server struct {
 	bootID string
 	users  passwd.DB
 	rpc    *jrpc2.Server
+	wire   *guestrpc.Channel // of rpc
 	logs   *logWatcher
 	tasks  sync.WaitGroup
 	claims claims
@@ -67,6 +68,7 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	defer logs.close()
 	s := &server{
 		Config: cfg, ctx: serving, bootID: bootID, users: passwd.System(), logs: logs,
+		wire:    guestrpc.NewChannel(in, writeCloser{out}),
 		scanned: make(chan struct{}), sessions: map[banger.SessionID]*session{},
 	}
 	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
@@ -76,7 +78,7 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 		NewContext:     func() context.Context { return serving },
 	})
 	s.tasks.Go(s.scan)
-	s.rpc.Start(guestrpc.NewChannel(in, writeCloser{out}))
+	s.rpc.Start(s.wire)
 	stop := context.AfterFunc(ctx, func() {
 		// The end of in is the gentle way: Stop panics if a message comes in at
 		// the same moment.

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
-	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
 
@@ -123,12 +122,11 @@ func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
 			l.write(s.ID, "hi\n", false)
 			var out string
 			waitFor(t, "output", func() bool {
-				var page banger.GuestLogPage
-				l.must(guestrpc.MethodReadLog, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100}, &page)
-				out = ""
-				for _, c := range page.Chunks {
-					out += string(c.Data)
+				page, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100})
+				if err != nil {
+					t.Fatal(err)
 				}
+				out = pageText(page)
 				return strings.HasSuffix(out, "hi\n")
 			})
 			straggler, err := strconv.Atoi(strings.Fields(out)[0])
@@ -253,7 +251,8 @@ func TestServe_EndsWithItsInputAndLeavesSessionsAlone(t *testing.T) {
 	s := l.start(banger.StdinPipe, "cat")
 	waiting := make(chan error, 1)
 	go func() {
-		waiting <- l.call(t.Context(), guestrpc.MethodReadLog, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true}, nil)
+		_, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true})
+		waiting <- err
 	}()
 	l.hangs()
 	if err := <-waiting; err == nil {

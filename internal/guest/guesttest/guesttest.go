@@ -84,21 +84,37 @@ func (a Answers) Control() func(stdin io.Reader, stdout, stderr io.Writer) {
 		guestrpc.MethodList: func(context.Context, json.RawMessage) (any, error) { return []banger.GuestSession{}, nil },
 	}
 	maps.Copy(all, a)
+	return func(stdin io.Reader, stdout, _ io.Writer) {
+		wire := guestrpc.NewChannel(stdin, nopCloser{stdout})
+		server := jrpc2.NewServer(all.methods(wire), &jrpc2.ServerOptions{AllowPush: true, DisableBuiltin: true, Concurrency: 1000})
+		server.Start(wire)
+		_ = server.Wait() // its error is how the host hung up
+	}
+}
+
+// methods turns answers into handlers. The bytes of a page of a log go over wire.
+func (a Answers) methods(wire *guestrpc.Channel) handler.Map {
 	methods := handler.Map{}
-	for name, answer := range all {
+	for name, answer := range a {
 		methods[name] = func(ctx context.Context, r *jrpc2.Request) (any, error) {
 			var params json.RawMessage
 			if err := r.UnmarshalParams(&params); err != nil {
 				return nil, err
 			}
-			return answer(ctx, params)
+			result, err := answer(ctx, params)
+			page, ok := result.(banger.GuestLogPage)
+			if err != nil || !ok {
+				return result, err
+			}
+			var read guestrpc.LogRead
+			if err := json.Unmarshal(params, &read); err != nil {
+				return nil, err
+			}
+			split, blob := guestrpc.SplitPage(page)
+			return split, wire.SendBlob(read.Blob, blob)
 		}
 	}
-	return func(stdin io.Reader, stdout, _ io.Writer) {
-		server := jrpc2.NewServer(methods, &jrpc2.ServerOptions{AllowPush: true, DisableBuiltin: true, Concurrency: 1000})
-		server.Start(guestrpc.NewChannel(stdin, nopCloser{stdout}))
-		_ = server.Wait() // its error is how the host hung up
-	}
+	return methods
 }
 
 // Always answers the same.
