@@ -408,5 +408,10 @@ func (a *Attachment) Write(p []byte) (int, error) {
 	return a.out.write(p)
 }
 
+// Unaccepted returns how many bytes were written that the session is not known to
+// have accepted, since this attachment became the writer. After the attachment has
+// ended they may have been accepted or not, unless an *Error with CodeClosed has told.
+func (a *Attachment) Unaccepted() int { return a.out.unaccepted() }
+
 // CloseStdin sends the end of stdin behind all that was written.
 func (a *Attachment) CloseStdin() error { return a.out.closeStdin() }

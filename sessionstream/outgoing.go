@@ -32,6 +32,7 @@ type outgoing struct {
 	unacked  []byte    // written, and not known to be accepted
 	eof      bool      // stdin ends behind unacked
 	failed   error     // why stdin takes no more
+	dropped  int       // bytes that were unacked then
 }
 
 var errNotWriter = errors.New("cannot write to stdin: this attachment is not the writer")
@@ -162,6 +163,7 @@ func (o *outgoing) grant(g Grant) {
 	defer o.mu.Unlock()
 	o.granted, o.takeover, o.failed = true, nil, nil
 	o.grants++
+	o.dropped = 0
 	o.limit, o.accepted, o.unacked, o.eof = g.WindowBytes, g.Offset, nil, false
 	if g.EOF {
 		o.failLocked(errorf(CodeClosed, "stdin is closed"))
@@ -212,6 +214,7 @@ func (o *outgoing) failLocked(err error) {
 	if o.failed == nil {
 		o.failed = err
 	}
+	o.dropped += len(o.unacked)
 	o.unacked, o.eof = nil, false
 	o.room.Broadcast()
 }
@@ -228,6 +231,14 @@ func (o *outgoing) refused(e *Error) {
 	} else {
 		o.eof = false
 	}
+}
+
+// unaccepted counts the bytes that were written under this grant and are not known
+// to be accepted.
+func (o *outgoing) unaccepted() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.unacked) + o.dropped
 }
 
 // evict makes this attachment a viewer.

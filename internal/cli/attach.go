@@ -95,6 +95,9 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 	if state == nil && err == nil { // we left
 		fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
 			safe(x.Name), a.position.Stdout, a.position.Stderr)
+		if n := a.attachment.Unaccepted(); n > 0 {
+			fmt.Fprintf(c.Stderr, "banger: the last %d bytes of input may not have reached it\n", n)
+		}
 		err = context.Cause(ctx) // a signal had us leave, or nothing
 	}
 	return state, attachError(x, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -323,5 +324,19 @@ func TestAttach_InterruptsAndDetachesWithoutATerminalOfItsOwn(t *testing.T) {
 	c.until("interrupted")
 	if ctx.Err() != nil {
 		t.Error("the signal was not the session's alone")
+	}
+}
+
+func TestAttach_SaysWhenInputMayBeLostByLeaving(t *testing.T) {
+	l := newLive(t)
+	l.sh("deaf", "sleep 1000", nil)
+	c := l.start("session", "attach", "dev", "deaf")
+	if _, err := c.stdin.Write(make([]byte, 200_000)); err != nil { // its pipe takes 64 KiB
+		t.Fatal(err)
+	}
+	c.cancel()
+	c.wait()
+	if text := c.stderr.String(); !regexp.MustCompile(`the last [0-9]+ bytes of input may not have reached it`).MatchString(text) {
+		t.Errorf("it says %q", text)
 	}
 }
