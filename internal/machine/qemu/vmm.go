@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ import (
 type vmm struct {
 	id process.Identity
 	fd *os.File // non-blocking, so that the runtime's poller waits on it
+
+	closed atomic.Bool
 }
 
 // openVMM takes hold of a process, or fails with process.ErrGone.
@@ -46,7 +49,11 @@ func (p *vmm) wait() error {
 	if err != nil {
 		return err
 	}
-	if err := raw.Read(readable); err != nil {
+	err = raw.Read(readable)
+	if p.closed.Load() {
+		return os.ErrClosed // which is not what a raw connection says of it
+	}
+	if err != nil {
 		return err
 	}
 	return p.reap()
@@ -113,7 +120,10 @@ func (p *vmm) reap() error {
 	return err
 }
 
-func (p *vmm) close() error { return p.fd.Close() }
+func (p *vmm) close() error {
+	p.closed.Store(true)
+	return p.fd.Close()
+}
 
 // control runs fn with the pidfd while it is certainly open.
 func (p *vmm) control(fn func(fd uintptr) error) error {
