@@ -50,8 +50,11 @@ check:
 e2e: install-deps build
 	$(TEST) -count=1 -timeout 15m ./test/e2e/...
 
-fault: install-deps build
-	$(TEST) -count=1 -timeout 15m ./test/fault/...
+# At full size; make test runs the same tests reduced.
+fault: export BANGER_FAULT_FULL = 1
+fault: build
+	./scripts/install-deps run test
+	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
 
 bench-boot: install-deps build
 	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkBoot$$' -benchtime 5x ./bench/

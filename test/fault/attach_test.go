@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 )
 
@@ -82,26 +81,15 @@ func sum(t *testing.T, path string) []byte {
 // killed or cut at random moments, the client too: what the client has in the end
 // is what the session wrote, each byte of each stream once and in order.
 func TestFault_TornCableLosesAndRepeatsNoByte(t *testing.T) {
-	size, cuts := int64(sized(24<<20, 1<<30)), sized(40, 1000)
-	r := newRig(t)
+	tearCable(onLoopback(t), int64(sized(24<<20, 1<<30)), sized(40, 1000))
+}
+
+func tearCable(r *rig, size int64, cuts int) {
+	t := r.t
 	x := r.self("lines", "lines", strconv.FormatInt(size, 10))
 	c := newReader(r, x)
 	c.start()
-	faults := r.faults()
-	faults["the client is killed"] = c.kill
-	names := sortedKeys(faults)
-	counts := map[string]int{}
-	for n := range cuts {
-		// The moment is one of the transfer, wherever that stands after the last one.
-		moment := size*int64(n)/int64(cuts) + rand.N(size/int64(cuts))
-		waitFor(t, fmt.Sprintf("byte %d", moment), func() bool {
-			return c.size(stdoutFile)+c.size(stderrFile) >= moment || c.size(exitFile) > 0
-		})
-		name := names[rand.N(len(names))]
-		counts[name]++
-		faults[name]()
-	}
-	c.wait()
+	r.tear(c, size, cuts)
 	out, errs := sha256.New(), sha256.New()
 	if err := writeLines(size, out, errs); err != nil {
 		t.Fatal(err)
@@ -111,78 +99,49 @@ func TestFault_TornCableLosesAndRepeatsNoByte(t *testing.T) {
 			t.Errorf("%s of the client is not what the session wrote", file)
 		}
 	}
-	t.Logf("%d bytes through %d faults: %v", size, cuts, counts)
 }
 
-// copyInSteps is the command of a session that copies lines from stdin to stdout,
-// some for each byte that it can read from a fifo.
-func copyInSteps(fifo string) error {
-	gate, err := os.Open(fifo)
-	if err != nil {
-		return err
-	}
-	step, lines := make([]byte, 1), bufio.NewReaderSize(os.Stdin, 64)
-	for {
-		_, _ = gate.Read(step) // at its end there is no gate any more
-		for range linesPerStep {
-			line, err := lines.ReadString('\n')
-			if _, err := io.WriteString(os.Stdout, line); err != nil {
-				return err
-			}
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+// tear inflicts faults at random moments of the transfer of size bytes to a client,
+// and returns when the client has seen the exit.
+func (r *rig) tear(c *reader, size int64, cuts int) {
+	faults := r.faults()
+	faults["the client is killed"] = c.kill
+	names := sortedKeys(faults)
+	counts, late := map[string]int{}, 0
+	for n := range cuts {
+		moment := size*int64(n)/int64(cuts) + rand.N(size/int64(cuts))
+		waitFor(r.t, fmt.Sprintf("byte %d", moment), func() bool {
+			return c.size(stdoutFile)+c.size(stderrFile) >= moment || c.size(exitFile) > 0
+		})
+		if c.size(exitFile) > 0 {
+			late++
 		}
+		name := names[rand.N(len(names))]
+		counts[name]++
+		faults[name]()
 	}
+	c.wait()
+	r.t.Logf("%d bytes through %d faults, %d of them after the end: %v", size, cuts, late, counts)
 }
-
-const linesPerStep = 20
 
 // Numbered lines and one end-of-file are fed through the same faults, with lost
 // answers: the command reads each line once and in order, and then the end.
 func TestFault_TornKeyboardLosesAndRepeatsNoLine(t *testing.T) {
-	lines, cuts := 10_000, sized(30, 450)
-	r := newRig(t)
-	fifo := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	x := r.self("steps", "steps", fifo)
-	gate, err := os.OpenFile(fifo, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer gate.Close()
-	c := newReader(r, x)
+	tearKeyboard(onLoopback(t), 10_000, sized(30, 450))
+}
+
+func tearKeyboard(r *rig, lines, cuts int) {
+	t := r.t
+	c := newReader(r, r.self("sip", "sip"))
 	var input bytes.Buffer
-	for n := range lines {
-		fmt.Fprintf(&input, "line %d of what is typed %.*s\n", n, n%40, "........................................")
+	for n := range lines { // long ones: few are on the way when a fault comes
+		fmt.Fprintf(&input, "line %d of what is typed %s\n", n, bytes.Repeat([]byte{'.'}, rand.N(2000)))
 	}
 	if err := os.WriteFile(filepath.Join(c.dir, inputFile), input.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.start()
-	faults := r.faults()
-	faults["the client is killed"] = c.kill
-	names := sortedKeys(faults)
-	steps := lines / linesPerStep
-	for n := range steps {
-		if n*cuts/steps != (n+1)*cuts/steps {
-			faults[names[rand.N(len(names))]]()
-		}
-		if _, err := gate.Write([]byte{'x'}); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 0 { // so that the faults do not all come before the first line
-			want := lineEnd(input.Bytes(), n*linesPerStep)
-			waitFor(t, fmt.Sprintf("line %d", n*linesPerStep), func() bool { return c.size(stdoutFile) >= want })
-		}
-	}
-	gate.Close()
-	c.wait()
+	r.tear(c, int64(input.Len()), cuts)
 	got, err := os.ReadFile(filepath.Join(c.dir, stdoutFile))
 	if err != nil {
 		t.Fatal(err)
@@ -194,13 +153,4 @@ func TestFault_TornKeyboardLosesAndRepeatsNoLine(t *testing.T) {
 	if want := fmt.Sprintf("exited %d", input.Len()); err != nil || string(exit) != want {
 		t.Errorf("the exit is %q, %v, want %q", exit, err, want)
 	}
-}
-
-// lineEnd is the position behind the first n lines.
-func lineEnd(text []byte, n int) int64 {
-	at := 0
-	for range n {
-		at += bytes.IndexByte(text[at:], '\n') + 1
-	}
-	return int64(at)
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
 
 	"banger"
@@ -97,22 +96,8 @@ func (c *reader) wait() {
 	waitFor(c.r.t, "the exit", func() bool { return c.size(exitFile) > 0 })
 }
 
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 // runClient is the process of a reader.
-func runClient(ctx context.Context, session, dir, keepsStdin string) error {
+func runClient(ctx context.Context, socket, session, dir, keepsStdin string) error {
 	out, err := os.OpenFile(filepath.Join(dir, stdoutFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -132,7 +117,7 @@ func runClient(ctx context.Context, session, dir, keepsStdin string) error {
 		// Its id is the same after a kill: it need not wait for its own lease.
 		attach.Role, attach.AttachID = sessionstream.RoleWriter, session
 	}
-	a, err := open(ctx, session, attach)
+	a, err := open(ctx, socket, session, attach)
 	if err != nil {
 		return err
 	}
@@ -169,8 +154,8 @@ func runClient(ctx context.Context, session, dir, keepsStdin string) error {
 }
 
 // open attaches as soon as there is a daemon.
-func open(ctx context.Context, session string, attach sessionstream.Attach) (*sessionstream.Attachment, error) {
-	c := client.New(rigPaths().Socket(), version.String())
+func open(ctx context.Context, socket, session string, attach sessionstream.Attach) (*sessionstream.Attachment, error) {
+	c := client.New(socket, version.String())
 	for {
 		a, err := c.Attach(ctx, "v", session, attach)
 		if banger.CodeOf(err) != banger.CodeUnavailable {

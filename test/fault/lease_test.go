@@ -31,15 +31,14 @@ func TestFault_WriterWithADeadLinkIsReplacedWithinItsLease(t *testing.T) {
 	for name, end := range map[string]func(r *rig, c *reader){
 		"frozen": func(_ *rig, c *reader) { c.signal(syscall.SIGSTOP) },
 		"killed with its daemon": func(r *rig, c *reader) {
-			_ = r.daemon.Process.Kill()
-			_ = r.daemon.Wait()
+			c.signal(syscall.SIGSTOP) // so that it does not say goodbye to the next one
+			r.killDaemon()
 			c.end()
-			r.startDaemon()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := onLoopback(t)
 			x := r.start("cat", nil, "cat")
 			c := newWriter(r, x)
 			end(r, c)
@@ -73,8 +72,9 @@ func TestFault_WriterWithADeadLinkIsReplacedWithinItsLease(t *testing.T) {
 // stdin nor, after a while, its socket.
 func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := onLoopback(t)
 	x := r.start("cat", nil, "cat")
+	var sockets string
 	for range 10 {
 		info, err := r.client().AttachSession(t.Context(), "v", string(x.ID), banger.AttachRequest{})
 		if err != nil {
@@ -83,6 +83,7 @@ func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
 		if mode, err := os.Stat(info.SocketPath); err != nil || mode.Mode().Perm() != 0o600 {
 			t.Errorf("the socket is %v, %v", mode, err)
 		}
+		sockets = filepath.Dir(info.SocketPath)
 	}
 	a := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleWriter, From: &banger.LogCursor{}})
 	if _, err := fmt.Fprint(a, "at once\n"); err != nil {
@@ -95,7 +96,7 @@ func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
 		t.Errorf("the command read %q", text)
 	}
 	waitFor(t, "the sockets to go", func() bool {
-		left, err := os.ReadDir(r.paths.Attachments())
+		left, err := os.ReadDir(sockets)
 		return err == nil && len(left) == 0
 	})
 }

@@ -96,14 +96,16 @@ func sip() error {
 	}
 }
 
-// Twenty clients fight over stdin: where one was granted it, only that one's bytes
+// Clients fight over stdin: where one was granted it, only that one's bytes
 // follow, those of that time, up to where the next one was granted it; and what was
 // acknowledged to it is there.
 func TestFault_FencedWriterLandsNoByteAfterATakeover(t *testing.T) {
-	const clients = 20
-	takeovers := int64(sized(300, 2000))
-	r := newRig(t)
-	x := r.self("sip", "sip")
+	fenceWriters(onLoopback(t), 20, int64(sized(300, 2000)))
+}
+
+func fenceWriters(r *rig, clients int, takeovers int64) {
+	t := r.t
+	x := r.self("fought over", "sip")
 	var won, ended atomic.Int64
 	fighters := make([]contender, clients)
 	var attachments []*sessionstream.Attachment
@@ -132,7 +134,7 @@ func TestFault_FencedWriterLandsNoByteAfterATakeover(t *testing.T) {
 	}
 	waitFor(t, "the end", func() bool {
 		_ = last.CloseStdin() // if the place is its own and stays that
-		return ended.Load() == clients && len(text) > 0
+		return ended.Load() == int64(clients) && len(text) > 0
 	})
 	checkFences(t, <-text, fighters)
 }

@@ -1,0 +1,209 @@
+package fault
+
+import (
+	"bufio"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/client"
+	"banger/internal/hosttest"
+	"banger/internal/paths"
+	"banger/internal/sessiondir"
+	"banger/internal/version"
+)
+
+// loopback is the place that is this host. Its daemon is a process of this binary.
+type loopback struct {
+	t       *testing.T
+	dir     string
+	guests  *hosttest.Guests
+	address string // of the guest's SSH server
+
+	mu      sync.Mutex // guards the fields below
+	vm      banger.VMID
+	daemon  *exec.Cmd
+	closing bool
+}
+
+func newLoopback(t *testing.T) *loopback {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "b-") // short: sockets lie in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &loopback{t: t, dir: dir}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := pathsIn(dir).Create(); err != nil {
+		t.Fatal(err)
+	}
+	agent, shim := filepath.Join(string(bin), "banger-agent"), filepath.Join(string(bin), "banger-shim")
+	l.guests = hosttest.NewGuests(t, hosttest.Binaries{Agent: agent, Shim: shim}, filepath.Join(dir, "guests"), writeKey(t, pathsIn(dir).ClientKey()))
+	l.serveGuest()
+	l.startDaemon()
+	t.Cleanup(l.close)
+	c := client.New(l.socket(), version.String())
+	vm, err := c.CreateVM(t.Context(), banger.VMRequest{Name: "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	l.vm = vm.ID // its guest can be served from now on
+	l.mu.Unlock()
+	if _, err := c.StartVM(t.Context(), string(vm.ID)); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// pathsIn are those of an installation that lies in one folder.
+func pathsIn(dir string) paths.Paths {
+	return paths.Paths{
+		Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"), State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"),
+	}
+}
+
+// writeKey makes the daemon's SSH key.
+func writeKey(t *testing.T, path string) ssh.PublicKey {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err == nil {
+		err = os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
+	}
+	signer, signerErr := ssh.NewSignerFromSigner(private)
+	if err != nil || signerErr != nil {
+		t.Fatal(err, signerErr)
+	}
+	return signer.PublicKey()
+}
+
+// serveGuest serves the guest's SSH server until the test ends.
+func (l *loopback) serveGuest() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.address = listener.Addr().String()
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			vm := l.vmID()
+			conns.Go(func() { l.guests.Serve(banger.MachineSpec{VMID: vm, StateDir: pathsIn(l.dir).VM(vm)}, conn) })
+		}
+	})
+	l.t.Cleanup(func() {
+		listener.Close()
+		l.guests.Cut()
+		conns.Wait()
+	})
+}
+
+func (l *loopback) vmID() banger.VMID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.vm
+}
+
+// close ends everything that was started.
+func (l *loopback) close() {
+	l.mu.Lock()
+	l.closing = true
+	daemon := l.daemon
+	l.mu.Unlock()
+	_ = daemon.Process.Kill()
+	_ = daemon.Wait()
+	l.guests.Kill(l.vmID())
+}
+
+// startDaemon starts a daemon and returns when it serves.
+func (l *loopback) startDaemon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return
+	}
+	cmd := roleCommand(l.t, "daemon", l.dir, l.address)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		l.t.Error(err)
+		return
+	}
+	l.daemon = cmd
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		l.t.Errorf("the daemon says %q, %v", line, err)
+	}
+}
+
+// endDaemon sends the daemon a signal and waits for its end.
+func (l *loopback) endDaemon(s os.Signal) {
+	_ = l.daemon.Process.Signal(s)
+	_ = l.daemon.Wait()
+}
+
+func (l *loopback) socket() string { return pathsIn(l.dir).Socket() }
+
+func (l *loopback) program() string {
+	exe, err := os.Executable()
+	if err != nil {
+		l.t.Error(err)
+	}
+	return exe
+}
+
+func (l *loopback) daemonPID() int { return l.daemon.Process.Pid }
+
+func (l *loopback) killDaemon() {
+	l.endDaemon(syscall.SIGKILL)
+	l.startDaemon()
+}
+
+func (l *loopback) upgradeDaemon() {
+	l.endDaemon(syscall.SIGTERM)
+	l.startDaemon()
+}
+
+func (l *loopback) cut() { l.guests.Cut() }
+
+func (l *loopback) killControl() { l.guests.KillControl(l.vmID()) }
+
+func (l *loopback) shimPID(x banger.Session) int {
+	pid, err := strconv.Atoi(processStat(l.t, x.GuestPID)[1]) // its parent
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return pid
+}
+
+func (l *loopback) sync(x banger.Session) {
+	l.t.Helper()
+	log, err := os.Open(filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID), sessiondir.StdoutName))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer log.Close()
+	if err := log.Sync(); err != nil {
+		l.t.Fatal(err)
+	}
+}
