@@ -67,11 +67,21 @@ func newLoopback(t *testing.T) *loopback {
 	return l
 }
 
-// pathsIn are those of an installation that lies in one folder.
+// pathsIn are those of an installation that lies in one folder, as environment says.
 func pathsIn(dir string) paths.Paths {
-	return paths.Paths{
-		Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"), State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"),
+	in := func(kind string) string { return filepath.Join(dir, kind, "banger") }
+	return paths.Paths{Config: in("config"), Data: in("data"), State: in("state"), Runtime: in("run")}
+}
+
+// environment is that of the real banger command.
+func (l *loopback) environment() []string {
+	env := append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	for variable, kind := range map[string]string{
+		"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run",
+	} {
+		env = append(env, variable+"="+filepath.Join(l.dir, kind))
 	}
+	return env
 }
 
 // writeKey makes the daemon's SSH key.
