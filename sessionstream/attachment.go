@@ -390,7 +390,8 @@ func (a *Attachment) Signal(name string, to SignalTarget) error {
 func (a *Attachment) Resize(w Window) { a.out.resize(w) }
 
 // Takeover makes a viewer the writer: Receive returns a Granted. If the
-// connection breaks before that, it is asked for again.
+// connection breaks before that, it is asked for again. A writer stays one, and
+// Receive returns nothing.
 func (a *Attachment) Takeover(t Takeover) { a.out.ask(t) }
 
 // Detach ends the attachment in order, so that what it holds is free at once.

@@ -149,12 +149,22 @@ func (o *outgoing) describe(a *Attach) {
 // ask wants this attachment to be the writer.
 func (o *outgoing) ask(t Takeover) {
 	o.mu.Lock()
-	o.takeover = &t
 	if t.Window != nil {
 		o.window = t.Window
 	}
+	var c Control = &t
+	switch {
+	case !o.granted:
+		o.takeover = &t
+	case t.Window != nil:
+		c = &Resize{Window: *t.Window}
+	default:
+		c = nil
+	}
 	o.mu.Unlock()
-	_ = o.send(&t) // else the next connection does
+	if c != nil {
+		_ = o.send(c) // else the next connection does
+	}
 }
 
 // grant makes this attachment the writer.
