@@ -391,3 +391,39 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestReaderTakesWhatComesInAnyPieces(t *testing.T) {
+	var stream bytes.Buffer
+	w := NewWriter(&stream)
+	for n := range 50 {
+		if err := errors.Join(w.WriteData(ChannelStdout, bytes.Repeat([]byte{byte(n)}, 1+n*100)), w.WriteControl(&Ping{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const theLastWithTheEnd = "the last with the end"
+	for name, pieces := range map[string]func(io.Reader) io.Reader{
+		"whole": func(r io.Reader) io.Reader { return r }, "one byte": iotest.OneByteReader, "halves": iotest.HalfReader,
+		theLastWithTheEnd: iotest.DataErrReader,
+	} {
+		r := NewReader(pieces(bytes.NewReader(stream.Bytes())))
+		for n := range 50 {
+			if h, err := r.Next(); err != nil || h.Channel != ChannelStdout {
+				t.Fatalf("%s: frame %d is %+v, %v", name, n, h, err)
+			}
+			want := bytes.Repeat([]byte{byte(n)}, 1+n*100)
+			if name != theLastWithTheEnd { // which takes no empty buffer, as TestReader has one
+				if err := iotest.TestReader(struct{ io.Reader }{r}, want); err != nil {
+					t.Errorf("%s: frame %d: %v", name, n, err)
+				}
+			} else if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: frame %d has %d bytes, %v", name, n, len(got), err)
+			}
+			if c, err := r.ReadControl(); err != nil || c.controlType() != "ping" {
+				t.Fatalf("%s: after frame %d comes %v, %v", name, n, c, err)
+			}
+		}
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: it ends with %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package sessionstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"banger"
+)
+
+// server is the far end of an attachment's connections, one after the other.
+type server struct {
+	t *testing.T
+	// serve has one connection, of which the Attach has been read.
+	serve func(c *serverConn, attach *Attach)
+
+	connections int
+}
+
+// serverConn is one connection, which may break after some more bytes.
+type serverConn struct {
+	net.Conn
+	*Reader
+	out    *Writer
+	number int // 0 for the first
+	budget int // bytes that still pass in either direction; below 0: all
+}
+
+var errBroken = errors.New("the connection is broken")
+
+func (c *serverConn) spend(n int) (int, error) {
+	if c.budget < 0 {
+		return n, nil
+	}
+	if n >= c.budget {
+		return c.budget, errBroken
+	}
+	c.budget -= n
+	return n, nil
+}
+
+func (c *serverConn) Write(p []byte) (int, error) {
+	n, broken := c.spend(len(p))
+	n, err := c.Conn.Write(p[:n])
+	if broken != nil {
+		err = broken
+	}
+	return n, err
+}
+
+// frailReader reads what a connection lets through.
+type frailReader struct{ c *serverConn }
+
+func (r frailReader) Read(p []byte) (int, error) {
+	n, err := r.c.Conn.Read(p[:1]) // as unkindly as can be
+	if err != nil {
+		return n, err
+	}
+	_, err = r.c.spend(n)
+	return n, err
+}
+
+// dial is Config.Dial.
+func (s *server) dial(context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	c := &serverConn{Conn: far, number: s.connections, budget: -1}
+	c.Reader, c.out = NewReader(frailReader{c}), NewWriter(c)
+	s.connections++
+	go func() {
+		defer far.Close()
+		m, err := c.ReadControl()
+		attach, ok := m.(*Attach)
+		if err != nil || !ok {
+			s.t.Errorf("the client begins with %v, %v", m, err)
+			return
+		}
+		if attach.Resume != (c.number > 0) {
+			s.t.Errorf("connection %d begins with %+v", c.number, attach)
+		}
+		s.serve(c, attach)
+	}()
+	return near, nil
+}
+
+func (s *server) open(a Attach) *Attachment {
+	s.t.Helper()
+	x, err := Open(s.t.Context(), Config{Dial: s.dial, Attach: a})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return x
+}
+
+// receiveAll returns the output of both streams, and what ended it.
+func receiveAll(a *Attachment) (stdout, stderr string, controls []Control, err error) {
+	for {
+		m, err := a.Receive()
+		if err != nil {
+			return stdout, stderr, controls, err
+		}
+		switch {
+		case m.Control != nil:
+			controls = append(controls, m.Control)
+		case m.Stream == banger.StreamStdout:
+			stdout += string(m.Data)
+		default:
+			stderr += string(m.Data)
+		}
+	}
+}
+
+func TestAttachment_OutputThatBreaksAtAnyByteIsWhole(t *testing.T) {
+	var stdout, stderr strings.Builder
+	for n := range 30 {
+		fmt.Fprintf(&stdout, "line %d\n", n)
+		fmt.Fprintf(&stderr, "%d\n", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{t: t, serve: func(c *serverConn, attach *Attach) {
+			at := *attach.From
+			if c.out.WriteControl(&Attached{Output: &at}) != nil {
+				return
+			}
+			c.budget = c.number // of the frames
+			for at.Stdout < int64(stdout.Len()) || at.Stderr < int64(stderr.Len()) {
+				out := stdout.String()[at.Stdout:]
+				out = out[:min(len(out), 11)]
+				errs := stderr.String()[at.Stderr:]
+				errs = errs[:min(len(errs), 3)]
+				if out != "" && c.out.WriteData(ChannelStdout, []byte(out)) != nil ||
+					errs != "" && c.out.WriteData(ChannelStderr, []byte(errs)) != nil {
+					return
+				}
+				at.Stdout += int64(len(out))
+				at.Stderr += int64(len(errs))
+			}
+			_ = c.out.WriteControl(&Exit{})
+		}}
+		a := s.open(Attach{Role: RoleViewer, AttachID: "a", From: &banger.LogCursor{}})
+		out, errs, _, err := receiveAll(a)
+		if out != stdout.String() || errs != stderr.String() || !errors.Is(err, io.EOF) {
+			t.Errorf("received %q and %q, then %v", out, errs, err)
+		}
+		if s.connections < 20 {
+			t.Errorf("there were %d connections", s.connections)
+		}
+	})
+}
+
+func TestAttachment_InputThatBreaksAtAnyByteIsAcceptedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var accepted bytes.Buffer
+		eof := false
+		s := &server{t: t, serve: func(c *serverConn, attach *Attach) {
+			grant := Grant{Offset: int64(accepted.Len()), EOF: eof, WindowBytes: 40, LeaseMS: 1000}
+			if c.out.WriteControl(&Attached{Output: &banger.LogCursor{}, Stdin: &grant}) != nil {
+				return
+			}
+			c.budget = c.number
+			for !eof {
+				h, err := c.Next()
+				if err != nil {
+					return
+				}
+				if h.Channel == ChannelStdin {
+					data, err := io.ReadAll(c.Reader)
+					if err != nil {
+						return // a frame is accepted whole or not at all
+					}
+					accepted.Write(data)
+				} else if m, err := c.Control(); err != nil {
+					return
+				} else if end, ok := m.(*EOF); ok {
+					if *end.Offset != int64(accepted.Len()) {
+						t.Errorf("the end comes at %d after %d bytes", *end.Offset, accepted.Len())
+					}
+					eof = true
+				}
+				if c.out.WriteControl(&StdinAck{Offset: int64(accepted.Len()), EOF: eof}) != nil {
+					return
+				}
+			}
+			_ = c.out.WriteControl(&Exit{})
+		}}
+		a := s.open(Attach{Role: RoleWriter, AttachID: "a", From: &banger.LogCursor{}})
+		var want strings.Builder
+		written := make(chan error, 1)
+		for n := range 30 {
+			fmt.Fprintf(&want, "line %d\n", n)
+		}
+		go func() {
+			_, err := io.Copy(struct{ io.Writer }{a}, struct{ io.Reader }{strings.NewReader(want.String())})
+			written <- errors.Join(err, a.CloseStdin())
+		}()
+		_, _, _, err := receiveAll(a)
+		if !errors.Is(err, io.EOF) || !eof {
+			t.Errorf("it ended with %v", err)
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		if accepted.String() != want.String() {
+			t.Errorf("accepted %q", &accepted)
+		}
+		if s.connections < 20 {
+			t.Errorf("there were %d connections", s.connections)
+		}
+	})
+}
+
+func TestAttachment_EndsWhenTheServerBreaksTheFormat(t *testing.T) {
+	const viewer, writer = RoleViewer, RoleWriter
+	for name, c := range map[string]struct {
+		role     Role
+		attached Attached
+		then     func(w *Writer) error
+		want     string
+	}{
+		"output from elsewhere": {viewer, Attached{Output: &banger.LogCursor{Stdout: 7}}, nil, "does not begin its output"},
+		"no output":             {viewer, Attached{}, nil, "does not begin its output"},
+		"a writer without stdin": {
+			writer, Attached{Output: &banger.LogCursor{}}, nil, "grants no stdin",
+		},
+		"a gap elsewhere": {viewer, Attached{Output: &banger.LogCursor{}}, func(w *Writer) error {
+			return w.WriteControl(&Gap{Stream: banger.StreamStdout, From: 5, To: 9, Reason: "limit"})
+		}, "a gap at 5"},
+		"stdin from the wrong side": {viewer, Attached{Output: &banger.LogCursor{}}, func(w *Writer) error {
+			return w.WriteData(ChannelStdin, []byte("x"))
+		}, "channel 1"},
+		"a client's control": {viewer, Attached{Output: &banger.LogCursor{}}, func(w *Writer) error {
+			return w.WriteControl(&Detach{})
+		}, "sent detach"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{t: t, serve: func(conn *serverConn, _ *Attach) {
+					if conn.out.WriteControl(&c.attached) == nil && c.then != nil {
+						_ = c.then(conn.out)
+					}
+				}}
+				a, err := Open(t.Context(), Config{Dial: s.dial, Attach: Attach{Role: c.role, AttachID: "a", From: &banger.LogCursor{}}})
+				if err == nil {
+					_, _, _, err = receiveAll(a)
+				}
+				if refused, ok := errors.AsType[*Error](err); !ok || refused.Code != CodeInvalid || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("it ends with %v, want %q", err, c.want)
+				}
+				if s.connections != 1 {
+					t.Errorf("it came back %d times", s.connections-1)
+				}
+			})
+		})
+	}
+}
+
+func TestAttachment_UnderstandsANewerServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{t: t, serve: func(c *serverConn, _ *Attach) {
+			for _, control := range []string{
+				`{"attached":{"state":{"status":"running","later":[1]},"output":{"stdout":0,"stderr":0},"later":{}}}`,
+				`{"later":{"of":"a newer version"}}`,
+				`{"exit":{"state":{"status":"exited","exit_code":3,"later":true},"later":null}}`,
+			} {
+				frame := append(AppendHeader(nil, ChannelControl, len(control)), control...)
+				if c.out.WriteFrames(frame) != nil {
+					return
+				}
+			}
+		}}
+		_, _, controls, err := receiveAll(s.open(Attach{Role: RoleViewer, AttachID: "a", From: &banger.LogCursor{}}))
+		if len(controls) != 2 || !errors.Is(err, io.EOF) {
+			t.Fatalf("received %v, then %v", controls, err)
+		}
+		if e, ok := controls[0].(*Error); !ok || e.Code != CodeUnsupported {
+			t.Errorf("the unknown control is received as %+v", controls[0])
+		}
+		if e, ok := controls[1].(*Exit); !ok || e.State.ExitCode == nil || *e.State.ExitCode != 3 {
+			t.Errorf("the exit is received as %+v", controls[1])
+		}
+	})
+}
