@@ -36,7 +36,14 @@ type LogChunk struct {
 	Offset int64     `json:"offset" doc:"position of the first byte in its stream"`
 	Time   time.Time `json:"time,omitzero" doc:"when the shim read it; absent where not known"`
 	Data   []byte    `json:"data" doc:"base64"`
+	// Gap, if not 0, is how many bytes from Offset on are not kept any more; there
+	// are no Data then, and Reason says why.
+	Gap    int64  `json:"gap,omitempty" doc:"so many bytes from offset on are not kept any more; data is empty then"`
+	Reason string `json:"reason,omitempty" doc:"why there is a gap"`
 }
+
+// GapLogLimit is the Reason of a gap: Launch.LogLimit.
+const GapLogLimit = "log limit"
 
 // LogCursor is a position in both streams of a session.
 type LogCursor struct {
@@ -46,7 +53,7 @@ type LogCursor struct {
 
 // Advance returns the position after a chunk.
 func (c LogCursor) Advance(chunk LogChunk) LogCursor {
-	end := chunk.Offset + int64(len(chunk.Data))
+	end := chunk.Offset + int64(len(chunk.Data)) + chunk.Gap
 	if chunk.Stream == StreamStderr {
 		c.Stderr = end
 	} else {

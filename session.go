@@ -82,7 +82,15 @@ type Launch struct {
 	StdinMode        StdinMode             `json:"stdin_mode" enum:"closed,pipe"`
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
 	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
+	LogLimit         int64                 `json:"log_limit,omitempty" doc:"bytes that are kept at most of each output stream, the newest; -1: all; default 268435456"`
 }
+
+// Launch.LogLimit, in bytes.
+const (
+	DefaultLogLimit = 256 << 20
+	MinLogLimit     = 64 << 10
+	NoLogLimit      = -1
+)
 
 // Window is the size of a terminal in character cells.
 type Window struct {

@@ -104,6 +104,9 @@ func (l Launch) Validate() error {
 		return Errorf(CodeInvalid, "cannot start session: a terminal always has an input, so stdin mode closed cannot be had with tty")
 	case l.Window != nil && (!l.TTY || l.Window.Rows == 0 || l.Window.Cols == 0):
 		return Errorf(CodeInvalid, "cannot start session: a window of %d rows of %d needs a terminal, and a row and a column at least", l.Window.Rows, l.Window.Cols)
+	case l.LogLimit != 0 && l.LogLimit != NoLogLimit && l.LogLimit < MinLogLimit:
+		return Errorf(CodeInvalid, "cannot start session: a log limit of %d bytes is less than %d", l.LogLimit, MinLogLimit).
+			WithHint("keep all with %d", NoLogLimit)
 	case l.Cwd != "" && !path.IsAbs(string(l.Cwd)):
 		return Errorf(CodeInvalid, "cannot start session: working directory %.100q is not absolute", string(l.Cwd))
 	case !utf8.ValidString(l.User) || strings.ContainsAny(l.User, "\x00:\n"):

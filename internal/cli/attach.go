@@ -177,6 +177,10 @@ func (a *attaching) paint(ctx context.Context) error {
 	_, err := a.Backend.Services().Streams.ReadLogs(ctx, string(a.session.VMID), string(a.session.ID),
 		banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{Stdout: begin}},
 		func(c banger.LogChunk) error {
+			if c.Gap > 0 {
+				begin, output = c.Offset+c.Gap, output[:0]
+				return nil
+			}
 			output = append(output, c.Data[:min(int64(len(c.Data)), at-c.Offset)]...)
 			if begin+int64(len(output)) >= at {
 				return errEnough
@@ -291,7 +295,7 @@ func (a *attaching) heed(c sessionstream.Control, end context.CancelCauseFunc) e
 		a.mu.Lock()
 		a.position = a.position.Advance(banger.LogChunk{Stream: c.Stream, Offset: c.To})
 		a.mu.Unlock()
-		fmt.Fprintf(a.Stderr, "banger: %d bytes of %s are missing here: %s\n", c.To-c.From, c.Stream, safe(c.Reason))
+		return printGap(a.Stderr, c.Stream, c.To-c.From, c.Reason)
 	case *sessionstream.Error:
 		if c.Code != sessionstream.CodeClosed { // that stdin is closed is told to who writes to it
 			fmt.Fprintf(a.Stderr, "banger: %s\n", safe(c.Text))

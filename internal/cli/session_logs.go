@@ -63,6 +63,7 @@ offset that the last line has in "next".`)
 // is used by one goroutine.
 type logPrinter struct {
 	stdout, stderr logOutput
+	notices        io.Writer
 }
 
 // logOutput is where one stream goes.
@@ -74,7 +75,7 @@ type logOutput struct {
 }
 
 func newLogPrinter(c *CLI, timestamps bool) *logPrinter {
-	p := &logPrinter{}
+	p := &logPrinter{notices: c.Stderr}
 	p.stdout.to, p.stdout.flush = untrusted(c.Stdout)
 	p.stderr.to, p.stderr.flush = untrusted(c.Stderr)
 	p.stdout.timestamps, p.stderr.timestamps = timestamps, timestamps
@@ -86,7 +87,19 @@ func (p *logPrinter) print(chunk banger.LogChunk) error {
 	if chunk.Stream == banger.StreamStderr {
 		out = &p.stderr
 	}
+	if chunk.Gap > 0 {
+		if err := p.flush(); err != nil {
+			return err
+		}
+		return printGap(p.notices, chunk.Stream, chunk.Gap, chunk.Reason)
+	}
 	return out.print(chunk)
+}
+
+// printGap says what is missing from the output.
+func printGap(w io.Writer, stream banger.Stream, n int64, reason string) error {
+	_, err := fmt.Fprintf(w, "banger: %d bytes of %s are missing here: %s\n", n, stream, safe(reason))
+	return err
 }
 
 func (p *logPrinter) flush() error {

@@ -90,6 +90,8 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	env := flags.StringArray("env", nil, "KEY=VALUE to add to the environment, or KEY to pass on your own; may be repeated")
 	tags := flags.StringArray("tag", nil, "KEY=VALUE to find the session by; may be repeated")
 	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
+	limit := logLimit(banger.DefaultLogLimit)
+	flags.Var(&limit, "log-limit", "bytes kept of each output stream, the newest; none keeps all")
 	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {
@@ -103,6 +105,9 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 		r.Command, r.Args = banger.ByteString(argv[0]), banger.ByteStrings(argv[1:])
 		r.Cwd = banger.ByteString(*cwd)
 		r.RequiredCommands = banger.ByteStrings(*required)
+		if flags.Changed("log-limit") {
+			r.LogLimit = int64(limit)
+		}
 		r.StdinMode = banger.StdinMode(stdin.value)
 		if r.TTY && !flags.Changed("stdin") {
 			r.StdinMode = banger.StdinPipe

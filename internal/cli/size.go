@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"banger"
 )
 
 // sizeMiB is the value of a flag such as --memory: a whole number of MiB, given
@@ -50,6 +52,38 @@ func (s *sizeMiB) Set(text string) error {
 		return fmt.Errorf("%q is more than can be counted", text)
 	}
 	*s = sizeMiB(int(n) * factor)
+	return nil
+}
+
+// logLimit is the value of --log-limit in bytes: a size, or none as in
+// Launch.LogLimit.
+type logLimit int64
+
+const noLimit = "none"
+
+// String implements pflag.Value.
+func (l *logLimit) String() string {
+	if *l == banger.NoLogLimit {
+		return noLimit
+	}
+	size := sizeMiB(*l >> 20)
+	return size.String()
+}
+
+// Type implements pflag.Value; it is what --help shows.
+func (l *logLimit) Type() string { return "SIZE|none" }
+
+// Set implements pflag.Value.
+func (l *logLimit) Set(text string) error {
+	if text == noLimit {
+		*l = banger.NoLogLimit
+		return nil
+	}
+	var size sizeMiB
+	if err := size.Set(text); err != nil {
+		return err
+	}
+	*l = logLimit(size) << 20
 	return nil
 }
 

@@ -76,6 +76,9 @@ func checkReport(s banger.GuestSession) error {
 	return nil
 }
 
+// maxReasonBytes bounds the reason of a gap.
+const maxReasonBytes = 200
+
 // checkPage refuses a page that is not the next part of what was asked for. Who
 // follows a log goes on at Next: so every page has something, or is the end.
 func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
@@ -93,7 +96,10 @@ func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 		if !known || r.Stream != banger.StreamBoth && c.Stream != r.Stream {
 			return misunderstood(what, "it has a piece of stream %.40q", string(c.Stream))
 		}
-		if room -= len(c.Data); room < 0 || len(c.Data) == 0 || c.Offset != at || at > maxOffset {
+		if c.Gap < 0 || c.Gap > maxOffset || c.Gap > 0 && len(c.Data) > 0 || len(c.Reason) > maxReasonBytes {
+			return misunderstood(what, "it has a gap of %d bytes beside %d", c.Gap, len(c.Data))
+		}
+		if room -= len(c.Data); room < 0 || len(c.Data) == 0 && c.Gap == 0 || c.Offset != at || at > maxOffset {
 			return misunderstood(what, "it has %d bytes of %s at offset %d", len(c.Data), c.Stream, c.Offset)
 		}
 		next = next.Advance(c)

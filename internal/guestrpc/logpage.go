@@ -29,13 +29,15 @@ type LogPiece struct {
 	Offset int64         `json:"offset"`
 	Time   time.Time     `json:"time,omitzero"`
 	Size   int           `json:"size"`
+	Gap    int64         `json:"gap,omitempty"`
+	Reason string        `json:"reason,omitempty"`
 }
 
 // SplitPage takes the bytes out of a page.
 func SplitPage(p banger.GuestLogPage) (page LogPage, blob []byte) {
 	page = LogPage{Begin: p.Begin, Pieces: make([]LogPiece, len(p.Chunks)), Next: p.Next, AtEnd: p.AtEnd, Ended: p.Ended}
 	for i, c := range p.Chunks {
-		page.Pieces[i] = LogPiece{Stream: c.Stream, Offset: c.Offset, Time: c.Time, Size: len(c.Data)}
+		page.Pieces[i] = LogPiece{Stream: c.Stream, Offset: c.Offset, Time: c.Time, Size: len(c.Data), Gap: c.Gap, Reason: c.Reason}
 		blob = append(blob, c.Data...)
 	}
 	return page, blob
@@ -48,7 +50,9 @@ func (p LogPage) Join(blob []byte) (banger.GuestLogPage, error) {
 		if piece.Size < 0 || piece.Size > len(blob) {
 			return page, fmt.Errorf("a piece of %d bytes is not in its blob", piece.Size)
 		}
-		page.Chunks[i] = banger.LogChunk{Stream: piece.Stream, Offset: piece.Offset, Time: piece.Time, Data: blob[:piece.Size:piece.Size]}
+		page.Chunks[i] = banger.LogChunk{
+			Stream: piece.Stream, Offset: piece.Offset, Time: piece.Time, Data: blob[:piece.Size:piece.Size], Gap: piece.Gap, Reason: piece.Reason,
+		}
 		blob = blob[piece.Size:]
 	}
 	if len(blob) > 0 {

@@ -71,3 +71,14 @@ func TestMatcher_KeepsNoMoreOfALineThanItsBound(t *testing.T) {
 		t.Errorf("%q at %d", text, offset)
 	}
 }
+
+func TestMatcher_GoesOnBehindAGapAsAtTheBeginningOfALine(t *testing.T) {
+	m := New(regexp.MustCompile("^found$"), 0)
+	if _, text := m.Take([]byte("not fou")); text != nil {
+		t.Errorf("matched %q", text)
+	}
+	m.Skip(1000)
+	if offset, text := m.Take([]byte("found\n")); string(text) != "found" || offset != 1000 {
+		t.Errorf("behind the gap it matches %q at %d", text, offset)
+	}
+}

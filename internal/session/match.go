@@ -35,6 +35,10 @@ func (s *Service) MatchSession(ctx context.Context, vmRef, ref string, r banger.
 		return errMatched
 	}
 	end, err := s.ReadLogs(ctx, string(x.VMID), string(x.ID), banger.LogRequest{Stream: r.Stream, Cursor: r.Cursor, Follow: true}, func(c banger.LogChunk) error {
+		if c.Gap > 0 {
+			search[c.Stream].Skip(c.Offset + c.Gap)
+			return nil
+		}
 		if offset, text := search[c.Stream].Take(c.Data); text != nil {
 			return found(c.Stream, offset, text)
 		}

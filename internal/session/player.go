@@ -100,7 +100,12 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 			}
 		}
 		for _, chunk := range page.Chunks {
-			if err := p.writer.WriteData(channelOf(chunk.Stream), chunk.Data); err != nil {
+			if chunk.Gap > 0 {
+				err = p.send(&sessionstream.Gap{Stream: chunk.Stream, From: chunk.Offset, To: chunk.Offset + chunk.Gap, Reason: chunk.Reason})
+			} else {
+				err = p.writer.WriteData(channelOf(chunk.Stream), chunk.Data)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -49,6 +49,10 @@
 //	kind 3  stdin: the command's stdin was given length more bytes
 //	kind 4  stdin was closed; length is 0
 //
+//	kind 5  output is not kept any more: stream (1 byte: 0 stdout, 1 stderr),
+//	        reason (1 byte: 1 the log's limit), uvarint offset below which all of
+//	        it is given up
+//
 // In every kind above 3, length counts bytes that follow in the record itself,
 // so that a reader skips kinds it does not know. The uvarints are those of
 // encoding/binary; the length of kinds 1 to 3 always takes three bytes, since
@@ -59,6 +63,14 @@
 // record covers are read all the same, with no time. A block whose header is not
 // valid is passed over, a record that contradicts the next header or the size of
 // the log is cut.
+//
+// # Limits
+//
+// A log that may not grow any more is shortened at its beginning, in place: the
+// file system gets the blocks back (FALLOC_FL_PUNCH_HOLE, fallocate(2)), and every
+// offset stays what it is. The record of kind 5 is synced before that, and each
+// later block begins with the newest ones. What lies below is a hole that reads as
+// zeros; a reader tells of a gap instead.
 package sessiondir
 
 // The names of the files.

@@ -1,6 +1,10 @@
 package sessiondir
 
-import "banger"
+import (
+	"errors"
+
+	"banger"
+)
 
 // Bounds of what a Follower looks ahead.
 const (
@@ -35,6 +39,19 @@ func (f *Follower) At() banger.LogCursor {
 // Pending reports whether there is something to read.
 func (f *Follower) Pending() bool { return f.at != f.w.sizes() }
 
+// Gap skips what comes next and is not kept any more; its To is 0 if there is
+// nothing such.
+func (f *Follower) Gap() (stream banger.Stream, from, to int64) {
+	for s, floor := range f.w.floors() {
+		if from := f.at[s]; from < floor {
+			f.at[s], f.plan = floor, nil
+			name, _ := streamName(s)
+			return name, from, floor
+		}
+	}
+	return "", 0, 0
+}
+
 // Run returns how many bytes of which stream come next, 0 if there are none yet.
 func (f *Follower) Run() (banger.Stream, int) {
 	if len(f.plan) == 0 {
@@ -47,11 +64,17 @@ func (f *Follower) Run() (banger.Stream, int) {
 	return stream, int(f.plan[0].to - f.plan[0].from)
 }
 
-// Read reads all of p, which is no more than Run has returned.
+// ErrGap says that what was to be read is not kept any more: see Gap.
+var ErrGap = errors.New("output is not kept any more")
+
+// Read reads all of p, which is no more than Run has returned, or fails with ErrGap.
 func (f *Follower) Read(p []byte) error {
 	e := &f.plan[0]
 	if err := f.w.readLog(e.stream, p, e.from); err != nil {
 		return err
+	}
+	if f.w.floors()[e.stream] > e.from { // it may have been zeros already
+		return ErrGap
 	}
 	e.from += int64(len(p))
 	f.at[e.stream] = e.from

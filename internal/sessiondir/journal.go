@@ -19,15 +19,19 @@ type recordKind byte
 
 // The kinds of records.
 const (
-	endOfRecords  recordKind = 0
-	kindStdout    recordKind = 1
-	kindStderr    recordKind = 2
-	kindStdin     recordKind = 3
-	kindStdinEOF  recordKind = 4
-	lengthBytes              = 3
-	maxRunBytes              = 1<<(7*lengthBytes) - 1
-	maxRecordHead            = 1 + binary.MaxVarintLen64 + lengthBytes
+	endOfRecords recordKind = 0
+	kindStdout   recordKind = 1
+	kindStderr   recordKind = 2
+	kindStdin    recordKind = 3
+	kindStdinEOF recordKind = 4
+	kindDiscard  recordKind = 5
+	lengthBytes             = 3
+	maxRunBytes             = 1<<(7*lengthBytes) - 1
+	maxRecord               = 1 + binary.MaxVarintLen64 + 1 + 2 + binary.MaxVarintLen64 // kindDiscard's
 )
+
+// reasonLimit is the one reason for which output is given up.
+const reasonLimit = 1
 
 // blockHeader begins every block.
 type blockHeader struct {
@@ -74,19 +78,34 @@ func checksum(b []byte) uint32 {
 
 // record is one entry of a block.
 type record struct {
-	kind   recordKind
-	time   int64 // µs since 1970
-	length int64 // of kinds 1 to 3: bytes of the stream
+	kind    recordKind
+	time    int64  // µs since 1970
+	length  int64  // of kinds 1 to 3: bytes of the stream
+	content []byte // of the others
 }
 
-// appendRecord encodes a record of kinds 1 to 3 or without content.
-func appendRecord(b []byte, kind recordKind, delta, length int64) []byte {
+// appendRecord encodes a record. body is its fixedLength or its content.
+func appendRecord(b []byte, kind recordKind, delta int64, body []byte) []byte {
 	b = append(b, byte(kind))
 	b = binary.AppendUvarint(b, uint64(delta))
 	if kind > kindStdin {
-		return append(b, 0)
+		b = binary.AppendUvarint(b, uint64(len(body)))
 	}
-	return append(b, fixedLength(length)...)
+	return append(b, body...)
+}
+
+// discardContent is that of a record of kindDiscard.
+func discardContent(stream int, offset int64) []byte {
+	return binary.AppendUvarint([]byte{byte(stream), reasonLimit}, uint64(offset))
+}
+
+// discarded returns what a record of kindDiscard says; false if it makes no sense.
+func (r record) discarded() (stream int, offset int64, ok bool) {
+	if r.kind != kindDiscard || len(r.content) < 3 || r.content[0] > stderr {
+		return 0, 0, false
+	}
+	n, size := binary.Uvarint(r.content[2:])
+	return int(r.content[0]), int64(n), size > 0 && int64(n) >= 0
 }
 
 // fixedLength is a uvarint that always has lengthBytes bytes.
@@ -114,6 +133,9 @@ func decodeRecord(b []byte, before int64) (r record, size int) {
 	}
 	if size > len(b) {
 		return record{}, 0
+	}
+	if r.kind > kindStdin {
+		r.content = b[1+n+m : size]
 	}
 	return r, size
 }

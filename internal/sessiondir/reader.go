@@ -1,7 +1,9 @@
 package sessiondir
 
 import (
+	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"banger"
@@ -34,6 +36,22 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 	if limit < 1 {
 		return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log: a page of %d bytes cannot hold anything", limit)
 	}
+	for range maxOvertaken {
+		chunks, next, atEnd, err = r.page(stream, from, limit)
+		if !errors.Is(err, errOvertaken) {
+			return chunks, next, atEnd, err
+		}
+	}
+	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at offset %+v: it is given up faster than it can be read", from)
+}
+
+// maxOvertaken bounds how often one page is read again because what was read had
+// been given up meanwhile, and was perhaps zeros already: errOvertaken.
+const maxOvertaken = 10
+
+var errOvertaken = errors.New("what was read is not kept any more")
+
+func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (chunks []banger.LogChunk, next banger.LogCursor, atEnd bool, err error) {
 	v, err := r.open(stream)
 	if err != nil {
 		return nil, from, false, err
@@ -45,11 +63,21 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 			return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log at offset %d of %s: it has %d bytes", pos[s], name, size)
 		}
 	}
+	gaps, pos := v.gaps(pos)
 	r.settle(v, pos)
 	extents, end := v.page(pos, limit, maxPageChunks)
 	if chunks, err = v.chunks(extents, pos, end); err != nil {
 		return nil, from, false, err
 	}
+	if r.live && len(chunks) > 0 {
+		if err := v.reload(); err != nil {
+			return nil, from, false, err
+		}
+		if !only(stream, v.floor).within(pos) {
+			return nil, from, false, errOvertaken
+		}
+	}
+	chunks = slices.Concat(gaps, chunks)
 	next = from
 	if stream != banger.StreamStderr {
 		next.Stdout = end[stdout]
@@ -103,7 +131,7 @@ func (r *Reader) open(stream banger.Stream) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.size = only(stream, v.size)
+	v.size, v.floor = only(stream, v.size), only(stream, v.floor)
 	return v, nil
 }
 

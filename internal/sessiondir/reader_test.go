@@ -148,7 +148,7 @@ func TestReader_SkipsKindsOfRecordsThatItDoesNotKnow(t *testing.T) {
 
 func TestReader_FollowsALogThatGrows(t *testing.T) {
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestReader_PositionBeyondTheEndIsRefusedWithTheSize(t *testing.T) {
 
 func TestTotals_CountStdinOverBlocks(t *testing.T) {
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestPage_FindsItsPlaceWithoutReadingTheJournal(t *testing.T) {
 // FuzzJournal gives the reader any journal at all beside known logs.
 func FuzzJournal(f *testing.F) {
 	dir := f.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -387,6 +387,7 @@ func FuzzJournal(f *testing.F) {
 	f.Add(journal[:4096], uint16(0), uint16(3000), uint8(0))
 	f.Add(journal[:2000], uint16(3750), uint16(3000), uint8(200))
 	f.Add([]byte{}, uint16(1), uint16(1), uint8(1))
+	f.Add(limitedJournal(f), uint16(0), uint16(0), uint8(9))
 	log := bytes.Repeat([]byte("line\n"), 750)
 	f.Fuzz(func(t *testing.T, journal []byte, out, errs uint16, lines uint8) {
 		r := sessiondir.NewReader(fstest.MapFS{
@@ -405,7 +406,7 @@ func FuzzJournal(f *testing.F) {
 			if c.Offset != *p || !bytes.Equal(c.Data, log[*p:*p+int64(len(c.Data))]) {
 				t.Fatalf("chunk at %d of %s does not follow %d", c.Offset, c.Stream, *p)
 			}
-			*p += int64(len(c.Data))
+			*p += int64(len(c.Data)) + c.Gap
 		}
 		if at != (banger.LogCursor{Stdout: 3750, Stderr: 3750}) {
 			t.Fatalf("read up to %v", at)
@@ -414,7 +415,15 @@ func FuzzJournal(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (7500 - start.Stdout - start.Stderr) / 5; got != int64(lines) {
+		begin, _, _, err := r.Page(banger.StreamBoth, banger.LogCursor{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := int64(7500)
+		for _, c := range begin {
+			kept -= c.Gap
+		}
+		if got := (7500 - start.Stdout - start.Stderr) / 5; got != int64(lines) && got != kept/5 {
 			t.Fatalf("a tail of %d lines has %d", lines, got)
 		}
 	})
@@ -438,15 +447,19 @@ func FuzzReader(f *testing.F) {
 		_, _ = sessiondir.ReadSpec(fsys)
 		r := sessiondir.NewReader(fsys)
 		chunks := readAll(t, r, banger.StreamBoth, banger.LogCursor{}, 100)
-		if text(chunks, banger.StreamStdout) != string(out) || text(chunks, banger.StreamStderr) != string(errs) {
-			t.Error("bytes are lost or repeated")
+		for stream, log := range map[banger.Stream][]byte{banger.StreamStdout: out, banger.StreamStderr: errs} {
+			if got := text(chunks, stream); got != string(log[gapOf(chunks, stream):]) {
+				t.Errorf("bytes of %s are lost or repeated", stream)
+			}
 		}
 		if _, err := r.Tail(t.Context(), banger.StreamBoth, 3); err != nil {
 			t.Error(err)
 		}
 		live := readAll(t, sessiondir.NewLiveReader(fsys), banger.StreamBoth, banger.LogCursor{}, 100)
-		if !strings.HasPrefix(string(out), text(live, banger.StreamStdout)) || !strings.HasPrefix(string(errs), text(live, banger.StreamStderr)) {
-			t.Error("a live reader reads other bytes")
+		for stream, log := range map[banger.Stream][]byte{banger.StreamStdout: out, banger.StreamStderr: errs} {
+			if !strings.HasPrefix(string(log[gapOf(live, stream):]), text(live, stream)) {
+				t.Errorf("a live reader reads other bytes of %s", stream)
+			}
 		}
 		if totals, err := r.Totals(); totals.Stdin < 0 || err != nil {
 			t.Errorf("totals are %+v, %v", totals, err)

@@ -28,6 +28,9 @@ func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (ban
 		t.streams[s] = backwardLog{view: v, stream: s, at: v.size[s]}
 	}
 	for e := range v.backward() {
+		if e.from = max(e.from, v.floor[e.stream]); e.to <= e.from {
+			continue
+		}
 		if err = t.take(ctx, e); err != nil || t.full {
 			break
 		}
@@ -93,8 +96,9 @@ func (l *backwardLog) lineStart(ctx context.Context) (int64, error) {
 	if !l.begun() {
 		return l.at, nil
 	}
-	newline, err := l.lastNewline(ctx, 0)
-	return newline + 1, err
+	floor := l.floor[l.stream]
+	newline, err := l.lastNewline(ctx, floor)
+	return max(newline+1, floor), err
 }
 
 // lastNewline returns where the last newline before at is, or -1 if there is

@@ -40,8 +40,11 @@ type view struct {
 	files   []fs.File
 	logs    [2]io.ReaderAt // nil if there is no such log
 	size    position
+	floor   position // below it nothing is kept any more
 	journal io.ReaderAt
-	blocks  int64
+	// journalFile is that of journal, if there is one.
+	journalFile fs.File
+	blocks      int64
 }
 
 // openView opens the logs before the journal: so the journal, which is written
@@ -64,8 +67,35 @@ func openView(fsys fs.FS) (*view, error) {
 			return nil, err
 		}
 	}
-	v.blocks = (journalSize + blockBytes - 1) / blockBytes
+	v.setJournalSize(journalSize)
 	return v, nil
+}
+
+// setJournalSize looks at a journal of some size.
+func (v *view) setJournalSize(n int64) {
+	v.blocks = (n + blockBytes - 1) / blockBytes
+	b, ok := v.previous(v.blocks-1, 0)
+	if !ok {
+		return
+	}
+	for r := range v.records(b) {
+		if stream, offset, ok := r.discarded(); ok {
+			v.floor[stream] = max(v.floor[stream], min(offset, v.size[stream]))
+		}
+	}
+}
+
+// gaps describes what of the streams from pos on is not kept any more, and returns
+// the position behind that.
+func (v *view) gaps(pos position) (list []banger.LogChunk, after position) {
+	for s := range pos {
+		if n := v.floor[s] - pos[s]; n > 0 {
+			name, _ := streamName(s)
+			list = append(list, banger.LogChunk{Stream: name, Offset: pos[s], Gap: n, Reason: banger.GapLogLimit})
+			pos[s] = v.floor[s]
+		}
+	}
+	return list, pos
 }
 
 func (v *view) open(fsys fs.FS, name string, at *io.ReaderAt, size *int64) error {
@@ -74,6 +104,9 @@ func (v *view) open(fsys fs.FS, name string, at *io.ReaderAt, size *int64) error
 		return err
 	}
 	v.files = append(v.files, f)
+	if name == JournalName {
+		v.journalFile = f
+	}
 	*size = max(n, 0)
 	switch f := f.(type) {
 	case io.ReaderAt:
@@ -121,4 +154,17 @@ func (v *view) read(stream int, from, to int64) ([]byte, error) {
 		return nil, corrupt(name, err)
 	}
 	return buf, nil
+}
+
+// reload looks again at what is not kept any more.
+func (v *view) reload() error {
+	if v.journalFile == nil {
+		return nil
+	}
+	info, err := v.journalFile.Stat()
+	if err != nil {
+		return err
+	}
+	v.setJournalSize(info.Size())
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"banger"
 )
 
@@ -29,6 +31,8 @@ type Writer struct {
 	at      blockHeader // the position after the last record, and its time
 	end     int64       // where in the journal the next record goes
 	last    run
+	limit   int64    // bytes that are kept of each log; 0: all
+	floor   position // below it nothing is kept any more
 	// unsynced says which of logs and journal have been written since they were synced.
 	unsynced [3]bool
 }
@@ -42,9 +46,10 @@ type run struct {
 }
 
 // OpenWriter makes the logs and the journal of a new session in dir; a session
-// with a terminal has no stderr.
-func OpenWriter(dir string, tty bool) (*Writer, error) {
-	w := &Writer{}
+// with a terminal has no stderr. Of each log at most limit bytes are kept, the
+// newest; 0 is no limit.
+func OpenWriter(dir string, tty bool, limit int64) (*Writer, error) {
+	w := &Writer{limit: limit}
 	files := []struct {
 		name string
 		into **os.File
@@ -82,7 +87,39 @@ func (w *Writer) Append(stream banger.Stream, p []byte, now time.Time) (int, err
 		// A write that failed may still have made the file longer.
 		err = errors.Join(fmt.Errorf("cannot write to %s log: %w", stream, err), w.logs[i].Truncate(*at+int64(n)))
 	}
-	return n, errors.Join(err, w.advance(kind, at, int64(n), now))
+	return n, errors.Join(err, w.advance(kind, at, int64(n), now), w.trim(i, now))
+}
+
+// trimShare is which part of its limit a log is shortened by at once, fsBlock what
+// file systems can give back.
+const (
+	trimShare = 8
+	fsBlock   = 4096
+)
+
+// trim gives the oldest bytes of a log that is over its limit back to the file
+// system. That they are gone is durable before they are.
+func (w *Writer) trim(stream int, now time.Time) error {
+	size, from := w.at.begins()[stream], w.floor[stream]
+	if w.limit <= 0 || size-from <= w.limit {
+		return nil
+	}
+	floor := (size - w.limit + w.limit/trimShare + fsBlock - 1) / fsBlock * fsBlock
+	w.floor[stream] = floor
+	err := w.note(kindDiscard, discardContent(stream, floor), now)
+	if err == nil {
+		err = w.journal.Sync()
+	}
+	if err != nil {
+		w.floor[stream] = from
+		return err
+	}
+	err = unix.Fallocate(int(w.logs[stream].Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, floor-from)
+	if err != nil {
+		w.limit = 0 // it will not work the next time either
+		return fmt.Errorf("cannot keep a log within its limit: %w", os.NewSyscallError("fallocate", err))
+	}
+	return nil
 }
 
 // AcceptStdin notes that the command's stdin was given n more bytes.
@@ -96,7 +133,7 @@ func (w *Writer) AcceptStdin(n int64, now time.Time) error {
 func (w *Writer) CloseStdin(now time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := w.note(kindStdinEOF, 0, now)
+	err := w.note(kindStdinEOF, nil, now)
 	w.at.stdinEOF = true
 	return err
 }
@@ -118,11 +155,18 @@ func (w *Writer) sizes() position {
 	return w.at.begins()
 }
 
+// floors returns below which position of each stream nothing is kept any more.
+func (w *Writer) floors() position {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.floor
+}
+
 // view is a look at what has been written so far. It need not be closed.
 func (w *Writer) view() *view {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := &view{size: w.at.begins(), journal: w.journal, blocks: (w.end + blockBytes - 1) / blockBytes}
+	v := &view{size: w.at.begins(), floor: w.floor, journal: w.journal, blocks: (w.end + blockBytes - 1) / blockBytes}
 	for i, f := range w.logs {
 		if f != nil {
 			v.logs[i] = f
@@ -181,7 +225,8 @@ func (w *Writer) advance(kind recordKind, at *int64, n int64, now time.Time) err
 		if w.extends(kind, part, now) {
 			errs = errors.Join(errs, w.extend(part))
 		} else {
-			errs = errors.Join(errs, w.note(kind, part, now))
+			errs = errors.Join(errs, w.note(kind, fixedLength(part), now))
+			w.last.length = part
 		}
 		*at += part
 		n -= part
@@ -205,25 +250,31 @@ func (w *Writer) extend(n int64) error {
 }
 
 // note writes a record, in a new block if the last one is full. The clock may
-// have been set back; only a new block can say so.
-func (w *Writer) note(kind recordKind, length int64, now time.Time) error {
+// have been set back; only a new block can say so. A block begins with what is
+// known of discarded output, so that it need not be searched for.
+func (w *Writer) note(kind recordKind, body []byte, now time.Time) error {
 	micros := now.UnixMicro()
 	var b []byte
-	full := w.end%blockBytes == 0 || blockBytes-w.end%blockBytes < maxRecordHead
+	full := w.end%blockBytes == 0 || blockBytes-w.end%blockBytes < maxRecord
 	back := micros < w.at.time-clockTolerance.Microseconds()
 	if full || back {
 		w.end = (w.end + blockBytes - 1) / blockBytes * blockBytes
 		w.at.time = micros
 		b = w.at.encode()
+		for stream, floor := range w.floor {
+			if floor > 0 {
+				b = appendRecord(b, kindDiscard, 0, discardContent(stream, floor))
+			}
+		}
 	}
 	micros = max(micros, w.at.time)
-	b = appendRecord(b, kind, micros-w.at.time, length)
+	b = appendRecord(b, kind, micros-w.at.time, body)
 	if err := w.write(b, w.end); err != nil {
 		return err
 	}
 	w.at.time = micros
 	w.end += int64(len(b))
-	w.last = run{kind: kind, began: micros, length: length, lengthAt: w.end - lengthBytes}
+	w.last = run{kind: kind, began: micros, lengthAt: w.end - lengthBytes}
 	if kind > kindStdin {
 		w.last = run{}
 	}

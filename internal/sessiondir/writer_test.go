@@ -31,7 +31,7 @@ type write struct {
 func session(t *testing.T, writes ...write) string {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func text(chunks []banger.LogChunk, stream banger.Stream) string {
 // comment promises, so that the format cannot change unnoticed.
 func TestJournal_IsAsDocumented(t *testing.T) {
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestJournal_IsAsDocumented(t *testing.T) {
 
 func TestWriter_JournalIsSmallBesideOrdinaryOutput(t *testing.T) {
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestWriter_ClockSetBackIsTold(t *testing.T) {
 
 func TestWriter_TerminalHasNoStderr(t *testing.T) {
 	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, true)
+	w, err := sessiondir.OpenWriter(dir, true, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestWriter_TerminalHasNoStderr(t *testing.T) {
 // TestWriter_FullDiskCostsOnlyWhatDidNotFit writes to a file system of 64 KiB.
 func TestWriter_FullDiskCostsOnlyWhatDidNotFit(t *testing.T) {
 	dir := mountTmpfs(t, "64k")
-	w, err := sessiondir.OpenWriter(dir, false)
+	w, err := sessiondir.OpenWriter(dir, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

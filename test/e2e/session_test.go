@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -164,6 +165,32 @@ func TestSession_LogsByLinesOffsetsAndStreams(t *testing.T) {
 	r := i.Run(t, "session", "logs", vmName, "log", "--stream", "stdout", "-n", "1", "--timestamps")
 	if stamp, rest, ok := strings.Cut(string(r.Stdout), " "); !ok || rest != "out 5\n" || len(stamp) < len("2006-01-02T15:04:05Z") {
 		t.Errorf("timestamps: %s", r)
+	}
+}
+
+func TestSession_LogKeepsTheNewestAndSaysWhatIsMissing(t *testing.T) {
+	i := sharedVM(t)
+	const written, limit = 6<<20 + 5, 1 << 20
+	start(t, i, "much", "--log-limit", "1M", "--", "sh", "-c", "yes 0123456789abcde | head -c 6M; echo last")
+	wait(t, i, "much")
+	r := i.Run(t, "session", "logs", vmName, "much", "-n", "all", "--stream", "stdout")
+	var missing int
+	if _, err := fmt.Sscanf(string(r.Stderr), "banger: %d bytes of stdout are missing here: log limit\n", &missing); err != nil {
+		t.Fatalf("nothing is told to be missing: %v: %.300s", err, r.Stderr)
+	}
+	if r.Code != 0 || missing+len(r.Stdout) != written || len(r.Stdout) > limit || len(r.Stdout) < limit/2 || !strings.HasSuffix(string(r.Stdout), "\nlast\n") {
+		t.Errorf("%d bytes are missing, %d were printed", missing, len(r.Stdout))
+	}
+	x := installation.JSON[banger.Session](t, i, "session", "show", vmName, "much")
+	if x.StdoutBytes != written || x.LogLimit != limit {
+		t.Errorf("the record has %d bytes with a limit of %d", x.StdoutBytes, x.LogLimit)
+	}
+	used, err := strconv.Atoi(strings.Fields(i.MustRun(t, "vm", "ssh", vmName, "--", "du -B1 "+x.StdoutLogPath))[0])
+	if err != nil || used > limit+64<<10 {
+		t.Errorf("the log takes %d bytes of the guest's disk: %v", used, err)
+	}
+	if r := i.Run(t, "session", "start", vmName, "--log-limit", "12", "--", "true"); r.Code != 2 {
+		t.Errorf("a limit without a unit is taken: %s", r)
 	}
 }
 

@@ -226,14 +226,9 @@ func (c *comparison) start(name string, argv []string) {
 		return out
 	}
 	mine := run("session")
-	launch := banger.Launch{
+	c.session = c.launch(name, banger.Launch{
 		Command: banger.ByteString(mine[0]), Args: banger.ByteStrings(mine[1:]), Env: env, StdinMode: banger.StdinPipe, TTY: true,
-	}
-	x, err := c.client().StartSession(c.t.Context(), "v", banger.SessionRequest{Name: name, Launch: launch})
-	if err != nil || x.EndedBy == banger.EndedByLaunch {
-		c.t.Fatalf("cannot start session %s: %v %s", name, err, x.LaunchMessage)
-	}
-	c.session = x
+	})
 	var words []string
 	for name, value := range env {
 		words = append(words, name+"="+string(value))

@@ -95,9 +95,14 @@ func (r *rig) self(name, role string, args ...string) banger.Session {
 
 func (r *rig) start(name string, env map[string]banger.ByteString, argv ...string) banger.Session {
 	r.t.Helper()
-	x, err := r.client().StartSession(r.t.Context(), "v", banger.SessionRequest{Name: name, Launch: banger.Launch{
-		Command: banger.ByteString(argv[0]), Args: banger.ByteStrings(argv[1:]), Env: env, StdinMode: banger.StdinPipe,
-	}})
+	return r.launch(name, banger.Launch{
+		Command: banger.ByteString(argv[0]), Args: banger.ByteStrings(argv[1:]), Env: env, StdinMode: banger.StdinPipe, LogLimit: banger.NoLogLimit,
+	})
+}
+
+func (r *rig) launch(name string, l banger.Launch) banger.Session {
+	r.t.Helper()
+	x, err := r.client().StartSession(r.t.Context(), "v", banger.SessionRequest{Name: name, Launch: l})
 	if err != nil || x.EndedBy == banger.EndedByLaunch {
 		r.t.Fatalf("cannot start session %s: %v %s", name, err, x.LaunchMessage)
 	}

@@ -103,6 +103,17 @@ func (s *server) keep(dir string, state *sessiondir.State) {
 	}
 }
 
+// logLimit is what a shim makes of a launch's.
+func logLimit(n int64) int64 {
+	switch {
+	case n == 0:
+		return banger.DefaultLogLimit
+	case n < 0:
+		return 0
+	}
+	return n
+}
+
 // spawn leaves the session to a shim of its own.
 func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir string, lock *os.File) *session {
 	state, child, err := shimclient.Spawn(ctx, shimclient.Config{
@@ -120,6 +131,7 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 			StdinMode:  l.StdinMode,
 			TTY:        l.TTY,
 			Window:     l.Window,
+			LogLimit:   logLimit(l.LogLimit),
 			CgroupRoot: s.CgroupRoot,
 		},
 	})

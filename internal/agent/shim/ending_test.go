@@ -53,7 +53,7 @@ func TestCgroup_CountsTheDeadOfTheOOMKiller(t *testing.T) {
 
 func TestLogs_AreSyncedWithinASecondAndThenRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := openLogs(t.TempDir(), false, func() { t.Error("a write failed") })
+		l, err := openLogs(t.TempDir(), false, 0, func() { t.Error("a write failed") })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ type logs struct {
 	syncing sync.Mutex // held while a sync runs
 }
 
-func openLogs(dir string, tty bool, onFailure func()) (*logs, error) {
-	w, err := sessiondir.OpenWriter(dir, tty)
+func openLogs(dir string, tty bool, limit int64, onFailure func()) (*logs, error) {
+	w, err := sessiondir.OpenWriter(dir, tty, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"time"
 
 	"banger"
@@ -102,6 +103,13 @@ func (o *outlet) send() (all bool) {
 		case !more:
 			return true
 		case o.output != nil && o.output.Pending():
+			if stream, from, to := o.output.Gap(); to > 0 {
+				gap := &sessionstream.Gap{Stream: stream, From: from, To: to, Reason: banger.GapLogLimit}
+				if o.conn.writer.WriteControl(gap) != nil {
+					return false
+				}
+				continue
+			}
 			if batch == nil {
 				batch = make([]byte, 0, batchBytes)
 			}
@@ -148,13 +156,19 @@ func (o *outlet) sendOutput(batch []byte) bool {
 		if stream == banger.StreamStderr {
 			channel = sessionstream.ChannelStderr
 		}
+		whole := len(batch)
 		batch = sessionstream.AppendHeader(batch, channel, n)
 		batch = batch[:len(batch)+n]
-		if err := o.output.Read(batch[len(batch)-n:]); err != nil {
+		err := o.output.Read(batch[len(batch)-n:])
+		if errors.Is(err, sessiondir.ErrGap) {
+			batch = batch[:whole]
+			break
+		}
+		if err != nil {
 			o.queue(refusal(sessionstream.CodeIO, "%v", err))
 			o.finish()
 			return true
 		}
 	}
-	return o.conn.writer.WriteFrames(batch) == nil
+	return len(batch) == 0 || o.conn.writer.WriteFrames(batch) == nil
 }
