@@ -11,7 +11,12 @@ LINT    := $(GO) tool -modfile=tools.mod golangci-lint
 
 # Tests mount file systems, make cgroups and start processes of other users: for
 # an ordinary user they are built as that user and run as root.
-TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$(PATH) GOCACHE=$(CURDIR)/.cache/root')
+# What root puts into caches there lies apart from the user's.
+ROOT := $(CURDIR)/.cache/root
+TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$(PATH) GOCACHE=$(ROOT) \
+	XDG_CACHE_HOME=$(ROOT)/cache npm_config_cache=$(ROOT)/npm')
+# The module cache is the user's: root finds there what a test builds.
+GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/tools/gopls >/dev/null
 
 .PHONY: all build demo test check e2e fuzz fault bench-boot bench-scale kvm-lab generate install install-deps clean
 
@@ -33,6 +38,7 @@ demo: install-deps build
 test: export CGO_ENABLED = 1
 test: build
 	./scripts/install-deps run test
+	$(GOPLS)
 	$(TEST) -race -p 2 -timeout 15m $$($(GO) list ./... | grep -v /test/kvmlab$$)
 	$(TEST) -race -timeout 15m ./test/kvmlab
 
@@ -54,6 +60,7 @@ e2e: install-deps build
 fault: export BANGER_FAULT_FULL = 1
 fault: build
 	./scripts/install-deps run test
+	$(GOPLS)
 	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
 
 bench-boot: install-deps build

@@ -179,7 +179,9 @@ func (a *attaching) paint(ctx context.Context) error {
 		func(c banger.LogChunk) error {
 			if c.Gap > 0 {
 				begin, output = c.Offset+c.Gap, output[:0]
-				return nil
+			}
+			if begin >= at { // the program has written more than is kept since
+				return errEnough
 			}
 			output = append(output, c.Data[:min(int64(len(c.Data)), at-c.Offset)]...)
 			if begin+int64(len(output)) >= at {

@@ -80,13 +80,13 @@ func checkReport(s banger.GuestSession) error {
 const maxReasonBytes = 200
 
 // checkPage refuses a page that is not the next part of what was asked for. Who
-// follows a log goes on at Next: so every page has something, or is the end.
+// follows a log goes on at Next: so every page has bytes, or is the end.
 func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 	const what = "page of a log"
 	if r.Tail == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
 		return misunderstood(what, "it begins at %+v", p.Begin)
 	}
-	next, room := p.Begin, r.MaxBytes
+	next, room, data := p.Begin, r.MaxBytes, false
 	for _, c := range p.Chunks {
 		at := next.Stdout
 		if c.Stream == banger.StreamStderr {
@@ -102,12 +102,13 @@ func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 		if room -= len(c.Data); room < 0 || len(c.Data) == 0 && c.Gap == 0 || c.Offset != at || at > maxOffset {
 			return misunderstood(what, "it has %d bytes of %s at offset %d", len(c.Data), c.Stream, c.Offset)
 		}
+		data = data || len(c.Data) > 0
 		next = next.Advance(c)
 	}
 	switch {
 	case p.Next != next:
 		return misunderstood(what, "it ends at %+v and says %+v", next, p.Next)
-	case p.Ended && !p.AtEnd, len(p.Chunks) == 0 && !p.AtEnd, len(p.Chunks) == 0 && r.Wait && !p.Ended:
+	case p.Ended && !p.AtEnd, !data && !p.AtEnd, len(p.Chunks) == 0 && r.Wait && !p.Ended:
 		return misunderstood(what, "it has nothing and is not the end")
 	}
 	return nil

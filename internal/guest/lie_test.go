@@ -48,6 +48,7 @@ func TestReadLog_TakesOnlyTheNextPartOfWhatWasAsked(t *testing.T) {
 		"both streams":         {with(func(r *banger.GuestLogRead) { r.Stream = both }), banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("stderr", 20, "a"), chunk(out, 10, "b"), chunk("stderr", 21, "c")}, Next: at(11, 22)}, true},
 		"the tail":             {with(func(r *banger.GuestLogRead) { r.Tail = &two }), banger.GuestLogPage{Begin: at(70, 0), Chunks: []banger.LogChunk{chunk(out, 70, "a")}, Next: at(71, 0), AtEnd: true}, true},
 		"a gap":                {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: "log limit"}, chunk(out, 15, "a")}, Next: at(16, 20)}, true},
+		"gaps only":            {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 1}}, Next: at(11, 20)}, false},
 		"a gap backwards":      {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: -5}}, Next: at(5, 20)}, false},
 		"a gap beside bytes":   {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Data: []byte("a")}}, Next: at(16, 20)}, false},
 		"a long reason":        {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: strings.Repeat("x", 1000)}}, Next: at(15, 20)}, false},

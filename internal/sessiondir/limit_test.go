@@ -228,3 +228,58 @@ func TestReader_WhatIsGivenUpWhileItIsReadIsAGap(t *testing.T) {
 		t.Errorf("it is told of a gap from %d to %d", from, to)
 	}
 }
+
+func TestReader_TakesNoHoleForOutputWhenTheJournalIsDamaged(t *testing.T) {
+	for name, damage := range map[string]func(journal []byte) []byte{
+		"the last block": func(j []byte) []byte { j[len(j)/4096*4096+20] ^= 1; return j },
+		"all of it":      func([]byte) []byte { return nil },
+	} {
+		dir := t.TempDir()
+		w, err := sessiondir.OpenWriter(dir, true, 64<<10)
+		must(t, err)
+		const size = 900 << 10
+		for at := int64(0); at < size; at += 1 << 10 {
+			mustAppend(t, w, banger.StreamStdout, pattern(at, 1<<10), epoch.Add(time.Duration(at)*time.Millisecond))
+		}
+		must(t, w.Close())
+		path := filepath.Join(dir, sessiondir.JournalName)
+		journal, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path, damage(journal), 0o600))
+		missing := checkCovers(t, readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000), banger.StreamStdout, 0, size)
+		if missing < size-64<<10 {
+			t.Errorf("%s: %d bytes are told to be missing", name, missing)
+		}
+	}
+}
+
+func TestWriter_GivesUpOutputOnAFullDiskToo(t *testing.T) {
+	dir := mountTmpfs(t, "400k")
+	w, err := sessiondir.OpenWriter(dir, true, 128<<10)
+	must(t, err)
+	defer w.Close()
+	at := int64(0)
+	fill := func(n int64) (failed int) {
+		for end := at + n; at < end; at += 1000 {
+			if _, err := w.Append(banger.StreamStdout, pattern(at, 1000), epoch.Add(time.Duration(at)*time.Millisecond)); err != nil {
+				failed++
+			}
+			at = w.Size(banger.StreamStdout) - 1000
+		}
+		return failed
+	}
+	fill(120_000)
+	f, err := os.Create(filepath.Join(dir, "filler"))
+	must(t, err)
+	defer f.Close()
+	for err == nil { // all the rest but a page of what is needed to go over the limit
+		_, err = f.Write(make([]byte, 4096))
+	}
+	info, err := f.Stat()
+	must(t, err)
+	must(t, f.Truncate(info.Size()-16<<10))
+	if failed := fill(200_000); failed > 0 {
+		t.Errorf("%d writes have failed", failed)
+	}
+	checkCovers(t, readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000), banger.StreamStdout, 0, w.Size(banger.StreamStdout))
+}

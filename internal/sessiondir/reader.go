@@ -63,6 +63,9 @@ func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (c
 			return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log at offset %d of %s: it has %d bytes", pos[s], name, size)
 		}
 	}
+	if r.live && v.outrun {
+		return nil, from, false, errOvertaken
+	}
 	gaps, pos := v.gaps(pos)
 	r.settle(v, pos)
 	extents, end := v.page(pos, limit, maxPageChunks)

@@ -29,6 +29,9 @@ func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (ban
 	}
 	for e := range v.backward() {
 		if e.from = max(e.from, v.floor[e.stream]); e.to <= e.from {
+			if err = ctx.Err(); err != nil || t.atFloor() {
+				break
+			}
 			continue
 		}
 		if err = t.take(ctx, e); err != nil || t.full {
@@ -52,6 +55,16 @@ type tail struct {
 	lines   int  // still to be taken
 	full    bool // one more line was found than was asked for
 	streams [2]backwardLog
+}
+
+// atFloor reports whether all that is kept is in the tail.
+func (t *tail) atFloor() bool {
+	for s := range t.streams {
+		if l := &t.streams[s]; l.at > l.floor[s] {
+			return false
+		}
+	}
+	return true
 }
 
 // take goes backward over one extent.

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"banger"
 )
@@ -44,6 +47,7 @@ type view struct {
 	journal io.ReaderAt
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
+	outrun      bool // more than size is not kept any more
 	blocks      int64
 }
 
@@ -80,9 +84,35 @@ func (v *view) setJournalSize(n int64) {
 	}
 	for r := range v.records(b) {
 		if stream, offset, ok := r.discarded(); ok {
-			v.floor[stream] = max(v.floor[stream], min(offset, v.size[stream]))
+			v.raiseFloor(stream, offset)
 		}
 	}
+}
+
+func (v *view) raiseFloor(stream int, offset int64) {
+	v.outrun = v.outrun || offset > v.size[stream]
+	v.floor[stream] = max(v.floor[stream], min(offset, v.size[stream]))
+}
+
+// firstData returns where a log begins that begins with a hole: if the journal is
+// damaged, that is not to be taken for output; lseek(2), SEEK_DATA.
+func firstData(f fs.File) int64 {
+	file, ok := f.(interface {
+		SyscallConn() (syscall.RawConn, error)
+	})
+	if !ok {
+		return 0
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var at int64
+	_ = raw.Control(func(fd uintptr) { at, err = unix.Seek(int(fd), 0, unix.SEEK_DATA) })
+	if err != nil {
+		return 0
+	}
+	return at
 }
 
 // gaps describes what of the streams from pos on is not kept any more, and returns
@@ -104,10 +134,15 @@ func (v *view) open(fsys fs.FS, name string, at *io.ReaderAt, size *int64) error
 		return err
 	}
 	v.files = append(v.files, f)
+	*size = max(n, 0)
 	if name == JournalName {
 		v.journalFile = f
 	}
-	*size = max(n, 0)
+	for s := range v.floor {
+		if _, log := streamName(s); log == name {
+			v.raiseFloor(s, firstData(f))
+		}
+	}
 	switch f := f.(type) {
 	case io.ReaderAt:
 		*at = f

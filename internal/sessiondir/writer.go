@@ -35,6 +35,9 @@ type Writer struct {
 	floor   position // below it nothing is kept any more
 	// unsynced says which of logs and journal have been written since they were synced.
 	unsynced [3]bool
+
+	punching sync.Mutex // guards punched; taken before mu
+	punched  position   // below it the file system has its blocks back
 }
 
 // run is the last record while output may still be added to it.
@@ -70,24 +73,42 @@ func OpenWriter(dir string, tty bool, limit int64) (*Writer, error) {
 
 // Append adds p, read at now, to a stream's log and notes it in the journal. It
 // returns how much of p is in the log; an error with all of p means that only
-// the time is lost. After an error the writer can still be used.
+// the time is lost, or that the log is longer than it should be. After an error the
+// writer can still be used.
 func (w *Writer) Append(stream banger.Stream, p []byte, now time.Time) (int, error) {
+	i := stdout
+	if stream == banger.StreamStderr {
+		i = stderr
+	}
+	n, over, err := w.append(i, p, now)
+	if over {
+		err = errors.Join(err, w.punch(i))
+	}
+	return n, err
+}
+
+// append is Append without giving anything back. over says that there is something
+// to be.
+func (w *Writer) append(i int, p []byte, now time.Time) (n int, over bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i, kind, at := 0, kindStdout, &w.at.stdout
-	if stream == banger.StreamStderr {
-		i, kind, at = 1, kindStderr, &w.at.stderr
+	kind, at := kindStdout, &w.at.stdout
+	if i == stderr {
+		kind, at = kindStderr, &w.at.stderr
 	}
+	name, _ := streamName(i)
 	if w.logs[i] == nil {
-		return 0, fmt.Errorf("cannot write to %s: the session has no such log", stream)
+		return 0, false, fmt.Errorf("cannot write to %s: the session has no such log", name)
 	}
-	n, err := w.logs[i].WriteAt(p, *at)
+	n, err = w.logs[i].WriteAt(p, *at)
 	w.unsynced[i] = w.unsynced[i] || n > 0
 	if err != nil {
 		// A write that failed may still have made the file longer.
-		err = errors.Join(fmt.Errorf("cannot write to %s log: %w", stream, err), w.logs[i].Truncate(*at+int64(n)))
+		err = errors.Join(fmt.Errorf("cannot write to %s log: %w", name, err), w.logs[i].Truncate(*at+int64(n)))
 	}
-	return n, errors.Join(err, w.advance(kind, at, int64(n), now), w.trim(i, now))
+	err = errors.Join(err, w.advance(kind, at, int64(n), now))
+	over, trimErr := w.trim(i, now)
+	return n, over, errors.Join(err, trimErr)
 }
 
 // trimShare is which part of its limit a log is shortened by at once, fsBlock what
@@ -97,29 +118,45 @@ const (
 	fsBlock   = 4096
 )
 
-// trim gives the oldest bytes of a log that is over its limit back to the file
-// system. That they are gone is durable before they are.
-func (w *Writer) trim(stream int, now time.Time) error {
+// trim gives up the oldest bytes of a log that is over its limit.
+func (w *Writer) trim(stream int, now time.Time) (over bool, err error) {
 	size, from := w.at.begins()[stream], w.floor[stream]
 	if w.limit <= 0 || size-from <= w.limit {
-		return nil
+		return false, nil
 	}
 	floor := (size - w.limit + w.limit/trimShare + fsBlock - 1) / fsBlock * fsBlock
-	w.floor[stream] = floor
-	err := w.note(kindDiscard, discardContent(stream, floor), now)
-	if err == nil {
-		err = w.journal.Sync()
-	}
-	if err != nil {
+	w.floor[stream] = floor // before the record: that may begin a block
+	if err := w.note(kindDiscard, discardContent(stream, floor), now); err != nil {
 		w.floor[stream] = from
-		return err
+		return false, err
 	}
-	err = unix.Fallocate(int(w.logs[stream].Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, floor-from)
-	if err != nil {
+	return true, nil
+}
+
+// punch gives back to the file system what a log has given up, when that is durable.
+func (w *Writer) punch(stream int) error {
+	w.punching.Lock()
+	defer w.punching.Unlock()
+	w.mu.Lock()
+	from, to, log := w.punched[stream], w.floor[stream], w.logs[stream]
+	w.mu.Unlock() // a slow disk must not hold up who reads
+	err := w.journal.Sync()
+	for err == nil {
+		err = unix.Fallocate(int(log.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+		if err == nil {
+			w.punched[stream] = to
+			return nil
+		}
+		if errors.Is(err, unix.EINTR) {
+			err = nil
+		}
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		w.mu.Lock()
 		w.limit = 0 // it will not work the next time either
-		return fmt.Errorf("cannot keep a log within its limit: %w", os.NewSyscallError("fallocate", err))
+		w.mu.Unlock()
 	}
-	return nil
+	return fmt.Errorf("cannot keep a log within its limit: %w", err)
 }
 
 // AcceptStdin notes that the command's stdin was given n more bytes.
@@ -258,6 +295,8 @@ func (w *Writer) note(kind recordKind, body []byte, now time.Time) error {
 	full := w.end%blockBytes == 0 || blockBytes-w.end%blockBytes < maxRecord
 	back := micros < w.at.time-clockTolerance.Microseconds()
 	if full || back {
+		// So that it can be said on a full disk, too, that there is less to keep.
+		_ = unix.Fallocate(int(w.journal.Fd()), unix.FALLOC_FL_KEEP_SIZE, w.end, 2*blockBytes)
 		w.end = (w.end + blockBytes - 1) / blockBytes * blockBytes
 		w.at.time = micros
 		b = w.at.encode()
@@ -286,7 +325,8 @@ func (w *Writer) note(kind recordKind, body []byte, now time.Time) error {
 func (w *Writer) write(b []byte, at int64) error {
 	if _, err := w.journal.WriteAt(b, at); err != nil {
 		w.last = run{}
-		w.end = (w.end/blockBytes + 1) * blockBytes
+		w.end = (w.end + blockBytes - 1) / blockBytes * blockBytes
+		_ = w.journal.Truncate(w.end) // what there is of a block that is begun again
 		return fmt.Errorf("cannot write to journal: %w", err)
 	}
 	w.unsynced[2] = true

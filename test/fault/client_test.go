@@ -69,6 +69,7 @@ func (c *reader) end() {
 	if c.cmd != nil {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
+		checkEnd(c.r.t, c.cmd)
 		c.cmd = nil
 	}
 }

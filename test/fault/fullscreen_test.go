@@ -58,7 +58,7 @@ func TestFault_FullScreenProgramsLookTheSameAfterReattaching(t *testing.T) {
 		},
 		{
 			"tmux", []string{"tmux", "-S", filepath.Join(dir, "%s.inner"), "-f", filepath.Join(dir, "tmux.conf"), "new-session", "cat"},
-			[3]step{{"left\r\x02%", ""}, {"right\r", ""}, {"more\r\x02\"", "more"}}, "inner",
+			[3]step{{"left\r\x02%", "│"}, {"right\r", "right"}, {"more\r\x02\"", "─"}}, "inner",
 		},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func fullScreenText(t *testing.T, dir string) (path string) {
 		// No clock, no load, no name of a host.
 		filepath.Join(dir, "htoprc"): "htop_version=3.2.2\nconfig_reader_min_version=3\nheader_layout=two_50_50\n" +
 			"column_meters_0=Blank\ncolumn_meter_modes_0=2\ncolumn_meters_1=Blank\ncolumn_meter_modes_1=2\n",
-		filepath.Join(dir, "tmux.conf"): "set -g status-right inner\nset -g default-command cat\nset -g escape-time 0\nset -g automatic-rename off\n",
+		filepath.Join(dir, "tmux.conf"): "set -g status-right inner\nset -g default-command cat\nset -g escape-time 0\nset -g assume-paste-time 0\nset -g automatic-rename off\n",
 	} {
 		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
 			t.Fatal(err)
@@ -285,7 +285,7 @@ func (c *comparison) compare(something string) {
 	c.t.Helper()
 	var want, got, last string
 	var since time.Time
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		want, got = c.server.look(reference), c.server.look(c.terminal)
 		if want != last {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"banger"
 	"banger/internal/sessiondir"
@@ -34,9 +33,14 @@ func TestFault_DeliveredAndDeclaredGapsAreWhatWasProduced(t *testing.T) {
 		Env: map[string]banger.ByteString{roleVariable: "lines"}, StdinMode: banger.StdinClosed, LogLimit: limit,
 	})
 	produced := map[banger.Stream][]byte{banger.StreamStdout: out.Bytes(), banger.StreamStderr: errs.Bytes()}
-	faults := []func(){r.cut, r.killControl, func() { time.Sleep(50 * time.Millisecond) }} // or it just does not read
+	faults := []func(){r.cut, r.killControl, func() {}}
+	stdout := filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID), sessiondir.StdoutName)
 	live := r.watch(x, produced, size/20, func() {
 		faults[rand.IntN(len(faults))]()
+		before := fileSize(t, stdout)
+		waitFor(t, "the session to write more than it may keep", func() bool {
+			return fileSize(t, stdout) >= min(before+2*limit, int64(out.Len()))
+		})
 		for _, name := range []string{sessiondir.StdoutName, sessiondir.StderrName} {
 			if n := diskBytes(t, filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID), name)); n > limit+limit/8 {
 				t.Errorf("%s takes %d bytes of the disk", name, n)
@@ -121,6 +125,15 @@ func (a *account) check() {
 	if a.at != (banger.LogCursor{Stdout: int64(out), Stderr: int64(errs)}) {
 		a.t.Errorf("%+v is accounted for, of %d and %d bytes", a.at, out, errs)
 	}
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // diskBytes is how much of a disk a file takes.

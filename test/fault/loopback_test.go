@@ -75,7 +75,7 @@ func pathsIn(dir string) paths.Paths {
 
 // environment is that of the real banger command.
 func (l *loopback) environment() []string {
-	env := append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
 	for variable, kind := range map[string]string{
 		"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run",
 	} {
@@ -170,6 +170,15 @@ func (l *loopback) startDaemon() {
 func (l *loopback) endDaemon(s os.Signal) {
 	_ = l.daemon.Process.Signal(s)
 	_ = l.daemon.Wait()
+	checkEnd(l.t, l.daemon)
+}
+
+// checkEnd fails the test if a process has ended by itself, and not well.
+func checkEnd(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if code := cmd.ProcessState.ExitCode(); code > 0 {
+		t.Errorf("%q ended with status %d", cmd.Args, code)
+	}
 }
 
 func (l *loopback) socket() string { return pathsIn(l.dir).Socket() }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,8 +141,8 @@ func (p prefixed) Write(b []byte) (int, error) {
 
 // runRole is the main function of a process with a role.
 func runRole(role string, args []string) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	switch role {
 	case "daemon":
 		return hosttest.RunDaemon(ctx, pathsIn(args[0]), args[1], func() { fmt.Println("ready") })

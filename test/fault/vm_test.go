@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,22 +18,22 @@ func TestFault_MachineOfAnInterruptedStartIsAdoptedOrGone(t *testing.T) {
 	id := show(t, i, "v").ID
 	for _, c := range []struct {
 		name   string
-		moment func(t *testing.T)
+		moment func(t *testing.T, changes *json.Decoder)
 	}{
-		{"as soon as it is asked for", func(t *testing.T) {
-			await(t, events(t, i), func(vm banger.VM) bool { return vm.State == banger.VMStarting })
+		{"as soon as it is asked for", func(t *testing.T, changes *json.Decoder) {
+			await(t, changes, func(vm banger.VM) bool { return vm.State == banger.VMStarting })
 		}},
-		{"before its machine is stored", func(t *testing.T) {
+		{"before its machine is stored", func(t *testing.T, _ *json.Decoder) {
 			installation.WaitFor(t, "the machine is noted", func() bool { return len(machines(t, id)) > 0 })
 		}},
-		{"while its guest boots", func(t *testing.T) {
-			await(t, events(t, i), func(vm banger.VM) bool { return vm.SSHAddress != "" })
+		{"while its guest boots", func(t *testing.T, changes *json.Decoder) {
+			await(t, changes, func(vm banger.VM) bool { return vm.SSHAddress != "" })
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			daemon := i.DaemonPID(t)
+			daemon, changes := i.DaemonPID(t), events(t, i)
 			start := begin(t, i, "vm", "start", "v")
-			c.moment(t)
+			c.moment(t, changes)
 			installation.Kill(t, daemon)
 			start.end(t)
 			if vm := show(t, i, "v"); vm.State == banger.VMFailed {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/shimclient"
+	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
 
@@ -189,7 +191,16 @@ func (w *world) write(t *rapid.T) {
 		return
 	}
 	w.await("the acknowledgement", func() bool { return p.knows(func() bool { return p.accepted == int64(len(w.model.text)) }) })
-	w.await("the command", func() bool { return len(w.session.stdout()) == len(w.model.text) })
+	w.await("the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
+}
+
+// written is where output ends for who attaches.
+func (w *world) written() int64 {
+	end, err := sessiondir.NewLiveReader(os.DirFS(w.session.dir)).Tail(context.Background(), banger.StreamBoth, 0)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return end.Stdout
 }
 
 func (w *world) takeOver(t *rapid.T) { w.makeWriter(w.draw(t)) }
@@ -291,14 +302,17 @@ func (w *world) finish() {
 		w.makeWriter(p)
 	}
 	w.sendEOF(p)
-	for _, p := range w.present { // the shim goes away with the session
+	for _, p := range w.present { // the shim goes away with the session, and waits for nobody for long
 		w.mend(p)
+		w.await("the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
 	}
 	if err := shimclient.Stop(context.Background(), w.session.dir, 0); err != nil {
 		w.Fatal(err)
 	}
 	for _, p := range w.present {
+		late := time.AfterFunc(patience, func() { p.Close() })
 		p.receiving.Wait()
+		late.Stop()
 		if string(p.output) != w.model.text[p.from:] || p.exit == nil || p.exit.State.StdinOffset != int64(len(w.model.text)) {
 			w.Fatalf("%s from %d has seen %d bytes of %d, then %+v, %v", p.name, p.from, len(p.output), len(w.model.text), p.exit, p.over)
 		}
