@@ -53,6 +53,9 @@
 //	        reason (1 byte: 1 the log's limit), uvarint offset below which all of
 //	        it is given up
 //
+//	kind 6  output is synced: uvarint offset of stdout, uvarint offset of stderr
+//	        below which all of it is on the disk
+//
 // In every kind above 3, length counts bytes that follow in the record itself,
 // so that a reader skips kinds it does not know. The uvarints are those of
 // encoding/binary; the length of kinds 1 to 3 always takes three bytes, since
@@ -71,6 +74,12 @@
 // offset stays what it is. The record of kind 5 is synced before that, and each
 // later block begins with the newest ones. What lies below is a hole that reads as
 // zeros; a reader tells of a gap instead.
+//
+// # Crashes
+//
+// When a machine crashes, a log may end with zeros in place of bytes that were not
+// on the disk yet. Of a session whose end its shim did not record, zeros at the end
+// of a log and behind the last record of kind 6 are not taken for output.
 package sessiondir
 
 // The names of the files.

@@ -25,9 +25,10 @@ const (
 	kindStdin    recordKind = 3
 	kindStdinEOF recordKind = 4
 	kindDiscard  recordKind = 5
+	kindSynced   recordKind = 6
 	lengthBytes             = 3
 	maxRunBytes             = 1<<(7*lengthBytes) - 1
-	maxRecord               = 1 + binary.MaxVarintLen64 + 1 + 2 + binary.MaxVarintLen64 // kindDiscard's
+	maxRecord               = 1 + binary.MaxVarintLen64 + 1 + 2*binary.MaxVarintLen64 // kindSynced's
 )
 
 // reasonLimit is the one reason for which output is given up.
@@ -97,6 +98,24 @@ func appendRecord(b []byte, kind recordKind, delta int64, body []byte) []byte {
 // discardContent is that of a record of kindDiscard.
 func discardContent(stream int, offset int64) []byte {
 	return binary.AppendUvarint([]byte{byte(stream), reasonLimit}, uint64(offset))
+}
+
+// syncedContent is that of a record of kindSynced.
+func syncedContent(p position) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(p[stdout])), uint64(p[stderr]))
+}
+
+// synced returns what a record of kindSynced says; false if it makes no sense.
+func (r record) synced() (p position, ok bool) {
+	rest := r.content
+	for s := range p {
+		n, size := binary.Uvarint(rest)
+		if r.kind != kindSynced || size <= 0 || int64(n) < 0 {
+			return position{}, false
+		}
+		p[s], rest = int64(n), rest[size:]
+	}
+	return p, true
 }
 
 // discarded returns what a record of kindDiscard says; false if it makes no sense.

@@ -283,3 +283,36 @@ func TestWriter_GivesUpOutputOnAFullDiskToo(t *testing.T) {
 	}
 	checkCovers(t, readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000), banger.StreamStdout, 0, w.Size(banger.StreamStdout))
 }
+
+func TestReader_TakesNoZerosForOutputThatACrashHasLeft(t *testing.T) {
+	dir := t.TempDir()
+	w, err := sessiondir.OpenWriter(dir, true, 0)
+	must(t, err)
+	mustAppend(t, w, banger.StreamStdout, []byte("synced zeros:\x00\x00"), epoch)
+	must(t, w.Sync(epoch))
+	mustAppend(t, w, banger.StreamStdout, []byte("more\x00more"), epoch.Add(time.Second))
+	must(t, w.Close())
+	log := filepath.Join(dir, sessiondir.StdoutName)
+	for _, c := range []struct {
+		size  int64 // of the log
+		state string
+		want  string
+	}{
+		{5000, "running", "synced zeros:\x00\x00more\x00more"},
+		{24, "running", "synced zeros:\x00\x00more\x00more"},
+		{20, "running", "synced zeros:\x00\x00more"},
+		{15, "running", "synced zeros:\x00\x00"},
+		{30, "exited", "synced zeros:\x00\x00more\x00more\x00\x00\x00\x00\x00\x00"}, // as its shim said
+	} {
+		must(t, os.WriteFile(log, []byte("synced zeros:\x00\x00more\x00more"), 0o600))
+		must(t, os.Truncate(log, c.size))
+		must(t, sessiondir.WriteState(dir, sessiondir.State{ID: banger.NewSessionID(), SessionState: banger.SessionState{Status: banger.Status(c.state)}}))
+		r := sessiondir.NewReader(os.DirFS(dir))
+		if got := text(readAll(t, r, banger.StreamStdout, banger.LogCursor{}, 7), banger.StreamStdout); got != c.want {
+			t.Errorf("a log of %d bytes, %s: %q", c.size, c.state, got)
+		}
+		if totals, err := r.Totals(); err != nil || totals.Stdout != int64(len(c.want)) {
+			t.Errorf("a log of %d bytes, %s: %+v, %v", c.size, c.state, totals, err)
+		}
+	}
+}

@@ -100,7 +100,7 @@ type Totals struct {
 
 // Totals returns what the files say of a session whose shim can say it no more.
 func (r *Reader) Totals() (Totals, error) {
-	v, err := openView(r.fsys)
+	v, err := r.look()
 	if err != nil {
 		return Totals{}, err
 	}
@@ -123,6 +123,26 @@ func (r *Reader) Totals() (Totals, error) {
 	return t, nil
 }
 
+// look opens a view. Of a session that its shim did not end, what may only look
+// like output is left out.
+func (r *Reader) look() (*view, error) {
+	v, err := openView(r.fsys)
+	if err != nil || r.live {
+		return v, err
+	}
+	state, err := ReadState(r.fsys)
+	if err == nil && state.Status.Ended() && state.EndedBy != banger.EndedByShimLost && state.EndedBy != banger.EndedByVMLost {
+		return v, nil
+	}
+	for s := range v.size {
+		if err := v.cutZeros(s); err != nil {
+			v.close()
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
 // open opens a view in which only the asked streams have bytes.
 func (r *Reader) open(stream banger.Stream) (*view, error) {
 	switch stream {
@@ -130,7 +150,7 @@ func (r *Reader) open(stream banger.Stream) (*view, error) {
 	default:
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot read log: %.40q is none of stdout, stderr, both", string(stream))
 	}
-	v, err := openView(r.fsys)
+	v, err := r.look()
 	if err != nil {
 		return nil, err
 	}

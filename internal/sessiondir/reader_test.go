@@ -448,7 +448,9 @@ func FuzzReader(f *testing.F) {
 		r := sessiondir.NewReader(fsys)
 		chunks := readAll(t, r, banger.StreamBoth, banger.LogCursor{}, 100)
 		for stream, log := range map[banger.Stream][]byte{banger.StreamStdout: out, banger.StreamStderr: errs} {
-			if got := text(chunks, stream); got != string(log[gapOf(chunks, stream):]) {
+			// What a crash may have left as zeros is no output.
+			got, kept := text(chunks, stream), string(log[gapOf(chunks, stream):])
+			if rest, ok := strings.CutPrefix(kept, got); !ok || strings.Trim(rest, "\x00") != "" {
 				t.Errorf("bytes of %s are lost or repeated", stream)
 			}
 		}

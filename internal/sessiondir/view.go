@@ -1,6 +1,7 @@
 package sessiondir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,7 @@ type view struct {
 	logs    [2]io.ReaderAt // nil if there is no such log
 	size    position
 	floor   position // below it nothing is kept any more
+	synced  position // below it everything has been on the disk
 	journal io.ReaderAt
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
@@ -85,8 +87,30 @@ func (v *view) setJournalSize(n int64) {
 	for r := range v.records(b) {
 		if stream, offset, ok := r.discarded(); ok {
 			v.raiseFloor(stream, offset)
+		} else if p, ok := r.synced(); ok {
+			v.synced = p
 		}
 	}
+}
+
+// maxUnsynced bounds how much of a log's end is looked at for zeros.
+const maxUnsynced = 64 << 20
+
+// cutZeros ends a log before the zeros at its end that have not been synced.
+func (v *view) cutZeros(stream int) error {
+	low := max(v.synced[stream], v.floor[stream], v.size[stream]-maxUnsynced)
+	for v.size[stream] > low {
+		from := max(low, v.size[stream]-(64<<10))
+		p, err := v.read(stream, from, v.size[stream])
+		if err != nil {
+			return err
+		}
+		rest := bytes.TrimRight(p, "\x00")
+		if v.size[stream] = from + int64(len(rest)); len(rest) > 0 {
+			return nil
+		}
+	}
+	return nil
 }
 
 func (v *view) raiseFloor(stream int, offset int64) {

@@ -33,6 +33,7 @@ type Writer struct {
 	last    run
 	limit   int64    // bytes that are kept of each log; 0: all
 	floor   position // below it nothing is kept any more
+	synced  position // below it everything is on the disk
 	// unsynced says which of logs and journal have been written since they were synced.
 	unsynced [3]bool
 
@@ -221,16 +222,15 @@ func (w *Writer) readLog(stream int, p []byte, from int64) error {
 	return nil
 }
 
-// Sync makes durable what has been written.
-func (w *Writer) Sync() error {
+// Sync makes durable what has been written until now, and that it is.
+func (w *Writer) Sync(now time.Time) error {
 	w.mu.Lock()
-	files := [3]*os.File{w.logs[0], w.logs[1], w.journal}
-	dirty := w.unsynced
+	logs, dirty, at := w.logs, w.unsynced, w.at.begins()
 	w.unsynced = [3]bool{}
 	w.mu.Unlock() // a slow disk must not hold up the command's output
 
 	var errs error
-	for i, f := range files {
+	for i, f := range logs {
 		if !dirty[i] {
 			continue
 		}
@@ -238,7 +238,24 @@ func (w *Writer) Sync() error {
 			errs = errors.Join(errs, fmt.Errorf("cannot sync session log: %w", err))
 		}
 	}
+	if errs == nil && (dirty[stdout] || dirty[stderr]) {
+		errs = w.noteSynced(at, now)
+	}
+	if dirty != [3]bool{} {
+		if err := w.journal.Sync(); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("cannot sync journal: %w", err))
+		}
+	}
 	return errs
+}
+
+func (w *Writer) noteSynced(at position, now time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.synced = at
+	err := w.note(kindSynced, syncedContent(at), now)
+	w.unsynced[2] = false // it is about to be synced
+	return err
 }
 
 // Close closes the files; it does not sync them.
@@ -288,7 +305,7 @@ func (w *Writer) extend(n int64) error {
 
 // note writes a record, in a new block if the last one is full. The clock may
 // have been set back; only a new block can say so. A block begins with what is
-// known of discarded output, so that it need not be searched for.
+// known of discarded and of synced output, so that it need not be searched for.
 func (w *Writer) note(kind recordKind, body []byte, now time.Time) error {
 	micros := now.UnixMicro()
 	var b []byte
@@ -304,6 +321,9 @@ func (w *Writer) note(kind recordKind, body []byte, now time.Time) error {
 			if floor > 0 {
 				b = appendRecord(b, kindDiscard, 0, discardContent(stream, floor))
 			}
+		}
+		if w.synced != (position{}) {
+			b = appendRecord(b, kindSynced, 0, syncedContent(w.synced))
 		}
 	}
 	micros = max(micros, w.at.time)

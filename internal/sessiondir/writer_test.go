@@ -40,7 +40,7 @@ func session(t *testing.T, writes ...write) string {
 			t.Fatalf("Append = %d, %v", n, err)
 		}
 	}
-	if err := w.Sync(); err != nil {
+	if err := w.Sync(epoch); err != nil {
 		t.Error(err)
 	}
 	if err := w.Close(); err != nil {

@@ -87,7 +87,7 @@ func (l *logs) finish() {
 
 func (l *logs) sync() {
 	l.syncing.Lock()
-	err := l.w.Sync()
+	err := l.w.Sync(time.Now())
 	l.syncing.Unlock()
 	l.failed(err)
 }
