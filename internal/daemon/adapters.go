@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"banger"
@@ -32,6 +33,14 @@ type disks struct{}
 func (disks) NewDisk(ctx context.Context, path string, sizeMiB int, label string) error {
 	return ext4.NewDisk(ctx, path, sizeMiB, label)
 }
+
+func (disks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
+	return ext4.ReadDisk(ctx, path, f)
+}
+
+// stopped gives the session service the disks of the VM service, which is made
+// after it.
+type stopped struct{ *machine.Service }
 
 // initrds gives the VM service its initrds.
 type initrds struct {

@@ -70,13 +70,15 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	})
 	links := guest.NewLinks(signer, o.Log)
 
-	sessions := session.New(ctx, records, links, p.Attachments(), o.Log)
+	onDisk := &stopped{}
+	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
 	defer func() { err = errors.Join(err, sessions.Close()) }()
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
 		Driver: driver, Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, machines.Close()) }()
+	onDisk.Service = machines
 	if err := machines.Adopt(ctx); err != nil {
 		return err
 	}

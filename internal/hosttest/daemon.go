@@ -29,7 +29,7 @@ type daemon struct {
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, sessionsDir string, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -38,11 +38,13 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	}
 	links := guest.NewLinks(signer, log)
 	d := &daemon{store: records, cancel: cancel, served: make(chan error, 1)}
-	d.sessions = session.New(ctx, records, links, p.Attachments(), log)
+	onDisk := &stopped{}
+	d.sessions = session.New(ctx, records, links, onDisk, p.Attachments(), log)
 	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: disks{}, Initrds: initrds{}, Driver: driver, Links: links,
+		Store: records, Images: images{}, Disks: disks{sessionsDir}, Initrds: initrds{}, Driver: driver, Links: links,
 		Sessions: d.sessions, Paths: p, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
+	onDisk.Service = d.vms
 	if _, err := records.PutImage(ctx, image); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -69,10 +71,14 @@ func (d *daemon) close() error {
 	return errors.Join(d.vms.Close(), d.sessions.Close(), d.store.Close())
 }
 
+// stopped gives the session service the disks of the VM service.
+type stopped struct{ *machine.Service }
+
 // RunDaemon is the main function of a process that is a daemon, and that a test may
-// kill. Its VMs have the machine at address. ready is called when it serves. It
+// kill. Its VMs have the machine at address, and their sessions in
+// sessionsDir. ready is called when it serves. It
 // ends with ctx.
-func RunDaemon(ctx context.Context, p paths.Paths, address string, ready func()) error {
+func RunDaemon(ctx context.Context, p paths.Paths, address, sessionsDir string, ready func()) error {
 	key, err := os.ReadFile(p.ClientKey())
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func RunDaemon(ctx context.Context, p paths.Paths, address string, ready func())
 	if err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, p, signer, elsewhere{address}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d, err := startDaemon(ctx, p, signer, elsewhere{address}, sessionsDir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -97,7 +99,7 @@ func (h *Host) open() {
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.guests.dir, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -166,7 +168,7 @@ func (h *Host) StartVM(name string) banger.VM {
 // The adapters below stand for what an in-memory machine does not use.
 type (
 	images  struct{}
-	disks   struct{}
+	disks   struct{ sessionsDir string } // holds the folders of all VMs
 	initrds struct{}
 )
 
@@ -179,6 +181,27 @@ func (images) GetImage(_ context.Context, ref string) (banger.Image, error) {
 
 func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, error) {
 	return machine.ImageFiles{ID: id}, nil
+}
+
+// ReadDisk shows the sessions of the VM whose disk it is where they are on a disk.
+func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) error {
+	sessions := filepath.Join(d.sessionsDir, filepath.Base(filepath.Dir(path)))
+	return f(diskFS{os.DirFS(sessions), strings.TrimPrefix(guestconfig.SessionsDir, guestconfig.WorkDir+"/")})
+}
+
+// diskFS has a file system in one folder.
+type diskFS struct {
+	fs.FS
+	at string
+}
+
+// Open implements fs.FS.
+func (d diskFS) Open(name string) (fs.File, error) {
+	inside, ok := strings.CutPrefix(name, d.at+"/")
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return d.FS.Open(inside)
 }
 
 func (disks) NewDisk(_ context.Context, path string, _ int, _ string) error {

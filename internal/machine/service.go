@@ -5,6 +5,7 @@ package machine
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -30,10 +31,12 @@ type ImageFiles struct {
 	Modules string // the folder that holds modules.dep
 }
 
-// Disks makes writable disks; internal/image/ext4 does.
+// Disks makes and reads writable disks; internal/image/ext4 does.
 type Disks interface {
 	// NewDisk makes a sparse file with an empty ext4 file system.
 	NewDisk(ctx context.Context, path string, sizeMiB int, label string) error
+	// ReadDisk calls f with the file system of a disk that nobody else uses.
+	ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error
 }
 
 // Initrds writes initial RAM disks; internal/image/initrd does.

@@ -25,11 +25,7 @@ func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogR
 		if r.Limit > 0 {
 			read.MaxBytes = int(min(left, banger.MaxLogPageBytes))
 		}
-		var page banger.GuestLogPage
-		err := s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
-			page, err = g.ReadLog(ctx, read)
-			return err
-		})
+		page, err := s.readPage(ctx, x, read)
 		if err != nil {
 			return end, err
 		}

@@ -85,11 +85,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		next.Tail = new(int)
 	}
 	for first := true; ; first = false {
-		var page banger.GuestLogPage
-		err := p.service.withGuest(ctx, p.session.VMID, func(g banger.Guest) (err error) {
-			page, err = g.ReadLog(ctx, next)
-			return err
-		})
+		page, err := p.service.readPage(ctx, p.session, next)
 		if err != nil {
 			return fmt.Errorf("cannot read the output of session %q behind %+v: %w", p.session.Name, next.Cursor, err)
 		}

@@ -36,6 +36,7 @@ type Store interface {
 type Service struct {
 	store     Store
 	guests    Guests
+	disks     Disks
 	attachDir string // holds the sockets of attachments
 	log       *slog.Logger
 
@@ -56,10 +57,10 @@ type Service struct {
 
 // New returns a service, the only one that uses attachDir for sockets. Its launches
 // and attachments end with ctx or Close.
-func New(ctx context.Context, store Store, guests Guests, attachDir string, log *slog.Logger) *Service {
+func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir string, log *slog.Logger) *Service {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Service{
-		store: store, guests: guests, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
+		store: store, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
 		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{},
 	}
 	if err := s.sweepAttachments(); err != nil {

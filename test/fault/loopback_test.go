@@ -37,6 +37,9 @@ type loopback struct {
 	closing bool
 }
 
+// guestsName is the folder of the guests' sessions.
+const guestsName = "guests"
+
 func newLoopback(t *testing.T) *loopback {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "b-") // short: sockets lie in it
@@ -49,7 +52,7 @@ func newLoopback(t *testing.T) *loopback {
 		t.Fatal(err)
 	}
 	agent, shim := filepath.Join(string(bin), "banger-agent"), filepath.Join(string(bin), "banger-shim")
-	l.guests = hosttest.NewGuests(t, hosttest.Binaries{Agent: agent, Shim: shim}, filepath.Join(dir, "guests"), writeKey(t, pathsIn(dir).ClientKey()))
+	l.guests = hosttest.NewGuests(t, hosttest.Binaries{Agent: agent, Shim: shim}, filepath.Join(dir, guestsName), writeKey(t, pathsIn(dir).ClientKey()))
 	l.serveGuest()
 	l.startDaemon()
 	t.Cleanup(l.close)
@@ -151,7 +154,7 @@ func (l *loopback) startDaemon() {
 	if l.closing {
 		return
 	}
-	cmd := roleCommand(l.t, "daemon", l.dir, l.address)
+	cmd := roleCommand(l.t, "daemon", l.dir, l.address, filepath.Join(l.dir, guestsName))
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

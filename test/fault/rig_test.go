@@ -145,7 +145,7 @@ func runRole(role string, args []string) error {
 	defer stop()
 	switch role {
 	case "daemon":
-		return hosttest.RunDaemon(ctx, pathsIn(args[0]), args[1], func() { fmt.Println("ready") })
+		return hosttest.RunDaemon(ctx, pathsIn(args[0]), args[1], args[2], func() { fmt.Println("ready") })
 	case "client":
 		return runClient(ctx, args[0], args[1], args[2], args[3])
 	case "watcher":

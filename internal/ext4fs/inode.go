@@ -1,0 +1,182 @@
+package ext4fs
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+)
+
+const (
+	inodeBytes = 128 // of each that matter here
+	mapBytes   = 60  // i_block
+
+	flagExtents = 0x80000
+
+	typeMask    = 0xF000
+	typeRegular = 0x8000
+	typeDir     = 0x4000
+	typeLink    = 0xA000
+)
+
+// inode is a file of any kind, and its fs.FileInfo.
+type inode struct {
+	fsys  *FS
+	name  string
+	mode  uint16
+	size  int64
+	mtime time.Time
+	flags uint32
+	tree  [mapBytes]byte // the root of the tree of extents
+}
+
+func (f *FS) inode(number uint32, name string) (*inode, error) {
+	if number == 0 || number > f.inodes {
+		return nil, fmt.Errorf("there is no inode %d: %w", number, errDamaged)
+	}
+	group, index := int64((number-1)/f.inodesPerGroup), int64((number-1)%f.inodesPerGroup)
+	desc := make([]byte, f.descSize)
+	if err := f.block(desc, f.firstBlock+1, group*f.descSize); err != nil {
+		return nil, err
+	}
+	table := int64(le.Uint32(desc[8:]))
+	if f.descSize >= 64 {
+		table |= int64(le.Uint32(desc[40:])) << 32
+	}
+	b := make([]byte, inodeBytes)
+	if err := f.block(b, table, index*f.inodeSize); err != nil {
+		return nil, err
+	}
+	i := &inode{
+		fsys: f, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
+		size:  int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32,
+		mtime: time.Unix(int64(int32(le.Uint32(b[16:]))), 0).UTC(),
+	}
+	copy(i.tree[:], b[40:])
+	if i.size < 0 || i.size > f.blockSize<<32 { // the most that extents reach
+		return nil, fmt.Errorf("inode %d has %d bytes: %w", number, i.size, errDamaged)
+	}
+	return i, nil
+}
+
+// Name implements fs.FileInfo.
+func (i *inode) Name() string { return i.name }
+
+// Size implements fs.FileInfo.
+func (i *inode) Size() int64 { return i.size }
+
+// ModTime implements fs.FileInfo; in seconds.
+func (i *inode) ModTime() time.Time { return i.mtime }
+
+// IsDir implements fs.FileInfo.
+func (i *inode) IsDir() bool { return i.mode&typeMask == typeDir }
+
+// Sys implements fs.FileInfo.
+func (i *inode) Sys() any { return nil }
+
+// Mode implements fs.FileInfo.
+func (i *inode) Mode() fs.FileMode {
+	perm := fs.FileMode(i.mode) & fs.ModePerm
+	switch i.mode & typeMask {
+	case typeRegular:
+		return perm
+	case typeDir:
+		return perm | fs.ModeDir
+	case typeLink:
+		return perm | fs.ModeSymlink
+	}
+	return perm | fs.ModeIrregular
+}
+
+// ReadAt implements io.ReaderAt. What is in no extent is a hole and reads as zeros.
+func (i *inode) ReadAt(p []byte, off int64) (int, error) {
+	if i.flags&flagExtents == 0 {
+		return 0, fmt.Errorf("the file has no extents: %w", errDamaged)
+	}
+	if off < 0 || off >= i.size {
+		return 0, io.EOF
+	}
+	var end error
+	if left := i.size - off; int64(len(p)) > left {
+		p, end = p[:left], io.EOF
+	}
+	for done := 0; done < len(p); {
+		at := off + int64(done)
+		e, err := i.find(at / i.fsys.blockSize)
+		if err != nil {
+			return done, err
+		}
+		part := p[done:]
+		part = part[:min(int64(len(part)), e.end*i.fsys.blockSize-at)]
+		if e.hole {
+			clear(part)
+		} else if err := i.fsys.block(part, e.physical, at-e.begin*i.fsys.blockSize); err != nil {
+			return done, err
+		}
+		done += len(part)
+	}
+	return len(p), end
+}
+
+// extent is a run of blocks of a file.
+type extent struct {
+	begin, end int64 // in the file
+	physical   int64 // of its first block
+	hole       bool
+}
+
+const (
+	nodeMagic  = 0xF30A
+	nodeHeader = 12
+	nodeEntry  = 12
+	maxDepth   = 5
+	maxInit    = 32768 // longer extents are allocated and not written: they read as zeros
+)
+
+// find returns the extent, or the hole, in which a block of the file lies.
+func (i *inode) find(block int64) (extent, error) {
+	node := i.tree[:]
+	limit := int64(1) << 32 // where the next subtree begins
+	for depth := -1; ; {
+		entries, level := int(le.Uint16(node[2:])), int(le.Uint16(node[6:]))
+		if le.Uint16(node) != nodeMagic || entries > (len(node)-nodeHeader)/nodeEntry || level > maxDepth || depth >= 0 && level != depth-1 {
+			return extent{}, fmt.Errorf("its tree of extents is none: %w", errDamaged)
+		}
+		depth = level
+		// The last entry that does not begin behind block.
+		var entry []byte
+		for n := range entries {
+			next := node[nodeHeader+n*nodeEntry:][:nodeEntry]
+			if begin := int64(le.Uint32(next)); begin > block {
+				limit = min(limit, begin)
+				break
+			}
+			entry = next
+		}
+		switch {
+		case entry == nil:
+			return extent{begin: block, end: limit, hole: true}, nil
+		case depth == 0:
+			return leaf(entry, block, limit), nil
+		}
+		child := int64(le.Uint32(entry[4:])) | int64(le.Uint16(entry[8:]))<<32
+		node = make([]byte, i.fsys.blockSize)
+		if err := i.fsys.block(node, child, 0); err != nil {
+			return extent{}, err
+		}
+	}
+}
+
+// leaf is the extent of an entry, or the hole behind it, in which block lies.
+func leaf(entry []byte, block, limit int64) extent {
+	begin, length := int64(le.Uint32(entry)), int64(le.Uint16(entry[4:]))
+	hole := length > maxInit
+	if hole {
+		length -= maxInit
+	}
+	if block >= begin+length {
+		return extent{begin: block, end: limit, hole: true}
+	}
+	physical := int64(le.Uint16(entry[6:]))<<32 | int64(le.Uint32(entry[8:]))
+	return extent{begin: begin, end: min(begin+length, limit), physical: physical, hole: hole}
+}

@@ -1,0 +1,61 @@
+package session
+
+import (
+	"context"
+	"io/fs"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// Disks gives what is on the disks of VMs that do not run; internal/machine.Service
+// does.
+type Disks interface {
+	// ReadSessions calls f with the folder of a VM's session directories. A VM that
+	// runs is CodeState.
+	ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error
+}
+
+// readPage reads a page of a log where it is: in the guest of a VM that runs, else
+// on its disk.
+func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+	const maxMoves = 5 // the VM may be stopped and started in between
+	for range maxMoves {
+		err = s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
+			page, err = g.ReadLog(ctx, r)
+			return err
+		})
+		if banger.CodeOf(err) != banger.CodeState {
+			return page, err
+		}
+		err = s.disks.ReadSessions(ctx, x.VMID, func(ctx context.Context, sessions fs.FS) (err error) {
+			page, err = pageOf(ctx, sessions, x, r)
+			return err
+		})
+		if banger.CodeOf(err) != banger.CodeState {
+			return page, err
+		}
+	}
+	return page, err
+}
+
+// pageOf reads a page of a log that nobody writes any more.
+func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+	dir, err := fs.Sub(sessions, string(x.ID))
+	if err != nil {
+		return page, err
+	}
+	if _, err := sessiondir.ReadSpec(dir); err != nil {
+		return page, banger.Errorf(banger.CodeNotFound, "cannot read log of session %q: there is none on the disk of its VM: %w", x.Name, err)
+	}
+	reader := sessiondir.NewReader(dir)
+	page.Begin = r.Cursor
+	if r.Tail != nil {
+		if page.Begin, err = reader.Tail(ctx, r.Stream, *r.Tail); err != nil {
+			return page, err
+		}
+	}
+	page.Chunks, page.Next, page.AtEnd, err = reader.Page(r.Stream, page.Begin, r.MaxBytes)
+	page.Ended = page.AtEnd
+	return page, err
+}
