@@ -38,6 +38,9 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 		return nil, err
 	}
 	defer unlock()
+	if s.ctx.Err() != nil {
+		return nil, errDaemonStops // nobody would wait for what is adopted now
+	}
 	r, err := s.findRun(ctx, id)
 	if err != nil {
 		return nil, err

@@ -6,7 +6,8 @@ import (
 )
 
 // maxSkipped bounds how many blocks without a valid header are passed over to
-// find the next one, maxScanned how many blocks are read for one page.
+// find the next one, maxScanned how many blocks are read for one page, and on the
+// way back how many that say nothing of output.
 const (
 	maxSkipped = 16
 	maxScanned = 1024
@@ -187,8 +188,12 @@ func (v *view) backward() iter.Seq[extent] {
 			return true
 		}
 		b, ok := v.previous(v.blocks-1, 0)
-		for ok {
-			if !emit(v.extents(b, b.begins().upTo(pos), pos)) {
+		for silent := 0; ok && silent < maxScanned; silent++ {
+			list := v.extents(b, b.begins().upTo(pos), pos)
+			if len(list) > 0 {
+				silent = 0
+			}
+			if !emit(list) {
 				return
 			}
 			b, ok = v.previous(b.index-1, 0)

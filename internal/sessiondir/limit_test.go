@@ -311,8 +311,32 @@ func TestReader_TakesNoZerosForOutputThatACrashHasLeft(t *testing.T) {
 		if got := text(readAll(t, r, banger.StreamStdout, banger.LogCursor{}, 7), banger.StreamStdout); got != c.want {
 			t.Errorf("a log of %d bytes, %s: %q", c.size, c.state, got)
 		}
+		if chunks, next, atEnd, err := r.Page(banger.StreamStdout, banger.LogCursor{Stdout: 40}, 10); c.state == "running" && (err != nil || len(chunks) > 0 || next.Stdout != 40 || !atEnd) {
+			t.Errorf("a log of %d bytes, %s, where it was read before the crash: %v up to %+v, %v", c.size, c.state, chunks, next, err)
+		}
 		if totals, err := r.Totals(); err != nil || totals.Stdout != int64(len(c.want)) {
 			t.Errorf("a log of %d bytes, %s: %+v, %v", c.size, c.state, totals, err)
 		}
+	}
+}
+
+// A journal that says nothing of output, at any length, costs a reader no time.
+func TestReader_TailOfALongEmptyJournalEndsSoon(t *testing.T) {
+	dir := t.TempDir()
+	w, err := sessiondir.OpenWriter(dir, true, 0)
+	must(t, err)
+	mustAppend(t, w, banger.StreamStdout, []byte("one\ntwo\n"), epoch)
+	for i := range 4000 { // the clock goes back each time: a block for each
+		must(t, w.AcceptStdin(0, epoch.Add(-time.Duration(i)*time.Hour)))
+		must(t, w.AcceptStdin(1, epoch.Add(-time.Duration(i)*time.Hour)))
+	}
+	must(t, w.Close())
+	fsys := countingFS{os.DirFS(dir), map[string]int64{}}
+	at, err := sessiondir.NewReader(fsys).Tail(t.Context(), banger.StreamStdout, 1)
+	if err != nil || at.Stdout != 4 {
+		t.Errorf("the last line begins at %+v, %v", at, err)
+	}
+	if n := fsys.read[sessiondir.JournalName]; n > 10<<20 {
+		t.Errorf("read %d bytes of the journal", n)
 	}
 }

@@ -17,11 +17,20 @@ const maxPageChunks = 2048
 type Reader struct {
 	fsys fs.FS
 	live bool
+	boot string
 }
 
 // NewReader reads the session whose folder is fsys. Files opened from it must be
 // io.ReaderAt or io.Seeker.
 func NewReader(fsys fs.FS) *Reader { return &Reader{fsys: fsys} }
+
+// InBoot says that the files are those of a running kernel, which has the id, and
+// returns the reader: what a session of that boot has written cannot be half on a
+// disk.
+func (r *Reader) InBoot(id string) *Reader {
+	r.boot = id
+	return r
+}
 
 // NewLiveReader reads a session that is being written. Output begins to exist for
 // it when it is in the journal, a moment after it is in the log: so it has a time
@@ -31,7 +40,7 @@ func NewLiveReader(fsys fs.FS) *Reader { return &Reader{fsys: fsys, live: true} 
 // Page returns up to limit bytes of a stream from a position on; of both streams
 // in the order in which they were written. next is where the page after it
 // begins; atEnd says that nothing was beyond it. A page is empty at the end only.
-// A position beyond the end is CodeInvalid.
+// A position beyond the end is CodeInvalid, unless a crash may have taken the rest.
 func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (chunks []banger.LogChunk, next banger.LogCursor, atEnd bool, err error) {
 	if limit < 1 {
 		return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log: a page of %d bytes cannot hold anything", limit)
@@ -59,6 +68,9 @@ func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (c
 	defer v.close()
 	pos := only(stream, position{from.Stdout, from.Stderr})
 	for s, size := range v.size {
+		if v.crashed {
+			pos[s] = min(pos[s], size) // it may have been read before the crash
+		}
 		if name, _ := streamName(s); pos[s] < 0 || pos[s] > size {
 			return nil, from, false, banger.Errorf(banger.CodeInvalid, "cannot read log at offset %d of %s: it has %d bytes", pos[s], name, size)
 		}
@@ -83,10 +95,10 @@ func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (c
 	chunks = slices.Concat(gaps, chunks)
 	next = from
 	if stream != banger.StreamStderr {
-		next.Stdout = end[stdout]
+		next.Stdout = max(end[stdout], from.Stdout)
 	}
 	if stream != banger.StreamStdout {
-		next.Stderr = end[stderr]
+		next.Stderr = max(end[stderr], from.Stderr)
 	}
 	return chunks, next, end == v.size, nil
 }
@@ -131,9 +143,11 @@ func (r *Reader) look() (*view, error) {
 		return v, err
 	}
 	state, err := ReadState(r.fsys)
-	if err == nil && state.Status.Ended() && state.EndedBy != banger.EndedByShimLost && state.EndedBy != banger.EndedByVMLost {
+	lost := !state.Status.Ended() || state.EndedBy == banger.EndedByShimLost || state.EndedBy == banger.EndedByVMLost
+	if err == nil && (!lost || r.boot != "" && state.BootID == r.boot) {
 		return v, nil
 	}
+	v.crashed = err == nil
 	for s := range v.size {
 		if err := v.cutZeros(s); err != nil {
 			v.close()

@@ -28,8 +28,11 @@ func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (ban
 		t.streams[s] = backwardLog{view: v, stream: s, at: v.size[s]}
 	}
 	for e := range v.backward() {
+		if err = ctx.Err(); err != nil {
+			break
+		}
 		if e.from = max(e.from, v.floor[e.stream]); e.to <= e.from {
-			if err = ctx.Err(); err != nil || t.atFloor() {
+			if t.atFloor() {
 				break
 			}
 			continue

@@ -50,6 +50,7 @@ type view struct {
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
 	outrun      bool // more than size is not kept any more
+	crashed     bool // what was written last may be gone
 	blocks      int64
 }
 

@@ -236,6 +236,9 @@ func (w *Writer) Sync(now time.Time) error {
 		}
 		if err := f.Sync(); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("cannot sync session log: %w", err))
+			w.mu.Lock()
+			w.unsynced[i] = true
+			w.mu.Unlock()
 		}
 	}
 	if errs == nil && (dirty[stdout] || dirty[stderr]) {

@@ -70,10 +70,17 @@ func TestFault_KilledMachineKeepsWhatWasSynced(t *testing.T) {
 	// By the guest's own clock all of that is old enough.
 	from := lastLineAt(t, i, "s9")
 	installation.WaitFor(t, "the guest to have had time", func() bool { return lastLineAt(t, i, "s9").Sub(from) > 3*time.Second })
+	follower := begin(t, i, "session", "logs", "v", "s0", "-f", "-n", "all")
 	for _, pid := range machines(t, vm.ID) {
 		installation.Kill(t, pid)
 	}
 	installation.WaitFor(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
+	if err := follower.Wait(); err != nil {
+		t.Errorf("who followed a log: %v: %s", err, &follower.output)
+	}
+	if log := read(0); !strings.HasPrefix(follower.output.String(), log) && !strings.HasPrefix(log, follower.output.String()) {
+		t.Errorf("who followed a log has seen %q, and %q is on the disk", &follower.output, log)
+	}
 	for n := range sessions {
 		log := read(n)
 		if !strings.HasPrefix(log, written[n]) {

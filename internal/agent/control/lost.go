@@ -41,7 +41,7 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 			state.LastError = join(state.LastError, err.Error())
 		}
 	}
-	if t, err := sessiondir.NewReader(os.DirFS(x.dir)).Totals(); err == nil {
+	if t, err := sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID).Totals(); err == nil {
 		state.StdoutBytes, state.StderrBytes = t.Stdout, t.Stderr
 		state.StdinOffset = max(state.StdinOffset, t.Stdin)
 		state.StdinEOF = state.StdinEOF || t.StdinEOF

@@ -35,11 +35,11 @@ func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.Gue
 		return banger.GuestLogPage{}, err
 	}
 	if r.Tail != nil {
-		if r.Cursor, err = reader(x, x.ended()).Tail(ctx, r.Stream, *r.Tail); err != nil {
+		if r.Cursor, err = s.reader(x, x.ended()).Tail(ctx, r.Stream, *r.Tail); err != nil {
 			return banger.GuestLogPage{}, err
 		}
 	}
-	page, err := readPage(x, r)
+	page, err := s.readPage(x, r)
 	if err != nil || !r.Wait || len(page.Chunks) > 0 || page.Ended {
 		return page, err
 	}
@@ -62,7 +62,7 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 				return banger.GuestLogPage{}, err
 			}
 		}
-		page, err := readPage(x, r)
+		page, err := s.readPage(x, r)
 		if err != nil || len(page.Chunks) > 0 || page.Ended {
 			return page, err
 		}
@@ -76,16 +76,16 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 }
 
 // reader reads what has its time and place, and after the end all there is.
-func reader(x *session, ended bool) *sessiondir.Reader {
+func (s *server) reader(x *session, ended bool) *sessiondir.Reader {
 	if ended {
-		return sessiondir.NewReader(os.DirFS(x.dir))
+		return sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID)
 	}
 	return sessiondir.NewLiveReader(os.DirFS(x.dir))
 }
 
-func readPage(x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *server) readPage(x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
 	ended := x.ended()
-	chunks, next, atEnd, err := reader(x, ended).Page(r.Stream, r.Cursor, r.MaxBytes)
+	chunks, next, atEnd, err := s.reader(x, ended).Page(r.Stream, r.Cursor, r.MaxBytes)
 	if err != nil {
 		return banger.GuestLogPage{}, err
 	}

@@ -4,41 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
 
+	"banger"
+
+	"golang.org/x/sys/unix"
+
 	"banger/internal/ext4fs"
 )
 
 // ReadDisk calls f with the file system in a file, which nobody else may use until
-// f returns. A journal that a crash has left is replayed first, in the file.
+// f returns: a disk that QEMU has open is CodeInUse. A journal that a crash has left
+// is replayed first, in the file. When ctx ends, so do all reads.
 func ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("cannot read disk: %w", err)
 	}
 	defer file.Close()
-	fsys, err := ext4fs.Open(file)
+	if err := lockDisk(file); err != nil {
+		return err
+	}
+	image := heeding{ctx, file}
+	fsys, err := ext4fs.Open(image)
 	if errors.Is(err, ext4fs.ErrJournal) {
-		if err = replay(ctx, path); err == nil {
-			fsys, err = ext4fs.Open(file)
+		if err = replay(ctx, file); err == nil {
+			fsys, err = ext4fs.Open(image)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read disk %s: %w", path, err)
 	}
-	return f(fsys)
+	if err := f(fsys); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
-// replay has e2fsck write what is in the journal to where it belongs.
-func replay(ctx context.Context, path string) error {
+// The bytes of an image by whose locks QEMU's processes know of one another;
+// RAW_LOCK_PERM_BASE and RAW_LOCK_SHARED_BASE of its block/file-posix.c.
+const (
+	qemuLocksBegin = 100
+	qemuLocksBytes = 200
+)
+
+// lockDisk locks a disk against QEMU until the file is closed, in every process that
+// has it by then.
+func lockDisk(file *os.File) error {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: qemuLocksBegin, Len: qemuLocksBytes}
+	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return banger.Errorf(banger.CodeInUse, "cannot read disk %s: another process has it", file.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lock disk %s: %w", file.Name(), err)
+	}
+	return nil
+}
+
+// heeding is a file that is read no more when a context has ended.
+type heeding struct {
+	ctx  context.Context //nolint:containedctx // io.ReaderAt has none
+	file *os.File
+}
+
+// ReadAt implements io.ReaderAt.
+func (h heeding) ReadAt(p []byte, off int64) (int, error) {
+	if h.ctx.Err() != nil {
+		return 0, context.Cause(h.ctx)
+	}
+	return h.file.ReadAt(p, off)
+}
+
+// replay has e2fsck write what is in the journal to where it belongs. It holds the
+// disk's lock for as long as it lives.
+func replay(ctx context.Context, disk *os.File) error {
 	e2fsck, err := findProgram("e2fsck")
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, e2fsck, "-p", "-E", "journal_only", path)
+	cmd := exec.CommandContext(ctx, e2fsck, "-p", "-E", "journal_only", disk.Name())
+	cmd.ExtraFiles = []*os.File{disk}
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
 	out, err := cmd.CombinedOutput()
 	const repaired = 1 // e2fsck(8), exit code
