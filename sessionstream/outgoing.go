@@ -149,21 +149,19 @@ func (o *outgoing) describe(a *Attach) {
 // ask wants this attachment to be the writer.
 func (o *outgoing) ask(t Takeover) {
 	o.mu.Lock()
-	if t.Window != nil {
-		o.window = t.Window
-	}
-	var c Control = &t
-	switch {
-	case !o.granted:
+	granted := o.granted
+	if !granted {
 		o.takeover = &t
-	case t.Window != nil:
-		c = &Resize{Window: *t.Window}
-	default:
-		c = nil
+		if t.Window != nil {
+			o.window = t.Window
+		}
 	}
 	o.mu.Unlock()
-	if c != nil {
-		_ = o.send(c) // else the next connection does
+	switch {
+	case !granted:
+		_ = o.send(&t) // else the next connection does
+	case t.Window != nil:
+		o.resize(*t.Window)
 	}
 }
 

@@ -39,7 +39,9 @@ const (
 	WorkDir       = "/root"
 	SSHPort       = 22
 	// SessionsDir holds one directory per session, named by its id.
-	SessionsDir = "/root/.local/state/banger/sessions"
+	SessionsDir = WorkDir + "/" + SessionsOnDisk
+	// SessionsOnDisk is where that is on the work disk.
+	SessionsOnDisk = ".local/state/banger/sessions"
 	// ControlSubsystem is the SSH subsystem (RFC 4254, 6.5) that runs
 	// banger-agent control.
 	ControlSubsystem = "banger-control"

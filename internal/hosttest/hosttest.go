@@ -186,7 +186,7 @@ func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, e
 // ReadDisk shows the sessions of the VM whose disk it is where they are on a disk.
 func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) error {
 	sessions := filepath.Join(d.sessionsDir, filepath.Base(filepath.Dir(path)))
-	return f(diskFS{os.DirFS(sessions), strings.TrimPrefix(guestconfig.SessionsDir, guestconfig.WorkDir+"/")})
+	return f(diskFS{os.DirFS(sessions), guestconfig.SessionsOnDisk})
 }
 
 // diskFS has a file system in one folder.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"banger"
@@ -54,7 +53,7 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	ctx, cancel := context.WithTimeoutCause(ctx, diskTimeout, fmt.Errorf("reading the disk of VM %s takes longer than %s", id, diskTimeout))
 	defer cancel()
 	return nil, s.Disks.ReadDisk(ctx, filepath.Join(s.Paths.VM(id), workDiskName), func(disk fs.FS) error {
-		sessions, err := fs.Sub(disk, strings.TrimPrefix(guestconfig.SessionsDir, guestconfig.WorkDir+"/"))
+		sessions, err := fs.Sub(disk, guestconfig.SessionsOnDisk)
 		if err != nil {
 			return err
 		}

@@ -48,14 +48,7 @@ func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r banger.Gues
 	if _, err := sessiondir.ReadSpec(dir); err != nil {
 		return page, banger.Errorf(banger.CodeNotFound, "cannot read log of session %q: there is none on the disk of its VM: %w", x.Name, err)
 	}
-	reader := sessiondir.NewReader(dir)
-	page.Begin = r.Cursor
-	if r.Tail != nil {
-		if page.Begin, err = reader.Tail(ctx, r.Stream, *r.Tail); err != nil {
-			return page, err
-		}
-	}
-	page.Chunks, page.Next, page.AtEnd, err = reader.Page(r.Stream, page.Begin, r.MaxBytes)
+	page, err = sessiondir.NewReader(dir).GuestPage(ctx, r)
 	page.Ended = page.AtEnd
 	return page, err
 }

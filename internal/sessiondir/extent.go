@@ -112,21 +112,6 @@ func (v *view) records(b block) iter.Seq[record] {
 	}
 }
 
-// covered returns where the journal ends.
-func (v *view) covered() position {
-	b, ok := v.previous(v.blocks-1, 0)
-	if !ok {
-		return position{}
-	}
-	end := b.begins()
-	for r := range v.records(b) {
-		if r.kind == kindStdout || r.kind == kindStderr {
-			end[r.kind-kindStdout] += r.length
-		}
-	}
-	return end
-}
-
 // untimed covers what no record covers.
 func untimed(pos, until position) []extent {
 	var list []extent

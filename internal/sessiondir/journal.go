@@ -110,7 +110,7 @@ func (r record) synced() (p position, ok bool) {
 	rest := r.content
 	for s := range p {
 		n, size := binary.Uvarint(rest)
-		if r.kind != kindSynced || size <= 0 || int64(n) < 0 {
+		if size <= 0 || int64(n) < 0 {
 			return position{}, false
 		}
 		p[s], rest = int64(n), rest[size:]
@@ -120,7 +120,7 @@ func (r record) synced() (p position, ok bool) {
 
 // discarded returns what a record of kindDiscard says; false if it makes no sense.
 func (r record) discarded() (stream int, offset int64, ok bool) {
-	if r.kind != kindDiscard || len(r.content) < 3 || r.content[0] > stderr {
+	if len(r.content) < 3 || r.content[0] > stderr {
 		return 0, 0, false
 	}
 	n, size := binary.Uvarint(r.content[2:])

@@ -1,6 +1,7 @@
 package sessiondir
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
@@ -52,6 +53,19 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 		}
 	}
 	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at offset %+v: it is given up faster than it can be read", from)
+}
+
+// GuestPage is Page of a request, which may ask for the last lines. Whether the
+// session has ended is for the caller to say.
+func (r *Reader) GuestPage(ctx context.Context, read banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+	page.Begin = read.Cursor
+	if read.Tail != nil {
+		if page.Begin, err = r.Tail(ctx, read.Stream, *read.Tail); err != nil {
+			return page, err
+		}
+	}
+	page.Chunks, page.Next, page.AtEnd, err = r.Page(read.Stream, page.Begin, read.MaxBytes)
+	return page, err
 }
 
 // maxOvertaken bounds how often one page is read again because what was read had
@@ -117,22 +131,8 @@ func (r *Reader) Totals() (Totals, error) {
 		return Totals{}, err
 	}
 	defer v.close()
-	t := Totals{Stdout: v.size[stdout], Stderr: v.size[stderr]}
-	b, ok := v.previous(v.blocks-1, 0)
-	if !ok {
-		return t, nil
-	}
-	t.Stdin, t.StdinEOF = b.stdin, b.stdinEOF
-	for r := range v.records(b) {
-		switch r.kind {
-		case kindStdin:
-			t.Stdin += r.length
-		case kindStdinEOF:
-			t.StdinEOF = true
-		}
-	}
-	t.Stdin = max(t.Stdin, 0) // a hostile journal can overflow it
-	return t, nil
+	stdin := max(v.stdin, 0) // a hostile journal can overflow it
+	return Totals{Stdout: v.size[stdout], Stderr: v.size[stderr], Stdin: stdin, StdinEOF: v.stdinEOF}, nil
 }
 
 // look opens a view. Of a session that its shim did not end, what may only look
@@ -178,9 +178,8 @@ func (r *Reader) settle(v *view, pos position) {
 	if !r.live {
 		return
 	}
-	covered := v.covered()
 	for s := range v.size {
-		v.size[s] = min(v.size[s], max(pos[s], covered[s]))
+		v.size[s] = min(v.size[s], max(pos[s], v.covered[s]))
 	}
 }
 

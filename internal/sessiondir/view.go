@@ -41,11 +41,16 @@ func (p position) within(limit position) bool { return p == p.upTo(limit) }
 // view is one look at the files. What is written to the logs after it was opened
 // does not exist for it.
 type view struct {
-	files   []fs.File
-	logs    [2]io.ReaderAt // nil if there is no such log
-	size    position
-	floor   position // below it nothing is kept any more
-	synced  position // below it everything has been on the disk
+	files  []fs.File
+	logs   [2]io.ReaderAt // nil if there is no such log
+	size   position
+	floor  position // below it nothing is kept any more
+	synced position // below it everything has been on the disk
+	// What the last block of the journal says, with all that it covers.
+	covered  position
+	stdin    int64
+	stdinEOF bool
+
 	journal io.ReaderAt
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
@@ -74,6 +79,9 @@ func openView(fsys fs.FS) (*view, error) {
 			return nil, err
 		}
 	}
+	for s, log := range v.logs {
+		v.raiseFloor(s, firstData(log))
+	}
 	v.setJournalSize(journalSize)
 	return v, nil
 }
@@ -85,11 +93,23 @@ func (v *view) setJournalSize(n int64) {
 	if !ok {
 		return
 	}
+	v.covered, v.stdin, v.stdinEOF = b.begins(), b.stdin, b.stdinEOF
 	for r := range v.records(b) {
-		if stream, offset, ok := r.discarded(); ok {
-			v.raiseFloor(stream, offset)
-		} else if p, ok := r.synced(); ok {
-			v.synced = p
+		switch r.kind {
+		case kindStdout, kindStderr:
+			v.covered[r.kind-kindStdout] += r.length
+		case kindStdin:
+			v.stdin += r.length
+		case kindStdinEOF:
+			v.stdinEOF = true
+		case kindDiscard:
+			if stream, offset, ok := r.discarded(); ok {
+				v.raiseFloor(stream, offset)
+			}
+		case kindSynced:
+			if p, ok := r.synced(); ok {
+				v.synced = p
+			}
 		}
 	}
 }
@@ -121,8 +141,8 @@ func (v *view) raiseFloor(stream int, offset int64) {
 
 // firstData returns where a log begins that begins with a hole: if the journal is
 // damaged, that is not to be taken for output; lseek(2), SEEK_DATA.
-func firstData(f fs.File) int64 {
-	file, ok := f.(interface {
+func firstData(log io.ReaderAt) int64 {
+	file, ok := log.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	})
 	if !ok {
@@ -162,11 +182,6 @@ func (v *view) open(fsys fs.FS, name string, at *io.ReaderAt, size *int64) error
 	*size = max(n, 0)
 	if name == JournalName {
 		v.journalFile = f
-	}
-	for s := range v.floor {
-		if _, log := streamName(s); log == name {
-			v.raiseFloor(s, firstData(f))
-		}
 	}
 	switch f := f.(type) {
 	case io.ReaderAt:

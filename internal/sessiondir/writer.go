@@ -204,7 +204,7 @@ func (w *Writer) floors() position {
 func (w *Writer) view() *view {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := &view{size: w.at.begins(), floor: w.floor, journal: w.journal, blocks: (w.end + blockBytes - 1) / blockBytes}
+	v := &view{size: w.at.begins(), journal: w.journal, blocks: (w.end + blockBytes - 1) / blockBytes}
 	for i, f := range w.logs {
 		if f != nil {
 			v.logs[i] = f

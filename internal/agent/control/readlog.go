@@ -34,15 +34,11 @@ func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.Gue
 	if err != nil {
 		return banger.GuestLogPage{}, err
 	}
-	if r.Tail != nil {
-		if r.Cursor, err = s.reader(x, x.ended()).Tail(ctx, r.Stream, *r.Tail); err != nil {
-			return banger.GuestLogPage{}, err
-		}
-	}
-	page, err := s.readPage(x, r)
+	page, err := s.readPage(ctx, x, r)
 	if err != nil || !r.Wait || len(page.Chunks) > 0 || page.Ended {
 		return page, err
 	}
+	r.Tail, r.Cursor = nil, page.Begin
 	return s.awaitPage(ctx, x, r)
 }
 
@@ -62,7 +58,7 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 				return banger.GuestLogPage{}, err
 			}
 		}
-		page, err := s.readPage(x, r)
+		page, err := s.readPage(ctx, x, r)
 		if err != nil || len(page.Chunks) > 0 || page.Ended {
 			return page, err
 		}
@@ -75,19 +71,17 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 	}
 }
 
-// reader reads what has its time and place, and after the end all there is.
-func (s *server) reader(x *session, ended bool) *sessiondir.Reader {
-	if ended {
-		return sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID)
-	}
-	return sessiondir.NewLiveReader(os.DirFS(x.dir))
-}
-
-func (s *server) readPage(x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+// readPage reads what has its time and place, and after the end all there is.
+func (s *server) readPage(ctx context.Context, x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
 	ended := x.ended()
-	chunks, next, atEnd, err := s.reader(x, ended).Page(r.Stream, r.Cursor, r.MaxBytes)
+	reader := sessiondir.NewLiveReader(os.DirFS(x.dir))
+	if ended {
+		reader = sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID)
+	}
+	page, err := reader.GuestPage(ctx, r)
 	if err != nil {
 		return banger.GuestLogPage{}, err
 	}
-	return banger.GuestLogPage{Begin: r.Cursor, Chunks: chunks, Next: next, AtEnd: atEnd, Ended: ended && atEnd}, nil
+	page.Ended = ended && page.AtEnd
+	return page, nil
 }

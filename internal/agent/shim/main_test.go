@@ -281,10 +281,16 @@ func (s *session) waitForOutput(text string) string {
 	return out
 }
 
+// waiter is a *testing.T or a *rapid.T.
+type waiter interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // waitFor waits for something that announces itself to nobody.
-func waitFor(t *testing.T, what string, cond func() bool) {
+func waitFor(t waiter, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

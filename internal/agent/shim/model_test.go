@@ -107,14 +107,6 @@ func (w *world) draw(t *rapid.T) *participant {
 	return w.present[rapid.IntRange(0, len(w.present)-1).Draw(t, "who")]
 }
 
-func (w *world) await(what string, is func() bool) {
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 func (w *world) attach(t *rapid.T) {
 	roles := []sessionstream.Role{sessionstream.RoleViewer, sessionstream.RoleWriter}
 	if w.model.writer != nil && w.model.writer.gone {
@@ -190,8 +182,8 @@ func (w *world) write(t *rapid.T) {
 	if err != nil {
 		return
 	}
-	w.await("the acknowledgement", func() bool { return p.knows(func() bool { return p.accepted == int64(len(w.model.text)) }) })
-	w.await("the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
+	waitFor(w, "the acknowledgement", func() bool { return p.knows(func() bool { return p.accepted == int64(len(w.model.text)) }) })
+	waitFor(w, "the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
 }
 
 // written is where output ends for who attaches.
@@ -212,12 +204,12 @@ func (w *world) makeWriter(p *participant) {
 	if evicted == p {
 		return
 	}
-	w.await("the grant", func() bool { return p.knows(func() bool { return p.granted != nil }) })
+	waitFor(w, "the grant", func() bool { return p.knows(func() bool { return p.granted != nil }) })
 	if g := *p.granted; g.Offset != int64(len(w.model.text)) || g.EOF != w.model.eof {
 		w.Fatalf("%s is granted %+v", p.name, g)
 	}
 	if evicted != nil && !evicted.gone {
-		w.await("the eviction", func() bool {
+		waitFor(w, "the eviction", func() bool {
 			return evicted.knows(func() bool { by := evicted.evictedBy; evicted.evictedBy = ""; return by == p.name })
 		})
 	}
@@ -236,7 +228,7 @@ func (w *world) sendEOF(p *participant) {
 		w.Fatalf("%s closes stdin: %v", p.name, err)
 	}
 	if first && w.model.eof {
-		w.await("the acknowledgement of the end", func() bool { return p.knows(func() bool { return p.acceptedEOF }) })
+		waitFor(w, "the acknowledgement of the end", func() bool { return p.knows(func() bool { return p.acceptedEOF }) })
 	}
 }
 
@@ -288,7 +280,7 @@ func (w *world) mend(p *participant) {
 		pongs = p.pongs
 		return true
 	})
-	w.await("a connection", func() bool {
+	waitFor(w, "a connection", func() bool {
 		_ = p.Ping()
 		return p.knows(func() bool { return p.pongs > pongs && !p.conn.isFrail() })
 	})
@@ -304,7 +296,7 @@ func (w *world) finish() {
 	w.sendEOF(p)
 	for _, p := range w.present { // the shim goes away with the session, and waits for nobody for long
 		w.mend(p)
-		w.await("the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
+		waitFor(w, "the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
 	}
 	if err := shimclient.Stop(context.Background(), w.session.dir, 0); err != nil {
 		w.Fatal(err)

@@ -1,7 +1,6 @@
 package ext4
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,10 +58,6 @@ func NewDisk(ctx context.Context, path string, sizeMiB int, label string) error 
 
 // format gives an empty file its size and its file system, and syncs it.
 func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
-	mkfs, err := findProgram("mkfs.ext4")
-	if err != nil {
-		return err
-	}
 	if err := f.Truncate(int64(sizeMiB) << 20); err != nil {
 		return err
 	}
@@ -72,24 +67,39 @@ func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
 	}
 	// A new file reads as zeros, so neither mkfs nor the guest's kernel later
 	// need write them: that keeps it sparse.
-	cmd := exec.CommandContext(ctx, mkfs, "-q", "-F", "-t", "ext4", "-L", label, "-m", "0",
+	err := run(ctx, nil, "mkfs.ext4", "-q", "-F", "-t", "ext4", "-L", label, "-m", "0",
 		"-J", fmt.Sprintf("size=%d", journal),
 		"-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
 		f.Name())
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		text := strings.TrimSpace(output.String())
-		if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, "No space left") {
-			return fmt.Errorf("mkfs.ext4: %w", syscall.ENOSPC)
-		}
-		return fmt.Errorf("mkfs.ext4: %w: %s", err, text)
+	if err != nil {
+		return err
 	}
 	return f.Sync()
+}
+
+// run runs a program of e2fsprogs, which inherits a file if that is not nil.
+func run(ctx context.Context, inherited *os.File, name string, args ...string) error {
+	path, err := findProgram(name)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
+	if inherited != nil {
+		cmd.ExtraFiles = []*os.File{inherited}
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	text := strings.TrimSpace(string(out))
+	if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, "No space left") {
+		return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
+	}
+	return fmt.Errorf("%s: %w: %.1000s", name, err, text)
 }
 
 // findProgram looks in PATH and in the folders of system programs, which the

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"strings"
 
 	"banger"
 
@@ -86,23 +85,10 @@ func (h heeding) ReadAt(p []byte, off int64) (int, error) {
 // replay has e2fsck write what is in the journal to where it belongs. It holds the
 // disk's lock for as long as it lives.
 func replay(ctx context.Context, disk *os.File) error {
-	e2fsck, err := findProgram("e2fsck")
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, e2fsck, "-p", "-E", "journal_only", disk.Name())
-	cmd.ExtraFiles = []*os.File{disk}
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-	out, err := cmd.CombinedOutput()
+	err := run(ctx, disk, "e2fsck", "-p", "-E", "journal_only", disk.Name())
 	const repaired = 1 // e2fsck(8), exit code
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == repaired {
-		err = nil
+		return nil
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("e2fsck: %w: %.1000s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
+	return err
 }
