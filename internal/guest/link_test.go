@@ -59,6 +59,7 @@ func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
 		if _, err := r.guest(t).ReadLog(t.Context(), read); banger.CodeOf(err) != banger.CodeUnavailable {
 			t.Errorf("the frozen process answered: %v", err)
 		}
+		synctest.Wait() // until the link knows, too, that it is down
 		if _, err := r.guest(t).ReadLog(t.Context(), read); err != nil {
 			t.Errorf("the next one did not answer: %v", err)
 		}
