@@ -17,9 +17,13 @@ type Guest interface {
 	// Abandon makes sure that a session whose Launch got no answer never starts:
 	// it returns its state if it did, else records it as failed in StageLaunch.
 	Abandon(ctx context.Context, id SessionID) (GuestSession, error)
-	// Stop begins to end a session, SIGTERM first and SIGKILL after grace; grace
-	// 0 kills every process at once. It returns when that has begun.
-	Stop(ctx context.Context, id SessionID, grace time.Duration) error
+	// Stop begins to end a session. It returns when that has begun.
+	Stop(ctx context.Context, id SessionID, r StopRequest) error
+	// Signal sends a signal; to repeat a request of the same GuestSignal.ID sends
+	// nothing again.
+	Signal(ctx context.Context, id SessionID, s GuestSignal) error
+	// Inspect returns the state of a session with the counters as they are now.
+	Inspect(ctx context.Context, id SessionID) (GuestSession, error)
 	// Attach opens a connection to what serves the streams of a running session,
 	// whose folder in the guest is dir; package sessionstream is spoken on it. If
 	// nothing serves them at the moment, the error is CodeUnavailable.
@@ -44,6 +48,13 @@ type GuestSession struct {
 	ID            SessionID `json:"id"`
 	GuestStateDir string    `json:"guest_state_dir"`
 	SessionState
+}
+
+// GuestSignal asks for a signal to a session.
+type GuestSignal struct {
+	ID     string `json:"id"`     // of the request
+	Signal string `json:"signal"` // SIGHUP and so on, or a number
+	All    bool   `json:"all,omitempty"`
 }
 
 // GuestLogRead asks for one page of a session's output.
@@ -80,7 +91,7 @@ type GuestHello struct {
 }
 
 // GuestProtocol is the version of the control protocol between daemon and agent.
-const GuestProtocol = 2
+const GuestProtocol = 3
 
 // GuestHandler is told what a guest reports over its link.
 type GuestHandler interface {

@@ -26,7 +26,7 @@ type EndedBy string
 // The causes of an end.
 const (
 	EndedByExit      EndedBy = "exit"       // the command exited by itself
-	EndedBySignal    EndedBy = "signal"     // a signal that banger did not send
+	EndedBySignal    EndedBy = "signal"     // a signal, and no stop was asked for
 	EndedByStop      EndedBy = "stop"       // a stop was asked for, whatever the command made of it
 	EndedByKill      EndedBy = "kill"       // a kill was asked for
 	EndedByTimeout   EndedBy = "timeout"    // its time limit ran out
@@ -83,6 +83,18 @@ type Launch struct {
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
 	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
 	LogLimit         int64                 `json:"log_limit,omitempty" doc:"bytes that are kept at most of each output stream, the newest; -1: all; default 268435456"`
+	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
+	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
+	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; their output is not kept"`
+	Limits           Limits                `json:"limits,omitzero"`
+}
+
+// Limits bound what the processes of a session can have together; a zero field
+// bounds nothing. They are those of cgroup v2: a launch fails where the guest has none.
+type Limits struct {
+	MemoryBytes int64   `json:"memory_bytes,omitempty" doc:"memory.max; above it the kernel's out-of-memory killer ends a process"`
+	CPUs        float64 `json:"cpus,omitempty" doc:"cpu.max: CPU seconds per second"`
+	PIDs        int64   `json:"pids,omitempty" doc:"pids.max: processes and threads"`
 }
 
 // Launch.LogLimit, in bytes.
@@ -116,9 +128,45 @@ type SessionState struct {
 	StderrBytes   int64       `json:"stderr_bytes"`
 	StartedAt     time.Time   `json:"started_at,omitzero"`
 	EndedAt       time.Time   `json:"ended_at,omitzero"`
+	StopSteps     []StopStep  `json:"stop_steps,omitempty" doc:"what has been done to end it, in order"`
+	Usage         Usage       `json:"usage,omitzero"`
+	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command"`
 	// Sequence grows with each change of the state, so that an old report never
 	// overwrites a newer one.
 	Sequence int64 `json:"sequence"`
+}
+
+// StopStep is one thing that was done to end a session.
+type StopStep struct {
+	At     time.Time `json:"at"`
+	Signal string    `json:"signal" doc:"SIGTERM, or SIGKILL to every process"`
+	Cause  EndedBy   `json:"cause" doc:"stop, kill, timeout or vm_stopped"`
+	By     string    `json:"by,omitempty" doc:"who asked for it, as they say; empty if a grace or a time limit ran out"`
+}
+
+// MaxStopSteps bounds SessionState.StopSteps: the first ones are kept, and the last.
+const MaxStopSteps = 8
+
+// Usage is what all processes of a session have used together.
+type Usage struct {
+	CPUTimeUS       int64 `json:"cpu_time_us,omitempty" doc:"microseconds"`
+	MemoryPeakBytes int64 `json:"memory_peak_bytes,omitempty" doc:"memory.peak of the cgroup; without one, the largest process's"`
+	OOMKills        int64 `json:"oom_kills,omitempty" doc:"processes that the out-of-memory killer has ended"`
+}
+
+// Survivors are the processes that a session left when its command ended.
+type Survivors struct {
+	Count     int       `json:"count"`
+	Processes []Process `json:"processes" doc:"the first 32"`
+}
+
+// MaxSurvivors bounds Survivors.Processes.
+const MaxSurvivors = 32
+
+// Process is a process in a guest.
+type Process struct {
+	PID     int    `json:"pid"`
+	Command string `json:"command" doc:"the first bytes of its program's name; proc(5), comm"`
 }
 
 // Session is the record of one durable command in a guest.
@@ -165,6 +213,9 @@ type SessionService interface {
 	StartSession(ctx context.Context, vm string, r SessionRequest) (Session, error)
 	ListSessions(ctx context.Context, f SessionFilter) ([]Session, error)
 	GetSession(ctx context.Context, vm, session string) (Session, error)
+	// InspectSession is GetSession with the counters as they are at this moment,
+	// if its guest can be asked.
+	InspectSession(ctx context.Context, vm, session string) (Session, error)
 	// RemoveSession deletes an ended session with its logs; one that has not
 	// ended is refused with CodeState unless force is set, which kills it first.
 	RemoveSession(ctx context.Context, vm, session string, force bool) error
@@ -191,13 +242,31 @@ type SessionStreams interface {
 	MatchSession(ctx context.Context, vm, session string, r MatchRequest) (Match, error)
 }
 
-// SessionControl acts on running sessions. Safe for concurrent use.
+// SessionControl acts on sessions. Safe for concurrent use.
 type SessionControl interface {
-	// StopSession asks the command to end (SIGTERM) and kills it after grace. It
+	// StopSession asks the command to end (SIGTERM) and kills it after a grace. It
 	// returns when the session has ended.
-	StopSession(ctx context.Context, vm, session string, grace time.Duration) (Session, error)
-	// KillSession kills every process of the session and returns when it has ended.
-	KillSession(ctx context.Context, vm, session string) (Session, error)
+	StopSession(ctx context.Context, vm, session string, r StopRequest) (Session, error)
+	// SignalSession sends a signal, once. A session that has ended is CodeState. If
+	// it cannot be told whether the signal was sent, the error is CodeUnavailable.
+	SignalSession(ctx context.Context, vm, session string, r SignalRequest) error
+}
+
+// StopRequest says how a session is to end.
+type StopRequest struct {
+	// Grace is the time between SIGTERM and SIGKILL; 0 kills every process at once,
+	// those that outlived the command of a session (Launch.KeepChildren) too.
+	Grace time.Duration
+	By    string // who asks, for the record; at most MaxRequesterBytes
+}
+
+// MaxRequesterBytes bounds StopRequest.By.
+const MaxRequesterBytes = 256
+
+// SignalRequest asks for a signal.
+type SignalRequest struct {
+	Signal string // a name such as SIGHUP or hup, or a number; signal(7)
+	All    bool   // to every process of the session, not only to the command
 }
 
 // DefaultStopGrace is the time between SIGTERM and SIGKILL of a stop.

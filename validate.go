@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -19,6 +20,10 @@ const (
 	MaxLaunchStrings  = 65536
 	maxArgumentBytes  = 128<<10 - 1 // MAX_ARG_STRLEN of Linux, less its NUL
 	maxIdempotencyKey = 255
+	MaxTimeout        = 10 * 365 * 24 * time.Hour
+	MaxStopGrace      = 24 * time.Hour
+	MinSessionMemory  = 1 << 20
+	MinSessionCPUs    = 0.01
 )
 
 // WithDefaults returns the request with every zero field set.
@@ -107,6 +112,12 @@ func (l Launch) Validate() error {
 	case l.LogLimit != 0 && l.LogLimit != NoLogLimit && l.LogLimit < MinLogLimit:
 		return Errorf(CodeInvalid, "cannot start session: a log limit of %d bytes is less than %d", l.LogLimit, MinLogLimit).
 			WithHint("keep all with %d", NoLogLimit)
+	case l.TimeoutMS < 0 || l.TimeoutMS > MaxTimeout.Milliseconds():
+		return Errorf(CodeInvalid, "cannot start session: a time limit of %d ms does not lie between 0 and %s", l.TimeoutMS, MaxTimeout)
+	case l.TimeoutGraceMS != nil && (*l.TimeoutGraceMS < 0 || *l.TimeoutGraceMS > MaxStopGrace.Milliseconds()):
+		return Errorf(CodeInvalid, "cannot start session: a grace of %d ms does not lie between 0 and %s", *l.TimeoutGraceMS, MaxStopGrace)
+	case l.TimeoutGraceMS != nil && l.TimeoutMS == 0:
+		return Errorf(CodeInvalid, "cannot start session: the grace of a time limit is given, and no time limit")
 	case l.Cwd != "" && !path.IsAbs(string(l.Cwd)):
 		return Errorf(CodeInvalid, "cannot start session: working directory %.100q is not absolute", string(l.Cwd))
 	case !utf8.ValidString(l.User) || strings.ContainsAny(l.User, "\x00:\n"):
@@ -117,7 +128,34 @@ func (l Launch) Validate() error {
 			return Errorf(CodeInvalid, "cannot start session: %.100q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
 		}
 	}
+	if err := l.Limits.validate(); err != nil {
+		return err
+	}
 	return l.validateStrings()
+}
+
+// validate checks that no limit is below what a process needs.
+func (l Limits) validate() error {
+	switch {
+	case l.MemoryBytes != 0 && l.MemoryBytes < MinSessionMemory:
+		return Errorf(CodeInvalid, "cannot start session: a limit of %d bytes of memory is less than %d", l.MemoryBytes, MinSessionMemory)
+	case l.CPUs != 0 && !(l.CPUs >= MinSessionCPUs && l.CPUs <= MaxCPUs):
+		return Errorf(CodeInvalid, "cannot start session: a limit of %g CPUs does not lie between %g and %d", l.CPUs, MinSessionCPUs, MaxCPUs)
+	case l.PIDs < 0:
+		return Errorf(CodeInvalid, "cannot start session: a limit of %d processes is negative", l.PIDs)
+	}
+	return nil
+}
+
+// Validate checks a stop.
+func (r StopRequest) Validate() error {
+	switch {
+	case r.Grace < 0 || r.Grace > MaxStopGrace:
+		return Errorf(CodeInvalid, "cannot stop session: a grace time of %s does not lie between 0 and %s", r.Grace, MaxStopGrace)
+	case len(r.By) > MaxRequesterBytes || !utf8.ValidString(r.By):
+		return Errorf(CodeInvalid, "cannot stop session: who asks is not said in at most %d bytes of UTF-8", MaxRequesterBytes)
+	}
+	return nil
 }
 
 // validateStrings checks every byte string of l for NUL and for size.

@@ -67,8 +67,12 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			return err
 		}},
 		{`SendSession "v" "s" "" true`, func() error { _, err := r.SendSession(ctx, "v", "s", banger.SendRequest{EOF: true}); return err }},
-		{`StopSession "v" "s" 1.5s`, func() error { _, err := r.StopSession(ctx, "v", "s", 1500*time.Millisecond); return err }},
-		{`KillSession "v" "s"`, func() error { _, err := r.KillSession(ctx, "v", "s"); return err }},
+		{`StopSession "v" "s" 1.5s by "me & you"`, func() error {
+			_, err := r.StopSession(ctx, "v", "s", banger.StopRequest{Grace: 1500 * time.Millisecond, By: "me & you"})
+			return err
+		}},
+		{`SignalSession "v" "s" "HUP" true`, func() error { return r.SignalSession(ctx, "v", "s", banger.SignalRequest{Signal: "HUP", All: true}) }},
+		{`InspectSession "v" "s"`, func() error { _, err := r.InspectSession(ctx, "v", "s"); return err }},
 		{`ReadLogs "v" "s" both lines 200 from 9 cursor <nil> follow true`, func() error {
 			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, From: &from, Follow: true}, nil)
 			return err

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"time"
 
 	"banger"
 	"banger/api"
@@ -51,13 +50,23 @@ func (c *Client) MatchSession(ctx context.Context, vm, session string, r banger.
 }
 
 // StopSession implements banger.SessionControl.
-func (c *Client) StopSession(ctx context.Context, vm, session string, grace time.Duration) (banger.Session, error) {
+func (c *Client) StopSession(ctx context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
 	q := post(sessionPath+"/stop", vm, session)
-	q.query.Set("grace", grace.String())
+	q.query.Set("grace", r.Grace.String())
+	if r.By != "" {
+		q.query.Set("by", r.By)
+	}
 	return call[banger.Session](ctx, c, q)
 }
 
-// KillSession implements banger.SessionControl.
-func (c *Client) KillSession(ctx context.Context, vm, session string) (banger.Session, error) {
-	return call[banger.Session](ctx, c, post(sessionPath+"/kill", vm, session))
+// SignalSession implements banger.SessionControl. It is not repeated: if the
+// connection breaks, it is not known whether the signal was sent.
+func (c *Client) SignalSession(ctx context.Context, vm, session string, r banger.SignalRequest) error {
+	q := post(sessionPath+"/signal", vm, session)
+	q.query.Set("signal", r.Signal)
+	if r.All {
+		q.query.Set("all", "true")
+	}
+	_, err := c.do(ctx, q, nil)
+	return err
 }

@@ -47,6 +47,13 @@ func (c *Client) GetSession(ctx context.Context, vm, session string) (banger.Ses
 	return call[banger.Session](ctx, c, get(sessionPath, vm, session))
 }
 
+// InspectSession implements banger.SessionService.
+func (c *Client) InspectSession(ctx context.Context, vm, session string) (banger.Session, error) {
+	q := get(sessionPath, vm, session)
+	q.query.Set("live", "true")
+	return call[banger.Session](ctx, c, q)
+}
+
 // RemoveSession implements banger.SessionService.
 func (c *Client) RemoveSession(ctx context.Context, vm, session string, force bool) error {
 	q := remove(sessionPath, vm, session)

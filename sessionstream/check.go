@@ -15,15 +15,16 @@ func (*EOF) controlType() string      { return "eof" }
 func (*Detach) controlType() string   { return "detach" }
 func (*Ping) controlType() string     { return "ping" }
 
-func (*Attached) controlType() string { return "attached" }
-func (*Granted) controlType() string  { return "granted" }
-func (*State) controlType() string    { return "state" }
-func (*Gap) controlType() string      { return "gap" }
-func (*Evicted) controlType() string  { return "evicted" }
-func (*Exit) controlType() string     { return "exit" }
-func (*StdinAck) controlType() string { return "stdin_ack" }
-func (*Pong) controlType() string     { return "pong" }
-func (*Error) controlType() string    { return "error" }
+func (*Attached) controlType() string  { return "attached" }
+func (*Granted) controlType() string   { return "granted" }
+func (*State) controlType() string     { return "state" }
+func (*Gap) controlType() string       { return "gap" }
+func (*Evicted) controlType() string   { return "evicted" }
+func (*Exit) controlType() string      { return "exit" }
+func (*StdinAck) controlType() string  { return "stdin_ack" }
+func (*Pong) controlType() string      { return "pong" }
+func (*Signalled) controlType() string { return "signalled" }
+func (*Error) controlType() string     { return "error" }
 
 func (c *Attach) check() error {
 	switch c.Role {
@@ -68,8 +69,11 @@ func (c *Attach) checkNames() error {
 }
 
 func (c *Signal) check() error {
-	if c.To != ToProcess && c.To != ToGroup {
+	switch {
+	case c.To != ToProcess && c.To != ToGroup && c.To != ToAll:
 		return errorf(CodeInvalid, "a signal cannot go to %.40q", string(c.To))
+	case len(c.ID) > MaxIDBytes:
+		return errorf(CodeInvalid, "the id of a signal has more than %d bytes", MaxIDBytes)
 	}
 	return nil
 }
@@ -77,6 +81,9 @@ func (c *Signal) check() error {
 func (c *Stop) check() error {
 	if c.GraceMS < 0 || c.GraceMS > MaxGrace.Milliseconds() {
 		return errorf(CodeInvalid, "a grace of %d ms is not between 0 and %d", c.GraceMS, MaxGrace.Milliseconds())
+	}
+	if len(c.By) > banger.MaxRequesterBytes {
+		return errorf(CodeInvalid, "who asks for the stop is said in more than %d bytes", banger.MaxRequesterBytes)
 	}
 	return nil
 }
@@ -112,14 +119,15 @@ func (c *Gap) check() error {
 func (c *StdinAck) check() error { return checkOffset(&c.Offset) }
 func (c *Error) check() error    { return checkOffset(c.Offset) }
 
-func (*Takeover) check() error { return nil }
-func (*Resize) check() error   { return nil }
-func (*Detach) check() error   { return nil }
-func (*Ping) check() error     { return nil }
-func (*State) check() error    { return nil }
-func (*Evicted) check() error  { return nil }
-func (*Exit) check() error     { return nil }
-func (*Pong) check() error     { return nil }
+func (*Takeover) check() error  { return nil }
+func (*Resize) check() error    { return nil }
+func (*Detach) check() error    { return nil }
+func (*Ping) check() error      { return nil }
+func (*State) check() error     { return nil }
+func (*Evicted) check() error   { return nil }
+func (*Exit) check() error      { return nil }
+func (*Signalled) check() error { return nil }
+func (*Pong) check() error      { return nil }
 
 func checkOffset(offset *int64) error {
 	if offset != nil && *offset < 0 {

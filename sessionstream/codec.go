@@ -12,7 +12,7 @@ import (
 func newControl(typ string) Control {
 	for _, c := range []Control{
 		&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{},
-		&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Pong{}, &Error{},
+		&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{},
 	} {
 		if c.controlType() == typ {
 			return c

@@ -2,7 +2,6 @@ package sessionstream
 
 import (
 	"fmt"
-	"time"
 
 	"banger"
 )
@@ -21,7 +20,8 @@ type Role string
 
 // The roles.
 const (
-	// RoleObserver is told of every change of the session's state and may stop it.
+	// RoleObserver is told of every change of the session's state, and may signal
+	// and stop it.
 	RoleObserver Role = "observer"
 	// RoleViewer gets the session's output.
 	RoleViewer Role = "viewer"
@@ -32,11 +32,11 @@ const (
 
 // Limits of what controls may say.
 const (
-	MaxGrace       = 24 * time.Hour // between SIGTERM and SIGKILL of a stop
-	MaxClientBytes = 256            // Attach.Client
-	MaxIDBytes     = 64             // Attach.AttachID
-	MaxTailLines   = 1 << 20        // Attach.Tail
-	MaxStdinWindow = 1 << 20        // Grant.WindowBytes
+	MaxGrace       = banger.MaxStopGrace // between SIGTERM and SIGKILL of a stop
+	MaxClientBytes = 256                 // Attach.Client
+	MaxIDBytes     = 64                  // Attach.AttachID, Signal.ID
+	MaxTailLines   = 1 << 20             // Attach.Tail
+	MaxStdinWindow = 1 << 20             // Grant.WindowBytes
 )
 
 // The controls of a client.
@@ -68,14 +68,17 @@ type (
 	Resize struct {
 		Window Window `json:"window"`
 	}
-	// Signal sends a signal, such as SIGINT.
+	// Signal sends a signal, such as SIGINT. The server remembers the last ids: a
+	// second one with the same id sends nothing.
 	Signal struct {
 		Signal string       `json:"signal"`
 		To     SignalTarget `json:"to"`
+		ID     string       `json:"id,omitempty"`
 	}
 	// Stop ends the session: SIGTERM, and SIGKILL after the grace; 0 kills at once.
 	Stop struct {
-		GraceMS int64 `json:"grace_ms"`
+		GraceMS int64  `json:"grace_ms"`
+		By      string `json:"by,omitempty"` // who asks, for the session's record
 	}
 	// EOF closes the session's stdin, at Offset if that is not nil.
 	EOF struct {
@@ -98,6 +101,7 @@ type SignalTarget string
 const (
 	ToProcess SignalTarget = "process" // the command itself
 	ToGroup   SignalTarget = "group"   // its process group, as a terminal's key does
+	ToAll     SignalTarget = "all"     // every process of the session
 )
 
 // The controls of a server. Only Error is sent by clients too.
@@ -143,10 +147,15 @@ type (
 		Offset int64 `json:"offset"`
 		EOF    bool  `json:"eof"`
 	}
+	// Signalled tells an observer that its signal was sent; before an Exit that this
+	// may have caused.
+	Signalled struct {
+		ID string `json:"id,omitempty"`
+	}
 	// Pong answers Ping.
 	Pong struct{}
 	// Error refuses what the peer sent. The sender then closes the connection,
-	// except after CodeUnsupported and CodeClosed. It is also the error of a Reader.
+	// except after CodeUnsupported, CodeClosed and CodeEnded. It is also the error of a Reader.
 	Error struct {
 		Code ErrorCode `json:"code"`
 		Text string    `json:"text"`
@@ -193,13 +202,16 @@ const (
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
 	CodeEvicted     ErrorCode = "evicted"     // of Attachment.Write and Feed: another attachment has become the writer
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
+	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
 )
 
 // Error returns the text.
 func (c *Error) Error() string { return c.Text }
 
 // fatal reports whether the connection ends with it.
-func (c *Error) fatal() bool { return c.Code != CodeUnsupported && c.Code != CodeClosed }
+func (c *Error) fatal() bool {
+	return c.Code != CodeUnsupported && c.Code != CodeClosed && c.Code != CodeEnded
+}
 
 func errorf(code ErrorCode, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}

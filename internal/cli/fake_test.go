@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -39,6 +40,7 @@ type fake struct {
 	sentEOF bool
 	grace   time.Duration
 	force   bool
+	stops   []banger.StopRequest
 	ready   *os.File
 }
 
@@ -162,15 +164,19 @@ func (f *fake) SendSession(_ context.Context, _, _ string, r banger.SendRequest)
 	return banger.SendResult{Offset: int64(len(f.sent)), EOF: r.EOF}, f.err
 }
 
-func (f *fake) StopSession(_ context.Context, vm, session string, grace time.Duration) (banger.Session, error) {
+func (f *fake) InspectSession(ctx context.Context, vm, session string) (banger.Session, error) {
+	return f.GetSession(ctx, vm, session)
+}
+
+func (f *fake) StopSession(_ context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
 	f.ask("stop-session", vm, session)
-	f.grace = grace
+	f.stops = append(f.stops, r)
 	return f.session(), f.err
 }
 
-func (f *fake) KillSession(_ context.Context, vm, session string) (banger.Session, error) {
-	f.ask("kill-session", vm, session)
-	return f.session(), f.err
+func (f *fake) SignalSession(_ context.Context, vm, session string, r banger.SignalRequest) error {
+	f.ask("signal-session", vm, session, r.Signal, fmt.Sprint(r.All))
+	return f.err
 }
 
 func (f *fake) ReadLogs(_ context.Context, _, _ string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -97,10 +98,10 @@ func commandLine(l banger.Launch) string {
 }
 
 func (c *CLI) sessionShowCommand() *cobra.Command {
-	cmd := c.sessionCmd("show", "Show one session", "")
+	cmd := c.sessionCmd("show", "Show one session", "Show one session. The counters of a running one are those of this moment, if its\nguest can be asked.")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := c.Backend.Services().Sessions.GetSession(cmd.Context(), args[0], args[1])
+		s, err := c.Backend.Services().Sessions.InspectSession(cmd.Context(), args[0], args[1])
 		if err != nil {
 			return err
 		}
@@ -122,6 +123,7 @@ func sessionFields(s banger.Session) []field {
 		{"user", s.User},
 		{"stdin", string(s.StdinMode)},
 		{"tty", map[bool]string{true: "yes"}[s.TTY]},
+		{"limits", limitText(s.Launch)},
 		{"status", string(s.Status)},
 		{"exit", outcome(s.SessionState)},
 		{"ended by", string(s.EndedBy)},
@@ -129,6 +131,11 @@ func sessionFields(s banger.Session) []field {
 		{"launch message", s.LaunchMessage},
 		{"launch log", s.LaunchRawLog},
 		{"last error", s.LastError},
+		{"stopped", stopText(s.StopSteps)},
+		{"survivors", survivorText(s.Survivors)},
+		{"cpu time", durationText(time.Duration(s.Usage.CPUTimeUS) * time.Microsecond)},
+		{"memory peak", sizeText(s.Usage.MemoryPeakBytes)},
+		{"oom kills", positive(s.Usage.OOMKills)},
 		{"guest pid", positive(int64(s.GuestPID))},
 		{"stdin bytes", positive(s.StdinOffset)},
 		{"stdout bytes", positive(s.StdoutBytes)},
@@ -146,6 +153,67 @@ func sessionFields(s banger.Session) []field {
 		fields = append(fields, field{"tag", key + "=" + s.Tags[key]})
 	}
 	return fields
+}
+
+// limitText shows what a session is limited to.
+func limitText(l banger.Launch) string {
+	var parts []string
+	note := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	note("time", durationText(time.Duration(l.TimeoutMS)*time.Millisecond))
+	note("memory", sizeText(l.Limits.MemoryBytes))
+	if l.Limits.CPUs > 0 {
+		note("cpus", strconv.FormatFloat(l.Limits.CPUs, 'g', -1, 64))
+	}
+	note("pids", positive(l.Limits.PIDs))
+	return strings.Join(parts, ", ")
+}
+
+// stopText shows what was done to end a session, a line each.
+func stopText(steps []banger.StopStep) string {
+	var lines []string
+	for _, step := range steps {
+		line := formatTime(step.At) + " " + step.Signal + " (" + string(step.Cause) + ")"
+		if step.By != "" {
+			line += " by " + step.By
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// survivorText shows the processes that outlived a session's command, a line each.
+func survivorText(s *banger.Survivors) string {
+	if s == nil {
+		return ""
+	}
+	var lines []string
+	for _, p := range s.Processes {
+		lines = append(lines, strconv.Itoa(p.PID)+" "+p.Command)
+	}
+	if more := s.Count - len(s.Processes); more > 0 {
+		lines = append(lines, "and "+strconv.Itoa(more)+" more")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// durationText shows a time, "" for none.
+func durationText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// sizeText shows a number of bytes, "" for none.
+func sizeText(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return formatBytes(n)
 }
 
 // positive shows a number, "" for zero.

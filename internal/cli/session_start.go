@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,7 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 		ValidArgsFunction: c.complete(vmNames),
 	}
 	request := launchFlags(cmd)
+	limits := limitFlags(cmd)
 	attach := attachFlags(cmd)
 	attached := cmd.Flags().Bool("attach", false, "attach to it at once, from its first byte on; the end of our stdin is its end of stdin")
 	asJSON := jsonFlag(cmd)
@@ -46,6 +48,10 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 		}
 		r, err := request(args[1:])
 		if err != nil {
+			return err
+		}
+		r.Limits = limits()
+		if err := r.Validate(); err != nil {
 			return err
 		}
 		if *attached {
@@ -92,6 +98,9 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
 	limit := logLimit(banger.DefaultLogLimit)
 	flags.Var(&limit, "log-limit", "bytes kept of each output stream, the newest; none keeps all")
+	timeout := flags.Duration("timeout", 0, "stop it after this time (default: never)")
+	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL of that stop")
+	flags.BoolVar(&r.KeepChildren, "keep-children", false, "leave processes alone that outlive the command; what they write is not kept")
 	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {
@@ -108,11 +117,41 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 		if flags.Changed("log-limit") {
 			r.LogLimit = int64(limit)
 		}
+		if r.TimeoutMS, err = milliseconds("--timeout", *timeout); err != nil {
+			return r, err
+		}
+		if flags.Changed("timeout-grace") {
+			ms, err := milliseconds("--timeout-grace", *grace)
+			if err != nil {
+				return r, err
+			}
+			r.TimeoutGraceMS = &ms
+		}
 		r.StdinMode = banger.StdinMode(stdin.value)
 		if r.TTY && !flags.Changed("stdin") {
 			r.StdinMode = banger.StdinPipe
 		}
 		return r, r.Validate()
+	}
+}
+
+// milliseconds returns the value of a flag, rounded up: little is not nothing.
+func milliseconds(flag string, d time.Duration) (int64, error) {
+	if d < 0 {
+		return 0, usagef("%s %s is negative", flag, d)
+	}
+	return (d + time.Millisecond - 1).Milliseconds(), nil
+}
+
+// limitFlags adds the flags of a session's limits within its VM.
+func limitFlags(cmd *cobra.Command) func() banger.Limits {
+	var memory sizeMiB
+	flags := cmd.Flags()
+	flags.Var(&memory, "memory", "memory that its processes may have together (default: the VM's)")
+	cpus := flags.Float64("cpus", 0, "CPUs that its processes may use together, such as 0.5 (default: the VM's)")
+	pids := flags.Int64("pids", 0, "processes and threads that it may have (default: no limit)")
+	return func() banger.Limits {
+		return banger.Limits{MemoryBytes: int64(memory) << 20, CPUs: *cpus, PIDs: *pids}
 	}
 }
 

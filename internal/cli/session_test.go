@@ -154,18 +154,59 @@ func TestSessionSend_AFailureSaysHowFarItGot(t *testing.T) {
 	}
 }
 
-func TestSessionEnds_CarryTheirFlags(t *testing.T) {
+func TestSessionEnds_CarryTheirFlagsAndWhoAsks(t *testing.T) {
 	f := &fake{}
 	f.must(t, "session", "stop", "dev", "s")
-	if f.grace != banger.DefaultStopGrace {
-		t.Errorf("default grace %s", f.grace)
-	}
 	f.must(t, "session", "stop", "dev", "s", "--grace", "1m")
 	f.must(t, "session", "kill", "dev", "s")
 	f.must(t, "session", "rm", "dev", "s", "--force")
-	want := []string{"stop-session dev s", "stop-session dev s", "kill-session dev s", "remove-session dev s"}
-	if diff := cmp.Diff(want, f.asked); diff != "" || f.grace != time.Minute || !f.force {
-		t.Errorf("grace %s, force %t, calls %s", f.grace, f.force, diff)
+	f.must(t, "session", "signal", "dev", "s", "hup", "--all")
+	want := []string{"stop-session dev s", "stop-session dev s", "stop-session dev s", "remove-session dev s", "signal-session dev s hup true"}
+	if diff := cmp.Diff(want, f.asked); diff != "" || !f.force {
+		t.Errorf("force %t, calls %s", f.force, diff)
+	}
+	by := clientName()
+	stops := []banger.StopRequest{{Grace: banger.DefaultStopGrace, By: by}, {Grace: time.Minute, By: by}, {By: by}}
+	if diff := cmp.Diff(stops, f.stops); diff != "" {
+		t.Errorf("stops %s", diff)
+	}
+}
+
+func TestSessionStart_TimeAndOtherLimitsArrive(t *testing.T) {
+	f := &fake{}
+	f.must(t, "session", "start", "dev", "--timeout", "1m30s", "--timeout-grace", "0s", "--keep-children",
+		"--memory", "64M", "--cpus", "0.5", "--pids", "10", "--", "x")
+	want := banger.Launch{
+		Command: "x", Args: []banger.ByteString{}, RequiredCommands: []banger.ByteString{}, StdinMode: banger.StdinClosed, TimeoutMS: 90_000, TimeoutGraceMS: new(int64), KeepChildren: true,
+		Limits: banger.Limits{MemoryBytes: 64 << 20, CPUs: 0.5, PIDs: 10},
+	}
+	if diff := cmp.Diff(want, f.started.Launch); diff != "" {
+		t.Error(diff)
+	}
+	for _, line := range []string{"--timeout -1s", "--timeout-grace 1s", "--cpus -1", "--cpus 0.001", "--pids -1", "--memory 1K"} {
+		if r := f.run(t, "", append(append([]string{"session", "start", "dev"}, strings.Fields(line)...), "--", "x")...); r.status == 0 {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+}
+
+func TestSessionShow_TellsHowItWasStoppedAndWhatItUsed(t *testing.T) {
+	s := banger.Session{Name: "job"}
+	s.Command, s.Status, s.EndedBy, s.ExitSignal = "foo", banger.StatusFailed, banger.EndedByTimeout, "SIGKILL"
+	s.TimeoutMS, s.Limits = 1500, banger.Limits{MemoryBytes: 64 << 20, CPUs: 0.5, PIDs: 10}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s.StopSteps = []banger.StopStep{
+		{At: at, Signal: "SIGTERM", Cause: banger.EndedByTimeout}, {At: at, Signal: "SIGKILL", Cause: banger.EndedByKill, By: "me\x1b"},
+	}
+	s.Usage = banger.Usage{CPUTimeUS: 1_234_567, MemoryPeakBytes: 3 << 20, OOMKills: 1}
+	s.Survivors = &banger.Survivors{Count: 3, Processes: []banger.Process{{PID: 7, Command: "sle\x1bep"}, {PID: 8, Command: "x"}}}
+	out := (&fake{sessions: []banger.Session{s}}).must(t, "session", "show", "dev", "job")
+	when := formatTime(at)
+	want := "name         job\ncommand      foo\nlimits       time 1.5s, memory 64.0M, cpus 0.5, pids 10\nstatus       failed\nexit         SIGKILL\n" +
+		"ended by     timeout\nstopped      " + when + " SIGTERM (timeout)\n             " + when + " SIGKILL (kill) by me^[\n" +
+		"survivors    7 sle^[ep\n             8 x\n             and 1 more\ncpu time     1.235s\nmemory peak  3.0M\noom kills    1\n"
+	if out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
 	}
 }
 

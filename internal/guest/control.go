@@ -205,10 +205,20 @@ func (c *control) callSession(ctx context.Context, method string, id banger.Sess
 }
 
 // Stop implements banger.Guest.
-func (c *control) Stop(ctx context.Context, id banger.SessionID, grace time.Duration) error {
+func (c *control) Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error {
 	// Less than a millisecond is not "at once".
-	ms := (grace + time.Millisecond - 1).Milliseconds()
-	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms}, nil)
+	ms := (r.Grace + time.Millisecond - 1).Milliseconds()
+	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms, By: r.By}, nil)
+}
+
+// Signal implements banger.Guest.
+func (c *control) Signal(ctx context.Context, id banger.SessionID, s banger.GuestSignal) error {
+	return c.call(ctx, guestrpc.MethodSignal, guestrpc.SignalParams{Session: id, GuestSignal: s}, nil)
+}
+
+// Inspect implements banger.Guest.
+func (c *control) Inspect(ctx context.Context, id banger.SessionID) (banger.GuestSession, error) {
+	return c.callSession(ctx, guestrpc.MethodInspect, id, guestrpc.IDParams{ID: id})
 }
 
 // Attach implements banger.Guest, by a direct-streamlocal channel; section 2.4 of

@@ -194,7 +194,7 @@ func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 			}
-			_ = r.guest(t).Stop(t.Context(), sessionID, 0) // the answer may come or not
+			_ = r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{}) // the answer may come or not
 			time.Sleep(2 * time.Minute)
 			r.end()
 			if got := r.handler.changed[sessionID]; got.Sequence != 2 {

@@ -16,6 +16,8 @@ const (
 	MethodStop    = "session.stop"     // StopParams → null
 	MethodReadLog = "session.read_log" // LogRead → LogPage
 	MethodRemove  = "session.remove"   // IDParams → null
+	MethodSignal  = "session.signal"   // SignalParams → null
+	MethodInspect = "session.inspect"  // IDParams → banger.GuestSession
 
 	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
 	// change of a state that no answer on this link has told. It is sent for all
@@ -40,4 +42,11 @@ type IDParams struct {
 type StopParams struct {
 	ID      banger.SessionID `json:"id"`
 	GraceMS int64            `json:"grace_ms"` // 0 kills at once
+	By      string           `json:"by,omitempty"`
+}
+
+// SignalParams are those of MethodSignal.
+type SignalParams struct {
+	Session banger.SessionID `json:"session"`
+	banger.GuestSignal
 }

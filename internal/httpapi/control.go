@@ -36,11 +36,19 @@ func (s *server) sendSession(r *request) (any, error) {
 }
 
 func (s *server) stopSession(r *request) (any, error) {
-	return s.Control.StopSession(r.Context(), r.vm(), r.session(), r.duration("grace", banger.DefaultStopGrace))
+	return s.Control.StopSession(r.Context(), r.vm(), r.session(), banger.StopRequest{
+		Grace: r.duration("grace", banger.DefaultStopGrace), By: r.query.Get("by"),
+	})
 }
 
 func (s *server) killSession(r *request) (any, error) {
-	return s.Control.KillSession(r.Context(), r.vm(), r.session())
+	return s.Control.StopSession(r.Context(), r.vm(), r.session(), banger.StopRequest{By: r.query.Get("by")})
+}
+
+func (s *server) signalSession(r *request) (any, error) {
+	return nil, s.Control.SignalSession(r.Context(), r.vm(), r.session(), banger.SignalRequest{
+		Signal: r.query.Get("signal"), All: r.flag("all"),
+	})
 }
 
 func (s *server) readLogs(r *request, out *stream) error {

@@ -70,7 +70,7 @@ func (s *server) calls() map[string]call {
 		"startSession": s.startSession, "listSessions": s.listSessions, "getSession": s.getSession,
 		"removeSession": s.removeSession, "waitSession": s.waitSession,
 		"attachSession": s.attachSession, "sendSession": s.sendSession, "matchSession": s.matchSession,
-		"stopSession": s.stopSession, "killSession": s.killSession,
+		"stopSession": s.stopSession, "killSession": s.killSession, "signalSession": s.signalSession,
 		"listImages": s.listImages, "getImage": s.getImage, "deleteImage": s.deleteImage,
 		"doctor": s.doctor, "info": s.info, "shutdown": s.shutdown, "openapi": s.openAPI,
 	}

@@ -28,6 +28,9 @@ func (s *server) listSessions(r *request) (any, error) {
 }
 
 func (s *server) getSession(r *request) (any, error) {
+	if r.flag("live") {
+		return s.Sessions.InspectSession(r.Context(), r.vm(), r.session())
+	}
 	return s.Sessions.GetSession(r.Context(), r.vm(), r.session())
 }
 

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"time"
 
 	"banger"
 )
@@ -55,30 +54,25 @@ func (s *Service) waitFor(ctx context.Context, id banger.SessionID, done func(ba
 }
 
 // StopSession implements banger.SessionControl.
-func (s *Service) StopSession(ctx context.Context, vmRef, ref string, grace time.Duration) (banger.Session, error) {
-	if grace < 0 {
-		return banger.Session{}, banger.Errorf(banger.CodeInvalid, "cannot stop session %q: a grace time of %s is negative", ref, grace)
+func (s *Service) StopSession(ctx context.Context, vmRef, ref string, r banger.StopRequest) (banger.Session, error) {
+	if err := r.Validate(); err != nil {
+		return banger.Session{}, err
 	}
 	x, err := s.GetSession(ctx, vmRef, ref)
 	if err != nil {
 		return x, err
 	}
-	return s.end(ctx, x, grace)
-}
-
-// KillSession implements banger.SessionControl.
-func (s *Service) KillSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
-	return s.StopSession(ctx, vmRef, ref, 0)
+	return s.end(ctx, x, r)
 }
 
 // end has a session stopped in the guest and waits for its end. One that has
-// ended is left as it is.
-func (s *Service) end(ctx context.Context, x banger.Session, grace time.Duration) (banger.Session, error) {
+// ended is left as it is, unless it is killed and has left processes alive.
+func (s *Service) end(ctx context.Context, x banger.Session, r banger.StopRequest) (banger.Session, error) {
 	x, err := s.settled(ctx, x)
-	if err != nil || x.Status.Ended() {
+	if err != nil || x.Status.Ended() && (r.Grace > 0 || x.Survivors == nil) {
 		return x, err
 	}
-	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, grace) })
+	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, r) })
 	if banger.CodeOf(err) == banger.CodeNotFound {
 		err = s.recordMissing(ctx, x.ID)
 	}

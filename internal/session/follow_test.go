@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,13 +53,13 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		if err := up(); err != nil {
 			t.Errorf("the link is refused: %v", err)
 		}
-		if _, err := r.KillSession(t.Context(), vmName, "s"); !errors.Is(err, full) {
+		if _, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); !errors.Is(err, full) {
 			t.Errorf("kill: %v", err)
 		}
 		r.guest.abandon = func(_ context.Context, id banger.SessionID) (banger.GuestSession, error) {
 			return report(id, 1, banger.StatusFailed), nil
 		}
-		if x, err := r.KillSession(t.Context(), vmName, "s"); err != nil || !x.Status.Ended() {
+		if x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); err != nil || !x.Status.Ended() {
 			t.Errorf("kill once there is room: %+v, %v", x.SessionState, err)
 		}
 		// A link that breaks meanwhile is made anew.
@@ -99,7 +100,7 @@ func TestStop_OfASessionThatItsGuestHasForgottenEndsIt(t *testing.T) {
 		r.guest.stop = func(context.Context, banger.SessionID) error {
 			return banger.Errorf(banger.CodeNotFound, "cannot find session: the guest has no such session")
 		}
-		x, err := r.StopSession(t.Context(), vmName, "s", time.Second)
+		x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{Grace: time.Second})
 		if err != nil || x.EndedBy != banger.EndedByShimLost {
 			t.Errorf("%+v, %v", x.SessionState, err)
 		}
@@ -118,9 +119,72 @@ func TestStop_GuestThatCannotDoItIsAskedSomeTimesAndThenBelieved(t *testing.T) {
 			return unavailable("cannot stop session: its shim does not answer")
 		}
 		begun := time.Now()
-		_, err := r.StopSession(t.Context(), vmName, "s", time.Second)
+		_, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{Grace: time.Second})
 		if err == nil || !strings.Contains(err.Error(), "shim") || calls < 3 || calls > 20 || time.Since(begun) > 10*time.Second {
 			t.Errorf("%v after %d calls and %v", err, calls, time.Since(begun))
+		}
+	})
+}
+
+func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		x := running(t, r)
+		var asked []banger.GuestSignal
+		r.guest.signal = func(s banger.GuestSignal) error {
+			asked = append(asked, s)
+			if len(asked) < 3 {
+				return unavailable("the link broke")
+			}
+			return nil
+		}
+		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "hup", All: true}); err != nil {
+			t.Fatal(err)
+		}
+		if len(asked) != 3 || asked[0].ID == "" || asked[0] != asked[1] || asked[0] != asked[2] || asked[0].Signal != "SIGHUP" || !asked[0].All {
+			t.Errorf("%+v", asked)
+		}
+		asked = nil
+		ended := banger.Errorf(banger.CodeState, "it has ended")
+		r.guest.signal = func(s banger.GuestSignal) error {
+			if asked = append(asked, s); len(asked) == 1 {
+				return unavailable("the link broke")
+			}
+			return ended
+		}
+		err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"})
+		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "cannot tell") || asked[0].Signal != "9" {
+			t.Errorf("nobody can know whether it was sent: %v, %+v", err, asked)
+		}
+		r.guest.signal = func(banger.GuestSignal) error { return ended }
+		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"}); banger.CodeOf(err) != banger.CodeState {
+			t.Errorf("it was not sent: %v", err)
+		}
+		for _, bad := range []string{"", "H UP", "-1", "sig/x"} {
+			if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: bad}); banger.CodeOf(err) != banger.CodeInvalid {
+				t.Errorf("signal %q: %v", bad, err)
+			}
+		}
+		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 9, banger.StatusExited)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"}); banger.CodeOf(err) != banger.CodeState {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+func TestInspect_HasTheCountersOfThisMomentIfTheGuestCanBeAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		x := running(t, r)
+		now := report(x.ID, 2, banger.StatusRunning)
+		now.StdoutBytes = 77
+		r.guest.inspect = func() (banger.GuestSession, error) { return now, nil }
+		if got, err := r.InspectSession(t.Context(), vmName, "s"); err != nil || got.StdoutBytes != 77 || got.Name != "s" {
+			t.Errorf("%+v, %v", got.SessionState, err)
+		}
+		r.guest.inspect = func() (banger.GuestSession, error) { return now, unavailable("no link") }
+		if got, err := r.InspectSession(t.Context(), vmName, "s"); err != nil || got.StdoutBytes != 0 || got.Status != banger.StatusRunning {
+			t.Errorf("%+v, %v", got.SessionState, err)
 		}
 	})
 }
@@ -174,7 +238,11 @@ func TestSend_InputAcceptedBeforeTheEndIsNotRefusedByARepeat(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		id := running(t, r).ID
 		taken := make(chan string, 1)
+		var attached atomic.Bool
 		r.guest.attach = func(context.Context) (net.Conn, error) {
+			if attached.Swap(true) {
+				return nil, unavailable("there is no shim")
+			}
 			ours, theirs := net.Pipe()
 			go endedShim(theirs, taken)
 			return ours, nil
@@ -192,7 +260,6 @@ func TestSend_InputAcceptedBeforeTheEndIsNotRefusedByARepeat(t *testing.T) {
 		if data := <-taken; data != "hello" {
 			t.Errorf("stdin was %q", data)
 		}
-		r.guest.attach = func(context.Context) (net.Conn, error) { return nil, unavailable("there is no shim") }
 		end := report(id, 10, banger.StatusExited)
 		end.StdinOffset = 5
 		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), end); err != nil {

@@ -120,6 +120,29 @@ func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Ses
 	return banger.Resolve("session", ref, sessions)
 }
 
+// InspectSession implements banger.SessionService.
+func (s *Service) InspectSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
+	x, err := s.GetSession(ctx, vmRef, ref)
+	if err != nil || x.Status.Ended() || x.Status == banger.StatusStarting {
+		return x, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	guest, err := s.guests.Guest(ctx, x.VMID)
+	if err != nil {
+		return x, nil
+	}
+	now, err := guest.Inspect(ctx, x.ID)
+	if err == nil && x.CheckTransition(now.SessionState) == nil {
+		x.SessionState = now.SessionState
+	}
+	return x, nil
+}
+
+// inspectTimeout is how long the counters of a session are waited for: what the
+// record says is an answer, too.
+const inspectTimeout = 2 * time.Second
+
 // RemoveSession implements banger.SessionService.
 func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bool) error {
 	x, err := s.GetSession(ctx, vmRef, ref)
@@ -131,7 +154,7 @@ func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bo
 			return banger.Errorf(banger.CodeState, "cannot remove session %q: it is %s", x.Name, x.Status).
 				WithHint("end it first with session stop or kill, or remove it with --force")
 		}
-		if _, err := s.end(ctx, x, 0); err != nil {
+		if _, err := s.end(ctx, x, banger.StopRequest{}); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,8 @@ type stub struct {
 	abandon func(ctx context.Context, id banger.SessionID) (banger.GuestSession, error)
 	stop    func(ctx context.Context, id banger.SessionID) error
 	attach  func(ctx context.Context) (net.Conn, error)
+	signal  func(s banger.GuestSignal) error
+	inspect func() (banger.GuestSession, error)
 }
 
 func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
@@ -32,8 +34,16 @@ func (s *stub) Abandon(ctx context.Context, id banger.SessionID) (banger.GuestSe
 	return s.abandon(ctx, id)
 }
 
-func (s *stub) Stop(ctx context.Context, id banger.SessionID, _ time.Duration) error {
+func (s *stub) Stop(ctx context.Context, id banger.SessionID, _ banger.StopRequest) error {
 	return s.stop(ctx, id)
+}
+
+func (s *stub) Signal(_ context.Context, _ banger.SessionID, signal banger.GuestSignal) error {
+	return s.signal(signal)
+}
+
+func (s *stub) Inspect(context.Context, banger.SessionID) (banger.GuestSession, error) {
+	return s.inspect()
 }
 
 func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Conn, error) {

@@ -10,14 +10,15 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
-	"banger/sessionstream"
 )
 
-// stop begins to end a session. One that has ended is left as it is.
+// stop begins to end a session. One that has ended is left as it is, but a kill
+// ends the processes that outlived it.
 func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) {
-	if p.GraceMS < 0 || p.GraceMS > sessionstream.MaxGrace.Milliseconds() {
+	if p.GraceMS < 0 || p.GraceMS > banger.MaxStopGrace.Milliseconds() {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot stop session: %d is no grace time in milliseconds", p.GraceMS)
 	}
+	request := banger.StopRequest{Grace: time.Duration(p.GraceMS) * time.Millisecond, By: p.By}
 	x, err := s.find(p.ID)
 	if err != nil {
 		return nil, err
@@ -25,14 +26,82 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 	if err := x.awaitStart(ctx); err != nil {
 		return nil, err
 	}
-	if x.ended() {
-		return nil, nil
+	if !s.endedOnDisk(x) {
+		err = shimclient.Stop(ctx, x.dir, request)
+		if err != nil && !s.endedOnDisk(x) {
+			return nil, unavailable(ctx, "cannot stop session", err)
+		}
 	}
-	err = shimclient.Stop(ctx, x.dir, time.Duration(p.GraceMS)*time.Millisecond)
-	if err == nil || s.endedOnDisk(x) {
-		return nil, nil
+	if request.Grace == 0 && x.ended() {
+		return nil, s.killSurvivors(x)
 	}
-	return nil, unavailable(ctx, "cannot stop session", err)
+	return nil, nil
+}
+
+// killSurvivors kills what a session has left alive on purpose, and takes it from
+// its record.
+func (s *server) killSurvivors(x *session) error {
+	unlock := s.claims.lock(x.id)
+	defer unlock()
+	if state, _ := x.current(); state.Survivors == nil {
+		return nil
+	}
+	lock, err := sessiondir.TryLock(x.dir)
+	if err != nil {
+		return err // its shim is just about to go
+	}
+	defer lock.Close()
+	if err := s.killLeftovers(x.id); err != nil {
+		return err
+	}
+	state, err := sessiondir.ReadState(os.DirFS(x.dir))
+	if err != nil {
+		return err
+	}
+	state.Survivors = nil
+	state.Sequence++
+	if err := sessiondir.WriteState(x.dir, state); err != nil {
+		return err
+	}
+	x.update(state.SessionState)
+	return nil
+}
+
+// signal sends a signal to a running session.
+func (s *server) signal(ctx context.Context, p guestrpc.SignalParams) (none, error) {
+	x, err := s.find(p.Session)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.awaitStart(ctx); err != nil {
+		return nil, err
+	}
+	if !s.endedOnDisk(x) {
+		err = shimclient.Signal(ctx, x.dir, p.GuestSignal)
+		if err == nil || !errors.Is(err, shimclient.ErrNoShim) || !s.endedOnDisk(x) {
+			return nil, unavailable(ctx, "cannot signal session", err)
+		}
+	}
+	return nil, banger.Errorf(banger.CodeState, "cannot signal session: it has ended")
+}
+
+// inspect returns a session's state with the counters as they are now, if its shim
+// can be asked, else as they were last told.
+func (s *server) inspect(ctx context.Context, p guestrpc.IDParams) (banger.GuestSession, error) {
+	x, err := s.find(p.ID)
+	if err != nil {
+		return banger.GuestSession{}, err
+	}
+	known, _ := x.current()
+	report := x.reportOf(known)
+	if report.Status.Ended() || report.Status == banger.StatusStarting {
+		return report, nil
+	}
+	state, err := shimclient.Inspect(ctx, x.dir)
+	if err != nil {
+		return report, ctx.Err()
+	}
+	return x.reportOf(state), nil
 }
 
 // remove deletes an ended session with its logs.
@@ -49,6 +118,11 @@ func (s *server) remove(_ context.Context, p guestrpc.IDParams) (none, error) {
 	if !s.endedOnDisk(x) {
 		state, _ := x.current()
 		return nil, banger.Errorf(banger.CodeState, "cannot remove session %s: it is %s", p.ID, state.Status).WithHint("stop or kill it first")
+	}
+	if state, _ := x.current(); state.Survivors != nil {
+		if err := s.killLeftovers(x.id); err != nil {
+			return nil, err
+		}
 	}
 	if err := sessiondir.Remove(x.dir); err != nil {
 		return nil, err

@@ -183,7 +183,7 @@ func sessions(t *testing.T) string {
 	t.Cleanup(func() {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			_ = shimclient.Stop(context.Background(), filepath.Join(dir, e.Name()), 0)
+			_ = shimclient.Stop(context.Background(), filepath.Join(dir, e.Name()), banger.StopRequest{})
 		}
 		waitFor(t, "all shims to end", func() bool {
 			for _, e := range entries {

@@ -114,6 +114,14 @@ func logLimit(n int64) int64 {
 	return n
 }
 
+// timeoutGrace is what a shim makes of a launch's.
+func timeoutGrace(ms *int64) time.Duration {
+	if ms == nil {
+		return banger.DefaultStopGrace
+	}
+	return time.Duration(*ms) * time.Millisecond
+}
+
 // spawn leaves the session to a shim of its own.
 func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir string, lock *os.File) *session {
 	state, child, err := shimclient.Spawn(ctx, shimclient.Config{
@@ -133,6 +141,11 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 			Window:     l.Window,
 			LogLimit:   logLimit(l.LogLimit),
 			CgroupRoot: s.CgroupRoot,
+
+			Timeout:      time.Duration(l.TimeoutMS) * time.Millisecond,
+			TimeoutGrace: timeoutGrace(l.TimeoutGraceMS),
+			KeepChildren: l.KeepChildren,
+			Limits:       l.Limits,
 		},
 	})
 	if err != nil {

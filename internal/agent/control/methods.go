@@ -26,6 +26,8 @@ func (s *server) methods() handler.Map {
 		guestrpc.MethodStop:    method(afterScan(s, s.stop)),
 		guestrpc.MethodReadLog: method(afterScan(s, s.sendLog)),
 		guestrpc.MethodRemove:  method(afterScan(s, s.remove)),
+		guestrpc.MethodSignal:  method(afterScan(s, s.signal)),
+		guestrpc.MethodInspect: method(afterScan(s, s.inspect)),
 		methodCancel:           cancelRequests,
 	}
 }

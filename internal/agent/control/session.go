@@ -65,8 +65,11 @@ func (x *session) report() banger.GuestSession {
 	return x.reportLocked()
 }
 
-func (x *session) reportLocked() banger.GuestSession {
-	r := banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: x.state}
+func (x *session) reportLocked() banger.GuestSession { return x.reportOf(x.state) }
+
+// reportOf is the report of a state, with no more text than the daemon takes.
+func (x *session) reportOf(state banger.SessionState) banger.GuestSession {
+	r := banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: state}
 	r.LaunchMessage = clip(r.LaunchMessage, maxReportText)
 	r.LaunchRawLog = clip(r.LaunchRawLog, maxReportRawLog)
 	r.LastError = clip(r.LastError, maxReportText)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
 
@@ -125,23 +126,25 @@ func TestViewer_BeginsNowOrWithTheLastLines(t *testing.T) {
 }
 
 func TestViewer_SeesBothStreamsInTheirOrder(t *testing.T) {
-	s := sh(t, `i=0; while [ $i -lt 50 ]; do echo o$i; sleep 0.002; echo e$i >&2; sleep 0.002; i=$((i+1)); done`)
-	s.wait() // so that all is replayed
-	l := sh(t, `i=0; while [ $i -lt 50 ]; do echo o$i; sleep 0.002; echo e$i >&2; sleep 0.002; i=$((i+1)); done; read x`, withPipe)
-	live := l.attach(viewer(0))
-	l.waitForOutput("o49\n")
-	late := l.attach(viewer(0))
-	l.mustSend(nil, "\n", false)
+	s := sh(t, `while read x; do echo $x; read x; echo $x >&2; done`, withPipe)
+	live := s.attach(viewer(0))
+	var want strings.Builder
+	for i := range 50 {
+		for stream, name := range []string{sessiondir.StdoutName, sessiondir.StderrName} {
+			line := fmt.Sprintf("%c%d\n", "oe"[stream], i)
+			want.WriteString(line)
+			s.mustSend(nil, line, false)
+			waitFor(t, "the line "+line, func() bool { return strings.HasSuffix(s.log(name), line) })
+		}
+	}
+	late := s.attach(viewer(0))
+	s.mustSend(nil, "", true)
 	for name, a := range map[string]*sessionstream.Attachment{"live": live, "replayed": late} {
 		var mixed strings.Builder
 		until(t, a, "the exit", func(m sessionstream.Message, _ output) bool {
 			mixed.Write(m.Data)
 			return isControl[*sessionstream.Exit](m, nil)
 		})
-		var want strings.Builder
-		for i := range 50 {
-			fmt.Fprintf(&want, "o%d\ne%d\n", i, i)
-		}
 		if mixed.String() != want.String() {
 			t.Errorf("%s: the order is %.300q", name, mixed.String())
 		}

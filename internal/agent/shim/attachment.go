@@ -1,13 +1,12 @@
 package shim
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/sessiondir"
@@ -214,9 +213,18 @@ func (a *attachment) control() (detach bool, err error) {
 	case *sessionstream.Resize:
 		return false, a.asWriter(func() { s.terminal.resize(m.Window) }, &err)
 	case *sessionstream.Signal:
-		return false, a.asWriter(func() { err = s.signal(m) }, &err)
+		return false, a.asWriter(func() { err = a.signal(m) }, &err)
 	}
 	return false, refusal(sessionstream.CodeInvalid, "a %s must not send that", a.attach.Role)
+}
+
+// signal sends a writer's signal. One that comes after the command's end is
+// nothing to be told of: its exit follows.
+func (a *attachment) signal(m *sessionstream.Signal) error {
+	if refused := a.server.signal(m, func() {}); refused != nil && refused.Code != sessionstream.CodeEnded {
+		return refused
+	}
+	return nil
 }
 
 func (a *attachment) takeOver(m *sessionstream.Takeover) {
@@ -226,13 +234,18 @@ func (a *attachment) takeOver(m *sessionstream.Takeover) {
 	a.becomeWriter(true, m.Window, func(g *sessionstream.Grant) { a.out.queue(&sessionstream.Granted{Stdin: *g}) })
 }
 
-// signal sends a signal to the command.
-func (s *server) signal(m *sessionstream.Signal) error {
-	sig := unix.SignalNum(m.Signal)
+// signal sends a signal to processes of the session; sent is called when that is done,
+// before the session can end of it.
+func (s *server) signal(m *sessionstream.Signal, sent func()) *sessionstream.Error {
+	sig := signalNumber(m.Signal)
 	if sig == 0 {
 		return refusal(sessionstream.CodeUnsupported, "there is no signal %.40q", m.Signal)
 	}
-	if err := s.supervisor.signal(sig, m.To == sessionstream.ToGroup); err != nil {
+	err := s.supervisor.signal(signalRequest{id: m.ID, signal: sig, to: m.To, sent: sent})
+	switch {
+	case errors.Is(err, errEnded):
+		return refusal(sessionstream.CodeEnded, "%v", err)
+	case err != nil:
 		return refusal(sessionstream.CodeIO, "%v", err)
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"banger"
 )
 
 // cgroup is the session's own cgroup (v2, Documentation/admin-guide/cgroup-v2.rst).
@@ -20,7 +22,7 @@ type cgroup struct {
 	dir  *os.File
 }
 
-func createCgroup(root, id string) (*cgroup, error) {
+func createCgroup(root, id string, limits banger.Limits) (*cgroup, error) {
 	path := filepath.Join(root, id)
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot create cgroup: %w", err)
@@ -30,7 +32,41 @@ func createCgroup(root, id string) (*cgroup, error) {
 		os.Remove(path)
 		return nil, fmt.Errorf("cannot open cgroup: %w", err)
 	}
-	return &cgroup{path: path, dir: dir}, nil
+	c := &cgroup{path: path, dir: dir}
+	if err := c.limit(limits); err != nil {
+		return nil, errors.Join(err, c.remove())
+	}
+	return c, nil
+}
+
+// cpuPeriod is the time over which a limit of CPU is kept, in µs: the kernel's default.
+const cpuPeriod = 100_000
+
+// limit sets what the processes of the cgroup can have together.
+func (c *cgroup) limit(l banger.Limits) error {
+	var errs error
+	set := func(what, file, value string) {
+		err := os.WriteFile(filepath.Join(c.path, file), []byte(value), 0)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // cgroupfs makes no files
+			err = errors.New("the cgroup has no such controller here")
+		}
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("cannot limit %s: %w", what, err))
+		}
+	}
+	if l.MemoryBytes > 0 {
+		set("memory", "memory.max", strconv.FormatInt(l.MemoryBytes, 10))
+		if _, err := os.Stat(filepath.Join(c.path, "memory.swap.max")); err == nil {
+			set("swap", "memory.swap.max", "0") // else the limit would only move what is above it
+		}
+	}
+	if l.CPUs > 0 {
+		set("CPU", "cpu.max", fmt.Sprintf("%d %d", int64(l.CPUs*cpuPeriod), cpuPeriod))
+	}
+	if l.PIDs > 0 {
+		set("processes", "pids.max", strconv.FormatInt(l.PIDs, 10))
+	}
+	return errs
 }
 
 // kill kills every process in it, those that are being forked included.
@@ -38,8 +74,18 @@ func (c *cgroup) kill() error {
 	return os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0)
 }
 
-// signal sends a signal to every process that is in it now.
+// populated reports whether a live process is in it or below it.
+func (c *cgroup) populated() bool { return c.number("cgroup.events", "populated ") != 0 }
+
+// signal sends signals to every process that is in it now.
 func (c *cgroup) signal(signals ...unix.Signal) error {
+	var errs error
+	err := c.each(func(pid int) { errs = errors.Join(errs, c.signalMember(pid, signals)) })
+	return errors.Join(errs, err)
+}
+
+// each calls fn with every process that is in it now or below it.
+func (c *cgroup) each(fn func(pid int)) error {
 	return filepath.WalkDir(c.path, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() {
 			return ignoreNotExist(err)
@@ -48,13 +94,12 @@ func (c *cgroup) signal(signals ...unix.Signal) error {
 		if err != nil {
 			return ignoreNotExist(err)
 		}
-		var errs error
 		for _, field := range bytes.Fields(procs) {
 			if pid, err := strconv.Atoi(string(field)); err == nil {
-				errs = errors.Join(errs, c.signalMember(pid, signals))
+				fn(pid)
 			}
 		}
-		return errs
+		return nil
 	})
 }
 
@@ -95,16 +140,25 @@ func (c *cgroup) holds(pid int) bool {
 	return false
 }
 
-// oomKills returns how many of its processes the out-of-memory killer has ended.
-// Without a memory controller that is not known, and 0.
-func (c *cgroup) oomKills() int {
-	data, err := os.ReadFile(filepath.Join(c.path, "memory.events"))
+// usage returns what its processes have used since it was made; what is not
+// counted here, for want of a controller or in an old kernel, is 0.
+func (c *cgroup) usage() banger.Usage {
+	return banger.Usage{
+		CPUTimeUS:       c.number("cpu.stat", "usage_usec "),
+		MemoryPeakBytes: c.number("memory.peak", ""),
+		OOMKills:        c.number("memory.events", "oom_kill "),
+	}
+}
+
+// number returns the number behind key in one of the cgroup's files.
+func (c *cgroup) number(file, key string) int64 {
+	data, err := os.ReadFile(filepath.Join(c.path, file))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(data)) {
-		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(count))
+		if value, ok := strings.CutPrefix(line, key); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 			return n
 		}
 	}

@@ -103,7 +103,12 @@ func (c *conn) obey(o *observer) {
 		}
 		switch m := m.(type) {
 		case *sessionstream.Stop:
-			c.server.supervisor.ask(time.Duration(m.GraceMS) * time.Millisecond)
+			c.server.supervisor.ask(time.Duration(m.GraceMS)*time.Millisecond, m.By)
+		case *sessionstream.Signal:
+			refused := c.server.signal(m, func() { c.server.record.send(o, &sessionstream.Signalled{ID: m.ID}) })
+			if refused != nil {
+				c.server.record.send(o, refused)
+			}
 		case *sessionstream.Ping:
 			c.server.record.send(o, &sessionstream.Pong{})
 		default:

@@ -2,6 +2,8 @@ package shim
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +15,7 @@ import (
 type ending struct {
 	status syscall.WaitStatus
 	asked  banger.EndedBy // who asked for the end; empty if nobody did
-	ooms   int            // processes of the session that the out-of-memory killer ended
+	ooms   int64          // processes of the session that the out-of-memory killer ended
 }
 
 // apply writes the end into the state, the times excepted.
@@ -41,6 +43,22 @@ func (e ending) endedBy() banger.EndedBy {
 		return banger.EndedBySignal
 	}
 	return banger.EndedByExit
+}
+
+// maxSignal is the highest signal of Linux; signal(7).
+const maxSignal = 64
+
+// signalNumber returns the signal of a name such as SIGHUP or SIG40, or of a number,
+// 0 if there is none.
+func signalNumber(name string) unix.Signal {
+	if sig := unix.SignalNum(name); sig != 0 {
+		return sig
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(name, "SIG"))
+	if err != nil || n < 1 || n > maxSignal {
+		return 0
+	}
+	return unix.Signal(n)
 }
 
 // signalName returns SIGKILL and so on; real-time signals have a number only.

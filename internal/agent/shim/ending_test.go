@@ -36,18 +36,45 @@ func TestEnding_NamesWhatEndedTheSession(t *testing.T) {
 	}
 }
 
-func TestCgroup_CountsTheDeadOfTheOOMKiller(t *testing.T) {
+func TestCgroup_UsageIsWhatTheKernelCounts(t *testing.T) {
 	g := &cgroup{path: t.TempDir()}
-	if n := g.oomKills(); n != 0 {
-		t.Errorf("%d without a memory controller", n)
+	if u := g.usage(); u != (banger.Usage{}) {
+		t.Errorf("%+v without a controller", u)
 	}
-	// As the kernel writes it; cgroup-v2.rst.
-	events := "low 0\nhigh 0\nmax 17\noom 2\noom_kill 3\noom_group_kill 0\n"
-	if err := os.WriteFile(filepath.Join(g.path, "memory.events"), []byte(events), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{ // as the kernel writes it; cgroup-v2.rst
+		"memory.events": "low 0\nhigh 0\nmax 17\noom 2\noom_kill 3\noom_group_kill 0\n",
+		"memory.peak":   "1048576\n",
+		"cpu.stat":      "usage_usec 42\nuser_usec 40\nsystem_usec 2\n",
+	} {
+		if err := os.WriteFile(filepath.Join(g.path, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if n := g.oomKills(); n != 3 {
-		t.Errorf("%d, not 3", n)
+	if u := g.usage(); u != (banger.Usage{CPUTimeUS: 42, MemoryPeakBytes: 1 << 20, OOMKills: 3}) {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestSignalNumber_TakesNamesAndNumbers(t *testing.T) {
+	for name, want := range map[string]syscall.Signal{
+		"SIGHUP": syscall.SIGHUP, "1": 1, "SIG40": 40, "64": 64, "65": 0, "0": 0, "-9": 0, "HUP": 0, "SIGNONE": 0, "": 0,
+	} {
+		if got := signalNumber(name); got != want {
+			t.Errorf("%q is %d, not %d", name, got, want)
+		}
+	}
+}
+
+func TestSupervisor_KeepsTheFirstStepsOfAStopAndTheLast(t *testing.T) {
+	v := newSupervisor(signals{})
+	v.record = &record{dir: t.TempDir(), counts: func(*banger.SessionState) {}}
+	for range banger.MaxStopSteps + 3 {
+		v.recordStep(syscall.SIGTERM, stopRequest{cause: banger.EndedByStop})
+	}
+	v.recordStep(syscall.SIGKILL, stopRequest{cause: banger.EndedByKill, by: "x"})
+	steps := v.record.snapshot().StopSteps
+	if len(steps) != banger.MaxStopSteps || steps[0].Signal != "SIGTERM" || steps[len(steps)-1].By != "x" {
+		t.Errorf("%+v", steps)
 	}
 }
 

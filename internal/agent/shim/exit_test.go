@@ -260,7 +260,8 @@ func TestSession_EveryChangeIsToldInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []banger.Status{banger.StatusRunning, banger.StatusRunning, banger.StatusStopping, banger.StatusFailed}
+	// The end of stdin, SIGTERM and SIGKILL are a change each.
+	want := []banger.Status{banger.StatusRunning, banger.StatusRunning, banger.StatusStopping, banger.StatusStopping, banger.StatusFailed}
 	if got := statuses(seen); got != statuses(want) {
 		t.Errorf("told %s, not %s", got, statuses(want))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"banger"
 	"banger/internal/sessiondir"
@@ -29,6 +30,12 @@ type Launch struct {
 	Window    *banger.Window   `json:"window,omitempty"` // first size of the terminal
 	// LogLimit is how many bytes are kept at most of each output stream; 0: all.
 	LogLimit int64 `json:"log_limit,omitempty"`
+	// Timeout ends the session after so long; 0: never. TimeoutGrace is the grace of
+	// that stop.
+	Timeout      time.Duration `json:"timeout,omitempty"`
+	TimeoutGrace time.Duration `json:"timeout_grace,omitempty"`
+	KeepChildren bool          `json:"keep_children,omitempty"`
+	Limits       banger.Limits `json:"limits,omitzero"`
 	// CgroupRoot is a cgroup (v2) below which the shim may make its own; empty
 	// if there is none, and then the tree of processes is what can be killed.
 	CgroupRoot string `json:"cgroup_root,omitempty"`

@@ -21,6 +21,7 @@ type session struct {
 	terminal   *terminal // nil if the command has none
 	pumps      []*pump
 	group      *cgroup // nil without cgroups
+	meter      meter
 	server     *server
 }
 
@@ -41,6 +42,7 @@ func (s *session) count(st *banger.SessionState) {
 	if s.logs != nil {
 		s.logs.count(st)
 	}
+	st.Usage = s.meter.read()
 }
 
 // start makes what the command needs, in the order in which it must be there
@@ -52,10 +54,8 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	if s.server, err = listen(s.dir); err != nil {
 		return err
 	}
-	if l.CgroupRoot != "" {
-		if s.group, err = createCgroup(l.CgroupRoot, string(s.record.state.ID)); err != nil {
-			return err
-		}
+	if err := s.makeCgroup(l); err != nil {
+		return err
 	}
 	ends, err := openStreams(l)
 	if err != nil {
@@ -72,13 +72,26 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	}
 	ends.closeChild()
 	dieLast()
-	s.supervisor.pid, s.supervisor.group = pid, s.group
+	s.supervisor.take(pid, s.group, l)
 	for _, p := range s.pumps {
 		go p.run() // finish waits for it
 	}
 	s.recordStart(pid)
 	s.server.start(ctx, s)
 	return nil
+}
+
+// makeCgroup makes the session's cgroup, if it can have one.
+func (s *session) makeCgroup(l Launch) (err error) {
+	if l.CgroupRoot == "" {
+		if l.Limits != (banger.Limits{}) {
+			return errors.New("cannot limit the session: the guest has no cgroup (v2) for it")
+		}
+		return nil
+	}
+	s.group, err = createCgroup(l.CgroupRoot, string(s.record.state.ID), l.Limits)
+	s.meter.group = s.group
+	return err
 }
 
 // dieLast has the out-of-memory killer spare the shim as long as there is any
@@ -172,18 +185,29 @@ func (s *session) supervise() {
 		s.stdin.shutdown()
 	}
 	s.logs.finish()
-	e := ending{status: *s.supervisor.status, asked: s.supervisor.asked}
-	trouble := s.supervisor.survivors()
-	if s.group != nil {
-		e.ooms = s.group.oomKills()
-		if err := s.group.remove(); err != nil {
-			trouble = joinTexts(trouble, err.Error())
-		}
+	e := ending{status: *s.supervisor.status, asked: s.supervisor.asked, ooms: s.meter.finish().OOMKills}
+	trouble := s.supervisor.unkilled()
+	survivors, err := s.leave()
+	if err != nil {
+		trouble = joinTexts(trouble, err.Error())
 	}
 	final := s.record.change(func(st *sessiondir.State) {
 		e.apply(&st.SessionState)
 		st.EndedAt = endedAt
+		st.Survivors = survivors
 		st.LastError = joinTexts(st.LastError, trouble)
 	})
 	s.server.close(final.SessionState)
+}
+
+// leave lists the processes that are left on purpose, which keep the cgroup, or
+// else removes that.
+func (s *session) leave() (survivors *banger.Survivors, err error) {
+	if s.supervisor.keepChildren {
+		survivors, err = survivorsOf(s.group)
+	}
+	if s.group != nil && survivors == nil {
+		err = errors.Join(err, s.group.remove())
+	}
+	return survivors, err
 }

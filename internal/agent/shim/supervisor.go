@@ -1,9 +1,11 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"banger"
 	"banger/internal/sessiondir"
+	"banger/sessionstream"
 )
 
 const (
@@ -38,16 +41,26 @@ func watchSignals() signals {
 // stopRequest asks for the session's end.
 type stopRequest struct {
 	grace time.Duration
-	by    banger.EndedBy
+	cause banger.EndedBy
+	by    string        // who asks, if somebody does
 	taken chan struct{} // closed when it has taken effect
 }
 
-// signalRequest asks for a signal to the command, or to its process group.
+// signalRequest asks for a signal.
 type signalRequest struct {
+	id     string // empty: it is not repeated
 	signal unix.Signal
-	group  bool
-	sent   chan error // gets the result
+	to     sessionstream.SignalTarget
+	// sent is called when it has been sent, before anything that it causes is told.
+	sent   func()
+	result chan error
 }
+
+// errEnded says that a signal came too late.
+var errEnded = errors.New("the command has ended")
+
+// rememberedSignals is how many ids of signals are known again.
+const rememberedSignals = 64
 
 // supervisor owns the session's processes. Its fields are used by the one
 // goroutine that runs it, the channels excepted.
@@ -58,48 +71,69 @@ type supervisor struct {
 	changed chan struct{} // something counts otherwise now; holds one
 	over    chan struct{} // closed when no request is taken any more
 
-	record *record
-	group  *cgroup // nil without cgroups
-	pid    int     // of the command; it leads a process group and session of its own
+	record       *record
+	group        *cgroup // nil without cgroups
+	pid          int     // of the command; it leads a process group and session of its own
+	timeoutGrace time.Duration
+	keepChildren bool
 
 	status    *syscall.WaitStatus // of the command, when it has been reaped
-	asked     banger.EndedBy      // who asked for the end, if anybody did
+	asked     banger.EndedBy      // why it is being stopped, if it is
+	steps     []banger.StopStep   // what was done about it
+	signalled []string            // ids of the last signals
 	killAt    time.Time           // when the grace ends; zero if nobody asked
 	killing   bool
 	childless bool // nothing is left
 	killError string
 
-	grace  *time.Timer // to killAt
-	giveUp *time.Timer // to unkillableAfter
+	grace   *time.Timer // to killAt
+	giveUp  *time.Timer // to unkillableAfter
+	timeout *time.Timer // to the session's time limit
 }
 
 func newSupervisor(s signals) *supervisor {
 	v := &supervisor{
 		signals: s, stops: make(chan stopRequest), sends: make(chan signalRequest), changed: make(chan struct{}, 1), over: make(chan struct{}),
-		grace: time.NewTimer(time.Hour), giveUp: time.NewTimer(time.Hour),
+		grace: time.NewTimer(time.Hour), giveUp: time.NewTimer(time.Hour), timeout: time.NewTimer(time.Hour),
 	}
 	v.grace.Stop()
 	v.giveUp.Stop()
+	v.timeout.Stop()
 	return v
 }
 
+// take gives it the command, which has just been started. It is called before run.
+func (v *supervisor) take(pid int, group *cgroup, l Launch) {
+	v.pid, v.group, v.timeoutGrace, v.keepChildren = pid, group, l.TimeoutGrace, l.KeepChildren
+	if l.Timeout > 0 {
+		v.timeout.Reset(l.Timeout)
+	}
+}
+
 // run returns when the command has ended and nothing of the session is left, or
-// nothing that can be killed.
+// nothing that can or is to be killed.
 func (v *supervisor) run() {
 	defer close(v.over)
-	for v.status == nil || !v.childless {
+	for v.status == nil || !v.childless && v.killing {
 		select {
 		case <-v.signals.child:
 			v.reap()
 		case <-v.signals.end:
-			v.stop(stopRequest{grace: shutdownGrace, by: banger.EndedByVMStopped})
+			v.stop(stopRequest{grace: shutdownGrace, cause: banger.EndedByVMStopped})
 		case r := <-v.stops:
 			v.stop(r)
 			close(r.taken)
 		case r := <-v.sends:
-			r.sent <- v.send(r)
+			err := v.send(r)
+			if err == nil {
+				r.sent()
+			}
+			r.result <- err
+		case <-v.timeout.C:
+			v.stop(stopRequest{grace: v.timeoutGrace, cause: banger.EndedByTimeout})
 		case <-v.grace.C:
 			v.kill()
+			v.recordStep(unix.SIGKILL, stopRequest{cause: v.asked})
 		case <-v.changed:
 			v.record.change(func(*sessiondir.State) {})
 		case <-v.giveUp.C:
@@ -110,10 +144,10 @@ func (v *supervisor) run() {
 
 // ask hands a stop to the supervisor and returns when it has taken effect, or
 // when the command had ended before.
-func (v *supervisor) ask(grace time.Duration) {
-	r := stopRequest{grace: grace, by: banger.EndedByStop, taken: make(chan struct{})}
+func (v *supervisor) ask(grace time.Duration, by string) {
+	r := stopRequest{grace: grace, cause: banger.EndedByStop, by: by, taken: make(chan struct{})}
 	if grace == 0 {
-		r.by = banger.EndedByKill
+		r.cause = banger.EndedByKill
 	}
 	select {
 	case v.stops <- r:
@@ -122,28 +156,41 @@ func (v *supervisor) ask(grace time.Duration) {
 	}
 }
 
-// signal sends a signal to the command, or to its process group. After the
-// command's end it does nothing.
-func (v *supervisor) signal(sig unix.Signal, group bool) error {
-	r := signalRequest{signal: sig, group: group, sent: make(chan error, 1)}
+// signal sends a signal. After the command's end the error is errEnded.
+func (v *supervisor) signal(r signalRequest) error {
+	r.result = make(chan error, 1)
 	select {
 	case v.sends <- r:
-		return <-r.sent
+		return <-r.result
 	case <-v.over:
-		return nil
+		return errEnded
 	}
 }
 
 func (v *supervisor) send(r signalRequest) error {
-	if v.status != nil {
+	if r.id != "" && slices.Contains(v.signalled, r.id) {
 		return nil
 	}
-	pid := v.pid
-	if r.group {
-		pid = -pid
+	if v.status != nil {
+		return errEnded
 	}
-	if err := unix.Kill(pid, r.signal); err != nil && err != unix.ESRCH {
-		return fmt.Errorf("cannot send %s to the command: %w", unix.SignalName(r.signal), err)
+	var err error
+	switch {
+	case r.to == sessionstream.ToGroup:
+		err = unix.Kill(-v.pid, r.signal)
+	case r.to == sessionstream.ToProcess:
+		err = unix.Kill(v.pid, r.signal)
+	case v.group != nil:
+		err = v.group.signal(r.signal)
+	default:
+		err = signalTree(r.signal)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("cannot send %s: %w", signalName(r.signal), err)
+	}
+	if r.id != "" {
+		v.signalled = append(v.signalled, r.id)
+		v.signalled = v.signalled[max(len(v.signalled)-rememberedSignals, 0):]
 	}
 	return nil
 }
@@ -157,9 +204,9 @@ func (v *supervisor) stateChanged() {
 	}
 }
 
-// survivors says what run has left behind; empty if nothing.
-func (v *supervisor) survivors() string {
-	if v.childless {
+// unkilled says what run could not kill; empty if nothing.
+func (v *supervisor) unkilled() string {
+	if v.childless || !v.killing {
 		return ""
 	}
 	return joinTexts("some processes of the session could not be killed", v.killError)
@@ -172,8 +219,8 @@ func (v *supervisor) stop(r stopRequest) {
 		return
 	}
 	first := v.asked == ""
-	if first || v.asked == banger.EndedByStop && r.by == banger.EndedByKill {
-		v.asked = r.by
+	if first || v.asked == banger.EndedByStop && r.cause == banger.EndedByKill {
+		v.asked = r.cause
 	}
 	if at := time.Now().Add(r.grace); v.killAt.IsZero() || at.Before(v.killAt) {
 		v.killAt = at
@@ -181,13 +228,24 @@ func (v *supervisor) stop(r stopRequest) {
 	}
 	switch {
 	case r.grace <= 0:
+		v.grace.Stop()
 		v.kill()
+		v.recordStep(unix.SIGKILL, r)
 	case first:
 		v.terminate()
+		v.recordStep(unix.SIGTERM, r)
 	}
-	if first {
-		v.record.change(func(s *sessiondir.State) { s.Status = banger.StatusStopping })
+}
+
+// recordStep records that a signal was sent to end the session.
+func (v *supervisor) recordStep(sig unix.Signal, r stopRequest) {
+	step := banger.StopStep{At: time.Now().UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
+	if len(v.steps) == banger.MaxStopSteps {
+		v.steps = v.steps[:banger.MaxStopSteps-1]
 	}
+	v.steps = append(v.steps, step)
+	steps := slices.Clone(v.steps) // the state is read by others
+	v.record.change(func(s *sessiondir.State) { s.Status, s.StopSteps = banger.StatusStopping, steps })
 }
 
 // terminate asks the processes to end, stopped ones too.
@@ -211,9 +269,10 @@ func (v *supervisor) kill() {
 	if v.group != nil {
 		err = v.group.kill()
 	}
-	// A process may have left the cgroup, but not the tree.
-	if treeErr := killChildren(); treeErr != nil {
-		err = treeErr
+	// A process may have left the cgroup, but not the tree. It is looked for when the
+	// others are dead: that is a long list while many die.
+	if err != nil || v.group == nil || !v.group.populated() {
+		err = errors.Join(err, killChildren())
 	}
 	if err != nil {
 		v.killError = fmt.Sprintf("cannot kill the session: %v", err)
@@ -221,7 +280,8 @@ func (v *supervisor) kill() {
 }
 
 // reap takes the exit of everything that has ended. After the command itself the
-// rest of the session is killed, as the rest of a systemd unit would be.
+// rest of the session is killed, as the rest of a systemd unit would be, unless it
+// is to be kept and nobody asked for the end.
 func (v *supervisor) reap() {
 	for {
 		var status syscall.WaitStatus
@@ -239,8 +299,9 @@ func (v *supervisor) reap() {
 		if pid == v.pid && (status.Exited() || status.Signaled()) {
 			v.status = &status
 			v.grace.Stop()
+			v.timeout.Stop()
 			v.giveUp.Reset(unkillableAfter)
-			v.killing = true
+			v.killing = v.killing || !v.keepChildren || v.asked != ""
 		}
 	}
 	if v.killing {

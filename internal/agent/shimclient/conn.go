@@ -79,26 +79,66 @@ func (c *Conn) Watch(ctx context.Context, fn func(banger.SessionState)) error {
 // Stop begins to end the session whose folder is dir, and returns when that has
 // taken effect: SIGTERM is sent, or with grace 0 everything killed. For a session
 // that has just ended it does nothing.
-func Stop(ctx context.Context, dir string, grace time.Duration) error {
-	if grace < 0 || grace > sessionstream.MaxGrace {
-		return banger.Errorf(banger.CodeInvalid, "cannot stop session: a grace of %s is not between 0 and %s", grace, sessionstream.MaxGrace)
+func Stop(ctx context.Context, dir string, r banger.StopRequest) error {
+	if err := r.Validate(); err != nil {
+		return err
 	}
+	// Rounded up: a grace below a millisecond is not a kill.
+	ms := (r.Grace + time.Millisecond - 1) / time.Millisecond
+	_, err := order(ctx, dir, "stop session", &sessionstream.Stop{GraceMS: int64(ms), By: r.By}, &sessionstream.Ping{})
+	return err
+}
+
+// Signal sends a signal to the session whose folder is dir, and returns when that
+// is done. If the command had ended before, the error is CodeState.
+func Signal(ctx context.Context, dir string, s banger.GuestSignal) error {
+	to := sessionstream.ToProcess
+	if s.All {
+		to = sessionstream.ToAll
+	}
+	last, err := order(ctx, dir, "signal session", &sessionstream.Signal{Signal: s.Signal, To: to, ID: s.ID})
+	if _, ended := last.(*sessionstream.Exit); ended && err == nil {
+		return banger.Errorf(banger.CodeState, "cannot signal session: it has ended")
+	}
+	return err
+}
+
+// Inspect returns the state of the session whose folder is dir as it is now.
+func Inspect(ctx context.Context, dir string) (state banger.SessionState, err error) {
 	c, err := Dial(ctx, dir)
 	if err != nil {
-		return err
+		return state, err
 	}
 	defer c.Close()
 	defer c.endWith(ctx)()
-	// Rounded up: a grace below a millisecond is not a kill.
-	ms := (grace + time.Millisecond - 1) / time.Millisecond
-	orders := []sessionstream.Control{&sessionstream.Stop{GraceMS: int64(ms)}, &sessionstream.Ping{}}
-	return c.observe(ctx, "stop session", orders, func(m sessionstream.Control) (done bool) {
+	err = c.observe(ctx, "inspect session", nil, func(m sessionstream.Control) (done bool) {
+		attached, ok := m.(*sessionstream.Attached)
+		if ok {
+			state = attached.State
+		}
+		return ok
+	})
+	return state, err
+}
+
+// order sends orders, and returns what says that the last of them has taken effect,
+// or that the session has ended.
+func order(ctx context.Context, dir, purpose string, orders ...sessionstream.Control) (last sessionstream.Control, err error) {
+	c, err := Dial(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	defer c.endWith(ctx)()
+	err = c.observe(ctx, purpose, orders, func(m sessionstream.Control) (done bool) {
+		last = m
 		switch m.(type) {
-		case *sessionstream.Pong, *sessionstream.Exit:
+		case *sessionstream.Pong, *sessionstream.Signalled, *sessionstream.Exit:
 			return true
 		}
 		return false
 	})
+	return last, err
 }
 
 // observe attaches as an observer, sends orders, and hands every message to fn
@@ -136,7 +176,7 @@ func (c *Conn) endWith(ctx context.Context) (undo func() bool) {
 func refusal(purpose string, e *sessionstream.Error) error {
 	code := banger.CodeInternal // we sent what we must not
 	switch e.Code {
-	case sessionstream.CodeOffset, sessionstream.CodeClosed:
+	case sessionstream.CodeOffset, sessionstream.CodeClosed, sessionstream.CodeEnded:
 		code = banger.CodeState
 	case sessionstream.CodeBusy:
 		code = banger.CodeUnavailable

@@ -137,6 +137,12 @@ func (f *Fake) GetSession(_ context.Context, vm, session string) (banger.Session
 	return f.Session, f.Err
 }
 
+// InspectSession implements banger.SessionService.
+func (f *Fake) InspectSession(_ context.Context, vm, session string) (banger.Session, error) {
+	f.record("InspectSession %q %q", vm, session)
+	return f.Session, f.Err
+}
+
 // RemoveSession implements banger.SessionService.
 func (f *Fake) RemoveSession(_ context.Context, vm, session string, force bool) error {
 	f.record("RemoveSession %q %q %v", vm, session, force)
@@ -173,15 +179,15 @@ func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.Sen
 }
 
 // StopSession implements banger.SessionControl.
-func (f *Fake) StopSession(_ context.Context, vm, session string, grace time.Duration) (banger.Session, error) {
-	f.record("StopSession %q %q %v", vm, session, grace)
+func (f *Fake) StopSession(_ context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
+	f.record("StopSession %q %q %v by %q", vm, session, r.Grace, r.By)
 	return f.Session, f.Err
 }
 
-// KillSession implements banger.SessionControl.
-func (f *Fake) KillSession(_ context.Context, vm, session string) (banger.Session, error) {
-	f.record("KillSession %q %q", vm, session)
-	return f.Session, f.Err
+// SignalSession implements banger.SessionControl.
+func (f *Fake) SignalSession(_ context.Context, vm, session string, r banger.SignalRequest) error {
+	f.record("SignalSession %q %q %q %v", vm, session, r.Signal, r.All)
+	return f.Err
 }
 
 // ReadLogs implements banger.SessionStreams.

@@ -1,0 +1,260 @@
+package shim_test
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/agent/shim"
+	"banger/internal/agent/shimclient"
+	"banger/sessionstream"
+)
+
+// did returns the steps of a stop without their times, which must not go back.
+func did(t *testing.T, s banger.SessionState) string {
+	t.Helper()
+	var all []string
+	last := s.StartedAt
+	for _, step := range s.StopSteps {
+		if step.At.Before(last) {
+			t.Errorf("steps out of order: %+v", s.StopSteps)
+		}
+		last = step.At
+		all = append(all, strings.TrimSpace(step.Signal+" "+string(step.Cause)+" "+step.By))
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestStop_EachStepIsOnRecordAndToldAsItHappens(t *testing.T) {
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done", way)
+		s.waitForOutput("ready")
+		states := make(chan []banger.SessionState)
+		go func() { states <- s.watch() }()
+		s.stop(50 * time.Millisecond)
+		all := <-states
+		final := all[len(all)-1]
+		if got := did(t, final); got != "SIGTERM stop test, SIGKILL stop" || final.EndedBy != banger.EndedByStop || final.ExitSignal != "SIGKILL" {
+			t.Errorf("%s: %+v", got, final)
+		}
+		told := map[int]bool{}
+		for _, st := range all {
+			told[len(st.StopSteps)] = true
+		}
+		if !told[1] || !told[2] {
+			t.Errorf("told of %v steps", told)
+		}
+	})
+}
+
+func TestKill_AfterAStopIsOnRecordToo(t *testing.T) {
+	s := sh(t, "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done")
+	s.waitForOutput("ready")
+	s.stop(time.Hour)
+	if err := shimclient.Stop(t.Context(), s.dir, banger.StopRequest{By: "somebody else"}); err != nil {
+		t.Fatal(err)
+	}
+	final := s.wait()
+	if got := did(t, final); got != "SIGTERM stop test, SIGKILL kill somebody else" || final.EndedBy != banger.EndedByKill {
+		t.Errorf("%s: %+v", got, final)
+	}
+}
+
+func TestKill_EmptiesAForkStorm(t *testing.T) {
+	eachWay(t, func(t *testing.T, way option) {
+		// A hundred chains, of which each link starts the next one and ends: there are
+		// never more, and never the same.
+		const script = `f() { (f) & } 2>/dev/null; i=0; while [ $i -lt 100 ]; do (f); i=$((i+1)); done; echo begun; while :; do sleep 1000; done`
+		s := sh(t, script, way)
+		s.waitForOutput("begun")
+		s.stop(0)
+		final := s.wait()
+		if final.LastError != "" || final.EndedBy != banger.EndedByKill {
+			t.Errorf("%+v", final)
+		}
+		t.Logf("dead, reaped and on record %s after the kill", final.EndedAt.Sub(final.StopSteps[0].At))
+	})
+}
+
+func TestTimeout_StopsTheSession(t *testing.T) {
+	limited := func(l *shim.Launch) { l.Timeout, l.TimeoutGrace = 50*time.Millisecond, 50*time.Millisecond }
+	for script, want := range map[string]struct {
+		steps, signal string
+		code          *int
+	}{
+		"exec sleep 1000": {"SIGTERM timeout", "SIGTERM", nil},
+		"trap 'exit 3' TERM; while :; do sleep 1000 & wait; done":       {"SIGTERM timeout", "", ptr(3)},
+		"trap '' TERM; echo ready; while :; do sleep 1000 & wait; done": {"SIGTERM timeout, SIGKILL timeout", "SIGKILL", nil},
+	} {
+		final := sh(t, script, limited).wait()
+		if got := did(t, final); got != want.steps || final.EndedBy != banger.EndedByTimeout || final.ExitSignal != want.signal {
+			t.Errorf("%s: %s, %+v", script, got, final)
+		}
+		if (final.ExitCode == nil) != (want.code == nil) || want.code != nil && *final.ExitCode != *want.code {
+			t.Errorf("%s: exit code %v", script, final.ExitCode)
+		}
+		if life := final.EndedAt.Sub(final.StartedAt); life < 50*time.Millisecond {
+			t.Errorf("%s: stopped after %s", script, life)
+		}
+	}
+}
+
+func TestTimeout_OfASessionThatEndsBeforeDoesNothing(t *testing.T) {
+	final := sh(t, "exit 0", func(l *shim.Launch) { l.Timeout = time.Hour }).wait()
+	if final.EndedBy != banger.EndedByExit || final.StopSteps != nil {
+		t.Errorf("%+v", final)
+	}
+}
+
+func TestSignal_ReachesTheCommandAloneOrAll(t *testing.T) {
+	const script = "trap 'echo parent' USR1; (trap 'echo child' USR1; echo ready; while :; do sleep 1000 & wait; done) & while :; do wait; done"
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, script, way)
+		s.waitForOutput("ready")
+		signal := func(g banger.GuestSignal) {
+			t.Helper()
+			if err := shimclient.Signal(t.Context(), s.dir, g); err != nil {
+				t.Fatal(err)
+			}
+		}
+		signal(banger.GuestSignal{ID: "1", Signal: "SIGUSR1"})
+		s.waitForOutput("parent\n")
+		signal(banger.GuestSignal{ID: "2", Signal: strconv.Itoa(int(syscall.SIGUSR1)), All: true})
+		s.waitForOutput("child\n")
+		if got := s.waitForOutput("parent\nchild\n"); !strings.HasSuffix(got, "parent\n") && strings.Count(got, "parent\n") < 2 {
+			waitFor(t, "the second one at the parent", func() bool { return strings.Count(s.stdout(), "parent\n") == 2 })
+		}
+	})
+}
+
+func TestSignal_IsSentOnceHoweverOftenItIsAskedFor(t *testing.T) {
+	s := sh(t, "trap 'echo got' USR1; trap 'exit 0' USR2; echo ready; while :; do sleep 1000 & wait; done")
+	s.waitForOutput("ready")
+	for range 5 {
+		if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{ID: "same", Signal: "SIGUSR1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.waitForOutput("got")
+	if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{ID: "other", Signal: "SIGUSR2"}); err != nil {
+		t.Fatal(err) // also if its consequence is told at the same time
+	}
+	s.wait()
+	if got := s.stdout(); strings.Count(got, "got") != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSignal_ThatEndsTheSessionIsNotCalledTooLate(t *testing.T) {
+	for range 20 {
+		s := sh(t, "exec sleep 1000")
+		if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGKILL"}); err != nil {
+			t.Fatal(err)
+		}
+		if final := s.wait(); final.EndedBy != banger.EndedBySignal || final.ExitSignal != "SIGKILL" {
+			t.Errorf("%+v", final)
+		}
+	}
+}
+
+func TestSignal_ThatIsNoneOrTooLateIsRefused(t *testing.T) {
+	s := sh(t, "exec sleep 1000")
+	err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGNONE"})
+	if refused, ok := errors.AsType[*sessionstream.Error](err); !ok || refused.Code != sessionstream.CodeUnsupported {
+		t.Errorf("no signal: %v", err)
+	}
+	s.stop(0)
+	s.wait()
+	if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGHUP"}); !errors.Is(err, shimclient.ErrNoShim) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestKeepChildren_SurvivorsAreListedAndLive(t *testing.T) {
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, "setsid sleep 1000 >/dev/null 2>&1 & echo $!; exit 4", way, func(l *shim.Launch) { l.KeepChildren = true })
+		final := s.wait()
+		survivor := pids(t, s.stdout())[0]
+		left := final.Survivors
+		if final.ExitCode == nil || *final.ExitCode != 4 || left == nil || left.Count != 1 || left.Processes[0].PID != survivor || left.Processes[0].Command != "sleep" {
+			t.Errorf("%+v, survivors %+v, not %d", final, left, survivor)
+		}
+		if !alive(survivor) {
+			t.Error("it was killed")
+		}
+		endSurvivor(t, survivor, s.stateOnDisk().CgroupPath)
+	})
+}
+
+// endSurvivor kills a process that nobody of ours will reap, and removes its cgroup.
+func endSurvivor(t *testing.T, pid int, cgroup string) {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end of the survivor", func() bool { return !alive(pid) })
+	if cgroup != "" {
+		waitFor(t, "the end of its cgroup", func() bool { return os.Remove(cgroup) == nil })
+	}
+}
+
+func TestKeepChildren_AStopEndsThemAll(t *testing.T) {
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, "setsid sleep 1000 & echo $!; exec sleep 1000", way, func(l *shim.Launch) { l.KeepChildren = true })
+		child := pids(t, s.waitForOutput("\n"))[0]
+		s.stop(time.Hour)
+		if final := s.wait(); final.Survivors != nil || alive(child) {
+			t.Errorf("%+v, child alive: %t", final, alive(child))
+		}
+	})
+}
+
+func TestUsage_IsOnRecord(t *testing.T) {
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, "echo ready; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read x", way, withPipe)
+		now, err := shimclient.Inspect(t.Context(), s.dir)
+		if err != nil || now.Status != banger.StatusRunning {
+			t.Errorf("%+v, %v", now, err)
+		}
+		s.mustSend(nil, "\n", false)
+		final := s.wait()
+		if u := final.Usage; u.CPUTimeUS <= 0 || u.MemoryPeakBytes <= 0 || u.OOMKills != 0 {
+			t.Errorf("%+v", u)
+		}
+		if s.stateOnDisk().Usage != final.Usage {
+			t.Error("the disk has other counters")
+		}
+	})
+}
+
+func TestInspect_HasTheBytesOfThisMoment(t *testing.T) {
+	s := sh(t, "echo hello; exec sleep 1000")
+	s.waitForOutput("hello\n")
+	waitFor(t, "the count of the output", func() bool {
+		now, err := shimclient.Inspect(t.Context(), s.dir)
+		return err == nil && now.StdoutBytes == int64(len("hello\n"))
+	})
+}
+
+func TestLimits_ThatCannotBeKeptFailTheLaunch(t *testing.T) {
+	s := sh(t, "exit 0", func(l *shim.Launch) { l.Limits.PIDs = 5 })
+	if s.state.EndedBy != banger.EndedByLaunch || !strings.Contains(s.state.LaunchMessage, "cgroup") {
+		t.Errorf("%+v", s.state)
+	}
+	root := cgroupRoot(t)
+	if root == "" {
+		return
+	}
+	controllers, err := os.ReadFile(root + "/cgroup.controllers")
+	if err != nil || strings.Contains(string(controllers), "pids") {
+		return // here they can be kept; test/e2e has that
+	}
+	s = sh(t, "exit 0", withCgroup(root), func(l *shim.Launch) { l.Limits.PIDs = 5 })
+	if s.state.EndedBy != banger.EndedByLaunch || !strings.Contains(s.state.LaunchMessage, "no such controller") {
+		t.Errorf("%+v", s.state)
+	}
+}
