@@ -211,7 +211,9 @@ func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
 		"another boot":           {left(func(s *sessiondir.State) { running(s); s.BootID = "another" }, nothing), banger.StatusFailed, banger.EndedByVMLost},
 		"starting, another boot": {left(func(s *sessiondir.State) { s.BootID = "another" }, nothing), banger.StatusFailed, banger.EndedByVMLost},
 		"this boot":              {left(running, nothing), banger.StatusFailed, banger.EndedByShimLost},
-		"never ran":              {left(func(*sessiondir.State) {}, nothing), banger.StatusFailed, banger.EndedByLaunch},
+		"this boot, pid reused": {left(func(s *sessiondir.State) { running(s); s.GuestPID, s.PIDStartTime = os.Getpid(), 1 }, nothing),
+			banger.StatusFailed, banger.EndedByShimLost},
+		"never ran": {left(func(*sessiondir.State) {}, nothing), banger.StatusFailed, banger.EndedByLaunch},
 		"ended before the crash": {left(func(s *sessiondir.State) {
 			running(s)
 			s.BootID, s.Status, s.ExitCode, s.EndedBy = "another", banger.StatusExited, &code, banger.EndedByExit
