@@ -38,6 +38,7 @@ type Host struct {
 
 	t      testing.TB
 	wrap   func(banger.Driver) banger.Driver
+	disk   func() error
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -50,6 +51,8 @@ type Options struct {
 	Guest func(*inmem.Guest)
 	// Driver returns what the VM service gets instead of the driver.
 	Driver func(banger.Driver) banger.Driver
+	// Disk is called before a disk is read, and may refuse that.
+	Disk func() error
 }
 
 // New makes a host that is closed when the test ends.
@@ -76,7 +79,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{
-		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		t: t, wrap: o.Driver, disk: o.Disk, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
 			State: filepath.Join(dir, "state"), Runtime: runtime,
@@ -99,7 +102,7 @@ func (h *Host) open() {
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.guests.dir, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, disks{h.guests.dir, h.disk}, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -167,8 +170,11 @@ func (h *Host) StartVM(name string) banger.VM {
 
 // The adapters below stand for what an in-memory machine does not use.
 type (
-	images  struct{}
-	disks   struct{ sessionsDir string } // holds the folders of all VMs
+	images struct{}
+	disks  struct {
+		sessionsDir string       // holds the folders of all VMs
+		before      func() error // nil if nothing is to be done
+	}
 	initrds struct{}
 )
 
@@ -185,6 +191,11 @@ func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, e
 
 // ReadDisk shows the sessions of the VM whose disk it is where they are on a disk.
 func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) error {
+	if d.before != nil {
+		if err := d.before(); err != nil {
+			return err
+		}
+	}
 	sessions := filepath.Join(d.sessionsDir, filepath.Base(filepath.Dir(path)))
 	return f(diskFS{os.DirFS(sessions), guestconfig.SessionsOnDisk})
 }

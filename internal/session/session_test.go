@@ -240,7 +240,8 @@ func TestSession_SameKeyStartsOneSession(t *testing.T) {
 }
 
 func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {
-	h := newHost(t)
+	h := hosttest.NewWith(t, bin, hosttest.Options{Disk: func() error { return errors.New("the disk is on fire") }})
+	h.StartVM(vmName)
 	flag := filepath.Join(t.TempDir(), "flag")
 	x := start(t, h, shell("ended", "until test -e "+flag+"; do sleep 0.02; done; exit 4"))
 	start(t, h, shell("running", "exec sleep 1000"))

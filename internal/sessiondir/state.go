@@ -19,6 +19,12 @@ const (
 	MaxStateBytes = 1 << 20
 )
 
+// Bounds of what a state can say.
+const (
+	maxSequence = 1 << 62
+	maxWord     = 64 // bytes of a word such as the name of a signal
+)
+
 // State is the content of state.json: banger.SessionState and what only the
 // guest needs.
 type State struct {
@@ -58,6 +64,8 @@ func ReadState(fsys fs.FS) (State, error) {
 		return State{}, corrupt(StateName, fmt.Errorf("%.40q is no status", string(s.Status)))
 	case s.Sequence < 0 || s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 || s.GuestPID < 0:
 		return State{}, corrupt(StateName, errors.New("it has a negative count"))
+	case s.Sequence > maxSequence || s.ExitCode != nil && (*s.ExitCode < 0 || *s.ExitCode > 255) || max(len(s.ExitSignal), len(s.EndedBy), len(s.LaunchStage)) > maxWord:
+		return State{}, corrupt(StateName, errors.New("it has a field that cannot be true"))
 	}
 	return s, nil
 }
