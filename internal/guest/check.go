@@ -20,6 +20,7 @@ const (
 	maxErrorText    = 8 << 10
 	maxVersionBytes = 128
 	maxOffset       = math.MaxInt64 / 2
+	maxExitCode     = 255
 	bootIDBytes     = 36 // a UUID; random(4), /proc/sys/kernel/random/boot_id
 )
 
@@ -70,7 +71,7 @@ func checkReport(s banger.GuestSession) error {
 	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError) + len(s.ExitSignal) +
 		len(s.EndedBy) + len(s.LaunchStage)
 	if !banger.ValidID(string(s.ID)) || !slices.Contains(banger.Statuses(), s.Status) || text > maxReportText ||
-		s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 {
+		s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 || s.ExitCode != nil && (*s.ExitCode < 0 || *s.ExitCode > maxExitCode) {
 		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
 	}
 	return nil

@@ -38,7 +38,7 @@ type Host struct {
 
 	t      testing.TB
 	wrap   func(banger.Driver) banger.Driver
-	disk   func() error
+	disks  machine.Disks
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -51,8 +51,9 @@ type Options struct {
 	Guest func(*inmem.Guest)
 	// Driver returns what the VM service gets instead of the driver.
 	Driver func(banger.Driver) banger.Driver
-	// Disk is called before a disk is read, and may refuse that.
-	Disk func() error
+	// Disks returns what the VM service gets instead of the disks, of which only the
+	// guests' folders are real.
+	Disks func(machine.Disks) machine.Disks
 }
 
 // New makes a host that is closed when the test ends.
@@ -79,7 +80,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{
-		t: t, wrap: o.Driver, disk: o.Disk, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
 			State: filepath.Join(dir, "state"), Runtime: runtime,
@@ -90,6 +91,9 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t.Fatal(err)
 	}
 	h.Driver = h.guests.driver(o.Guest)
+	if h.disks = (disks{h.guests.dir}); o.Disks != nil {
+		h.disks = o.Disks(h.disks)
+	}
 	h.open()
 	t.Cleanup(h.close)
 	return h
@@ -102,7 +106,7 @@ func (h *Host) open() {
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, disks{h.guests.dir, h.disk}, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.disks, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -170,11 +174,8 @@ func (h *Host) StartVM(name string) banger.VM {
 
 // The adapters below stand for what an in-memory machine does not use.
 type (
-	images struct{}
-	disks  struct {
-		sessionsDir string       // holds the folders of all VMs
-		before      func() error // nil if nothing is to be done
-	}
+	images  struct{}
+	disks   struct{ sessionsDir string } // holds the folders of all VMs
 	initrds struct{}
 )
 
@@ -191,11 +192,6 @@ func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, e
 
 // ReadDisk shows the sessions of the VM whose disk it is where they are on a disk.
 func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) error {
-	if d.before != nil {
-		if err := d.before(); err != nil {
-			return err
-		}
-	}
 	sessions := filepath.Join(d.sessionsDir, filepath.Base(filepath.Dir(path)))
 	return f(diskFS{os.DirFS(sessions), guestconfig.SessionsOnDisk})
 }

@@ -83,11 +83,14 @@ func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
 }
 
 func readJSON(fsys fs.FS, name string, limit int64, into any) error {
-	f, _, err := openRegular(fsys, name)
+	f, size, err := openRegular(fsys, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if size > limit {
+		return corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return fmt.Errorf("cannot read file %s: %w", name, err)
