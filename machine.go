@@ -3,7 +3,9 @@ package banger
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"net"
+	"time"
 )
 
 // MachineSpec is what a driver needs to start a machine. All paths are absolute
@@ -91,6 +93,15 @@ type MachineInfo struct {
 	PID         int    // 0 if it has no process on this host
 	Accelerator string // "kvm", "tcg" or ""
 	SSHAddress  string // host:port on this host
+}
+
+// MachineEnd is what the sessions of a machine are told when it has ended.
+type MachineEnd struct {
+	By EndedBy   // what ended those that still ran: EndedByVMStopped or EndedByVMLost
+	At time.Time // when; zero if nobody saw it
+	// Disk calls f with the folder of the session directories on the work disk,
+	// which nobody else uses until f returns. f has to heed its context.
+	Disk func(ctx context.Context, f func(context.Context, fs.FS) error) error
 }
 
 // ErrMachineGone says that a machine has ended.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // entryHeader is the size of a directory entry without its name.
@@ -15,7 +16,7 @@ const entryHeader = 8
 
 // dirEntry names an inode in a directory.
 type dirEntry struct {
-	name  string
+	name  []byte // valid until the next one is yielded
 	inode uint32
 }
 
@@ -48,9 +49,9 @@ func (i *inode) entries() iter.Seq2[dirEntry, error] {
 					yield(dirEntry{}, fmt.Errorf("an entry of %d bytes: %w", size, errDamaged))
 					return
 				}
-				e := dirEntry{string(b[entryHeader : entryHeader+nameLen]), number}
+				e := dirEntry{b[entryHeader : entryHeader+nameLen], number}
 				b = b[size:]
-				if number != 0 && e.name != "." && e.name != ".." && !yield(e, nil) {
+				if number != 0 && string(e.name) != "." && string(e.name) != ".." && !yield(e, nil) {
 					return
 				}
 			}
@@ -64,7 +65,7 @@ func (i *inode) child(name string) (*inode, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.name == name {
+		if string(e.name) == name {
 			return i.fsys.inode(e.inode, name)
 		}
 	}
@@ -96,10 +97,14 @@ func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 			if err != nil {
 				return nil, &fs.PathError{Op: "readdir", Path: d.inode.name, Err: err}
 			}
-			if !fs.ValidPath(e.name) || slices.Contains([]byte(e.name), '/') {
+			name := string(e.name)
+			if !fs.ValidPath(name) || strings.ContainsAny(name, "/\x00") {
 				continue
 			}
-			child, err := d.inode.fsys.inode(e.inode, e.name)
+			if len(d.list) == MaxDirEntries {
+				return nil, &fs.PathError{Op: "readdir", Path: d.inode.name, Err: fmt.Errorf("the folder has more than %d entries", MaxDirEntries)}
+			}
+			child, err := d.inode.fsys.inode(e.inode, name)
 			if err != nil {
 				return nil, &fs.PathError{Op: "readdir", Path: d.inode.name, Err: err}
 			}

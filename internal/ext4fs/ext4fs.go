@@ -3,7 +3,7 @@
 // Documentation/filesystems/ext4.
 //
 // Nothing in the image is trusted: whatever it says, nothing outside of it is read,
-// no call hangs, and none allocates more than MaxDirBytes and a few blocks. Symbolic
+// no call hangs, and none holds more than a few blocks, or MaxDirEntries names. Symbolic
 // links are told by Stat and never followed.
 package ext4fs
 
@@ -17,8 +17,12 @@ import (
 	"strings"
 )
 
-// MaxDirBytes bounds a directory that is read; a larger one is an error.
-const MaxDirBytes = 16 << 20
+// MaxDirBytes bounds a directory in which a name is looked up, MaxDirEntries one
+// that is listed; a larger one is an error.
+const (
+	MaxDirBytes   = 16 << 20
+	MaxDirEntries = 100_000
+)
 
 // ErrJournal says that the journal has to be replayed before anything can be read,
 // as after a crash; e2fsck(8).

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"banger/internal/ext4fs"
 )
@@ -96,6 +97,9 @@ func TestFS_HasWhatTheFolderHad(t *testing.T) {
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s: %d bytes, want %d: %v", path, len(got), len(want), err)
 				}
+				if got, want := modTime(t, fsys, path), modTime(t, os.DirFS(dir), path); !got.Equal(want) && !got.Equal(want.Truncate(time.Second)) {
+					t.Errorf("%s was changed at %v, want %v", path, got, want)
+				}
 				seen++
 				return nil
 			})
@@ -115,6 +119,39 @@ func TestFS_HasWhatTheFolderHad(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func modTime(t *testing.T, fsys fs.FS, path string) time.Time {
+	t.Helper()
+	info, err := fs.Stat(fsys, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
+}
+
+// debugfs(8) writes the times that mkfs.ext4 leaves out.
+func TestFS_TimesHaveNanosecondsAndGoBeyond2038(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(image, makeImage(t, dir, 8), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := exec.Command("/usr/sbin/debugfs", "-w", "-R", "set_inode_field f mtime_extra "+fmt.Sprint(123456789<<2|1), image)
+	if out, err := set.CombinedOutput(); err != nil {
+		t.Fatalf("cannot change the image (package e2fsprogs): %v\n%s", err, out)
+	}
+	changed, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := modTime(t, os.DirFS(dir), "f"), modTime(t, open(t, changed), "f")
+	if want := time.Unix(before.Unix()+1<<32, 123456789); !after.Equal(want) {
+		t.Errorf("it was changed at %v, want %v", after, want)
 	}
 }
 

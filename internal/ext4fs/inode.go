@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	inodeBytes = 128 // of each that matter here
-	mapBytes   = 60  // i_block
+	inodeBytes = 128 // that each has, and of each that matter here: wideBytes
+	wideBytes  = 140
+	mapBytes   = 60 // i_block
 
 	flagExtents = 0x80000
 
@@ -43,14 +44,14 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 	if f.descSize >= 64 {
 		table |= int64(le.Uint32(desc[40:])) << 32
 	}
-	b := make([]byte, inodeBytes)
+	b := make([]byte, min(f.inodeSize, wideBytes))
 	if err := f.block(b, table, index*f.inodeSize); err != nil {
 		return nil, err
 	}
 	i := &inode{
 		fsys: f, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
 		size:  int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32,
-		mtime: time.Unix(int64(int32(le.Uint32(b[16:]))), 0).UTC(),
+		mtime: modTime(b),
 	}
 	copy(i.tree[:], b[40:])
 	if i.size < 0 || i.size > f.blockSize<<32 { // the most that extents reach
@@ -59,13 +60,25 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 	return i, nil
 }
 
+// modTime is i_mtime with, in inodes that have it, i_mtime_extra.
+func modTime(inode []byte) time.Time {
+	seconds, nanos := int64(int32(le.Uint32(inode[16:]))), int64(0)
+	const extraEnd = wideBytes - inodeBytes // i_extra_isize counts from inodeBytes on
+	if len(inode) == wideBytes && le.Uint16(inode[inodeBytes:]) >= extraEnd {
+		extra := int64(le.Uint32(inode[136:]))
+		seconds += (extra & 3) << 32
+		nanos = min(extra>>2, 999_999_999)
+	}
+	return time.Unix(seconds, nanos).UTC()
+}
+
 // Name implements fs.FileInfo.
 func (i *inode) Name() string { return i.name }
 
 // Size implements fs.FileInfo.
 func (i *inode) Size() int64 { return i.size }
 
-// ModTime implements fs.FileInfo; in seconds.
+// ModTime implements fs.FileInfo.
 func (i *inode) ModTime() time.Time { return i.mtime }
 
 // IsDir implements fs.FileInfo.

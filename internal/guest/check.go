@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"banger"
@@ -67,22 +66,8 @@ func parseReports(data []byte) ([]banger.GuestSession, error) {
 
 // checkReport refuses a report that no agent of ours makes.
 func checkReport(s banger.GuestSession) error {
-	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError) + len(s.ExitSignal) +
-		len(s.EndedBy) + len(s.LaunchStage)
-	for _, step := range s.StopSteps {
-		text += len(step.Signal) + len(step.Cause) + len(step.By)
-	}
-	left := s.Survivors
-	if left == nil {
-		left = &banger.Survivors{}
-	}
-	for _, p := range left.Processes {
-		text += len(p.Command)
-	}
-	if !banger.ValidID(string(s.ID)) || !slices.Contains(banger.Statuses(), s.Status) || text > maxReportText ||
-		len(s.StopSteps) > banger.MaxStopSteps || len(left.Processes) > banger.MaxSurvivors || left.Count < 0 ||
-		s.Usage.CPUTimeUS < 0 || s.Usage.MemoryPeakBytes < 0 || s.Usage.OOMKills < 0 ||
-		s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 {
+	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError)
+	if !banger.ValidID(string(s.ID)) || text > maxReportText || s.Check() != nil {
 		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
 	}
 	return nil

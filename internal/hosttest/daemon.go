@@ -29,7 +29,7 @@ type daemon struct {
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, sessionsDir string, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, work machine.Disks, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -41,7 +41,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	onDisk := &stopped{}
 	d.sessions = session.New(ctx, records, links, onDisk, p.Attachments(), log)
 	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: disks{sessionsDir}, Initrds: initrds{}, Driver: driver, Links: links,
+		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Links: links,
 		Sessions: d.sessions, Paths: p, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
 	onDisk.Service = d.vms
@@ -87,7 +87,7 @@ func RunDaemon(ctx context.Context, p paths.Paths, address, sessionsDir string, 
 	if err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, p, signer, elsewhere{address}, sessionsDir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d, err := startDaemon(ctx, p, signer, elsewhere{address}, disks{sessionsDir}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

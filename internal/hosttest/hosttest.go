@@ -38,6 +38,7 @@ type Host struct {
 
 	t      testing.TB
 	wrap   func(banger.Driver) banger.Driver
+	disks  machine.Disks
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -50,6 +51,9 @@ type Options struct {
 	Guest func(*inmem.Guest)
 	// Driver returns what the VM service gets instead of the driver.
 	Driver func(banger.Driver) banger.Driver
+	// Disks returns what the VM service gets instead of the disks, of which only the
+	// guests' folders are real.
+	Disks func(machine.Disks) machine.Disks
 }
 
 // New makes a host that is closed when the test ends.
@@ -87,6 +91,9 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t.Fatal(err)
 	}
 	h.Driver = h.guests.driver(o.Guest)
+	if h.disks = (disks{h.guests.dir}); o.Disks != nil {
+		h.disks = o.Disks(h.disks)
+	}
 	h.open()
 	t.Cleanup(h.close)
 	return h
@@ -99,7 +106,7 @@ func (h *Host) open() {
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.guests.dir, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.disks, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -25,21 +25,26 @@ func (s *Service) Adopt(ctx context.Context) error {
 	if err := s.sweep(vms); err != nil {
 		return err
 	}
+	disksUntil := time.Now().Add(adoptDisksTimeout)
 	for _, vm := range vms {
-		if err := s.adoptAtStart(ctx, vm); err != nil {
+		if err := s.adoptAtStart(ctx, vm, time.Until(disksUntil)); err != nil {
 			return fmt.Errorf("cannot record the state of VM %s: %w", vm.Name, err)
 		}
 	}
 	return nil
 }
 
-// adoptAtStart fails only if the store does.
-func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) error {
+// adoptDisksTimeout bounds the reading of all disks of machines that are found to
+// have ended: clients wait meanwhile for the daemon to serve.
+const adoptDisksTimeout = 15 * time.Second
+
+// adoptAtStart fails only if the store does. limit bounds the use of the disk.
+func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM, limit time.Duration) error {
 	if vm.Machine == nil && (vm.State == banger.VMStopped || vm.State == banger.VMFailed) {
 		// Its sessions have ended too, but the last daemon may have died between.
-		return s.Sessions.MachineEnded(ctx, vm.ID, banger.EndedByVMLost)
+		return s.endSessions(ctx, vm.ID, banger.EndedByVMLost, time.Time{}, limit)
 	}
-	_, cause := s.adopt(ctx, vm)
+	_, cause := s.adopt(ctx, vm, limit)
 	if cause == nil {
 		return nil
 	}
@@ -62,12 +67,12 @@ func (s *Service) findRun(ctx context.Context, id banger.VMID) (*run, error) {
 	if err != nil || vm.Machine == nil {
 		return nil, err
 	}
-	return s.adopt(ctx, vm)
+	return s.adopt(ctx, vm, diskTimeout)
 }
 
 // adopt brings one VM's record in line with its machine and returns its run, nil
-// if the machine has ended.
-func (s *Service) adopt(ctx context.Context, vm banger.VM) (*run, error) {
+// if the machine has ended; then limit bounds the use of its disk.
+func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) (*run, error) {
 	ref, err := s.machineRef(vm)
 	if err != nil {
 		return nil, err
@@ -78,10 +83,10 @@ func (s *Service) adopt(ctx context.Context, vm banger.VM) (*run, error) {
 	}
 	switch {
 	case ref == nil || errors.Is(err, banger.ErrMachineGone):
-		return nil, s.recordLost(ctx, vm.ID, "the machine ended while no daemon was running")
+		return nil, s.recordLost(ctx, vm.ID, "the machine ended while no daemon was running", limit)
 	case banger.CodeOf(err) == banger.CodeCorrupt:
 		// Nothing will ever find it; the driver's locks protect its disks.
-		return nil, s.recordLost(ctx, vm.ID, err.Error())
+		return nil, s.recordLost(ctx, vm.ID, err.Error(), limit)
 	case err != nil:
 		return nil, errors.Join(err, s.keepRef(ctx, vm.ID, ref))
 	}
@@ -130,7 +135,7 @@ func (s *Service) keepRef(ctx context.Context, id banger.VMID, ref json.RawMessa
 
 // recordLost records that a machine ended unseen, and why. Its sessions come
 // first, so that a crash in between leaves what the next daemon records again.
-func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) error {
+func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string, limit time.Duration) error {
 	vm, err := s.Store.GetVM(ctx, id)
 	if err != nil {
 		return err
@@ -139,7 +144,7 @@ func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) er
 	if vm.State == banger.VMStopping {
 		cause = banger.EndedByVMStopped
 	}
-	if err := s.Sessions.MachineEnded(ctx, id, cause); err != nil {
+	if err := s.endSessions(ctx, id, cause, time.Time{}, limit); err != nil {
 		return err
 	}
 	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {

@@ -50,13 +50,29 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	if r != nil {
 		return nil, banger.Errorf(banger.CodeState, "cannot read the disk of VM %s: its machine runs", id)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, diskTimeout, fmt.Errorf("reading the disk of VM %s takes longer than %s", id, diskTimeout))
+	return nil, s.readDisk(ctx, id, diskTimeout, f)
+}
+
+// readDisk calls f with the folder of the session directories on a work disk. The
+// caller has a right to the disk: it holds the VM's lock while nothing runs, or the
+// run of a machine that has ended.
+func (s *Service) readDisk(ctx context.Context, id banger.VMID, limit time.Duration, f func(context.Context, fs.FS) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("reading the disk of VM %s takes longer than %s", id, limit.Round(time.Millisecond)))
 	defer cancel()
-	return nil, s.Disks.ReadDisk(ctx, filepath.Join(s.Paths.VM(id), workDiskName), func(disk fs.FS) error {
+	return s.Disks.ReadDisk(ctx, filepath.Join(s.Paths.VM(id), workDiskName), func(disk fs.FS) error {
 		sessions, err := fs.Sub(disk, guestconfig.SessionsOnDisk)
 		if err != nil {
 			return err
 		}
 		return f(ctx, sessions)
 	})
+}
+
+// endSessions records what became of the sessions of a machine that ended at a time,
+// zero if nobody saw that. limit bounds the reading of its disk, to which the caller has
+// a right as that of readDisk.
+func (s *Service) endSessions(ctx context.Context, id banger.VMID, by banger.EndedBy, at time.Time, limit time.Duration) error {
+	return s.Sessions.MachineEnded(ctx, id, banger.MachineEnd{By: by, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
+		return s.readDisk(ctx, id, limit, f)
+	}})
 }

@@ -71,7 +71,7 @@ func (r *run) loop(serve func(context.Context) error) {
 	case <-s.ctx.Done(): // the machine goes on
 	}
 	if r.machineDone() {
-		r.ended()
+		r.ended(now())
 	}
 	if err := r.machine.Close(); err != nil {
 		s.Log.Warn("cannot let go of machine", "vm", r.id, "cause", err)
@@ -85,13 +85,13 @@ func (r *run) loop(serve func(context.Context) error) {
 // host's disk is full.
 const recordRetry = time.Second
 
-// ended records the end of the machine, which must not be missed because the
+// ended records the end of the machine at a time, which must not be missed because the
 // service closes at the same time. Until it is recorded the VM has its run: it is
 // neither started again nor deleted.
-func (r *run) ended() {
+func (r *run) ended(at time.Time) {
 	s := r.service
 	for {
-		err := r.recordEnd(context.WithoutCancel(s.ctx))
+		err := r.recordEnd(context.WithoutCancel(s.ctx), at)
 		if err == nil {
 			return
 		}
@@ -106,7 +106,7 @@ func (r *run) ended() {
 
 // recordEnd records the sessions' end before that of the VM, so that a crash in
 // between leaves what the next daemon records again.
-func (r *run) recordEnd(ctx context.Context) error {
+func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	s := r.service
 	vm, err := s.Store.GetVM(ctx, r.id)
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *run) recordEnd(ctx context.Context) error {
 	if stopped {
 		cause = banger.EndedByVMStopped
 	}
-	if err := s.Sessions.MachineEnded(ctx, r.id, cause); err != nil {
+	if err := s.endSessions(ctx, r.id, cause, at, diskTimeout); err != nil {
 		return err
 	}
 	_, err = s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {

@@ -55,7 +55,9 @@ type Links interface {
 // Sessions is told what concerns sessions; internal/session.Service does.
 type Sessions interface {
 	Guest(id banger.VMID) banger.GuestHandler
-	MachineEnded(ctx context.Context, id banger.VMID, cause banger.EndedBy) error
+	// MachineEnded is called before the end of the machine is recorded, and again
+	// if that could not be done.
+	MachineEnded(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
 }
 
 // Config is what a Service is made of; every field is needed.

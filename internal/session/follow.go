@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -117,37 +116,6 @@ func (s *Service) recordMissing(ctx context.Context, id banger.SessionID) error 
 		}
 		return nil
 	})
-}
-
-// MachineEnded records the end of all sessions that ran in a machine, as cause
-// says. The guest's own records correct it at the next boot.
-func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, cause banger.EndedBy) error {
-	sessions, err := s.store.ListSessions(ctx, vm)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, x := range sessions {
-		if !x.Status.Ended() && !s.interrupt(x.ID, cause) {
-			errs = append(errs, s.presumeEnd(ctx, x.ID, cause))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// presumeEnd records that a session has ended with its machine, if it is not
-// known to have ended otherwise. One that was removed meanwhile is no error.
-func (s *Service) presumeEnd(ctx context.Context, id banger.SessionID, by banger.EndedBy) error {
-	err := s.update(ctx, id, func(x *banger.Session) error {
-		if !x.Status.Ended() {
-			fail(x, by)
-		}
-		return nil
-	})
-	if banger.CodeOf(err) == banger.CodeNotFound {
-		return nil
-	}
-	return err
 }
 
 func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {

@@ -197,9 +197,7 @@ func TestEnd_IsNeverBeforeTheStart(t *testing.T) {
 		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), ahead); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.MachineEnded(t.Context(), r.vm.ID, banger.EndedByVMLost); err != nil {
-			t.Fatal(err)
-		}
+		r.end(t, unreadable(time.Now().UTC()))
 		if x := r.get(t); x.EndedAt.Before(x.StartedAt) || x.EndedBy != banger.EndedByVMLost {
 			t.Errorf("%+v", x.SessionState)
 		}

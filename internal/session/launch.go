@@ -22,12 +22,12 @@ const (
 type launch struct {
 	ctx    context.Context // ends when its machine or the service does
 	cancel context.CancelCauseFunc
-	ended  banger.EndedBy // how its machine ended, "" while that runs; guarded by Service.mu
+	done   chan struct{} // closed when it has been given up
 }
 
 // claim takes a launch in hand, before its record exists.
 func (s *Service) claim(id banger.SessionID) *launch {
-	l := &launch{}
+	l := &launch{done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancelCause(s.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,15 +35,14 @@ func (s *Service) claim(id banger.SessionID) *launch {
 	return l
 }
 
-// release gives a launch up, and returns how its machine has ended meanwhile, if
-// it has.
-func (s *Service) release(id banger.SessionID) banger.EndedBy {
+// release gives a launch up.
+func (s *Service) release(id banger.SessionID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.launches[id]
 	l.cancel(nil)
+	close(l.done)
 	delete(s.launches, id)
-	return l.ended
 }
 
 // claimed reports whether a session's launch is in hand.
@@ -53,26 +52,31 @@ func (s *Service) claimed(id banger.SessionID) bool {
 	return s.launches[id] != nil
 }
 
-// interrupt tells a launch in hand that its machine has ended, and reports
-// whether there is one. Whoever has it in hand then records the session's end.
-func (s *Service) interrupt(id banger.SessionID, by banger.EndedBy) bool {
+// interrupt has a launch given up whose machine has ended, if it is in hand, and
+// returns when nobody has it in hand any more.
+func (s *Service) interrupt(ctx context.Context, id banger.SessionID) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	l := s.launches[id]
+	s.mu.Unlock()
 	if l == nil {
-		return false
+		return nil
 	}
-	l.ended = by
 	l.cancel(errMachineEnded)
-	return true
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 var errMachineEnded = errors.New("the machine has ended")
 
 // carryOut runs a launch until its record tells how it went. It is given up only
-// if the service closes; the next daemon settles it.
+// if its machine ends, and then MachineEnded settles it, or if the service closes,
+// and then the next daemon does.
 func (s *Service) carryOut(l *launch, x banger.Session) {
-	store := context.WithoutCancel(l.ctx)
+	defer s.release(x.ID)
 	err := s.tryLaunch(l.ctx, x)
 	for pause := minSettlePause; isUnsettled(err) && l.ctx.Err() == nil; pause = min(2*pause, maxSettlePause) {
 		s.log.Warn("launch is unsettled", "session", x.ID, "cause", err)
@@ -81,9 +85,6 @@ func (s *Service) carryOut(l *launch, x banger.Session) {
 		case <-time.After(pause):
 			err = s.abandon(l.ctx, x)
 		}
-	}
-	if by := s.release(x.ID); by != "" {
-		err = s.presumeEnd(store, x.ID, by)
 	}
 	if isUnsettled(err) {
 		s.log.Warn("launch is left to the next link", "session", x.ID, "cause", err)

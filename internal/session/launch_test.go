@@ -12,13 +12,17 @@ import (
 
 func TestLaunch_WhoseMachineEndsBeforeTheAnswerIsStoredHasEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		recorded := make(chan struct{})
 		r.guest.launch = func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
-			if err := r.MachineEnded(context.WithoutCancel(ctx), r.vm.ID, banger.EndedByVMLost); err != nil {
-				t.Error(err)
-			}
+			go func() {
+				defer close(recorded)
+				r.end(t, unreadable(time.Now().UTC()))
+			}()
+			<-ctx.Done()
 			return report(l.ID, 1, banger.StatusRunning), nil
 		}
 		<-r.begin(t, "")
+		<-recorded
 		if x := <-waited(t, r); x.EndedBy != banger.EndedByVMLost || x.EndedAt.Before(x.StartedAt) {
 			t.Errorf("%+v", x.SessionState)
 		}
@@ -35,9 +39,7 @@ func TestLaunch_WithoutAnAnswerIsPresumedLostWithItsMachine(t *testing.T) {
 		}
 		started := r.begin(t, "")
 		time.Sleep(5 * time.Second)
-		if err := r.MachineEnded(t.Context(), r.vm.ID, banger.EndedByVMLost); err != nil {
-			t.Error(err)
-		}
+		r.end(t, unreadable(time.Now().UTC()))
 		x := <-started
 		if x.EndedBy != banger.EndedByVMLost || !x.Presumed() {
 			t.Errorf("%+v", x.SessionState)

@@ -45,7 +45,7 @@ func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r banger.Gues
 	if err != nil {
 		return page, err
 	}
-	if _, err := sessiondir.ReadSpec(dir); err != nil {
+	if _, err := fs.Stat(dir, sessiondir.SpecName); err != nil {
 		return page, banger.Errorf(banger.CodeNotFound, "cannot read log of session %q: there is none on the disk of its VM: %w", x.Name, err)
 	}
 	page, err = sessiondir.NewReader(dir).GuestPage(ctx, r)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/internal/machine"
 )
 
 // vmName is the VM of newHost.
@@ -239,8 +241,16 @@ func TestSession_SameKeyStartsOneSession(t *testing.T) {
 	}
 }
 
+// burning are disks that cannot be read.
+type burning struct{ machine.Disks }
+
+func (burning) ReadDisk(context.Context, string, func(fs.FS) error) error {
+	return errors.New("the disk is on fire")
+}
+
 func TestSession_EndPresumedForALostMachineIsCorrectedByItsDisk(t *testing.T) {
-	h := newHost(t)
+	h := hosttest.NewWith(t, bin, hosttest.Options{Disks: func(d machine.Disks) machine.Disks { return burning{d} }})
+	h.StartVM(vmName)
 	flag := filepath.Join(t.TempDir(), "flag")
 	x := start(t, h, shell("ended", "until test -e "+flag+"; do sleep 0.02; done; exit 4"))
 	start(t, h, shell("running", "exec sleep 1000"))

@@ -2,12 +2,10 @@ package sessiondir
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
 	"banger"
 	"banger/internal/atomicfile"
@@ -51,13 +49,11 @@ func ReadState(fsys fs.FS) (State, error) {
 	if err := readJSON(fsys, StateName, MaxStateBytes, &s); err != nil {
 		return State{}, err
 	}
-	switch {
-	case !banger.ValidID(string(s.ID)):
+	if !banger.ValidID(string(s.ID)) {
 		return State{}, corrupt(StateName, fmt.Errorf("%.40q is no session id", string(s.ID)))
-	case !slices.Contains(banger.Statuses(), s.Status):
-		return State{}, corrupt(StateName, fmt.Errorf("%.40q is no status", string(s.Status)))
-	case s.Sequence < 0 || s.StdinOffset < 0 || s.StdoutBytes < 0 || s.StderrBytes < 0 || s.GuestPID < 0:
-		return State{}, corrupt(StateName, errors.New("it has a negative count"))
+	}
+	if err := s.Check(); err != nil {
+		return State{}, corrupt(StateName, err)
 	}
 	return s, nil
 }
@@ -75,11 +71,14 @@ func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
 }
 
 func readJSON(fsys fs.FS, name string, limit int64, into any) error {
-	f, _, err := openRegular(fsys, name)
+	f, size, err := openRegular(fsys, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if size > limit {
+		return corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return fmt.Errorf("cannot read file %s: %w", name, err)

@@ -127,7 +127,7 @@ func (l *backwardLog) lastNewline(ctx context.Context, low int64) (int64, error)
 			}
 			var err error
 			l.bufAt = max(high-tailBlock, 0)
-			if l.buf, err = l.read(l.stream, l.bufAt, high); err != nil {
+			if l.buf, err = l.readInto(l.buf, l.stream, l.bufAt, high); err != nil {
 				return 0, err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -120,12 +121,14 @@ const maxUnsynced = 64 << 20
 // cutZeros ends a log before the zeros at its end that have not been synced.
 func (v *view) cutZeros(stream int) error {
 	low := max(v.synced[stream], v.floor[stream], v.size[stream]-maxUnsynced)
+	var buf []byte
 	for v.size[stream] > low {
 		from := max(low, v.size[stream]-(64<<10))
-		p, err := v.read(stream, from, v.size[stream])
+		p, err := v.readInto(buf, stream, from, v.size[stream])
 		if err != nil {
 			return err
 		}
+		buf = p
 		rest := bytes.TrimRight(p, "\x00")
 		if v.size[stream] = from + int64(len(rest)); len(rest) > 0 {
 			return nil
@@ -217,11 +220,16 @@ func (s seekingReaderAt) ReadAt(p []byte, off int64) (int, error) {
 
 // read returns the bytes from..to of a log.
 func (v *view) read(stream int, from, to int64) ([]byte, error) {
+	return v.readInto(nil, stream, from, to)
+}
+
+// readInto is read that uses the room of buf, if that is enough.
+func (v *view) readInto(buf []byte, stream int, from, to int64) ([]byte, error) {
 	if from >= to {
 		return nil, nil
 	}
 	_, name := streamName(stream)
-	buf := make([]byte, to-from)
+	buf = slices.Grow(buf[:0], int(to-from))[:to-from]
 	if n, err := v.logs[stream].ReadAt(buf, from); n < len(buf) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it has become shorter")

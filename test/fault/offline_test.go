@@ -53,8 +53,9 @@ func TestFault_LogsOfAStoppedVMAreReadFromItsDisk(t *testing.T) {
 	}
 }
 
-// The machine is killed (SIGKILL) while ten sessions write: what their shims have
-// synced, which they do each second, is on the disk, and nothing else is.
+// The machine is killed (SIGKILL) while ten sessions write and others have just ended:
+// what their shims have synced, which they do each second, is on the disk, and nothing
+// else is. Without a boot, their records say the same.
 func TestFault_KilledMachineKeepsWhatWasSynced(t *testing.T) {
 	i := installation.New(t, bin)
 	vm := i.StartVM(t, "v")
@@ -71,6 +72,12 @@ func TestFault_KilledMachineKeepsWhatWasSynced(t *testing.T) {
 	from := lastLineAt(t, i, "s9")
 	installation.WaitFor(t, "the guest to have had time", func() bool { return lastLineAt(t, i, "s9").Sub(from) > 3*time.Second })
 	follower := begin(t, i, "session", "logs", "v", "s0", "-f", "-n", "all")
+	const over = 4 // more sessions, that have just ended when the machine is killed
+	for n := range over {
+		name := fmt.Sprint("over", n)
+		i.MustRun(t, "session", "start", "v", "--name", name, "--", "sh", "-c", fmt.Sprint("echo over; exit ", n))
+		i.Run(t, "session", "wait", "v", name)
+	}
 	for _, pid := range machines(t, vm.ID) {
 		installation.Kill(t, pid)
 	}
@@ -91,8 +98,18 @@ func TestFault_KilledMachineKeepsWhatWasSynced(t *testing.T) {
 				t.Errorf("line %d of session %d is %q", k, n, line)
 			}
 		}
-		if x := installation.JSON[banger.Session](t, i, "session", "show", "v", fmt.Sprint("s", n)); x.EndedBy != banger.EndedByVMLost {
-			t.Errorf("session %d is %+v", n, x.SessionState)
+		x := installation.JSON[banger.Session](t, i, "session", "show", "v", fmt.Sprint("s", n))
+		if x.EndedBy != banger.EndedByVMLost || x.StdoutBytes != int64(len(log)) || x.LastError != "" {
+			t.Errorf("session %d has a log of %d bytes and is %+v", n, len(log), x.SessionState)
+		}
+	}
+	for _, x := range installation.JSON[[]banger.Session](t, i, "session", "list", "v") {
+		code, over := strings.CutPrefix(x.Name, "over")
+		if !x.Status.Ended() || over && (x.ExitCode == nil || fmt.Sprint(*x.ExitCode) != code || x.EndedBy != banger.EndedByExit || x.StdoutBytes != 5) {
+			t.Errorf("session %s is %+v", x.Name, x.SessionState)
+		}
+		if over && i.MustRun(t, "session", "logs", "v", x.Name) != "over\n" {
+			t.Errorf("the log of session %s is not complete", x.Name)
 		}
 	}
 }

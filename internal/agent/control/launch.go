@@ -90,7 +90,8 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 	}
 	state.Sequence++
 	state.Status, state.EndedBy, state.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Now().UTC()
-	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, clip(f.message, maxReportText), clip(f.rawLog, maxReportRawLog)
+	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, f.message, f.rawLog
+	state.SessionState = sessiondir.Report(state.SessionState)
 	s.keep(dir, &state)
 	return newSession(id, dir, state.SessionState, s.push)
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"os"
-	"path/filepath"
 	"time"
 
 	"banger"
@@ -22,7 +21,7 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 	}
 	state.EndedAt = time.Now().UTC()
 	if !witnessed {
-		state.EndedAt = lastWrite(x.dir)
+		state.EndedAt = sessiondir.LastSign(os.DirFS(x.dir))
 	}
 	switch {
 	case state.BootID != s.bootID && state.BootID != "":
@@ -47,18 +46,6 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 		state.StdinEOF = state.StdinEOF || t.StdinEOF
 	}
 	return state
-}
-
-// lastWrite returns when a session's files were last written: the last time at
-// which it is known to have lived.
-func lastWrite(dir string) time.Time {
-	var last time.Time
-	for _, name := range []string{sessiondir.StateName, sessiondir.StdoutName, sessiondir.StderrName, sessiondir.JournalName} {
-		if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
-		}
-	}
-	return last.UTC()
 }
 
 // join joins two sentences of which each may be empty.

@@ -4,13 +4,7 @@ import (
 	"sync"
 
 	"banger"
-)
-
-// Bounds of the texts in a report, which the daemon refuses above 64 KiB. What
-// is longer is whole in state.json.
-const (
-	maxReportText   = 8 << 10
-	maxReportRawLog = 32 << 10
+	"banger/internal/sessiondir"
 )
 
 // session is what this server knows of one session. Safe for concurrent use.
@@ -67,20 +61,7 @@ func (x *session) report() banger.GuestSession {
 
 func (x *session) reportLocked() banger.GuestSession { return x.reportOf(x.state) }
 
-// reportOf is the report of a state, with no more text than the daemon takes.
+// reportOf is the report of a state.
 func (x *session) reportOf(state banger.SessionState) banger.GuestSession {
-	r := banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: state}
-	r.LaunchMessage = clip(r.LaunchMessage, maxReportText)
-	r.LaunchRawLog = clip(r.LaunchRawLog, maxReportRawLog)
-	r.LastError = clip(r.LastError, maxReportText)
-	return r
-}
-
-// clip shortens a text to its beginning.
-func clip(s string, limit int) string {
-	const cut = " […]"
-	if len(s) <= limit {
-		return s
-	}
-	return s[:limit-len(cut)] + cut
+	return banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: sessiondir.Report(state)}
 }

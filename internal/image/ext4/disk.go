@@ -77,7 +77,7 @@ func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
 	return f.Sync()
 }
 
-// run runs a program of e2fsprogs, which inherits a file if that is not nil.
+// run runs a program of e2fsprogs or util-linux, which inherits a file if that is not nil.
 func run(ctx context.Context, inherited *os.File, name string, args ...string) error {
 	path, err := findProgram(name)
 	if err != nil {
@@ -88,18 +88,31 @@ func run(ctx context.Context, inherited *os.File, name string, args ...string) e
 	if inherited != nil {
 		cmd.ExtraFiles = []*os.File{inherited}
 	}
-	out, err := cmd.CombinedOutput()
+	var out beginning
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	text := strings.TrimSpace(string(out))
+	text := strings.TrimSpace(string(out.kept))
 	if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, "No space left") {
 		return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
 	}
 	return fmt.Errorf("%s: %w: %.1000s", name, err, text)
+}
+
+// beginning keeps that of what is written to it: who reads a disk of a guest may be
+// made to say a lot.
+type beginning struct{ kept []byte }
+
+// Write implements io.Writer.
+func (b *beginning) Write(p []byte) (int, error) {
+	const most = 4 << 10
+	b.kept = append(b.kept, p[:min(len(p), most-len(b.kept))]...)
+	return len(p), nil
 }
 
 // findProgram looks in PATH and in the folders of system programs, which the
@@ -111,5 +124,5 @@ func findProgram(name string) (string, error) {
 		}
 	}
 	return "", banger.Errorf(banger.CodeMissing, "cannot find %s", name).
-		WithHint("apt-get install e2fsprogs")
+		WithHint("apt-get install e2fsprogs util-linux")
 }

@@ -82,13 +82,30 @@ func (h heeding) ReadAt(p []byte, off int64) (int, error) {
 	return h.file.ReadAt(p, off)
 }
 
+// replayMemory bounds what e2fsck may use. A disk of the largest size needs some MiB.
+const replayMemory = 512 << 20
+
 // replay has e2fsck write what is in the journal to where it belongs. It holds the
-// disk's lock for as long as it lives.
+// disk's lock for as long as it lives. The journal is a guest's, so e2fsck is kept from
+// writing behind the end of the disk, to which the journal may lead it, and from looking
+// among the host's devices for a journal that lies elsewhere (-j).
 func replay(ctx context.Context, disk *os.File) error {
-	err := run(ctx, disk, "e2fsck", "-p", "-E", "journal_only", disk.Name())
+	info, err := disk.Stat()
+	if err != nil {
+		return err
+	}
+	e2fsck, err := findProgram("e2fsck")
+	if err != nil {
+		return err
+	}
+	err = run(ctx, disk, "prlimit", fmt.Sprintf("--fsize=%d", info.Size()), fmt.Sprintf("--as=%d", replayMemory), "--core=0",
+		e2fsck, "-p", "-j", os.DevNull, "-E", "journal_only", disk.Name())
 	const repaired = 1 // e2fsck(8), exit code
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == repaired {
 		return nil
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("cannot replay its journal: %w", err)
+	}
+	return nil
 }

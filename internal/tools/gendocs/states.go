@@ -28,7 +28,7 @@ Made from transition.go by ` + "`go generate ./...`" + `; do not edit. The store
 	})
 	b.WriteString(`
 Steps that were too short to be seen are skipped. One correction is allowed: an end that was concluded from the end of the
-machine (` + "`failed` by `vm_stopped` or `vm_lost`" + `) gives way to the end that the guest itself had recorded on its disk.
+machine, because its disk could not be read (` + "`failed` by `vm_stopped` or `vm_lost`" + `), gives way to the end that the guest itself had recorded.
 
 ## VMs
 

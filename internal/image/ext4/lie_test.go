@@ -1,0 +1,101 @@
+package ext4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// crashed makes a disk whose journal has one block to be replayed.
+func crashed(t *testing.T) (path string) {
+	t.Helper()
+	dir := t.TempDir()
+	path = filepath.Join(dir, "disk")
+	if err := NewDisk(t.Context(), path, minDiskMiB, "test"); err != nil {
+		t.Fatal(err)
+	}
+	content, commands := filepath.Join(dir, "content"), filepath.Join(dir, "commands")
+	if err := os.WriteFile(content, bytes.Repeat([]byte("journal!"), 128), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Without checksums, so that a test can change it.
+	if err := os.WriteFile(commands, []byte("feature ^metadata_csum\njo\njw -b 9000 "+content+"\njc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program, err := findProgram("debugfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program, "-w", "-f", commands, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// change changes an image.
+func change(t *testing.T, path string, f func(image []byte)) {
+	t.Helper()
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(image)
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadDisk_ReplaysTheJournal(t *testing.T) {
+	path := crashed(t)
+	if err := ReadDisk(t.Context(), path, func(disk fs.FS) error { _, err := fs.Stat(disk, "lost+found"); return err }); err != nil {
+		t.Error(err)
+	}
+	change(t, path, func(image []byte) {
+		if bytes.Count(image, bytes.Repeat([]byte("journal!"), 128)) < 2 {
+			t.Error("the block is nowhere but in the journal")
+		}
+	})
+}
+
+// A journal may name any block of a disk of any size: e2fsck would write there and
+// make the file as long.
+func TestReadDisk_JournalThatLeadsBehindTheEndOfTheDiskIsNotFollowed(t *testing.T) {
+	path := crashed(t)
+	change(t, path, func(image []byte) {
+		descriptor := bytes.Index(image, []byte("\xc0\x3b\x39\x98\x00\x00\x00\x01"))
+		tag := image[descriptor+12:] // its first field is the block's number
+		if descriptor < 0 || binary.BigEndian.Uint32(tag) != 9000 {
+			t.Fatalf("the journal is not as expected: % x", tag[:16])
+		}
+		binary.BigEndian.PutUint32(tag, 99_999_999)
+	})
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ReadDisk(t.Context(), path, func(fs.FS) error { return nil }); err == nil || !strings.Contains(err.Error(), "journal") {
+		t.Errorf("it ends with %v", err)
+	}
+	if after, err := os.Stat(path); err != nil || after.Size() != before.Size() {
+		t.Errorf("the disk has %d bytes, and had %d: %v", after.Size(), before.Size(), err)
+	}
+}
+
+// A journal may be said to lie on another device, which is then one of the host's.
+// e2fsck is told that it is /dev/null, where nothing can be read.
+func TestReadDisk_JournalIsNotLookedForOnTheHost(t *testing.T) {
+	path := crashed(t)
+	change(t, path, func(image []byte) {
+		const super, journalUUID, journalInode = 1024, 0xD0, 0xE0
+		copy(image[super+journalUUID:], "0123456789abcdef")
+		binary.LittleEndian.PutUint32(image[super+journalInode:], 0)
+	})
+	if err := ReadDisk(t.Context(), path, func(fs.FS) error { return nil }); err == nil || !strings.Contains(err.Error(), "short read") {
+		t.Errorf("it ends with %v", err)
+	}
+}

@@ -1,0 +1,287 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// known makes the record of a session in a status, as the daemon last heard of it.
+func (r *rig) known(t *testing.T, name string, status banger.Status) banger.Session {
+	t.Helper()
+	x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: name, Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
+	x.Status, x.Sequence = status, 2
+	x, _, err := r.store.CreateSession(t.Context(), x, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// named returns a session's record.
+func (r *rig) named(t *testing.T, name string) banger.Session {
+	t.Helper()
+	x, err := r.GetSession(t.Context(), vmName, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// disk is a folder with session directories.
+type disk string
+
+// put makes the directory of a session with some output and a state.
+func (d disk) put(t *testing.T, id banger.SessionID, out string, at time.Time, state banger.SessionState) {
+	t.Helper()
+	dir, lock, err := sessiondir.Create(string(d), banger.GuestLaunch{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	w, err := sessiondir.OpenWriter(dir, false, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Append(banger.StreamStdout, []byte(out), at); err != nil {
+		t.Fatal(err)
+	}
+	if err := sessiondir.WriteState(dir, sessiondir.State{ID: id, SessionState: state}); err != nil {
+		t.Fatal(err)
+	}
+	d.touch(t, id, at)
+}
+
+// touch sets when the files of a session were written.
+func (d disk) touch(t *testing.T, id banger.SessionID, at time.Time) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(string(d), string(id), "*"))
+	for _, file := range files {
+		err = errors.Join(err, os.Chtimes(file, at, at))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end is how a machine ended whose work disk it is.
+func (d disk) end(at time.Time) banger.MachineEnd {
+	return banger.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
+		return f(ctx, os.DirFS(string(d)))
+	}}
+}
+
+// unreadable is how a machine ended whose disk cannot be read.
+func unreadable(at time.Time) banger.MachineEnd {
+	return banger.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(context.Context, func(context.Context, fs.FS) error) error {
+		return errors.New("the disk is on fire")
+	}}
+}
+
+func (r *rig) end(t *testing.T, end banger.MachineEnd) {
+	t.Helper()
+	if err := r.MachineEnded(t.Context(), r.vm.ID, end); err != nil {
+		t.Error(err)
+	}
+}
+
+// changes returns how many events there are of each session after a revision.
+func (r *rig) changes(t *testing.T, since int64) map[string]int {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	last, err := r.store.Revision(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	if last == since {
+		return count
+	}
+	err = r.store.WatchEvents(ctx, since, func(e banger.Event) error {
+		if e.Session != nil {
+			count[e.Session.Name]++
+		}
+		if e.Revision == last {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	return count
+}
+
+// ended is the state of a session that exited with a status.
+func ended(code int, at time.Time) banger.SessionState {
+	return banger.SessionState{
+		Status: banger.StatusFailed, ExitCode: &code, EndedBy: banger.EndedByExit, StdoutBytes: 4, StdinOffset: 7,
+		StartedAt: at.Add(-time.Minute), EndedAt: at, Sequence: 3,
+	}
+}
+
+func TestMachineEnded_SessionsHaveWhatIsOnTheDiskAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		runs := banger.SessionState{Status: banger.StatusRunning, GuestPID: 9, StartedAt: at.Add(-time.Hour), Sequence: 2}
+		before := r.known(t, "before", banger.StatusExited) // of another boot
+		exited, running := r.known(t, "exited", banger.StatusRunning), r.known(t, "running", banger.StatusRunning)
+		begun, nothing := r.known(t, "begun", banger.StatusStarting), r.known(t, "nothing", banger.StatusRunning)
+		garbage, other := r.known(t, "garbage", banger.StatusRunning), r.known(t, "other", banger.StatusStopping)
+		d.put(t, exited.ID, "out\n", at, ended(4, at))
+		d.put(t, running.ID, "output\n", at, runs)
+		runs.Sequence = 3
+		d.put(t, begun.ID, "o", at, runs)
+		d.put(t, garbage.ID, "some", at, runs)
+		if err := os.WriteFile(filepath.Join(string(d), string(garbage.ID), "state.json"), []byte("{{{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.put(t, other.ID, "", at, runs)
+		if err := os.Rename(filepath.Join(string(d), string(exited.ID), "spec.json"), filepath.Join(string(d), string(other.ID), "spec.json")); err != nil {
+			t.Fatal(err)
+		}
+		state, err := os.ReadFile(filepath.Join(string(d), string(exited.ID), "state.json"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(string(d), string(other.ID), "state.json"), state, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stranger := banger.NewSessionID()
+		d.put(t, stranger, "x", at, runs)
+		since, err := r.store.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		lost := time.Now().UTC()
+		r.end(t, d.end(lost))
+
+		if x := r.named(t, "exited"); x.ExitCode == nil || *x.ExitCode != 4 || x.EndedBy != banger.EndedByExit || !x.EndedAt.Equal(at) || x.StdoutBytes != 4 || x.StdinOffset != 7 {
+			t.Errorf("with an exit record: %+v", x.SessionState)
+		}
+		if x := r.named(t, "running"); x.EndedBy != banger.EndedByVMLost || !x.EndedAt.Equal(lost) || x.StdoutBytes != 7 || x.LastError != "" {
+			t.Errorf("that ran: %+v", x.SessionState)
+		}
+		if x := r.named(t, "begun"); x.EndedBy != banger.EndedByVMLost || x.GuestPID != 9 || x.StdoutBytes != 1 || !x.StartedAt.Equal(runs.StartedAt) {
+			t.Errorf("that ran before the answer came: %+v", x.SessionState)
+		}
+		if x := r.named(t, "nothing"); x.EndedBy != banger.EndedByVMLost || !strings.Contains(x.LastError, "no record") {
+			t.Errorf("of which the disk has nothing: %+v", x.SessionState)
+		}
+		if x := r.named(t, "garbage"); x.EndedBy != banger.EndedByVMLost || !strings.Contains(x.LastError, "state.json") || x.StdoutBytes != 4 {
+			t.Errorf("with garbage: %+v", x.SessionState)
+		}
+		if x := r.named(t, "other"); x.EndedBy != banger.EndedByVMLost || x.ExitCode != nil || !strings.Contains(x.LastError, string(exited.ID)) {
+			t.Errorf("with the state of another: %+v", x.SessionState)
+		}
+		if x := r.named(t, "before"); x.Revision != before.Revision {
+			t.Errorf("that had ended before: %+v", x.SessionState)
+		}
+		if _, err := r.store.GetSession(t.Context(), stranger); banger.CodeOf(err) != banger.CodeNotFound {
+			t.Errorf("a stranger's folder: %v", err)
+		}
+		r.end(t, d.end(lost)) // as after a crash in between
+		count := r.changes(t, since)
+		for _, x := range []banger.Session{exited, running, begun, nothing, garbage, other} {
+			if count[x.Name] != 1 {
+				t.Errorf("session %s has %d changes", x.Name, count[x.Name])
+			}
+		}
+		if len(count) != 6 {
+			t.Errorf("changes: %v", count)
+		}
+	})
+}
+
+// A guest that boots finds a session that nobody owns and records its end.
+func TestMachineEnded_WhatWasReadStaysAfterTheNextBoot(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		x := r.known(t, "s", banger.StatusRunning)
+		d.put(t, x.ID, "out", at, banger.SessionState{Status: banger.StatusRunning, Sequence: 2})
+		r.end(t, d.end(at))
+		before := r.named(t, "s")
+		time.Sleep(time.Minute)
+		boot := report(x.ID, 3, banger.StatusFailed)
+		boot.EndedBy = banger.EndedByVMLost
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, []banger.GuestSession{boot}); err != nil {
+			t.Fatal(err)
+		}
+		if after := r.named(t, "s"); after.Revision != before.Revision {
+			t.Errorf("%+v became %+v", before.SessionState, after.SessionState)
+		}
+	})
+}
+
+func TestMachineEnded_UnseenIsTheEndAtTheLastSignOfLife(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		runs := banger.SessionState{Status: banger.StatusRunning, Sequence: 2}
+		written, touched, future := r.known(t, "written", banger.StatusRunning), r.known(t, "touched", banger.StatusRunning), r.known(t, "future", banger.StatusRunning)
+		d.put(t, written.ID, "out", at.Add(20*time.Minute), runs)
+		d.touch(t, written.ID, at)
+		d.put(t, touched.ID, "out", at, runs)
+		d.touch(t, touched.ID, at.Add(30*time.Minute))
+		d.put(t, future.ID, "out", at.Add(1000*time.Hour), runs)
+		time.Sleep(time.Hour)
+		r.end(t, d.end(time.Time{}))
+		for name, want := range map[string]time.Time{
+			"written": at.Add(20 * time.Minute), "touched": at.Add(30 * time.Minute), "future": future.UpdatedAt,
+		} {
+			if x := r.named(t, name); x.EndedBy != banger.EndedByVMLost || !x.EndedAt.Equal(want) || !strings.Contains(x.LastError, "last sign of life") {
+				t.Errorf("%s has ended at %v, want %v: %+v", name, x.EndedAt, want, x.SessionState)
+			}
+		}
+	})
+}
+
+func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		x, at := r.known(t, "s", banger.StatusRunning), time.Now().UTC()
+		r.end(t, unreadable(at))
+		if x := r.named(t, "s"); !x.Presumed() || !x.EndedAt.Equal(at) || !strings.Contains(x.LastError, "on fire") {
+			t.Errorf("%+v", x.SessionState)
+		}
+		boot := report(x.ID, 3, banger.StatusExited)
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, []banger.GuestSession{boot}); err != nil {
+			t.Fatal(err)
+		}
+		if x := r.named(t, "s"); x.Status != banger.StatusExited || x.LastError != "" {
+			t.Errorf("after the next boot: %+v", x.SessionState)
+		}
+		r.known(t, "unseen", banger.StatusStarting)
+		r.end(t, unreadable(time.Time{}))
+		if x := r.named(t, "unseen"); !x.Presumed() || !strings.Contains(x.LastError, "on fire") || !strings.Contains(x.LastError, "last sign") {
+			t.Errorf("%+v", x.SessionState)
+		}
+	})
+}
+
+func TestMachineEnded_LaunchInHandHasWhatIsOnTheDisk(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		launched := make(chan banger.SessionID, 1)
+		r.guest.launch = func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+			launched <- l.ID
+			<-ctx.Done() // the answer never comes
+			return banger.GuestSession{}, context.Cause(ctx)
+		}
+		started := r.begin(t, "")
+		d.put(t, <-launched, "out\n", at, ended(4, at))
+		r.end(t, d.end(at))
+		if x := <-started; x.ExitCode == nil || *x.ExitCode != 4 || x.EndedBy != banger.EndedByExit {
+			t.Errorf("%+v", x.SessionState)
+		}
+	})
+}
