@@ -52,6 +52,7 @@ const (
 	ParamBool     ParamType = "bool"     // true or false
 	ParamInt      ParamType = "int"      // 64 bits
 	ParamDuration ParamType = "duration" // as Go writes it: 1m30s
+	ParamTime     ParamType = "time"     // RFC 3339
 )
 
 // Routes returns all operations, in the order of the description.
@@ -131,6 +132,9 @@ func controlRoutes() []Route {
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
 				{Name: "follow", Type: ParamBool, Doc: "go on until the session has ended"},
 				{Name: "limit", Type: ParamInt, Doc: "end after so many bytes"},
+				{Name: "since", Type: ParamTime, Doc: "begin with the first output at or after this time, or at the end"},
+				{Name: "until", Type: ParamTime, Doc: "end before the first output after this time; with follow also when it is past"},
+				{Name: "grep", Type: ParamText, Doc: "regular expression (RE2): only the lines that match, each as one piece"},
 			},
 			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK},
 		{ID: "matchSession", Method: http.MethodGet, Path: sessionPath + "/match", Summary: "Find the first match in a session's output, whenever that was or will be written.",

@@ -77,6 +77,14 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamStderr, Lines: -1}, nil)
 			return err
 		}},
+		{`ReadLogs "v" "s" both lines 200 from -1 cursor <nil> follow true since 1970-01-01 00:00:01.000000002 +0000 UTC until 0001-01-01 00:00:00 +0000 UTC grep "a&b"`, func() error {
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, Follow: true, Since: time.Unix(1, 2), Grep: "a&b"}, nil)
+			return err
+		}},
+		{`ReadLogs "v" "s" both lines 3 from -1 cursor <nil> follow false since 0001-01-01 00:00:00 +0000 UTC until 2026-01-02 03:04:05 +0000 UTC grep ""`, func() error {
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, Lines: 3, Until: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, nil)
+			return err
+		}},
 		{`BuildImage "default" {"trixie" ["vim"] ""}`, func() error {
 			_, err := r.BuildImage(ctx, "default", banger.ImageRecipe{Suite: "trixie", Include: []string{"vim"}}, nil)
 			return err

@@ -190,7 +190,11 @@ func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogReq
 	if r.From != nil {
 		from = *r.From
 	}
-	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow)
+	selected := ""
+	if !r.Since.IsZero() || !r.Until.IsZero() || r.Grep != "" {
+		selected = fmt.Sprintf(" since %v until %v grep %q", r.Since, r.Until, r.Grep)
+	}
+	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v%s", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow, selected)
 	if f.OnLogs != nil {
 		return banger.LogEnd{}, f.OnLogs(ctx, r, fn)
 	}
