@@ -145,6 +145,18 @@ func controlRoutes() []Route {
 				{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"},
 			},
 			Result: banger.Match{}, Status: http.StatusOK},
+		{ID: "searchSessions", Method: http.MethodGet, Path: "/v1/search", Summary: "Find the lines that match in the output of sessions, of running VMs and of stopped ones.",
+			Query: []Param{
+				{Name: "regex", Type: ParamText, Doc: "regular expression (RE2), looked for in each line"},
+				{Name: "vm", Type: ParamText, Doc: "only sessions of this VM", Repeated: true},
+				{Name: "status", Type: ParamText, Doc: "only sessions in a status"},
+				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only sessions with all the tags given", Repeated: true},
+				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "since", Type: ParamTime, Doc: "only output from this time on"},
+				{Name: "until", Type: ParamTime, Doc: "of each session only what comes before the first output after this time"},
+				{Name: "limit", Type: ParamInt, Doc: "end after so many lines"},
+			},
+			Kind: KindStream, Result: SearchLine{}, Status: http.StatusOK},
 	}
 }
 

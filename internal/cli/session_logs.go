@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/linematch"
 )
 
 func (c *CLI) sessionLogsCommand() *cobra.Command {
@@ -51,6 +53,9 @@ offset that the last line has in "next".
 				return usagef("--from needs a byte offset of one stream: --stream stdout or --stream stderr, and no negative number")
 			}
 			r.From = from
+		}
+		if _, err := linematch.CompileFilter(r.Grep); err != nil {
+			return err
 		}
 		printer := newLogPrinter(c, *timestamps)
 		printer.stdout.lines, printer.stderr.lines = r.Grep != "", r.Grep != ""
@@ -167,10 +172,7 @@ func (o *logOutput) endLine() error {
 
 // stamp returns the chunk's data with its time before each line that begins in it.
 func (o *logOutput) stamp(chunk banger.LogChunk) []byte {
-	stamp := "-"
-	if !chunk.Time.IsZero() {
-		stamp = chunk.Time.UTC().Format("2006-01-02T15:04:05.000000Z")
-	}
+	stamp := formatStamp(chunk.Time)
 	var out []byte
 	for line := range bytes.Lines(chunk.Data) {
 		if !o.midLine {
@@ -180,6 +182,15 @@ func (o *logOutput) stamp(chunk banger.LogChunk) []byte {
 		o.midLine = line[len(line)-1] != '\n'
 	}
 	return out
+}
+
+// formatStamp shows when something was written, to the microsecond; "-" if that is not
+// known.
+func formatStamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
 // lineCount is the value of --lines: a number, or all as in LogRequest.Lines.

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"regexp"
 	"time"
@@ -73,7 +72,7 @@ func (l *reading) limited() bool { return l.request.Limit > 0 }
 func (l *reading) page(ctx context.Context, read *banger.GuestLogRead) (banger.GuestLogPage, error) {
 	if l.patience > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, l.patience, fmt.Errorf("nothing has come for %s", l.patience))
+		ctx, cancel = context.WithTimeoutCause(ctx, l.patience, impatience(l.patience))
 		defer cancel()
 	}
 	if !read.Wait || l.request.Until.IsZero() {
