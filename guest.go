@@ -62,9 +62,12 @@ type GuestLogRead struct {
 	ID     SessionID `json:"id"`
 	Stream Stream    `json:"stream"`
 	// Tail, if not nil, starts that many lines before the end instead of at Cursor.
-	Tail     *int      `json:"tail,omitempty"`
-	Cursor   LogCursor `json:"cursor"`
-	MaxBytes int       `json:"max_bytes"` // 1 to MaxLogPageBytes
+	Tail *int `json:"tail,omitempty"`
+	// Since, if not nil, starts with the first output at or after it by the guest's
+	// clock, or at the end; there is no Tail then.
+	Since    *time.Time `json:"since,omitempty"`
+	Cursor   LogCursor  `json:"cursor"`
+	MaxBytes int        `json:"max_bytes"` // 1 to MaxLogPageBytes
 	// Wait makes an empty page wait until there is something to read or the
 	// session has ended.
 	Wait bool `json:"wait,omitempty"`
@@ -72,7 +75,7 @@ type GuestLogRead struct {
 
 // GuestLogPage is one page of output.
 type GuestLogPage struct {
-	Begin  LogCursor  `json:"begin"` // where this page begins: what Tail came to, else Cursor
+	Begin  LogCursor  `json:"begin"` // where this page begins: what Tail or Since came to, else Cursor
 	Chunks []LogChunk `json:"chunks"`
 	Next   LogCursor  `json:"next"`   // where the next page begins
 	AtEnd  bool       `json:"at_end"` // nothing beyond Next was there when the page was read

@@ -12,8 +12,20 @@ type LogRequest struct {
 	From *int64
 	// Cursor, if not nil, is where to begin in both streams, instead of Lines and From.
 	Cursor *LogCursor
+	// Since, if not zero, begins with the first output at or after it, instead of
+	// Lines; there is no From then. If nothing is so late yet, it begins at the end.
+	// Times of output are those of the guest's clock.
+	Since time.Time
+	// Until, if not zero, ends before the first output after it; with Follow also when
+	// it is past, by the host's clock.
+	Until time.Time
+	// Grep, if not empty, is a regular expression (RE2): only the lines that match
+	// without their ends are passed on, whole, each as one piece; of a line of more than
+	// MaxMatchLine, such a part. Each stream has lines of its own; a reading that begins
+	// within a line takes the rest for one.
+	Grep   string
 	Follow bool  // go on with what is written later, until the session ends
-	Limit  int64 // end after so many bytes; 0: no limit
+	Limit  int64 // end after so many bytes, with Grep after the line that has the last of them; 0: no limit
 	// Begin, if not nil, is called once before the first piece with the position
 	// at which the reading begins. Who counts on from there with LogCursor.Advance
 	// can go on by Cursor after a cut, without loss or repeat. An error ends the reading.

@@ -240,6 +240,11 @@ type SessionStreams interface {
 	// was or will be written. If the session ends without one, the error is
 	// CodeState.
 	MatchSession(ctx context.Context, vm, session string, r MatchRequest) (Match, error)
+	// SearchSessions calls fn with each line that matches in the output of many
+	// sessions, of running VMs and of stopped ones, and with each session that could
+	// not be searched. What one session wrote comes in order, several VMs side by side;
+	// fn is never called concurrently. An error of fn ends the search and is returned.
+	SearchSessions(ctx context.Context, r SearchRequest, fn func(SearchResult) error) (SearchEnd, error)
 }
 
 // SessionControl acts on sessions. Safe for concurrent use.

@@ -101,6 +101,14 @@ type LogLine struct {
 	Error *banger.Error  `json:"error,omitempty"`
 }
 
+// SearchLine is a line of a search: lines that match and sessions that could not be
+// searched, then the end or the error.
+type SearchLine struct {
+	banger.SearchResult
+	End   *banger.SearchEnd `json:"end,omitempty"`
+	Error *banger.Error     `json:"error,omitempty"`
+}
+
 // EventLine is a line of the events: an event, or an error and then the end.
 type EventLine struct {
 	*banger.Event

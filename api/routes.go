@@ -52,6 +52,7 @@ const (
 	ParamBool     ParamType = "bool"     // true or false
 	ParamInt      ParamType = "int"      // 64 bits
 	ParamDuration ParamType = "duration" // as Go writes it: 1m30s
+	ParamTime     ParamType = "time"     // RFC 3339
 )
 
 // Routes returns all operations, in the order of the description.
@@ -142,6 +143,9 @@ func controlRoutes() []Route {
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
 				{Name: "follow", Type: ParamBool, Doc: "go on until the session has ended"},
 				{Name: "limit", Type: ParamInt, Doc: "end after so many bytes"},
+				{Name: "since", Type: ParamTime, Doc: "begin with the first output at or after this time, or at the end"},
+				{Name: "until", Type: ParamTime, Doc: "end before the first output after this time; with follow also when it is past"},
+				{Name: "grep", Type: ParamText, Doc: "regular expression (RE2): only the lines that match, each as one piece"},
 			},
 			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK},
 		{ID: "matchSession", Method: http.MethodGet, Path: sessionPath + "/match", Summary: "Find the first match in a session's output, whenever that was or will be written.",
@@ -152,6 +156,18 @@ func controlRoutes() []Route {
 				{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"},
 			},
 			Result: banger.Match{}, Status: http.StatusOK},
+		{ID: "searchSessions", Method: http.MethodGet, Path: "/v1/search", Summary: "Find the lines that match in the output of sessions, of running VMs and of stopped ones.",
+			Query: []Param{
+				{Name: "regex", Type: ParamText, Doc: "regular expression (RE2), looked for in each line"},
+				{Name: "vm", Type: ParamText, Doc: "only sessions of this VM", Repeated: true},
+				{Name: "status", Type: ParamText, Doc: "only sessions in a status"},
+				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only sessions with all the tags given", Repeated: true},
+				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "since", Type: ParamTime, Doc: "only output from this time on"},
+				{Name: "until", Type: ParamTime, Doc: "of each session only what comes before the first output after this time"},
+				{Name: "limit", Type: ParamInt, Doc: "end after so many lines"},
+			},
+			Kind: KindStream, Result: SearchLine{}, Status: http.StatusOK},
 	}
 }
 

@@ -81,6 +81,21 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamStderr, Lines: -1}, nil)
 			return err
 		}},
+		{`ReadLogs "v" "s" both lines 200 from -1 cursor <nil> follow true since 1970-01-01 00:00:01.000000002 +0000 UTC until 0001-01-01 00:00:00 +0000 UTC grep "a&b"`, func() error {
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, Follow: true, Since: time.Unix(1, 2), Grep: "a&b"}, nil)
+			return err
+		}},
+		{`ReadLogs "v" "s" both lines 3 from -1 cursor <nil> follow false since 0001-01-01 00:00:00 +0000 UTC until 2026-01-02 03:04:05 +0000 UTC grep ""`, func() error {
+			_, err := r.ReadLogs(ctx, "v", "s", banger.LogRequest{Stream: banger.StreamBoth, Lines: 3, Until: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, nil)
+			return err
+		}},
+		{"SearchSessions {Pattern:a&b VMs:[v w&] Status:failed Tags:map[k:x=y] Stream:stderr Since:1970-01-01 00:00:01 +0000 UTC Until:0001-01-01 00:00:00 +0000 UTC Limit:7}", func() error {
+			_, err := r.SearchSessions(ctx, banger.SearchRequest{
+				Pattern: "a&b", VMs: []string{"v", "w&"}, Status: banger.StatusFailed, Tags: map[string]string{"k": "x=y"},
+				Stream: banger.StreamStderr, Since: time.Unix(1, 0), Limit: 7,
+			}, nil)
+			return err
+		}},
 		{`BuildImage "default" {"trixie" ["vim"] ""}`, func() error {
 			_, err := r.BuildImage(ctx, "default", banger.ImageRecipe{Suite: "trixie", Include: []string{"vim"}}, nil)
 			return err
@@ -142,7 +157,11 @@ func TestClient_ErrorsComeBackWhole(t *testing.T) {
 		"wait":   func() error { _, err := r.WaitSession(t.Context(), "x", "y"); return err },
 		"logs":   func() error { _, err := r.ReadLogs(t.Context(), "x", "y", banger.LogRequest{}, nil); return err },
 		"events": func() error { return r.WatchEvents(t.Context(), 0, nil) },
-		"build":  func() error { _, err := r.BuildImage(t.Context(), "x", banger.ImageRecipe{}, nil); return err },
+		"search": func() error {
+			_, err := r.SearchSessions(t.Context(), banger.SearchRequest{}, nil)
+			return err
+		},
+		"build": func() error { _, err := r.BuildImage(t.Context(), "x", banger.ImageRecipe{}, nil); return err },
 	} {
 		got, ok := errors.AsType[*banger.Error](call())
 		if !ok || got.Code != want.Code || got.Message != want.Message || got.Hint != want.Hint || !slices.Equal(got.Candidates, want.Candidates) {

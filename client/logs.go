@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"net/url"
 	"strconv"
+	"time"
 
 	"banger"
 	"banger/api"
@@ -56,12 +58,28 @@ func (l *logReading) next(vm, session string) request {
 	switch {
 	case r.Cursor != nil:
 		q.query.Set("cursor", api.FormatCursor(*r.Cursor))
+	case !r.Since.IsZero():
+		setTime(q.query, "since", r.Since)
+		if r.From != nil {
+			q.query.Set("from", strconv.FormatInt(*r.From, 10))
+		}
 	case r.From != nil:
 		q.query.Set("from", strconv.FormatInt(*r.From, 10))
 	default:
 		q.query.Set("lines", strconv.Itoa(r.Lines))
 	}
+	setTime(q.query, "until", r.Until)
+	if r.Grep != "" {
+		q.query.Set("grep", r.Grep)
+	}
 	return q
+}
+
+// setTime sets a parameter, unless t is zero.
+func setTime(query url.Values, name string, t time.Time) {
+	if !t.IsZero() {
+		query.Set(name, t.UTC().Format(time.RFC3339Nano))
+	}
 }
 
 // take handles one line and reports whether it was the last.

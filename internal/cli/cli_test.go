@@ -33,6 +33,8 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session attach dev s --view --takeover", "session attach dev s --view --eof", "session attach dev s --no-stdin --eof",
 		"session attach dev s --detach-keys enter", "session start dev --attach --json -- ls",
 		"session wait dev s --from 3", "session wait dev s --stream stdout", "session wait dev s --match (",
+		"session logs dev s --grep (", "session search", "session search a b", "session search (", "session search a --limit 0",
+		"session search a --since 25:00", "session search a --tag b", "session search a --status done", "session search a --stream all",
 		"session wait dev s --match .*", "session send dev s --timeout 1s", "session send dev s --stream stdout",
 		"session send dev s --then-wait-match (", "session logs dev s --limit 0", "session logs dev s --limit -1",
 		"run", "run ls", "run dev -- ls", "run --", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",

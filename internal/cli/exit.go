@@ -15,7 +15,9 @@ import (
 // own, which wait passes on; timeout(1) and docker run use the same numbers.
 const (
 	exitOK      = 0
+	exitNothing = 1
 	exitUsage   = 2
+	exitPartly  = 3
 	exitTimeout = 124
 	exitSignal  = 128 // plus the signal's number
 
@@ -25,7 +27,9 @@ const (
 
 // ExitStatusHelp is the table of exit statuses, as --help and the README show it.
 const ExitStatusHelp = `  0      done, or detached; session wait: the command ended with status 0
+  1      session search: no line matches
   2      wrong usage, or a request that cannot be right
+  3      session search: some of the sessions could not be searched
   124    a time-out
   125    banger failed, or a session ended without an exit status
   128+n  ended by signal n

@@ -25,6 +25,9 @@ type fake struct {
 	chunks   []banger.LogChunk
 	progress []banger.BuildProgress
 	access   banger.SSHAccess
+	// results and searchEnd are what a search finds.
+	results   []banger.SearchResult
+	searchEnd banger.SearchEnd
 
 	err     error // every call fails with it
 	running bool  // a daemon runs already
@@ -36,6 +39,7 @@ type fake struct {
 	filter  banger.SessionFilter
 	logs    banger.LogRequest
 	match   banger.MatchRequest
+	search  banger.SearchRequest
 	sent    []byte
 	sentEOF bool
 	grace   time.Duration
@@ -194,6 +198,17 @@ func (f *fake) ReadLogs(_ context.Context, _, _ string, r banger.LogRequest, fn 
 func (f *fake) MatchSession(_ context.Context, _, _ string, r banger.MatchRequest) (banger.Match, error) {
 	f.match = r
 	return banger.Match{Stream: banger.StreamStdout, Offset: 5, End: 8, Text: []byte("abc")}, f.err
+}
+
+func (f *fake) SearchSessions(_ context.Context, r banger.SearchRequest, fn func(banger.SearchResult) error) (banger.SearchEnd, error) {
+	f.ask("search")
+	f.search = r
+	for _, result := range f.results {
+		if err := fn(result); err != nil {
+			return f.searchEnd, err
+		}
+	}
+	return f.searchEnd, f.err
 }
 
 func (f *fake) BuildImage(_ context.Context, name string, _ banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {

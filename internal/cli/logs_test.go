@@ -91,6 +91,40 @@ func TestSessionLogs_AskForTheRangeThatWasGiven(t *testing.T) {
 	}
 }
 
+func TestSessionLogs_AskForTheTimeAndThePattern(t *testing.T) {
+	day := time.Date(2026, 1, 2, 0, 0, 0, 0, time.Local)
+	for line, want := range map[string]banger.LogRequest{
+		"--since @1 --grep a.b":         {Stream: banger.StreamBoth, Lines: -1, Since: time.Unix(1, 0), Grep: "a.b"},
+		"--until 2026-01-02 -f":         {Stream: banger.StreamBoth, Lines: -1, Until: day, Follow: true},
+		"--grep x -n 7 --stream stderr": {Stream: banger.StreamStderr, Lines: 7, Grep: "x"},
+	} {
+		f := &fake{}
+		f.must(t, append([]string{"session", "logs", "dev", "s"}, strings.Fields(line)...)...)
+		if diff := cmp.Diff(want, f.logs); diff != "" {
+			t.Errorf("%q: %s", line, diff)
+		}
+	}
+	for _, line := range []string{"--since 1h -n 3", "--since 1h --from 3 --stream stdout", "--since yesterday", "--until -1h"} {
+		if r := (&fake{}).run(t, "", append([]string{"session", "logs", "dev", "s"}, strings.Fields(line)...)...); r.status != exitUsage {
+			t.Errorf("%q: %+v", line, r)
+		}
+	}
+}
+
+func TestSessionLogs_GrepEndsEveryLine(t *testing.T) {
+	chunk := func(offset int64, data string) banger.LogChunk {
+		return banger.LogChunk{Stream: banger.StreamStdout, Offset: offset, Data: []byte(data)}
+	}
+	// The second line is in two pieces, and the last one has no end.
+	f := &fake{chunks: []banger.LogChunk{chunk(0, "one\n"), chunk(10, "tw"), chunk(12, "o"), chunk(20, "three")}}
+	if out := f.must(t, "session", "logs", "dev", "s", "--grep", "x"); out != "one\ntwo\nthree\n" {
+		t.Errorf("stdout %q", out)
+	}
+	if out := f.must(t, "session", "logs", "dev", "s"); out != "one\ntwothree" {
+		t.Errorf("without --grep stdout is %q", out)
+	}
+}
+
 func TestVMConsoleLog_IsByteExactIntoAPipe(t *testing.T) {
 	if out := (&fake{}).must(t, "vm", "console-log", "dev"); out != "boot\r\n\x1b[31mred\xff" {
 		t.Errorf("stdout %q", out)

@@ -10,7 +10,8 @@ func (c *CLI) sessionCommand() *cobra.Command {
 	return group("session", "Run durable commands in a VM",
 		c.sessionStartCommand(), c.sessionAttachCommand(), c.sessionListCommand(), c.sessionShowCommand(),
 		c.sessionLogsCommand(), c.sessionWaitCommand(), c.sessionSendCommand(),
-		c.sessionSignalCommand(), c.sessionStopCommand(), c.sessionKillCommand(), c.sessionRmCommand())
+		c.sessionSearchCommand(), c.sessionSignalCommand(), c.sessionStopCommand(), c.sessionKillCommand(),
+		c.sessionRmCommand())
 }
 
 // sessionCmd makes a command about one session of one VM.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/linematch"
 )
 
 func (c *CLI) sessionLogsCommand() *cobra.Command {
@@ -18,7 +20,11 @@ order in which it wrote them. Into a file or pipe every byte is printed as it is
 terminal, control characters are made visible, since a session is not trusted.
 
 A program that polls without losing a byte: --json --limit BYTES, and --from the
-offset that the last line has in "next".`)
+offset that the last line has in "next".
+
+`+whenHelp)
+	cmd.Example = `  banger session logs dev build --since 10m
+  banger session logs dev server -f --grep 'error|panic' --timestamps`
 	flags := cmd.Flags()
 	lines := lineCount(banger.DefaultLogLines)
 	flags.VarP(&lines, "lines", "n", "how many lines from the end, or all")
@@ -29,10 +35,16 @@ offset that the last line has in "next".`)
 		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
 	timestamps := flags.Bool("timestamps", false, "begin each line with the time at which it was begun")
 	asJSON := flags.Bool("json", false, "print the pieces of output as JSON, one a line, and last where the next ones begin")
-	cmd.MarkFlagsMutuallyExclusive("lines", "from")
+	since, until := addMoments(flags)
+	grep := flags.String("grep", "", "only the lines that match this regular expression (RE2), of all the output unless told otherwise")
+	cmd.MarkFlagsMutuallyExclusive("lines", "from", "since")
 	cmd.MarkFlagsMutuallyExclusive("timestamps", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow, Limit: *limit}
+		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow, Limit: *limit,
+			Since: since.Time, Until: until.Time, Grep: *grep}
+		if !flags.Changed("lines") && (r.Grep != "" || !r.Until.IsZero()) {
+			r.Lines = allLines
+		}
 		if *limit < 0 || flags.Changed("limit") && *limit == 0 {
 			return usagef("--limit %d is no number of bytes above zero", *limit)
 		}
@@ -42,13 +54,17 @@ offset that the last line has in "next".`)
 			}
 			r.From = from
 		}
+		if _, err := linematch.CompileFilter(r.Grep); err != nil {
+			return err
+		}
 		printer := newLogPrinter(c, *timestamps)
+		printer.stdout.lines, printer.stderr.lines = r.Grep != "", r.Grep != ""
 		print := printer.print
 		if *asJSON {
 			print = func(chunk banger.LogChunk) error { return c.printJSONLine(chunk) }
 		}
 		end, err := c.Backend.Services().Streams.ReadLogs(cmd.Context(), args[0], args[1], r, print)
-		if flushErr := printer.flush(); err == nil {
+		if flushErr := printer.end(); err == nil {
 			err = flushErr
 		}
 		if err == nil && *asJSON {
@@ -72,6 +88,10 @@ type logOutput struct {
 	flush      func() error
 	timestamps bool
 	midLine    bool // the last byte written was not a newline
+	// lines says that the pieces are lines, of which some are left out: one without
+	// an end gets one, unless the next piece goes on with it.
+	lines bool
+	at    int64 // with lines: the position behind the last piece
 }
 
 func newLogPrinter(c *CLI, timestamps bool) *logPrinter {
@@ -109,7 +129,23 @@ func (p *logPrinter) flush() error {
 	return p.stderr.flush()
 }
 
+// end is flush when nothing more will come.
+func (p *logPrinter) end() error {
+	if err := p.stdout.endLine(); err != nil {
+		return err
+	}
+	if err := p.stderr.endLine(); err != nil {
+		return err
+	}
+	return p.flush()
+}
+
 func (o *logOutput) print(chunk banger.LogChunk) error {
+	if chunk.Offset != o.at {
+		if err := o.endLine(); err != nil {
+			return err
+		}
+	}
 	data := chunk.Data
 	if o.timestamps {
 		data = o.stamp(chunk)
@@ -117,15 +153,26 @@ func (o *logOutput) print(chunk banger.LogChunk) error {
 	if _, err := o.to.Write(data); err != nil {
 		return fmt.Errorf("cannot print log: %w", err)
 	}
+	o.at = chunk.Offset + int64(len(chunk.Data))
+	o.midLine = !bytes.HasSuffix(chunk.Data, []byte("\n"))
+	return nil
+}
+
+// endLine ends a line that the output has left without an end.
+func (o *logOutput) endLine() error {
+	if !o.lines || !o.midLine {
+		return nil
+	}
+	o.midLine = false
+	if _, err := o.to.Write([]byte("\n")); err != nil {
+		return fmt.Errorf("cannot print log: %w", err)
+	}
 	return nil
 }
 
 // stamp returns the chunk's data with its time before each line that begins in it.
 func (o *logOutput) stamp(chunk banger.LogChunk) []byte {
-	stamp := "-"
-	if !chunk.Time.IsZero() {
-		stamp = chunk.Time.UTC().Format("2006-01-02T15:04:05.000000Z")
-	}
+	stamp := formatStamp(chunk.Time)
 	var out []byte
 	for line := range bytes.Lines(chunk.Data) {
 		if !o.midLine {
@@ -135,6 +182,15 @@ func (o *logOutput) stamp(chunk banger.LogChunk) []byte {
 		o.midLine = line[len(line)-1] != '\n'
 	}
 	return out
+}
+
+// formatStamp shows when something was written, to the microsecond; "-" if that is not
+// known.
+func formatStamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
 // lineCount is the value of --lines: a number, or all as in LogRequest.Lines.

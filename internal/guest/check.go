@@ -80,7 +80,7 @@ const maxReasonBytes = 200
 // follows a log goes on at Next: so every page has bytes, or is the end.
 func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 	const what = "page of a log"
-	if r.Tail == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
+	if r.Tail == nil && r.Since == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
 		return misunderstood(what, "it begins at %+v", p.Begin)
 	}
 	next, room, data := p.Begin, r.MaxBytes, false

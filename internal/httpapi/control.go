@@ -83,6 +83,12 @@ func logRequest(r *request) (banger.LogRequest, error) {
 		Lines:  banger.DefaultLogLines,
 		From:   r.int("from"),
 		Follow: r.flag("follow"),
+		Since:  r.time("since"),
+		Until:  r.time("until"),
+		Grep:   r.query.Get("grep"),
+	}
+	if r.query.Has("since") && r.query.Has("lines") {
+		return request, banger.Errorf(banger.CodeInvalid, "cannot use the parameters since and lines: each says where to begin")
 	}
 	if request.Stream == "" {
 		request.Stream = banger.StreamBoth

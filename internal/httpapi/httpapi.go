@@ -77,7 +77,9 @@ func (s *server) calls() map[string]call {
 }
 
 func (s *server) streams() map[string]streamCall {
-	return map[string]streamCall{"readLogs": s.readLogs, "buildImage": s.buildImage, "watchEvents": s.watchEvents}
+	return map[string]streamCall{
+		"readLogs": s.readLogs, "searchSessions": s.searchSessions, "buildImage": s.buildImage, "watchEvents": s.watchEvents,
+	}
 }
 
 func (s *server) answerCall(route api.Route, serve call) http.HandlerFunc {

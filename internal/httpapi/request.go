@@ -88,6 +88,8 @@ func checkParam(p api.Param, value string) error {
 		if d, err = time.ParseDuration(value); err == nil && d < 0 {
 			err = errors.New("it is negative")
 		}
+	case api.ParamTime:
+		_, err = time.Parse(time.RFC3339Nano, value)
 	}
 	if err != nil {
 		return banger.Errorf(banger.CodeInvalid, "cannot use %q as parameter %s: %w", value, p.Name, err)
@@ -124,6 +126,12 @@ func (r *request) duration(name string, otherwise time.Duration) time.Duration {
 	}
 	d, _ := time.ParseDuration(r.query.Get(name))
 	return d
+}
+
+// time returns the zero time for a parameter that is not given.
+func (r *request) time(name string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, r.query.Get(name))
+	return t
 }
 
 // tags returns the tags of all parameters KEY=VALUE of a name.

@@ -2,54 +2,21 @@ package session
 
 import (
 	"context"
+	"time"
 
 	"banger"
 )
 
-// ReadLogs implements banger.SessionStreams. Each page names where it begins,
-// so a broken link costs neither a byte nor a repetition.
-func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) (end banger.LogEnd, err error) {
+// ReadLogs implements banger.SessionStreams.
+func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
 	if err == nil {
 		x, err = s.settled(ctx, x)
 	}
 	if err != nil {
-		return end, err
+		return banger.LogEnd{}, err
 	}
-	read, err := firstPage(x, r)
-	if err != nil {
-		return end, err
-	}
-	left := r.Limit
-	for first := true; ; first = false {
-		if r.Limit > 0 {
-			read.MaxBytes = int(min(left, banger.MaxLogPageBytes))
-		}
-		page, err := s.readPage(ctx, x, read)
-		if err != nil {
-			return end, err
-		}
-		if first {
-			end.Next = page.Begin
-			if r.Begin != nil {
-				if err := r.Begin(page.Begin); err != nil {
-					return end, err
-				}
-			}
-		}
-		for _, chunk := range page.Chunks {
-			if err := fn(chunk); err != nil {
-				return end, err
-			}
-			end.Next = end.Next.Advance(chunk)
-			left -= int64(len(chunk.Data))
-		}
-		end.AtEnd, end.Ended = page.AtEnd, page.Ended
-		if page.AtEnd && (page.Ended || !r.Follow) || r.Limit > 0 && left <= 0 {
-			return end, nil
-		}
-		read.Tail, read.Cursor, read.Wait = nil, page.Next, r.Follow
-	}
+	return s.newReading(x, r, fn).run(ctx)
 }
 
 // firstPage turns a request into the first read of the guest's files.
@@ -72,6 +39,10 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: %q is none of stdout, stderr, both", x.Name, string(r.Stream))
 	}
 	switch {
+	case strangeTime(r.Since) || strangeTime(r.Until):
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: what it wrote is from the years %d to %d", x.Name, minYear, maxYear)
+	case !r.Since.IsZero() && (r.From != nil || r.Cursor != nil):
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: it cannot begin both since a time and at an offset", x.Name)
 	case r.Limit < 0:
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: a limit of %d bytes is negative", x.Name, r.Limit)
 	case r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0):
@@ -87,8 +58,21 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 		read.Cursor.Stderr = *r.From
 	case r.From != nil:
 		read.Cursor.Stdout = *r.From
+	case !r.Since.IsZero():
+		read.Since = &r.Since
 	case r.Lines >= 0:
 		read.Tail = &r.Lines
 	}
 	return read, nil
+}
+
+// The years of a time that JSON can carry and that a clock of ours may show.
+const (
+	minYear = 1970
+	maxYear = 9999
+)
+
+// strangeTime reports whether t is set and beyond them.
+func strangeTime(t time.Time) bool {
+	return !t.IsZero() && (t.UTC().Year() < minYear || t.UTC().Year() > maxYear)
 }

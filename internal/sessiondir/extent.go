@@ -57,15 +57,21 @@ func (v *view) previous(i, low int64) (block, bool) {
 	return block{}, false
 }
 
-// find returns the last block that begins nowhere beyond p, by binary search. A
-// long run of blocks that are not valid is taken for a torn tail.
+// find returns the last block that begins nowhere beyond p.
 func (v *view) find(p position) (found block, ok bool) {
-	low, high := int64(0), v.blocks // blocks below low are not beyond p, those from high are
+	return v.search(func(b block) bool { return b.begins().upTo(v.size).within(p) })
+}
+
+// search returns the last block of those that are early, by binary search: all of
+// them are taken to come before the others. A long run of blocks that are not valid
+// is taken for a torn tail.
+func (v *view) search(early func(block) bool) (found block, ok bool) {
+	low, high := int64(0), v.blocks // blocks below low are early, those from high are not
 	for low < high {
 		middle := low + (high-low)/2
 		b, valid := v.previous(middle, low)
 		switch {
-		case valid && b.begins().upTo(v.size).within(p):
+		case valid && early(b):
 			found, ok, low = b, true, middle+1
 		case valid:
 			high = b.index

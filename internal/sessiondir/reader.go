@@ -55,14 +55,17 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at offset %+v: it is given up faster than it can be read", from)
 }
 
-// GuestPage is Page of a request, which may ask for the last lines. Whether the
-// session has ended is for the caller to say.
+// GuestPage is Page of a request, which may ask for the last lines or for what is
+// not older than a time. Whether the session has ended is for the caller to say.
 func (r *Reader) GuestPage(ctx context.Context, read banger.GuestLogRead) (page banger.GuestLogPage, err error) {
-	page.Begin = read.Cursor
-	if read.Tail != nil {
-		if page.Begin, err = r.Tail(ctx, read.Stream, *read.Tail); err != nil {
-			return page, err
-		}
+	switch page.Begin = read.Cursor; {
+	case read.Tail != nil:
+		page.Begin, err = r.Tail(ctx, read.Stream, *read.Tail)
+	case read.Since != nil:
+		page.Begin, err = r.Since(read.Stream, *read.Since)
+	}
+	if err != nil {
+		return page, err
 	}
 	page.Chunks, page.Next, page.AtEnd, err = r.Page(read.Stream, page.Begin, read.MaxBytes)
 	return page, err

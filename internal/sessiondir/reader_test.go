@@ -426,6 +426,13 @@ func FuzzJournal(f *testing.F) {
 		if got := (7500 - start.Stdout - start.Stderr) / 5; got != int64(lines) && got != kept/5 {
 			t.Fatalf("a tail of %d lines has %d", lines, got)
 		}
+		for _, at := range []time.Time{epoch, epoch.Add(time.Duration(out) * time.Second), {}} {
+			since := mustSince(t, r, banger.StreamBoth, at)
+			if since.Stdout < 0 || since.Stderr < 0 || since.Stdout > 3750 || since.Stderr > 3750 {
+				t.Fatalf("since %v is at %v", at, since)
+			}
+			readAll(t, r, banger.StreamBoth, since, 500)
+		}
 	})
 }
 

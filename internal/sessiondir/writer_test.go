@@ -35,12 +35,14 @@ func session(t *testing.T, writes ...write) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	now := epoch
 	for _, x := range writes {
-		if n, err := w.Append(x.stream, []byte(x.data), epoch.Add(x.at)); n != len(x.data) || err != nil {
+		now = epoch.Add(x.at)
+		if n, err := w.Append(x.stream, []byte(x.data), now); n != len(x.data) || err != nil {
 			t.Fatalf("Append = %d, %v", n, err)
 		}
 	}
-	if err := w.Sync(epoch); err != nil {
+	if err := w.Sync(now); err != nil {
 		t.Error(err)
 	}
 	if err := w.Close(); err != nil {

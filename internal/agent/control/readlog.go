@@ -38,7 +38,7 @@ func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.Gue
 	if err != nil || !r.Wait || len(page.Chunks) > 0 || page.Ended {
 		return page, err
 	}
-	r.Tail, r.Cursor = nil, page.Begin
+	r.Tail, r.Since, r.Cursor = nil, nil, page.Begin
 	return s.awaitPage(ctx, x, r)
 }
 

@@ -27,6 +27,7 @@ type Fake struct {
 	OnWait     func(context.Context) (banger.Session, error)
 	OnSend     func(context.Context, banger.SendRequest) (banger.SendResult, error)
 	OnLogs     func(context.Context, banger.LogRequest, func(banger.LogChunk) error) error
+	OnSearch   func(context.Context, func(banger.SearchResult) error) (banger.SearchEnd, error)
 	OnBuild    func(context.Context, func(banger.BuildProgress)) (banger.Image, error)
 	OnWatch    func(context.Context, int64, func(banger.Event) error) error
 	Revision   int64 // of Info
@@ -196,7 +197,11 @@ func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogReq
 	if r.From != nil {
 		from = *r.From
 	}
-	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow)
+	selected := ""
+	if !r.Since.IsZero() || !r.Until.IsZero() || r.Grep != "" {
+		selected = fmt.Sprintf(" since %v until %v grep %q", r.Since, r.Until, r.Grep)
+	}
+	f.record("ReadLogs %q %q %s lines %d from %d cursor %v follow %v%s", vm, session, r.Stream, r.Lines, from, r.Cursor, r.Follow, selected)
 	if f.OnLogs != nil {
 		return banger.LogEnd{}, f.OnLogs(ctx, r, fn)
 	}
@@ -207,6 +212,15 @@ func (f *Fake) ReadLogs(ctx context.Context, vm, session string, r banger.LogReq
 func (f *Fake) MatchSession(_ context.Context, vm, session string, r banger.MatchRequest) (banger.Match, error) {
 	f.record("MatchSession %q %q %q %s cursor %v", vm, session, r.Pattern, r.Stream, r.Cursor)
 	return banger.Match{}, f.Err
+}
+
+// SearchSessions implements banger.SessionStreams.
+func (f *Fake) SearchSessions(ctx context.Context, r banger.SearchRequest, fn func(banger.SearchResult) error) (banger.SearchEnd, error) {
+	f.record("SearchSessions %+v", r)
+	if f.OnSearch != nil {
+		return f.OnSearch(ctx, fn)
+	}
+	return banger.SearchEnd{}, f.Err
 }
 
 // BuildImage implements banger.ImageService.

@@ -87,6 +87,7 @@ func parameterSchema(p api.Param) object {
 		api.ParamBool:     {"type": "boolean"},
 		api.ParamInt:      {"type": "integer", "format": "int64"},
 		api.ParamDuration: {"type": "string", "examples": []string{"1m30s"}},
+		api.ParamTime:     {"type": "string", "format": "date-time"},
 	}[p.Type]
 	if p.Repeated {
 		return object{"type": "array", "items": schema}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+	"banger/internal/linematch"
+)
+
+func (c *CLI) sessionSearchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "search REGEX",
+		Short: "Find the lines that match in the output of all sessions",
+		Long: `Find the lines that match a regular expression (RE2) in the output of all sessions,
+or of those that are selected: of running VMs in their guests, of stopped ones on their
+disks. Each is printed when it is found, as: VM, session, stream, offset, time, line.
+The lines of a session come in order; up to four VMs are searched side by side.
+To see what is around a line, go to its offset:
+
+  banger session logs VM SESSION --stream STREAM --from OFFSET
+
+Like grep, it exits with 0 if a line was found and with 1 if none was. What could not be
+searched is told on stderr, and then the exit status is 3, whatever was found.
+
+` + whenHelp,
+		Example: `  banger session search 'panic: ' --since 24h
+  banger session search -- '--verbose' --vm dev --tag project=web --status failed`,
+		Args:              argumentNames("REGEX"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	vms := flags.StringArray("vm", nil, "only sessions of this VM; may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("vm", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return c.complete(vmNames)(cmd, nil, prefix)
+	})
+	tags := flags.StringArray("tag", nil, "only sessions with this tag, KEY=VALUE; may be repeated")
+	status := addChoice(cmd, "status", "only sessions in this status", statusChoices()...)
+	stream := addChoice(cmd, "stream", "which output",
+		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
+	since, until := addMoments(flags)
+	limit := flags.Int("limit", 0, "end after so many lines (default: no limit)")
+	asJSON := flags.Bool("json", false, "print what is found, and what could not be searched, as JSON, one a line, and a summary last")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r := banger.SearchRequest{Pattern: args[0], VMs: *vms, Stream: banger.Stream(stream.value), Since: since.Time, Until: until.Time, Limit: *limit}
+		if status.value != anyStatus {
+			r.Status = banger.Status(status.value)
+		}
+		if *limit < 0 || flags.Changed("limit") && *limit == 0 {
+			return usagef("--limit %d is no number of lines above zero", *limit)
+		}
+		if _, err := linematch.CompileFilter(r.Pattern); err != nil {
+			return err
+		}
+		var err error
+		if r.Tags, err = pairs("--tag", *tags); err != nil {
+			return err
+		}
+		print := c.printResult
+		if *asJSON {
+			print = func(result banger.SearchResult) error { return c.printJSONLine(result) }
+		}
+		end, err := c.Backend.Services().Streams.SearchSessions(cmd.Context(), r, print)
+		if err == nil && *asJSON {
+			err = c.printJSONLine(end)
+		}
+		if err != nil {
+			return err
+		}
+		return searchError(end)
+	}
+	return cmd
+}
+
+// printResult prints a line on stdout, as it is into a file or pipe, or on stderr what
+// could not be searched.
+func (c *CLI) printResult(r banger.SearchResult) error {
+	if r.Failure != nil {
+		_, err := fmt.Fprintf(c.Stderr, "banger: %s\n", safeText(r.Failure.Error.Error()))
+		return err
+	}
+	to, flush := untrusted(c.Stdout)
+	line := bytes.TrimSuffix(bytes.TrimSuffix(r.Hit.Line, []byte("\n")), []byte("\r"))
+	_, err := fmt.Fprintf(to, "%s %s %s %d %s %s\n", safe(r.Hit.VM), safe(r.Hit.Session), r.Hit.Stream, r.Hit.Offset, formatStamp(r.Hit.Time), line)
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot print what was found: %w", err)
+	}
+	return nil
+}
+
+// searchError carries the exit status of a search.
+func searchError(end banger.SearchEnd) error {
+	switch {
+	case end.Failures > 0:
+		return statusError{exitPartly, fmt.Sprintf("%d of %d sessions could not be searched", end.Failures, end.Sessions)}
+	case end.Lines == 0:
+		return statusError{status: exitNothing}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// whenHelp tells of what a moment can be given as.
+const whenHelp = `A time T is a duration before now (10m, 1h30m), RFC 3339 (2006-01-02T15:04:05Z), local
+time (2006-01-02 15:04:05, 2006-01-02), or seconds since 1970 (@1136214245). It is
+compared with the clock of the guest.`
+
+// moment is the value of a flag such as --since; zero is not given.
+type moment struct{ time.Time }
+
+// addMoments adds --since and --until.
+func addMoments(flags *pflag.FlagSet) (since, until *moment) {
+	since, until = new(moment), new(moment)
+	flags.Var(since, "since", "only what was written at this time or later")
+	flags.Var(until, "until", "only what was written at this time or earlier")
+	return since, until
+}
+
+// String implements pflag.Value.
+func (m *moment) String() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.Format(time.RFC3339Nano)
+}
+
+// Type implements pflag.Value; it is what --help shows.
+func (m *moment) Type() string { return "T" }
+
+// Set implements pflag.Value.
+func (m *moment) Set(text string) (err error) {
+	m.Time, err = parseMoment(text, time.Now())
+	return err
+}
+
+// The years of a time that the API can carry.
+const (
+	minYear = 1970
+	maxYear = 9999
+)
+
+func parseMoment(text string, now time.Time) (time.Time, error) {
+	t, ok := momentBefore(text, now)
+	if !ok {
+		return t, fmt.Errorf("%q is no time; give one such as 10m for ten minutes ago, 2006-01-02T15:04:05Z, \"2006-01-02 15:04:05\", 2006-01-02 or @1136214245", text)
+	}
+	if year := t.UTC().Year(); year < minYear || year > maxYear {
+		return t, fmt.Errorf("%q is not between the years %d and %d", text, minYear, maxYear)
+	}
+	return t, nil
+}
+
+// momentBefore reads any of the forms.
+func momentBefore(text string, now time.Time) (t time.Time, ok bool) {
+	if seconds, ok := strings.CutPrefix(text, "@"); ok {
+		n, err := strconv.ParseInt(seconds, 10, 64)
+		return time.Unix(n, 0), err == nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), ago >= 0
+	}
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t, true
+	}
+	for _, layout := range []string{time.DateTime, time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, true
+		}
+	}
+	return t, false
+}

@@ -1,0 +1,173 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"banger"
+	"banger/internal/hosttest"
+)
+
+// startIn starts a session in a VM and waits until it has ended.
+func startIn(t *testing.T, h *hosttest.Host, vm string, r banger.SessionRequest) banger.Session {
+	t.Helper()
+	x, err := h.Sessions.StartSession(t.Context(), vm, r)
+	if err == nil {
+		x, err = h.Sessions.WaitSession(t.Context(), vm, string(x.ID))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// search returns the lines that are found, sorted, each as VM/session stream offset
+// line, and how it ended.
+func search(t *testing.T, h *hosttest.Host, r banger.SearchRequest) (hits []string, end banger.SearchEnd) {
+	t.Helper()
+	end, err := h.Sessions.SearchSessions(t.Context(), r, func(result banger.SearchResult) error {
+		if result.Failure != nil {
+			t.Errorf("failure: %+v", result.Failure)
+			return nil
+		}
+		x := result.Hit
+		hits = append(hits, fmt.Sprintf("%s/%s %s %d %s", x.VM, x.Session, x.Stream, x.Offset, strings.TrimSuffix(string(x.Line), "\n")))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(hits)
+	return hits, end
+}
+
+func TestSearch_FindsLinesInRunningAndInStoppedVMs(t *testing.T) {
+	h := newHost(t)
+	other := h.StartVM("other")
+	tagged := shell("tagged", "seq 3000; echo out needle >&2; exit 1")
+	tagged.Tags = map[string]string{"k": "v"}
+	startIn(t, h, vmName, tagged)
+	startIn(t, h, vmName, shell("plain", "echo needle; echo hay; printf 'a needle'"))
+	startIn(t, h, vmName, banger.SessionRequest{Name: "never", Launch: banger.Launch{Command: "/nowhere/needle", StdinMode: banger.StdinClosed}})
+	terminal := shell("terminal", "echo needle of a terminal")
+	terminal.TTY = true
+	startIn(t, h, "other", terminal)
+	startIn(t, h, "other", shell("long", "seq 200000 | sed s/^150000$/needle/"))
+	h.PowerOff(other.ID)
+
+	all := []string{
+		"other/long stdout 938888 needle", "other/terminal stdout 0 needle of a terminal\r",
+		"vm/plain stdout 0 needle", "vm/plain stdout 11 a needle", "vm/tagged stderr 0 out needle",
+	}
+	for name, c := range map[string]struct {
+		r    banger.SearchRequest
+		want []string
+	}{
+		"all":        {banger.SearchRequest{}, all},
+		"a VM":       {banger.SearchRequest{VMs: []string{"other", "oth"}}, all[:2]},
+		"two VMs":    {banger.SearchRequest{VMs: []string{"vm", "other"}}, all},
+		"a stream":   {banger.SearchRequest{Stream: banger.StreamStderr}, all[4:]},
+		"a tag":      {banger.SearchRequest{Tags: map[string]string{"k": "v"}}, all[4:]},
+		"a status":   {banger.SearchRequest{Status: banger.StatusFailed}, all[4:]},
+		"in future":  {banger.SearchRequest{Since: time.Now().Add(time.Hour)}, nil},
+		"in history": {banger.SearchRequest{Until: time.Unix(1, 0)}, nil},
+	} {
+		c.r.Pattern = "needle"
+		if got, end := search(t, h, c.r); !slices.Equal(got, c.want) || end.Lines != len(c.want) || end.Failures != 0 {
+			t.Errorf("%s: %q, %+v", name, got, end)
+		}
+	}
+	// Every offset is where the line can be read.
+	for _, at := range all {
+		var vm, stream string
+		var offset int64
+		if _, err := fmt.Sscan(at, &vm, &stream, &offset); err != nil {
+			t.Fatal(err)
+		}
+		name, session, _ := strings.Cut(vm, "/")
+		var text strings.Builder
+		_, err := h.Sessions.ReadLogs(t.Context(), name, session, banger.LogRequest{Stream: banger.Stream(stream), From: &offset}, func(c banger.LogChunk) error {
+			text.Write(c.Data)
+			return nil
+		})
+		if line := strings.SplitN(at, " ", 4)[3]; err != nil || !strings.HasPrefix(text.String(), line) {
+			t.Errorf("%s: %.20q, %v", at, text.String(), err)
+		}
+	}
+}
+
+func TestSearch_EndsAtItsLimitAndWithItsCaller(t *testing.T) {
+	h := newHost(t)
+	startIn(t, h, vmName, shell("one", "seq 100000"))
+	startIn(t, h, vmName, shell("two", "seq 100000"))
+	hits, end := search(t, h, banger.SearchRequest{Pattern: "7", Limit: 3})
+	if want := []string{"vm/one stdout 12 7", "vm/one stdout 39 17", "vm/one stdout 69 27"}; !slices.Equal(hits, want) || !end.Limited || end.Lines != 3 {
+		t.Errorf("%q, %+v", hits, end)
+	}
+	enough := errors.New("enough")
+	calls := 0
+	_, err := h.Sessions.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { calls++; return enough })
+	if !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("after %d calls: %v", calls, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = h.Sessions.SearchSessions(ctx, banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("with its context it ends with %v", err)
+	}
+}
+
+func TestSearch_RefusesWhatCannotBeLookedFor(t *testing.T) {
+	h := newHost(t)
+	for name, r := range map[string]banger.SearchRequest{
+		"no pattern":   {},
+		"a pattern":    {Pattern: "("},
+		"a stream":     {Pattern: "a", Stream: "stdlog"},
+		"a status":     {Pattern: "a", Status: "done"},
+		"a limit":      {Pattern: "a", Limit: -1},
+		"strange time": {Pattern: "a", Since: time.Unix(-1, 0)},
+	} {
+		if _, err := h.Sessions.SearchSessions(t.Context(), r, nil); banger.CodeOf(err) != banger.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := h.Sessions.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "a", VMs: []string{"none"}}, nil); banger.CodeOf(err) != banger.CodeNotFound {
+		t.Errorf("of no VM: %v", err)
+	}
+}
+
+func TestSearch_VMThatCannotBeReachedIsToldOfAndGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		const sessions = 10
+		for n := range sessions {
+			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
+			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.reach(func(ctx context.Context) (banger.Guest, error) {
+			<-ctx.Done()
+			return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", context.Cause(ctx))
+		})
+		began := time.Now()
+		var told []string
+		end, err := r.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "a"}, func(result banger.SearchResult) error {
+			told = append(told, result.Failure.Session)
+			if e := result.Failure.Error; e.Code != banger.CodeUnavailable || !strings.Contains(e.Message, "cannot search session") {
+				t.Errorf("%+v", e)
+			}
+			return nil
+		})
+		if err != nil || end.Failures != sessions || end.Sessions != sessions || len(told) != sessions || time.Since(began) > time.Minute {
+			t.Errorf("%q, %+v, %v, after %v", told, end, err, time.Since(began))
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package sessiondir_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// sinceStreams are what Since can be asked about.
+var sinceStreams = []banger.Stream{banger.StreamStdout, banger.StreamStderr, banger.StreamBoth}
+
+func mustSince(t interface{ Fatal(...any) }, r *sessiondir.Reader, stream banger.Stream, at time.Time) banger.LogCursor {
+	start, err := r.Since(stream, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start
+}
+
+// around returns the last time before a position and the first one from there on,
+// each zero if there is none, by going through all of it.
+func around(chunks []banger.LogChunk, start banger.LogCursor) (before, after time.Time) {
+	for _, c := range chunks {
+		at := start.Stdout
+		if c.Stream == banger.StreamStderr {
+			at = start.Stderr
+		}
+		switch {
+		case c.Time.IsZero():
+		case c.Offset < at:
+			before = c.Time
+		case after.IsZero():
+			after = c.Time
+		}
+	}
+	return before, after
+}
+
+func TestSince_IsWhereALookAtEverythingFindsIt(t *testing.T) {
+	dir, _, _ := spread(t)
+	r := sessiondir.NewReader(os.DirFS(dir))
+	for _, stream := range sinceStreams {
+		all := readAll(t, r, stream, banger.LogCursor{}, 1<<20)
+		for _, at := range []time.Duration{-time.Hour, 0, 1, time.Microsecond, 999 * time.Millisecond, time.Second, 17*time.Second + 1, 2000 * time.Second, 3999 * time.Second, 4000 * time.Second} {
+			start := mustSince(t, r, stream, epoch.Add(at))
+			before, after := around(all, start)
+			if !before.IsZero() && !before.Before(epoch.Add(at)) || !after.IsZero() && after.Before(epoch.Add(at)) {
+				t.Errorf("%s since %v: begins at %+v, behind %v and before %v", stream, at, start, before, after)
+			}
+		}
+	}
+	if start := mustSince(t, r, banger.StreamBoth, epoch.Add(-time.Hour)); start != (banger.LogCursor{}) {
+		t.Errorf("since before it all: %+v", start)
+	}
+	end := mustSince(t, r, banger.StreamBoth, epoch.Add(time.Hour*2))
+	if chunks, _, atEnd, err := r.Page(banger.StreamBoth, end, 100); len(chunks) > 0 || !atEnd || err != nil {
+		t.Errorf("since after it all: %v %v %v", chunks, atEnd, err)
+	}
+}
+
+func TestSince_ReadsLittleOfTheJournalAndNothingOfTheLogs(t *testing.T) {
+	var writes []write
+	for i := range 300_000 {
+		writes = append(writes, write{sinceStreams[i%2], "x\n", time.Duration(i) * time.Second})
+	}
+	fsys := countingFS{os.DirFS(session(t, writes...)), map[string]int64{}}
+	start, err := sessiondir.NewReader(fsys).Since(banger.StreamBoth, epoch.Add(200_000*time.Second))
+	if want := (banger.LogCursor{Stdout: 200_000, Stderr: 200_000}); start != want || err != nil {
+		t.Errorf("found %+v, %v, want %+v", start, err, want)
+	}
+	if n := fsys.read[sessiondir.JournalName]; n > 16<<10 {
+		t.Errorf("read %d bytes of the journal", n)
+	}
+	if n := fsys.read[sessiondir.StdoutName] + fsys.read[sessiondir.StderrName]; n > 0 {
+		t.Errorf("read %d bytes of the logs", n)
+	}
+}
+
+// TestSince_OfOutputWithoutATimeLeavesOutOnlyWhatIsOlder has output in the log that
+// the journal does not tell of: at the end, and before a block that tells again.
+func TestSince_OfOutputWithoutATimeLeavesOutOnlyWhatIsOlder(t *testing.T) {
+	dir := session(t, write{banger.StreamStdout, "a\n", 0}, write{banger.StreamStdout, "b\n", time.Hour})
+	journal, err := os.ReadFile(filepath.Join(dir, sessiondir.JournalName))
+	must(t, err)
+	fsys := fstest.MapFS{
+		sessiondir.StdoutName:  {Data: []byte("a\nb\nunknown\n")},
+		sessiondir.JournalName: {Data: journal},
+	}
+	r := sessiondir.NewReader(fsys)
+	for at, want := range map[time.Duration]int64{0: 0, time.Minute: 2, 2 * time.Hour: 4} {
+		if start := mustSince(t, r, banger.StreamStdout, epoch.Add(at)); start.Stdout != want {
+			t.Errorf("since %v: %+v, want %d", at, start, want)
+		}
+	}
+	if start := mustSince(t, sessiondir.NewLiveReader(fsys), banger.StreamStdout, epoch.Add(2*time.Hour)); start.Stdout != 4 {
+		t.Errorf("of a live session: %+v", start)
+	}
+	delete(fsys, sessiondir.JournalName)
+	if start := mustSince(t, r, banger.StreamStdout, epoch.Add(2*time.Hour)); start.Stdout != 0 {
+		t.Errorf("without a journal: %+v", start)
+	}
+}
+
+func TestSince_OfWhatIsGivenUpTellsTheGap(t *testing.T) {
+	dir := t.TempDir()
+	w, err := sessiondir.OpenWriter(dir, false, 64<<10)
+	must(t, err)
+	defer w.Close()
+	for i := range 4000 {
+		mustAppend(t, w, banger.StreamStdout, fmt.Appendf(nil, "%099d\n", i), epoch.Add(time.Duration(i)*time.Second))
+	}
+	page, err := sessiondir.NewReader(os.DirFS(dir)).GuestPage(t.Context(), banger.GuestLogRead{
+		Stream: banger.StreamStdout, Since: new(epoch.Add(1000 * time.Second)), MaxBytes: 1000,
+	})
+	if err != nil || page.Begin.Stdout != 100_000 || page.Chunks[0].Gap == 0 || page.Chunks[0].Offset != 100_000 {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// TestSince_ModelOfClocksThatGoUpAndBack compares it with a look at everything.
+func TestSince_ModelOfClocksThatGoUpAndBack(t *testing.T) {
+	const tolerance = time.Second // within it, times that go back are not told
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "since-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		w, err := sessiondir.OpenWriter(dir, false, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		setBack := rapid.Bool().Draw(t, "clock is set back")
+		now, last := epoch, epoch
+		for range rapid.IntRange(0, 40).Draw(t, "bursts") {
+			if step := rapid.IntRange(-100, 400).Draw(t, "seconds"); setBack || step > 0 {
+				now = now.Add(time.Duration(step) * time.Second)
+			}
+			for range rapid.IntRange(1, 200).Draw(t, "writes") {
+				stream := sinceStreams[rapid.IntRange(0, 1).Draw(t, "stream")]
+				if _, err := w.Append(stream, []byte("x"), now); err != nil {
+					t.Fatal(err)
+				}
+				now = now.Add(60 * time.Millisecond)
+			}
+			last = now
+		}
+		r := sessiondir.NewReader(os.DirFS(dir))
+		span := max(int(last.Sub(epoch).Seconds()), 0) + 10
+		at := epoch.Add(time.Duration(rapid.IntRange(-10, span).Draw(t, "at")) * time.Second)
+		stream := banger.StreamBoth
+		if !setBack { // else the streams do not pass the time at the same place
+			stream = rapid.SampledFrom(sinceStreams).Draw(t, "of")
+		}
+		start := mustSince(t, r, stream, at)
+		var all []banger.LogChunk
+		for next, atEnd := (banger.LogCursor{}), false; !atEnd; {
+			var page []banger.LogChunk
+			if page, next, atEnd, err = r.Page(stream, next, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, page...)
+		}
+		before, after := around(all, start)
+		if !before.IsZero() && !before.Before(at.Add(tolerance)) || !after.IsZero() && after.Before(at) {
+			t.Fatalf("since %v: begins at %+v, behind %v and before %v", at, start, before, after)
+		}
+		i := slices.IndexFunc(all, func(c banger.LogChunk) bool { return !c.Time.Before(at) })
+		if first := (i >= 0 && !setBack); first && !after.Equal(all[i].Time) {
+			t.Fatalf("since %v: begins at %v, and the first is %v", at, after, all[i].Time)
+		}
+	})
+}

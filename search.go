@@ -1,0 +1,53 @@
+package banger
+
+import "time"
+
+// SearchRequest asks for the lines that match in the output of many sessions; zero
+// fields select all.
+type SearchRequest struct {
+	Pattern string   // see LogRequest.Grep; not empty
+	VMs     []string // refs
+	Status  Status
+	Tags    map[string]string // all must match
+	Stream  Stream            // default StreamBoth
+	Since   time.Time         // as in LogRequest, of each session
+	Until   time.Time
+	Limit   int // end after so many lines; 0: no limit
+}
+
+// SearchResult is one piece of what a search finds out; exactly one field is set.
+type SearchResult struct {
+	Hit     *SearchHit     `json:"hit,omitempty" doc:"a line that matches"`
+	Failure *SearchFailure `json:"failure,omitempty" doc:"a session that could not be searched, or not to its end"`
+}
+
+// SearchHit is a line that matches.
+type SearchHit struct {
+	SearchPlace
+	Stream Stream    `json:"stream"`
+	Offset int64     `json:"offset" doc:"position of the line's first byte in its stream"`
+	Time   time.Time `json:"time,omitzero" doc:"when the line was begun, by the guest's clock; absent where not known"`
+	Line   []byte    `json:"line" doc:"base64; with its end, if it has one"`
+}
+
+// SearchFailure tells why a session could not be searched.
+type SearchFailure struct {
+	SearchPlace
+	Error *Error `json:"error"`
+}
+
+// SearchPlace names a session.
+type SearchPlace struct {
+	VMID      VMID      `json:"vm_id"`
+	VM        string    `json:"vm" doc:"its name"`
+	SessionID SessionID `json:"session_id"`
+	Session   string    `json:"session" doc:"its name"`
+}
+
+// SearchEnd sums up a search.
+type SearchEnd struct {
+	Sessions int  `json:"sessions" doc:"sessions that were to be searched, as far as it came"`
+	Lines    int  `json:"lines" doc:"lines that were found"`
+	Failures int  `json:"failures" doc:"sessions that could not be searched"`
+	Limited  bool `json:"limited" doc:"it ended at its limit; there may be more"`
+}
