@@ -6,7 +6,9 @@
 // # Files
 //
 //	spec.json    banger.GuestLaunch; written once, by Create
-//	state.json   State; replaced atomically
+//	state.json   State, and blanks; replaced atomically
+//	.state.json.spare
+//	             where the next state.json is written; it keeps room for it
 //	stdout.log   the bytes of stdout as they are
 //	stderr.log   the same of stderr; absent if the session has a terminal
 //	journal      when and in which order those bytes came, see below
