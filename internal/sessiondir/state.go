@@ -158,9 +158,6 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// maxTorn bounds how often state.json is read again.
-const maxTorn = 100
-
 // readWhole reads state.json, which may be exchanged and then be written as the spare
 // while it is read. What is read twice the same, opened anew, was not: no two states
 // have one sequence.
