@@ -54,8 +54,14 @@ type LogChunk struct {
 	Reason string `json:"reason,omitempty" doc:"why there is a gap"`
 }
 
-// GapLogLimit is the Reason of a gap: Launch.LogLimit.
-const GapLogLimit = "log limit"
+// The reasons of gaps; one with several has them in this order, with ", " between.
+const (
+	GapLogLimit    = "log limit"      // Launch.LogLimit
+	GapDiskReserve = "disk reserve"   // old output gave way to keep the last of the work disk free
+	GapDiskFull    = "disk full"      // the work disk took no more
+	GapWriteError  = "write error"    // it could not be written for another cause
+	GapUnknown     = "reason unknown" // a crash or a damaged disk took it, or what told the reason
+)
 
 // LogCursor is a position in both streams of a session.
 type LogCursor struct {

@@ -43,7 +43,7 @@ func Create(parent string, l banger.GuestLaunch) (dir string, lock *os.File, err
 	defer guard.Close()
 	temp, err := os.MkdirTemp(parent, creatingPrefix)
 	if err != nil {
-		return "", nil, fmt.Errorf("cannot create session %s: %w", l.ID, err)
+		return "", nil, creationError(l.ID, err)
 	}
 	lock, err = populate(temp, l)
 	if err == nil {
@@ -57,9 +57,18 @@ func Create(parent string, l banger.GuestLaunch) (dir string, lock *os.File, err
 			lock.Close()
 		}
 		os.RemoveAll(temp)
-		return "", nil, fmt.Errorf("cannot create session %s: %w", l.ID, err)
+		return "", nil, creationError(l.ID, err)
 	}
 	return dir, lock, nil
+}
+
+// creationError says why a session could not be made, and of a full disk what helps.
+func creationError(id banger.SessionID, cause error) error {
+	if errors.Is(cause, syscall.ENOSPC) || errors.Is(cause, syscall.EDQUOT) {
+		return banger.Errorf(banger.CodeMissing, "cannot create session %s: the VM's work disk is full: %w", id, cause).
+			WithHint("make room in the guest's /root, or remove sessions that have ended")
+	}
+	return fmt.Errorf("cannot create session %s: %w", id, cause)
 }
 
 // populate writes the first files of a session.
@@ -77,7 +86,7 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 	}
 	state := State{ID: l.ID, BootID: boot}
 	state.Status, state.Sequence = banger.StatusStarting, 1
-	if err := WriteState(dir, state); err != nil {
+	if err := writeFirstState(dir, state); err != nil {
 		return nil, err
 	}
 	return TryLock(dir)

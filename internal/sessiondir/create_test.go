@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"banger"
@@ -169,4 +170,128 @@ func TestReadState_RefusesWhatNobodyWrote(t *testing.T) {
 	if _, err := sessiondir.ReadState(os.DirFS(t.TempDir())); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
+}
+
+// fillDisk takes all of a file system; the result gives it back.
+func fillDisk(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	must(t, err)
+	defer f.Close()
+	for _, size := range []int{1 << 16, 1 << 12, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	return func() { must(t, os.Remove(path)) }
+}
+
+// Small file systems, with the options of mount(8).
+var smallDisks = map[string]func(t *testing.T) string{
+	"tmpfs": func(t *testing.T) string { return mountTmpfs(t, "8M") },
+	"ext4":  func(t *testing.T) string { return mountExt4(t, 8) },
+}
+
+// mountExt4 returns an ext4 file system of its own, made as work disks are.
+func mountExt4(t *testing.T, mib int64) string {
+	t.Helper()
+	image, dir := filepath.Join(t.TempDir(), "disk"), t.TempDir()
+	must(t, os.WriteFile(image, nil, 0o600))
+	must(t, os.Truncate(image, mib<<20))
+	for _, args := range [][]string{{"mkfs.ext4", "-q", "-F", "-m", "0", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s (this test needs root and e2fsprogs)", args, err, out)
+		}
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	return dir
+}
+
+func TestWriteState_OnAFullDiskEveryStateIsKept(t *testing.T) {
+	for name, mount := range smallDisks {
+		t.Run(name, func(t *testing.T) {
+			parent := mount(t)
+			dir, lock, err := sessiondir.Create(parent, launch())
+			must(t, err)
+			defer lock.Close()
+			fillDisk(t, parent)
+			state, err := sessiondir.ReadState(os.DirFS(dir))
+			must(t, err)
+			for n := range 50 {
+				state.Status, state.Sequence = banger.StatusRunning, int64(n+2)
+				state.LastError = strings.Repeat("\x00<&>é\"", n*40)
+				must(t, sessiondir.WriteState(dir, state))
+				got, err := sessiondir.ReadState(os.DirFS(dir))
+				if err != nil || got.Sequence != state.Sequence || !strings.HasPrefix(state.LastError, strings.TrimSuffix(got.LastError, "…")) {
+					t.Fatalf("state %d is %+v, %v", n, got, err)
+				}
+			}
+			if _, _, err := sessiondir.Create(parent, launch()); banger.CodeOf(err) != banger.CodeMissing {
+				t.Errorf("a full disk takes a session: %v", err)
+			}
+			if left, err := filepath.Glob(filepath.Join(parent, "*")); err != nil || len(left) != 2+len(lostAndFound(parent)) {
+				t.Errorf("left: %q, %v", left, err)
+			}
+			if left, err := filepath.Glob(filepath.Join(parent, ".new-*")); err != nil || len(left) != 0 {
+				t.Errorf("left: %q, %v", left, err)
+			}
+		})
+	}
+}
+
+// lostAndFound is the folder that every ext4 has.
+func lostAndFound(parent string) (names []string) {
+	names, _ = filepath.Glob(filepath.Join(parent, "lost+found"))
+	return names
+}
+
+func TestWriteState_FolderWithoutASpareWorks(t *testing.T) {
+	dir, lock, err := sessiondir.Create(t.TempDir(), launch())
+	must(t, err)
+	defer lock.Close()
+	must(t, os.Remove(filepath.Join(dir, ".state.json.spare")))
+	state, err := sessiondir.ReadState(os.DirFS(dir))
+	must(t, err)
+	state.Sequence = 7
+	must(t, sessiondir.WriteState(dir, state))
+	if got, err := sessiondir.ReadState(os.DirFS(dir)); err != nil || got.Sequence != 7 {
+		t.Errorf("state is %+v, %v", got, err)
+	}
+}
+
+// A reader that is overtaken by two writes sees a whole state.
+func TestReadState_IsWholeWhileItIsWritten(t *testing.T) {
+	dir, lock, err := sessiondir.Create(t.TempDir(), launch())
+	must(t, err)
+	defer lock.Close()
+	state, err := sessiondir.ReadState(os.DirFS(dir))
+	must(t, err)
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := int64(2); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			state.Sequence, state.StdoutBytes = n, n
+			state.LastError = strings.Repeat(string(rune('a'+n%26)), 6000)
+			if err := sessiondir.WriteState(dir, state); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 3000 {
+		got, err := sessiondir.ReadState(os.DirFS(dir))
+		if err != nil || got.Sequence > 1 && (got.StdoutBytes != got.Sequence || strings.Trim(got.LastError, string(rune('a'+got.Sequence%26))) != "") {
+			t.Fatalf("state %d has %d bytes and %.20q: %v", got.Sequence, got.StdoutBytes, got.LastError, err)
+		}
+	}
+	close(stop)
+	writer.Wait()
 }

@@ -6,7 +6,9 @@
 // # Files
 //
 //	spec.json    banger.GuestLaunch; written once, by Create
-//	state.json   State; replaced atomically
+//	state.json   State, and blanks; replaced atomically
+//	.state.json.spare
+//	             where the next state.json is written; it keeps room for it
 //	stdout.log   the bytes of stdout as they are
 //	stderr.log   the same of stderr; absent if the session has a terminal
 //	journal      when and in which order those bytes came, see below
@@ -50,22 +52,45 @@
 //	kind 4  stdin was closed; length is 0
 //
 //	kind 5  output is not kept any more: stream (1 byte: 0 stdout, 1 stderr),
-//	        reason (1 byte: 1 the log's limit), uvarint offset below which all of
-//	        it is given up
+//	        reasons (1 byte, see below), uvarint offset below which all of it is
+//	        given up, for these reasons
 //
 //	kind 6  output is synced: uvarint offset of stdout, uvarint offset of stderr
 //	        below which all of it is on the disk
 //
+//	kind 7  output is lost: stream (1 byte), reasons (1 byte), uvarint n: the
+//	        next n bytes of the stream could not be written. n is 0 where a
+//	        block begins at the end of a loss: so a reader knows of it by the
+//	        block alone
+//
+//	kind 8  the journal is shortened: uvarint index of the first block that is
+//	        kept
+//
 // In every kind above 3, length counts bytes that follow in the record itself,
 // so that a reader skips kinds it does not know. The uvarints are those of
-// encoding/binary; the length of kinds 1 to 3 always takes three bytes, since
+// encoding/binary. The length of kinds 1 to 3 always takes three bytes, since
 // output that follows soon in the same stream is added to the last record in
-// place. A record's time is that of its first byte.
+// place; and the offsets of kind 6 and the n of kind 7 take nine: the one is replaced
+// in its block, and a loss that goes on is added to the last one of its stream while
+// nothing else of that has come. A record's time is that of its first byte.
+//
+// Reasons are a set of bits: 1 the log's limit, 2 the reserve of the disk, 4 the disk
+// was full, 8 it could not be written otherwise.
 //
 // The bytes are written to the log first, then to the journal. Log bytes that no
 // record covers are read all the same, with no time. A block whose header is not
 // valid is passed over, a record that contradicts the next header or the size of
 // the log is cut.
+//
+// # Losses
+//
+// Every byte that the command writes has its offset, whether it can be kept or not. A
+// loss takes no place in the log, which is a hole there if more follows and else ends
+// before it; its record is synced before more follows. The journal has its next
+// blocks allocated ahead (FALLOC_FL_KEEP_SIZE), so that a full disk can be told of.
+// If even that is used up, the loss is kept in mind and noted at the first chance, and
+// nothing is written behind it before. What then the end itself could not bring into the
+// journal is known from the counts of state.json.
 //
 // # Limits
 //
@@ -73,13 +98,17 @@
 // file system gets the blocks back (FALLOC_FL_PUNCH_HOLE, fallocate(2)), and every
 // offset stays what it is. The record of kind 5 is synced before that, and each
 // later block begins with the newest ones. What lies below is a hole that reads as
-// zeros; a reader tells of a gap instead.
+// zeros; a reader tells of a gap instead. The same happens to blocks of the journal
+// that have nothing to say of what is kept, by a record of kind 8. Of a stream that is
+// kept long beside one that is not, the times are given up with them when the journal has
+// more than a 32nd of what is kept, and more than 1 MiB; what it lost never.
 //
 // # Crashes
 //
 // When a machine crashes, a log may end with zeros in place of bytes that were not
 // on the disk yet. Of a session whose end its shim did not record, zeros at the end
-// of a log and behind the last record of kind 6 are not taken for output.
+// of a log and behind the last record of kind 6 are not taken for output. What the
+// log lacks before a loss is a gap, too.
 package sessiondir
 
 // The names of the files.

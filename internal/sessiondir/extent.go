@@ -1,6 +1,7 @@
 package sessiondir
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 )
@@ -13,12 +14,14 @@ const (
 	maxScanned = 1024
 )
 
-// extent is a run of bytes of one stream that came at one time.
+// extent is a run of bytes of one stream that came at one time, or are missing.
 type extent struct {
 	stream   int
 	from, to int64
-	micros   int64 // since 1970
-	timed    bool  // micros is known
+	micros   int64   // since 1970
+	timed    bool    // micros is known
+	gap      bool    // the bytes are not there,
+	why      reasons // for these reasons
 }
 
 // block is a block of the journal with a valid header.
@@ -33,6 +36,26 @@ func (v *view) readBlock(i int64, buf []byte) (block, []byte, bool) {
 	n, _ := v.journal.ReadAt(buf, i*blockBytes)
 	h, ok := decodeHeader(buf[:n])
 	return block{h, i}, buf[:n], ok
+}
+
+// maxTorn bounds how often something is read again that is written meanwhile.
+const maxTorn = 100
+
+// readRecords reads the records of a block. The last one may be written to in place at
+// this moment: it is read until it stands still.
+func (v *view) readRecords(b block) []byte {
+	_, buf, _ := v.readBlock(b.index, make([]byte, blockBytes))
+	for range maxTorn {
+		if b.index < v.blocks-1 {
+			break
+		}
+		_, again, _ := v.readBlock(b.index, make([]byte, blockBytes))
+		if bytes.Equal(buf, again) {
+			break
+		}
+		buf = again
+	}
+	return buf[min(headerBytes, len(buf)):]
 }
 
 // next finds the first valid block after index i whose offsets are not below from.
@@ -66,7 +89,7 @@ func (v *view) find(p position) (found block, ok bool) {
 // them are taken to come before the others. A long run of blocks that are not valid
 // is taken for a torn tail.
 func (v *view) search(early func(block) bool) (found block, ok bool) {
-	low, high := int64(0), v.blocks // blocks below low are early, those from high are not
+	low, high := min(v.first, v.blocks), v.blocks // blocks below low are early, those from high are not
 	for low < high {
 		middle := low + (high-low)/2
 		b, valid := v.previous(middle, low)
@@ -90,24 +113,44 @@ func (v *view) extents(b block, pos, until position) []extent {
 	var list []extent
 	at := b.begins()
 	for r := range v.records(b) {
-		if r.kind != kindStdout && r.kind != kindStderr {
+		s, n, lost, why, ok := r.output()
+		if !ok {
 			continue
 		}
-		s := int(r.kind - kindStdout)
-		at[s] += r.length
+		at[s] = min(at[s]+n, maxOffset)
 		if end := min(at[s], until[s]); pos[s] < end {
-			list = append(list, extent{s, pos[s], end, r.time, true})
+			list = v.pieces(list, extent{s, pos[s], end, r.time, true, lost, why})
 			pos[s] = end
 		}
 	}
-	return append(list, untimed(pos, until)...)
+	return append(list, v.untimed(pos, until)...)
+}
+
+// pieces adds an extent to a list, and makes a gap of what of it is not in the log,
+// though no record says that it was lost: a crash or a damaged journal.
+func (v *view) pieces(list []extent, e extent) []extent {
+	begin, end := v.hole[e.stream], v.length[e.stream]
+	if e.gap || e.from >= begin && e.to <= end {
+		return append(list, e)
+	}
+	missing := extent{stream: e.stream, gap: true}
+	if missing.from, missing.to = e.from, min(e.to, begin); missing.from < missing.to {
+		list = append(list, missing)
+	}
+	data := e
+	if data.from, data.to = max(e.from, begin), min(e.to, end); data.from < data.to {
+		list = append(list, data)
+	}
+	if missing.from, missing.to = max(e.from, begin, end), e.to; missing.from < missing.to {
+		list = append(list, missing)
+	}
+	return list
 }
 
 // records yields the records of a block.
 func (v *view) records(b block) iter.Seq[record] {
 	return func(yield func(record) bool) {
-		_, buf, _ := v.readBlock(b.index, make([]byte, blockBytes))
-		buf = buf[min(headerBytes, len(buf)):]
+		buf := v.readRecords(b)
 		for now := b.time; ; {
 			r, size := decodeRecord(buf, now)
 			if size == 0 || !yield(r) {
@@ -119,11 +162,11 @@ func (v *view) records(b block) iter.Seq[record] {
 }
 
 // untimed covers what no record covers.
-func untimed(pos, until position) []extent {
+func (v *view) untimed(pos, until position) []extent {
 	var list []extent
 	for s := range pos {
 		if pos[s] < until[s] {
-			list = append(list, extent{stream: s, from: pos[s], to: until[s]})
+			list = v.pieces(list, extent{stream: s, from: pos[s], to: until[s]})
 		}
 	}
 	return list
@@ -145,7 +188,7 @@ func (v *view) forward(pos position) iter.Seq[extent] {
 		start := pos
 		b, ok := v.find(pos)
 		if !ok {
-			b, ok = v.next(-1, position{})
+			b, ok = v.next(v.first-1, position{})
 		}
 		for scanned := 0; ok && scanned < maxScanned; scanned++ {
 			following, more := v.next(b.index, b.begins())
@@ -153,7 +196,7 @@ func (v *view) forward(pos position) iter.Seq[extent] {
 			if more {
 				until = following.begins().upTo(v.size)
 			}
-			if !emit(untimed(pos, b.begins().upTo(v.size))) || !emit(v.extents(b, pos, until)) {
+			if !emit(v.untimed(pos, b.begins().upTo(v.size))) || !emit(v.extents(b, pos, until)) {
 				return
 			}
 			b, ok = following, more
@@ -161,7 +204,7 @@ func (v *view) forward(pos position) iter.Seq[extent] {
 		if ok && pos != start {
 			return // the rest is for the next page; but no page may be empty
 		}
-		emit(untimed(pos, v.size))
+		emit(v.untimed(pos, v.size))
 	}
 }
 
@@ -178,7 +221,7 @@ func (v *view) backward() iter.Seq[extent] {
 			}
 			return true
 		}
-		b, ok := v.previous(v.blocks-1, 0)
+		b, ok := v.previous(v.blocks-1, v.first)
 		for silent := 0; ok && silent < maxScanned; silent++ {
 			list := v.extents(b, b.begins().upTo(pos), pos)
 			if len(list) > 0 {
@@ -187,8 +230,8 @@ func (v *view) backward() iter.Seq[extent] {
 			if !emit(list) {
 				return
 			}
-			b, ok = v.previous(b.index-1, 0)
+			b, ok = v.previous(b.index-1, v.first)
 		}
-		emit(untimed(position{}, pos))
+		emit(v.untimed(position{}, pos))
 	}
 }

@@ -39,25 +39,36 @@ func (f *Follower) At() banger.LogCursor {
 // Pending reports whether there is something to read.
 func (f *Follower) Pending() bool { return f.at != f.w.sizes() }
 
-// Gap skips what comes next and is not kept any more; its To is 0 if there is
-// nothing such.
-func (f *Follower) Gap() (stream banger.Stream, from, to int64) {
-	for s, floor := range f.w.floors() {
+// Gap skips what comes next and is not kept. It reports false if that is kept, or
+// there is nothing yet.
+func (f *Follower) Gap() (gap banger.LogChunk, ok bool) {
+	floors, why := f.w.given()
+	for s, floor := range floors {
 		if from := f.at[s]; from < floor {
 			f.at[s], f.plan = floor, nil
 			name, _ := streamName(s)
-			return name, from, floor
+			return banger.LogChunk{Stream: name, Offset: from, Gap: floor - from, Reason: why[s].String()}, true
 		}
 	}
-	return "", 0, 0
+	if len(f.plan) == 0 {
+		f.look()
+	}
+	if len(f.plan) == 0 || !f.plan[0].gap {
+		return banger.LogChunk{}, false
+	}
+	e := f.plan[0]
+	f.at[e.stream], f.plan = e.to, f.plan[1:]
+	name, _ := streamName(e.stream)
+	return banger.LogChunk{Stream: name, Offset: e.from, Gap: e.to - e.from, Reason: e.why.String()}, true
 }
 
-// Run returns how many bytes of which stream come next, 0 if there are none yet.
+// Run returns how many bytes of which stream come next, 0 if there are none yet or
+// what comes next is a gap.
 func (f *Follower) Run() (banger.Stream, int) {
 	if len(f.plan) == 0 {
 		f.look()
 	}
-	if len(f.plan) == 0 {
+	if len(f.plan) == 0 || f.plan[0].gap {
 		return "", 0
 	}
 	stream, _ := streamName(f.plan[0].stream)
@@ -73,7 +84,7 @@ func (f *Follower) Read(p []byte) error {
 	if err := f.w.readLog(e.stream, p, e.from); err != nil {
 		return err
 	}
-	if f.w.floors()[e.stream] > e.from { // it may have been zeros already
+	if floors, _ := f.w.given(); floors[e.stream] > e.from { // it may have been zeros already
 		return ErrGap
 	}
 	e.from += int64(len(p))
@@ -84,14 +95,16 @@ func (f *Follower) Read(p []byte) error {
 	return nil
 }
 
-// look makes the next plan. The journal is needed only where both streams go on,
-// which while a session is followed is seldom so.
+// look makes the next plan. The journal is needed only where both streams go on, or
+// something was lost ahead, which while a session is followed is seldom so.
 func (f *Follower) look() {
 	v := f.w.view()
-	switch rest := untimed(f.at, v.size); len(rest) {
-	case 0:
-		f.plan = nil
-	case 1:
+	rest := v.untimed(f.at, v.size)
+	lost, untold := f.w.losses(f.at)
+	switch {
+	case len(rest) == 0:
+		f.plan = untold
+	case len(rest) == 1 && lost[rest[0].stream] <= rest[0].from:
 		rest[0].to = min(rest[0].to, rest[0].from+planBytes)
 		f.plan = rest
 	default:

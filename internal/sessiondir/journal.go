@@ -26,13 +26,14 @@ const (
 	kindStdinEOF recordKind = 4
 	kindDiscard  recordKind = 5
 	kindSynced   recordKind = 6
+	kindLost     recordKind = 7
+	kindShorter  recordKind = 8
 	lengthBytes             = 3
+	offsetBytes             = 9 // of an offset that is written over in place
 	maxRunBytes             = 1<<(7*lengthBytes) - 1
-	maxRecord               = 1 + binary.MaxVarintLen64 + 1 + 2*binary.MaxVarintLen64 // kindSynced's
+	maxOffset               = 1 << 62
+	maxRecord               = 1 + binary.MaxVarintLen64 + 1 + 2*offsetBytes // kindSynced's
 )
-
-// reasonLimit is the one reason for which output is given up.
-const reasonLimit = 1
 
 // blockHeader begins every block.
 type blockHeader struct {
@@ -65,11 +66,24 @@ func decodeHeader(b []byte) (blockHeader, bool) {
 	}
 	field := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[8+8*i:])) }
 	h := blockHeader{time: field(0), stdout: field(1), stderr: field(2), stdin: field(3), stdinEOF: b[5]&flagStdinEOF != 0}
-	return h, h.stdout >= 0 && h.stderr >= 0 && h.stdin >= 0
+	for _, offset := range []int64{h.stdout, h.stderr, h.stdin} {
+		if offset < 0 || offset > maxOffset {
+			return blockHeader{}, false
+		}
+	}
+	return h, true
 }
 
 // begins returns where the block's output begins.
 func (h blockHeader) begins() position { return position{h.stdout, h.stderr} }
+
+// stream returns where one output stands.
+func (h *blockHeader) stream(i int) *int64 {
+	if i == stderr {
+		return &h.stderr
+	}
+	return &h.stdout
+}
 
 func checksum(b []byte) uint32 {
 	h := fnv.New32a()
@@ -96,40 +110,82 @@ func appendRecord(b []byte, kind recordKind, delta int64, body []byte) []byte {
 }
 
 // discardContent is that of a record of kindDiscard.
-func discardContent(stream int, offset int64) []byte {
-	return binary.AppendUvarint([]byte{byte(stream), reasonLimit}, uint64(offset))
+func discardContent(stream int, why reasons, offset int64) []byte {
+	return binary.AppendUvarint([]byte{byte(stream), byte(why)}, uint64(offset))
 }
 
 // syncedContent is that of a record of kindSynced.
 func syncedContent(p position) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(p[stdout])), uint64(p[stderr]))
+	return append(fixedUvarint(p[stdout], offsetBytes), fixedUvarint(p[stderr], offsetBytes)...)
+}
+
+// lostContent is that of a record of kindLost.
+func lostContent(stream int, why reasons, n int64) []byte {
+	return append([]byte{byte(stream), byte(why)}, fixedUvarint(n, offsetBytes)...)
 }
 
 // synced returns what a record of kindSynced says; false if it makes no sense.
 func (r record) synced() (p position, ok bool) {
 	rest := r.content
 	for s := range p {
-		n, size := binary.Uvarint(rest)
-		if size <= 0 || int64(n) < 0 {
+		n, size := decodeOffset(rest)
+		if size <= 0 {
 			return position{}, false
 		}
-		p[s], rest = int64(n), rest[size:]
+		p[s], rest = n, rest[size:]
 	}
 	return p, true
 }
 
 // discarded returns what a record of kindDiscard says; false if it makes no sense.
-func (r record) discarded() (stream int, offset int64, ok bool) {
+func (r record) discarded() (stream int, why reasons, offset int64, ok bool) {
 	if len(r.content) < 3 || r.content[0] > stderr {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
-	n, size := binary.Uvarint(r.content[2:])
-	return int(r.content[0]), int64(n), size > 0 && int64(n) >= 0
+	offset, size := decodeOffset(r.content[2:])
+	return int(r.content[0]), reasons(r.content[1]), offset, size > 0
 }
 
-// fixedLength is a uvarint that always has lengthBytes bytes.
-func fixedLength(n int64) []byte {
-	return []byte{byte(n) | 0x80, byte(n>>7) | 0x80, byte(n>>14) & 0x7f}
+// shorter returns what a record of kindShorter says; false if it makes no sense.
+func (r record) shorter() (index int64, ok bool) {
+	index, size := decodeOffset(r.content)
+	return index, size > 0
+}
+
+// output returns what a record says of output: n bytes of a stream, which came or
+// were lost. It is false for a record of anything else, and for one that makes no sense.
+func (r record) output() (stream int, n int64, lost bool, why reasons, ok bool) {
+	switch r.kind {
+	case kindStdout, kindStderr:
+		return int(r.kind - kindStdout), r.length, false, 0, true
+	case kindLost:
+		// It is as a discard: so many bytes from where the stream stands.
+		stream, why, n, ok = r.discarded()
+		return stream, n, true, why, ok
+	}
+	return 0, 0, false, 0, false
+}
+
+// decodeOffset reads a uvarint; size is 0 if it is none, or beyond maxOffset.
+func decodeOffset(b []byte) (n int64, size int) {
+	v, size := binary.Uvarint(b)
+	if size <= 0 || v > maxOffset {
+		return 0, 0
+	}
+	return int64(v), size
+}
+
+// fixedLength is the length in a record of output.
+func fixedLength(n int64) []byte { return fixedUvarint(n, lengthBytes) }
+
+// fixedUvarint is a uvarint that always has so many bytes.
+func fixedUvarint(n int64, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(n>>(7*i)) | 0x80
+	}
+	b[size-1] &= 0x7f
+	return b
 }
 
 // decodeRecord reads the record at the start of b; size 0 means that there is none.

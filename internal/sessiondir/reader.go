@@ -98,14 +98,15 @@ func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (c
 	gaps, pos := v.gaps(pos)
 	r.settle(v, pos)
 	extents, end := v.page(pos, limit, maxPageChunks)
-	if chunks, err = v.chunks(extents, pos, end); err != nil {
+	if chunks, err = v.chunks(extents); err != nil {
 		return nil, from, false, err
 	}
 	if r.live && len(chunks) > 0 {
-		if err := v.reload(); err != nil {
+		floor, err := v.givenUp()
+		if err != nil {
 			return nil, from, false, err
 		}
-		if !only(stream, v.floor).within(pos) {
+		if !only(stream, floor).within(pos) {
 			return nil, from, false, errOvertaken
 		}
 	}
@@ -122,7 +123,7 @@ func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (c
 
 // Totals is how much went through a session's streams.
 type Totals struct {
-	Stdout, Stderr int64 // bytes in the logs
+	Stdout, Stderr int64 // bytes, with those that are not kept
 	Stdin          int64 // bytes that the command's stdin was given
 	StdinEOF       bool  // stdin was closed
 }
@@ -147,7 +148,12 @@ func (r *Reader) look() (*view, error) {
 	}
 	state, err := ReadState(r.fsys)
 	lost := !state.Status.Ended() || state.EndedBy == banger.EndedByShimLost || state.EndedBy == banger.EndedByVMLost
-	if err == nil && (!lost || r.boot != "" && state.BootID == r.boot) {
+	if err == nil && !lost {
+		// The exit is kept even where a full disk took the last record of a loss.
+		v.size = position{min(max(v.size[stdout], state.StdoutBytes), maxOffset), min(max(v.size[stderr], state.StderrBytes), maxOffset)}
+		return v, nil
+	}
+	if err == nil && r.boot != "" && state.BootID == r.boot {
 		return v, nil
 	}
 	v.crashed = err == nil
@@ -198,12 +204,14 @@ func only(stream banger.Stream, p position) position {
 }
 
 // page collects the extents of one page, joined where they are one: of at most
-// limit bytes, and at most count of them.
+// limit bytes that are there, and at most count of them.
 func (v *view) page(pos position, limit, count int) (list []extent, end position) {
 	end = pos
 	for e := range v.forward(pos) {
-		e.to = min(e.to, e.from+int64(limit))
-		limit -= int(e.to - e.from)
+		if !e.gap {
+			e.to = min(e.to, e.from+int64(limit))
+			limit -= int(e.to - e.from)
+		}
 		end[e.stream] = e.to
 		if n := len(list); n > 0 && list[n-1].joins(e) {
 			list[n-1].to = e.to
@@ -217,26 +225,55 @@ func (v *view) page(pos position, limit, count int) (list []extent, end position
 	return list, end
 }
 
-// joins reports whether f goes on where e ends.
+// joins reports whether f goes on where e ends. Gaps of one reason are one, with the
+// time of the first.
 func (e extent) joins(f extent) bool {
-	return e.stream == f.stream && e.to == f.from && e.timed == f.timed && e.micros == f.micros
+	return e.stream == f.stream && e.to == f.from && e.gap == f.gap && e.why == f.why &&
+		(e.gap || e.timed == f.timed && e.micros == f.micros)
 }
 
-// chunks reads the bytes of extents, which cover each stream from pos to end.
-func (v *view) chunks(list []extent, pos, end position) ([]banger.LogChunk, error) {
-	var data [2][]byte
-	for s := range data {
-		var err error
-		if data[s], err = v.read(s, pos[s], end[s]); err != nil {
-			return nil, err
+// chunks reads the bytes of extents, of each stream those at once that belong together.
+func (v *view) chunks(list []extent) ([]banger.LogChunk, error) {
+	chunks := make([]banger.LogChunk, len(list))
+	for s := range v.size {
+		var data []byte
+		var begin, end int64 // of data
+		for i, e := range list {
+			if e.stream != s {
+				continue
+			}
+			name, _ := streamName(s)
+			chunks[i] = banger.LogChunk{Stream: name, Offset: e.from, Time: e.time()}
+			if e.gap {
+				chunks[i].Gap, chunks[i].Reason = e.to-e.from, e.why.String()
+				continue
+			}
+			if e.to > end {
+				var err error
+				begin, end = e.from, runEnd(list[i:])
+				if data, err = v.read(s, begin, end); err != nil {
+					return nil, err
+				}
+			}
+			chunks[i].Data = data[e.from-begin : e.to-begin]
 		}
 	}
-	chunks := make([]banger.LogChunk, len(list))
-	for i, e := range list {
-		name, _ := streamName(e.stream)
-		chunks[i] = banger.LogChunk{Stream: name, Offset: e.from, Time: e.time(), Data: data[e.stream][e.from-pos[e.stream] : e.to-pos[e.stream]]}
-	}
 	return chunks, nil
+}
+
+// runEnd returns where the bytes end that follow each other in the stream of the first
+// extent.
+func runEnd(list []extent) int64 {
+	end := list[0].to
+	for _, e := range list[1:] {
+		if e.stream == list[0].stream && (e.gap || e.from != end) {
+			break
+		}
+		if e.stream == list[0].stream {
+			end = e.to
+		}
+	}
+	return end
 }
 
 // time returns the extent's time, or zero. What no clock can have shown is

@@ -10,7 +10,8 @@ import (
 // there is none. Times are those of the clock of who wrote the session, and are taken
 // to go up: if that clock was set back, there are several places where the output
 // passes the time, and this is one of them. Output whose time is not known is left
-// out only if later output is known to be from before the time. Since reads as much of
+// out only if later output is known to be from before the time; of what is not kept
+// any more the time may be forgotten, too. Since reads as much of
 // the journal as it takes to find the place, and nothing of the logs.
 func (r *Reader) Since(stream banger.Stream, at time.Time) (banger.LogCursor, error) {
 	v, err := r.open(stream)

@@ -121,7 +121,8 @@ func TestSince_OfWhatIsGivenUpTellsTheGap(t *testing.T) {
 	page, err := sessiondir.NewReader(os.DirFS(dir)).GuestPage(t.Context(), banger.GuestLogRead{
 		Stream: banger.StreamStdout, Since: new(epoch.Add(1000 * time.Second)), MaxBytes: 1000,
 	})
-	if err != nil || page.Begin.Stdout != 100_000 || page.Chunks[0].Gap == 0 || page.Chunks[0].Offset != 100_000 {
+	// The journal of that time may have been given up, too.
+	if err != nil || page.Begin.Stdout > 100_000 || page.Chunks[0].Gap == 0 || page.Chunks[0].Offset != page.Begin.Stdout {
 		t.Errorf("%+v, %v", page, err)
 	}
 }

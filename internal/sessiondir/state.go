@@ -1,11 +1,15 @@
 package sessiondir
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"banger"
 	"banger/internal/atomicfile"
@@ -30,23 +34,73 @@ type State struct {
 	CgroupPath string `json:"cgroup_path,omitempty"`
 }
 
-// WriteState replaces dir's state.json durably. The caller owns the session.
+// spareBytes is what state.json and its spare have of the disk, and all of a state
+// that is certain to find room on a full one.
+const spareBytes = 8 << 10
+
+// WriteState replaces dir's state.json durably, on a full disk too. There, one with
+// long texts is kept with shorter ones. The caller owns the session.
 func WriteState(dir string, s State) error {
+	data, err := encodeState(s)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, StateName)
+	if len(data) > spareBytes {
+		if err = atomicfile.Write(path, data, 0o600); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+			return err
+		}
+		if data, err = encodeState(s.clipped()); err != nil {
+			return err
+		}
+	}
+	if err = atomicfile.WriteInto(path, data, spareBytes); errors.Is(err, atomicfile.ErrNoSpare) {
+		err = atomicfile.Write(path, data, 0o600) // the folder is from before there were spares
+	}
+	return err
+}
+
+// writeFirstState makes state.json of a new session, with the place for all later ones.
+func writeFirstState(dir string, s State) error {
+	data, err := encodeState(s)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteWithSpare(filepath.Join(dir, StateName), data, spareBytes, 0o600)
+}
+
+func encodeState(s State) ([]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("cannot encode state of session %s: %w", s.ID, err)
+		return nil, fmt.Errorf("cannot encode state of session %s: %w", s.ID, err)
 	}
 	if len(data) > MaxStateBytes {
-		return fmt.Errorf("cannot write state of session %s: it has %d bytes; at most %d are allowed", s.ID, len(data), MaxStateBytes)
+		return nil, fmt.Errorf("cannot write state of session %s: it has %d bytes; at most %d are allowed", s.ID, len(data), MaxStateBytes)
 	}
-	return atomicfile.Write(filepath.Join(dir, StateName), append(data, '\n'), 0o600)
+	return append(data, '\n'), nil
+}
+
+// clipped returns the state with texts so short that it fits into its spare, each
+// byte of them escaped.
+func (s State) clipped() State {
+	const most = spareBytes / 32
+	for _, text := range []*string{&s.LastError, &s.LaunchMessage, &s.LaunchRawLog} {
+		if len(*text) > most {
+			*text = strings.ToValidUTF8((*text)[:most], "") + "…"
+		}
+	}
+	return s
 }
 
 // ReadState reads state.json. A file that is not there is fs.ErrNotExist, one
 // that makes no sense CodeCorrupt.
 func ReadState(fsys fs.FS) (State, error) {
 	var s State
-	if err := readJSON(fsys, StateName, MaxStateBytes, &s); err != nil {
+	data, err := readWhole(fsys)
+	if err == nil {
+		err = decodeJSON(StateName, data, &s)
+	}
+	if err != nil {
 		return State{}, err
 	}
 	if !banger.ValidID(string(s.ID)) {
@@ -71,25 +125,53 @@ func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
 }
 
 func readJSON(fsys fs.FS, name string, limit int64, into any) error {
-	f, size, err := openRegular(fsys, name)
+	data, err := readFile(fsys, name, limit)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if size > limit {
-		return corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return fmt.Errorf("cannot read file %s: %w", name, err)
-	}
-	if int64(len(data)) > limit {
-		return corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
-	}
+	return decodeJSON(name, data, into)
+}
+
+func decodeJSON(name string, data []byte, into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return corrupt(name, err)
 	}
 	return nil
+}
+
+func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, size, err := openRegular(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > limit {
+		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read file %s: %w", name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+	}
+	return data, nil
+}
+
+// readWhole reads state.json, which may be exchanged and then be written as the spare
+// while it is read. What is read twice the same, opened anew, was not: no two states
+// have one sequence.
+func readWhole(fsys fs.FS) (data []byte, err error) {
+	for range maxTorn {
+		before := data
+		if data, err = readFile(fsys, StateName, MaxStateBytes); err != nil {
+			return nil, err
+		}
+		if before != nil && bytes.Equal(before, data) {
+			return data, nil
+		}
+	}
+	return nil, corrupt(StateName, errors.New("it changes faster than it can be read"))
 }
 
 // openRegular opens a file and returns its size. What is not a regular file is

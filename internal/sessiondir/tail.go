@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"banger"
 )
@@ -14,7 +15,8 @@ const tailBlock = 4 << 10
 // Tail returns the position from which the rest of a stream is its last lines
 // lines; a last line without a newline is one. Of both streams, lines are
 // ordered by where they end, and each stream begins with a whole line. A
-// negative number of lines means everything. Of each log, Tail reads what it
+// negative number of lines means everything. A gap is no line and ends none; one in the
+// line with which a stream would begin, it begins with. Of each log, Tail reads what it
 // leaves to be printed and at most one block of 4 KiB more.
 func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (banger.LogCursor, error) {
 	v, err := r.open(stream)
@@ -23,6 +25,9 @@ func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (ban
 	}
 	defer v.close()
 	r.settle(v, position{})
+	if lines == 0 {
+		return banger.LogCursor{Stdout: v.size[stdout], Stderr: v.size[stderr]}, nil
+	}
 	t := tail{lines: lines}
 	for s := range t.streams {
 		t.streams[s] = backwardLog{view: v, stream: s, at: v.size[s]}
@@ -73,9 +78,13 @@ func (t *tail) atFloor() bool {
 // take goes backward over one extent.
 func (t *tail) take(ctx context.Context, e extent) error {
 	l := &t.streams[e.stream]
+	if e.gap {
+		l.at = e.from
+		return nil
+	}
 	for l.at > e.from {
 		end := l.at - 1 // the last byte of a stream ends a line, whatever it is
-		if l.begun() {
+		if l.begun {
 			var err error
 			if end, err = l.lastNewline(ctx, e.from); err != nil {
 				return err
@@ -90,7 +99,7 @@ func (t *tail) take(ctx context.Context, e extent) error {
 			return nil
 		}
 		t.lines--
-		l.at = end
+		l.at, l.begun = end, true
 	}
 	return nil
 }
@@ -100,21 +109,44 @@ type backwardLog struct {
 	*view
 	stream int
 	at     int64 // everything from here on is in the tail
+	begun  bool  // some of that is no gap
 	buf    []byte
 	bufAt  int64 // where in the log buf begins
 }
 
-// begun reports whether anything of the log is in the tail.
-func (l *backwardLog) begun() bool { return l.at < l.size[l.stream] }
-
 // lineStart returns where the line begins in whose middle the tail may begin now.
 func (l *backwardLog) lineStart(ctx context.Context) (int64, error) {
-	if !l.begun() {
-		return l.at, nil
-	}
 	floor := l.floor[l.stream]
-	newline, err := l.lastNewline(ctx, floor)
-	return max(newline+1, floor), err
+	for l.begun && l.at > floor {
+		for _, e := range slices.Backward(l.before()) {
+			if e.gap {
+				return max(e.from, floor), nil
+			}
+			newline, err := l.lastNewline(ctx, max(e.from, floor))
+			if err != nil || newline >= 0 {
+				return newline + 1, err
+			}
+			l.at = max(e.from, floor)
+		}
+	}
+	return l.at, nil
+}
+
+// before returns what the journal has of the bytes before at, at least the last one.
+func (l *backwardLog) before() []extent {
+	until := l.size
+	until[l.stream] = l.at - 1
+	b, ok := l.find(until)
+	from := position{}
+	if ok {
+		from = b.begins()
+	}
+	until = from
+	until[l.stream] = l.at
+	if !ok {
+		return l.untimed(from, until)
+	}
+	return l.extents(b, from, until)
 }
 
 // lastNewline returns where the last newline before at is, or -1 if there is

@@ -28,6 +28,11 @@ func streamName(i int) (banger.Stream, string) {
 	return banger.StreamStdout, StdoutName
 }
 
+func logName(i int) string {
+	_, name := streamName(i)
+	return name
+}
+
 // position is an offset in each stream.
 type position [2]int64
 
@@ -44,20 +49,17 @@ func (p position) within(limit position) bool { return p == p.upTo(limit) }
 type view struct {
 	files  []fs.File
 	logs   [2]io.ReaderAt // nil if there is no such log
-	size   position
-	floor  position // below it nothing is kept any more
-	synced position // below it everything has been on the disk
-	// What the last block of the journal says, with all that it covers.
-	covered  position
-	stdin    int64
-	stdinEOF bool
+	size   position       // where the streams end
+	length position       // where their logs end: only what is lost can lie behind that
+	hole   position       // where the logs have their first data
 
 	journal io.ReaderAt
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
-	outrun      bool // more than size is not kept any more
-	crashed     bool // what was written last may be gone
 	blocks      int64
+	ending
+	outrun  bool // more than size is not kept any more
+	crashed bool // what was written last may be gone
 }
 
 // openView opens the logs before the journal: so the journal, which is written
@@ -81,71 +83,80 @@ func openView(fsys fs.FS) (*view, error) {
 		}
 	}
 	for s, log := range v.logs {
-		v.raiseFloor(s, firstData(log))
+		v.hole[s] = min(firstData(log), v.size[s])
 	}
+	v.length = v.size
 	v.setJournalSize(journalSize)
+	v.first = max(v.first, firstData(v.journal)/blockBytes)
+	for s, n := range v.length {
+		if v.lost[s] <= n {
+			continue
+		}
+		// What came before the loss may have been written since the log was opened.
+		if err := v.measure(s); err != nil {
+			v.close()
+			return nil, err
+		}
+		v.size[s] = max(v.length[s], v.lost[s])
+	}
+	for s := range v.floor {
+		v.outrun = v.outrun || v.floor[s] > v.size[s]
+		v.floor[s] = min(v.floor[s], v.size[s])
+	}
 	return v, nil
+}
+
+// measure looks again how long a log is.
+func (v *view) measure(stream int) error {
+	for _, f := range v.files {
+		info, err := f.Stat()
+		if err != nil {
+			return fmt.Errorf("cannot read file %s: %w", logName(stream), err)
+		}
+		if info.Name() == logName(stream) {
+			v.length[stream] = max(v.length[stream], info.Size())
+		}
+	}
+	return nil
 }
 
 // setJournalSize looks at a journal of some size.
 func (v *view) setJournalSize(n int64) {
 	v.blocks = (n + blockBytes - 1) / blockBytes
-	b, ok := v.previous(v.blocks-1, 0)
-	if !ok {
-		return
-	}
-	v.covered, v.stdin, v.stdinEOF = b.begins(), b.stdin, b.stdinEOF
-	for r := range v.records(b) {
-		switch r.kind {
-		case kindStdout, kindStderr:
-			v.covered[r.kind-kindStdout] += r.length
-		case kindStdin:
-			v.stdin += r.length
-		case kindStdinEOF:
-			v.stdinEOF = true
-		case kindDiscard:
-			if stream, offset, ok := r.discarded(); ok {
-				v.raiseFloor(stream, offset)
-			}
-		case kindSynced:
-			if p, ok := r.synced(); ok {
-				v.synced = p
-			}
-		}
-	}
+	v.ending = v.readEnding()
 }
 
 // maxUnsynced bounds how much of a log's end is looked at for zeros.
 const maxUnsynced = 64 << 20
 
-// cutZeros ends a log before the zeros at its end that have not been synced.
+// cutZeros ends a log before the zeros at its end that have not been synced, and are
+// not the hole of something lost.
 func (v *view) cutZeros(stream int) error {
-	low := max(v.synced[stream], v.floor[stream], v.size[stream]-maxUnsynced)
+	low := max(v.synced[stream], v.floor[stream], v.length[stream]-maxUnsynced)
+	if lost := v.lost[stream]; lost <= v.length[stream] {
+		low = max(low, lost)
+	}
 	var buf []byte
-	for v.size[stream] > low {
-		from := max(low, v.size[stream]-(64<<10))
-		p, err := v.readInto(buf, stream, from, v.size[stream])
+	defer func() { v.size[stream] = max(v.length[stream], v.lost[stream]) }()
+	for v.length[stream] > low {
+		from := max(low, v.length[stream]-(64<<10))
+		p, err := v.readInto(buf, stream, from, v.length[stream])
 		if err != nil {
 			return err
 		}
 		buf = p
 		rest := bytes.TrimRight(p, "\x00")
-		if v.size[stream] = from + int64(len(rest)); len(rest) > 0 {
+		if v.length[stream] = from + int64(len(rest)); len(rest) > 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-func (v *view) raiseFloor(stream int, offset int64) {
-	v.outrun = v.outrun || offset > v.size[stream]
-	v.floor[stream] = max(v.floor[stream], min(offset, v.size[stream]))
-}
-
-// firstData returns where a log begins that begins with a hole: if the journal is
+// firstData returns where a file begins that begins with a hole: if the journal is
 // damaged, that is not to be taken for output; lseek(2), SEEK_DATA.
-func firstData(log io.ReaderAt) int64 {
-	file, ok := log.(interface {
+func firstData(f io.ReaderAt) int64 {
+	file, ok := f.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	})
 	if !ok {
@@ -157,6 +168,9 @@ func firstData(log io.ReaderAt) int64 {
 	}
 	var at int64
 	_ = raw.Control(func(fd uintptr) { at, err = unix.Seek(int(fd), 0, unix.SEEK_DATA) })
+	if errors.Is(err, unix.ENXIO) {
+		return maxOffset // it is nothing but a hole
+	}
 	if err != nil {
 		return 0
 	}
@@ -169,7 +183,7 @@ func (v *view) gaps(pos position) (list []banger.LogChunk, after position) {
 	for s := range pos {
 		if n := v.floor[s] - pos[s]; n > 0 {
 			name, _ := streamName(s)
-			list = append(list, banger.LogChunk{Stream: name, Offset: pos[s], Gap: n, Reason: banger.GapLogLimit})
+			list = append(list, banger.LogChunk{Stream: name, Offset: pos[s], Gap: n, Reason: v.why[s].String()})
 			pos[s] = v.floor[s]
 		}
 	}
@@ -228,26 +242,25 @@ func (v *view) readInto(buf []byte, stream int, from, to int64) ([]byte, error) 
 	if from >= to {
 		return nil, nil
 	}
-	_, name := streamName(stream)
 	buf = slices.Grow(buf[:0], int(to-from))[:to-from]
 	if n, err := v.logs[stream].ReadAt(buf, from); n < len(buf) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it has become shorter")
 		}
-		return nil, corrupt(name, err)
+		return nil, corrupt(logName(stream), err)
 	}
 	return buf, nil
 }
 
-// reload looks again at what is not kept any more.
-func (v *view) reload() error {
+// givenUp looks again below which position nothing is kept any more.
+func (v *view) givenUp() (position, error) {
 	if v.journalFile == nil {
-		return nil
+		return v.floor, nil
 	}
 	info, err := v.journalFile.Stat()
 	if err != nil {
-		return err
+		return v.floor, err
 	}
-	v.setJournalSize(info.Size())
-	return nil
+	again := view{journal: v.journal, blocks: (info.Size() + blockBytes - 1) / blockBytes}
+	return again.readEnding().floor, nil
 }

@@ -3,13 +3,11 @@ package sessiondir_test
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -210,45 +208,6 @@ func TestWriter_TerminalHasNoStderr(t *testing.T) {
 	}
 	if w.Size(banger.StreamStdout) != 3 || w.Size(banger.StreamStderr) != 0 {
 		t.Errorf("sizes are %d and %d", w.Size(banger.StreamStdout), w.Size(banger.StreamStderr))
-	}
-}
-
-// TestWriter_FullDiskCostsOnlyWhatDidNotFit writes to a file system of 64 KiB.
-func TestWriter_FullDiskCostsOnlyWhatDidNotFit(t *testing.T) {
-	dir := mountTmpfs(t, "64k")
-	w, err := sessiondir.OpenWriter(dir, false, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	filler := filepath.Join(dir, "filler")
-	if err := os.WriteFile(filler, make([]byte, 16<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = w.Append(banger.StreamStdout, []byte("first\n"), epoch)
-	for written := int64(6); err == nil; {
-		var n int
-		n, err = w.Append(banger.StreamStdout, make([]byte, 5000), epoch.Add(time.Second))
-		if written += int64(n); w.Size(banger.StreamStdout) != written {
-			t.Fatalf("size is %d, want %d", w.Size(banger.StreamStdout), written)
-		}
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
-	if n, err := w.Append(banger.StreamStderr, []byte("lost"), epoch.Add(2*time.Second)); n != 0 || err == nil {
-		t.Errorf("a full disk took %d bytes of stderr", n)
-	}
-	if err := os.Remove(filler); err != nil { // make room
-		t.Fatal(err)
-	}
-	if _, err := w.Append(banger.StreamStderr, []byte("again\n"), epoch.Add(3*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	chunks := readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamBoth, banger.LogCursor{}, 1<<20)
-	last := chunks[len(chunks)-1]
-	if string(last.Data) != "again\n" || last.Stream != banger.StreamStderr {
-		t.Errorf("the last chunk is %q", last.Data)
 	}
 }
 

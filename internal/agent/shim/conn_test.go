@@ -297,8 +297,12 @@ func TestLogs_AFullDiskNeitherStopsNorEndsTheCommand(t *testing.T) {
 	if final.ExitCode == nil || *final.ExitCode != 2 || s.log(sessiondir.StderrName) != "done\n" {
 		t.Errorf("ended as %+v", final)
 	}
-	kept := final.StdoutBytes
-	if kept == 0 || kept != int64(len(s.stdout())) || !strings.Contains(final.LastError, fmt.Sprintf("; %d bytes of output are lost", 1_000_000-kept)) {
-		t.Errorf("ended as %+v", final)
+	kept := len(s.stdout())
+	if kept == 0 || final.StdoutBytes != 1_000_000 || !strings.Contains(final.LastError, fmt.Sprintf("; %d bytes of output are lost", 1_000_000-kept)) {
+		t.Errorf("%d bytes are kept; ended as %+v", kept, final)
+	}
+	chunks, _, _, err := sessiondir.NewReader(os.DirFS(s.dir)).Page(banger.StreamStdout, banger.LogCursor{}, 1<<20)
+	if gap := chunks[len(chunks)-1]; err != nil || gap.Gap != int64(1_000_000-kept) || gap.Reason != banger.GapWriteError {
+		t.Errorf("the log ends with %+v, %v", gap, err)
 	}
 }

@@ -103,8 +103,8 @@ func (o *outlet) send() (all bool) {
 		case !more:
 			return true
 		case o.output != nil && o.output.Pending():
-			if stream, from, to := o.output.Gap(); to > 0 {
-				gap := &sessionstream.Gap{Stream: stream, From: from, To: to, Reason: banger.GapLogLimit}
+			if g, ok := o.output.Gap(); ok {
+				gap := &sessionstream.Gap{Stream: g.Stream, From: g.Offset, To: g.Offset + g.Gap, Reason: g.Reason}
 				if o.conn.writer.WriteControl(gap) != nil {
 					return false
 				}
