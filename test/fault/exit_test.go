@@ -51,6 +51,9 @@ func loseNoExit(r *rig, kills int) {
 		if d := x.EndedAt.Sub(killed); d > -closeToExit && d < closeToExit {
 			atExit++
 		}
+		if err := r.client().RemoveSession(r.t.Context(), "v", string(x.ID), false); err != nil {
+			r.t.Error(err) // and the next daemons have less to do
+		}
 		takes = max(min(x.EndedAt.Sub(sent), patience), time.Millisecond)
 	}
 	r.t.Logf("%d of %d kills came within %s of the exit", atExit, kills, closeToExit)
