@@ -56,6 +56,7 @@ type feed struct {
 	begin      int64 // the position of its first byte
 	result     banger.SendResult
 	sent       atomic.Pointer[sent] // nil while there is more to send
+	over       chan struct{}        // closed when it is not nil any more
 }
 
 // sent is how the sending ended.
@@ -66,7 +67,7 @@ type sent struct {
 
 func newFeed(a *Attachment, offset *int64) *feed {
 	g := a.Attached().Stdin
-	f := &feed{attachment: a, granted: g, begin: g.Offset, result: banger.SendResult{Offset: g.Offset, EOF: g.EOF}}
+	f := &feed{attachment: a, granted: g, begin: g.Offset, result: banger.SendResult{Offset: g.Offset, EOF: g.EOF}, over: make(chan struct{})}
 	if offset != nil {
 		f.begin = *offset
 	}
@@ -90,8 +91,12 @@ func (f *feed) send(data io.Reader, eof bool) {
 	}
 	if eof && s.err == nil && !f.granted.EOF {
 		s.err = f.attachment.CloseStdin()
+		if refused, ok := errors.AsType[*Error](s.err); ok && refused.Code == CodeClosed {
+			s.err = nil // as it was to be
+		}
 	}
 	f.sent.Store(s)
+	close(f.over)
 	_ = f.attachment.Ping() // its answer wakes await, as the next connection does
 }
 
@@ -121,9 +126,22 @@ func (f *feed) await(eof bool) error {
 			return errorf(CodeEvicted, "stdin was taken over by %s", orSomebody(c.By))
 		case *Exit:
 			f.result = banger.SendResult{Offset: c.State.StdinOffset, EOF: true}
-			if s := f.sent.Load(); s == nil || f.result.Offset < f.begin+s.bytes {
+			if !f.acceptedAll() {
 				return errorf(CodeClosed, "the session has ended")
 			}
 		}
 	}
+}
+
+// acceptedAll reports, when stdin takes no more, whether all there was to send has
+// been accepted. The session may end before the data's end has been read; who goes
+// on to hold that back does not know either whether there is more.
+func (f *feed) acceptedAll() bool {
+	select {
+	case <-f.over:
+	case <-time.After(tellTimeout):
+		return false
+	}
+	s := f.sent.Load()
+	return s.err == nil && f.result.Offset >= f.begin+s.bytes
 }

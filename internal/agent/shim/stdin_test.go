@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"syscall"
@@ -204,6 +205,37 @@ func TestStdin_SendersAreNotMixed(t *testing.T) {
 	for _, line := range lines {
 		if len(line) != 5000 || strings.Count(line, line[:1]) != 5000 {
 			t.Fatalf("lines are mixed: %.50q", line)
+		}
+	}
+}
+
+// lateEnd is data whose end is known only when the session has ended.
+type lateEnd struct {
+	data  io.Reader
+	ended <-chan struct{}
+}
+
+func (l *lateEnd) Read(p []byte) (int, error) {
+	if n, err := l.data.Read(p); n > 0 || !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	<-l.ended
+	return 0, io.EOF
+}
+
+// What is accepted is not refused because the command ends of it before the sender
+// has looked whether there is more.
+func TestStdin_AcceptedBeforeTheEndIsAccepted(t *testing.T) {
+	for _, eof := range []bool{false, true} {
+		s := sh(t, "read x; exit 0", withPipe)
+		ended := make(chan struct{})
+		go func() { err := <-s.ended; s.ended <- err; close(ended) }()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		sent, err := sessionstream.Feed(ctx, s.config(sessionstream.Attach{Role: sessionstream.RoleWriter, NoOutput: true}), nil,
+			&lateEnd{strings.NewReader("all\n"), ended}, eof)
+		cancel()
+		if err != nil || sent.Offset != 4 || !sent.EOF {
+			t.Errorf("eof %t: %+v, %v", eof, sent, err)
 		}
 	}
 }
