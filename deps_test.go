@@ -81,6 +81,7 @@ func layers() map[string]layer {
 		"internal/image/mmdebstrap":    adapter,
 		"internal/machine/inmem":       adapter,
 		"internal/machine/qemu":        adapter,
+		"internal/sshhost":             adapter,
 		"internal/store":               adapter,
 		"client":                       edge,
 		"internal/cli":                 edge,

@@ -1,0 +1,159 @@
+package sshhost
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"banger"
+)
+
+// Limits of what ssh -G says.
+const (
+	maxSettings    = 1 << 20
+	maxComplaint   = 4 << 10
+	sshExitTimeout = time.Second // for ssh to end after it was killed
+)
+
+// Resolve tells what the configuration makes of a target, without a connection. It
+// runs ssh -G, which may run the commands of Match exec.
+func (d *Dialer) Resolve(ctx context.Context, t Target) (*Resolved, error) {
+	r, err := d.resolve(ctx, t)
+	if err == nil {
+		return r, nil
+	}
+	if _, ok := errors.AsType[*banger.Error](err); ok {
+		return nil, err
+	}
+	return nil, banger.Errorf(banger.CodeInvalid, "cannot use SSH host %s: %w", t, err).
+		WithHint("see what your ssh makes of it: ssh -G %s", t.Host)
+}
+
+func (d *Dialer) resolve(ctx context.Context, t Target) (*Resolved, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	if t.IdentityFile != "" && !filepath.IsAbs(t.IdentityFile) {
+		return nil, fmt.Errorf("identity file %q is not an absolute path", t.IdentityFile)
+	}
+	args, end, err := d.configArguments()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	output, err := runSSH(ctx, append(args, targetArguments(t)...))
+	if err != nil {
+		return nil, err
+	}
+	return parseSettings(output).resolve(t, d)
+}
+
+// targetArguments are those of ssh(1) for a target.
+func targetArguments(t Target) []string {
+	var args []string
+	if t.User != "" {
+		args = append(args, "-l", t.User)
+	}
+	if t.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(t.Port))
+	}
+	if t.IdentityFile != "" {
+		args = append(args, "-o", "IdentityFile="+quote(strings.ReplaceAll(t.IdentityFile, "%", "%%")))
+	}
+	return append(args, "--", t.Host)
+}
+
+// quote makes a value one word of ssh_config(5).
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// configArguments choose the configuration. Call end when ssh has read it.
+func (d *Dialer) configArguments() (args []string, end func(), err error) {
+	args, end = []string{"-G", "-T"}, func() {}
+	if d.ConfigFile != "" {
+		return append(args, "-F", d.ConfigFile), end, nil
+	}
+	if d.Home == "" {
+		return args, end, nil
+	}
+	if me, err := user.Current(); err == nil && filepath.Clean(me.HomeDir) == filepath.Clean(d.Home) {
+		return args, end, nil
+	}
+	file, err := d.foreignConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(args, "-F", file), func() { os.Remove(file) }, nil
+}
+
+// foreignConfig writes a configuration that is the user's, the system's, and then
+// the defaults, where the home is not the one that ssh knows. In there, relative
+// names in Include and a ~ in Include and UserKnownHostsFile still mean the latter.
+func (d *Dialer) foreignConfig() (string, error) {
+	f, err := os.CreateTemp("", "banger-ssh-")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(d.Home, ".ssh")
+	_, err = fmt.Fprintf(f, "Include %s\nInclude /etc/ssh/ssh_config\nUserKnownHostsFile %s %s\n", quote(filepath.Join(dir, "config")),
+		quote(filepath.Join(dir, "known_hosts")), quote(filepath.Join(dir, "known_hosts2")))
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// runSSH returns what ssh(1) prints.
+func runSSH(ctx context.Context, args []string) (string, error) {
+	cmd := exec.CommandContext(ctx, "ssh", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what Match exec has started
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = sshExitTimeout
+	stdout, stderr := &bounded{limit: maxSettings}, &bounded{limit: maxComplaint}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", banger.Errorf(banger.CodeMissing, "cannot find ssh: %w", err).
+			WithHint("install the Debian package openssh-client")
+	case ctx.Err() != nil:
+		return "", banger.Errorf(banger.CodeUnavailable, "cannot read the SSH configuration: %w", context.Cause(ctx))
+	case err != nil && stderr.line() != "":
+		return "", errors.New(stderr.line())
+	case err != nil:
+		return "", fmt.Errorf("cannot run ssh -G: %w", err)
+	}
+	return stdout.kept.String(), nil
+}
+
+// bounded keeps the first bytes that are written and drops the rest.
+type bounded struct {
+	kept  bytes.Buffer
+	limit int
+}
+
+// Write implements io.Writer.
+func (b *bounded) Write(p []byte) (int, error) {
+	b.kept.Write(p[:min(len(p), b.limit-b.kept.Len())])
+	return len(p), nil
+}
+
+// line returns what was kept as one line, which is printable.
+func (b *bounded) line() string {
+	lines := strings.FieldsFunc(b.kept.String(), func(r rune) bool { return r == '\n' || r == '\r' })
+	return printable(strings.Join(lines, "; "))
+}
