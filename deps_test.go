@@ -54,6 +54,7 @@ func layers() map[string]layer {
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,
 		"internal/atomicfile":          tool,
+		"internal/bytesize":            tool,
 		"internal/ext4fs":              tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
