@@ -55,6 +55,7 @@ func layers() map[string]layer {
 		"internal/sessiondir":          format,
 		"internal/atomicfile":          tool,
 		"internal/bytesize":            tool,
+		"internal/config":              tool,
 		"internal/ext4fs":              tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,

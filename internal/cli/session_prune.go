@@ -17,7 +17,17 @@ and --max-size names. One of the three must be given. With --vm or --tag only th
 sessions that these select are looked at, and counted.
 
 Sessions of a VM that does not run cannot be removed from its disk. They are left, which
-is told on stderr, and then the exit status is 3.`,
+is told on stderr, and then the exit status is 3.
+
+The daemon does the same by itself if config.toml, in the configuration folder of banger,
+has such criteria:
+
+  [retention]
+  older_than = "720h"
+  keep = 100
+  max_size = "10G"
+
+It does so when a session ends or gets too old, and when a VM comes up.`,
 		Example: `  banger session prune --older-than 168h --dry-run
   banger session prune --vm dev --keep 20 --max-size 1G`,
 		Args:              argumentNames(),

@@ -51,6 +51,8 @@ type Service struct {
 	// need not wait for the lease of one whose link broke at its end.
 	senderID string
 
+	keeper *keeper // nil: nothing is removed unasked
+
 	mu       sync.Mutex                   // guards launches
 	launches map[banger.SessionID]*launch // that this process has in hand
 }

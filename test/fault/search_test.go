@@ -132,3 +132,35 @@ func TestFault_SearchFindsLinesInRunningAndInStoppedMachines(t *testing.T) {
 		t.Errorf("with a disk that cannot be read: %s", r)
 	}
 }
+
+// Retention that is set in config.toml outlasts the daemon, and reaches what ended
+// with its machine when that runs again.
+func TestFault_RetentionIsAppliedWhenTheMachineComesBack(t *testing.T) {
+	i := installation.New(t, bin)
+	i.StartVM(t, "v")
+	for n := range 3 {
+		i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("s", n), "--", "true")
+		i.MustRun(t, "session", "wait", "v", fmt.Sprint("s", n))
+	}
+	i.MustRun(t, "vm", "stop", "v")
+	if r := i.Run(t, "session", "prune", "--keep", "1"); r.Code != 3 || strings.Count(string(r.Stderr), "cannot remove session") != 2 {
+		t.Errorf("of a stopped machine: %s", r)
+	}
+	if err := os.WriteFile(i.Paths().Settings(), []byte("[retention]\nkeep = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.KillDaemon(t)
+	i.MustRun(t, "vm", "start", "v")
+	names := func() (names []string) {
+		for _, x := range installation.JSON[[]banger.Session](t, i, "session", "list") {
+			names = append(names, x.Name)
+		}
+		return names
+	}
+	installation.WaitFor(t, "all but one session to be removed", func() bool { return len(names()) == 1 })
+	i.MustRun(t, "session", "start", "v", "--name", "s3", "--", "true")
+	installation.WaitFor(t, "the one before to be removed", func() bool { n := names(); return len(n) == 1 && n[0] == "s3" })
+	if dirs := i.MustRun(t, "vm", "ssh", "v", "--", "ls", "/root/.local/state/banger/sessions"); strings.Count(dirs, "\n") != 1 {
+		t.Errorf("in the guest there are %q", dirs)
+	}
+}
