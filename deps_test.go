@@ -54,6 +54,8 @@ func layers() map[string]layer {
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,
 		"internal/atomicfile":          tool,
+		"internal/bytesize":            tool,
+		"internal/config":              tool,
 		"internal/ext4fs":              tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,

@@ -23,7 +23,7 @@ type SearchResult struct {
 
 // SearchHit is a line that matches.
 type SearchHit struct {
-	SearchPlace
+	SessionPlace
 	Stream Stream    `json:"stream"`
 	Offset int64     `json:"offset" doc:"position of the line's first byte in its stream"`
 	Time   time.Time `json:"time,omitzero" doc:"when the line was begun, by the guest's clock; absent where not known"`
@@ -32,12 +32,12 @@ type SearchHit struct {
 
 // SearchFailure tells why a session could not be searched.
 type SearchFailure struct {
-	SearchPlace
+	SessionPlace
 	Error *Error `json:"error"`
 }
 
-// SearchPlace names a session.
-type SearchPlace struct {
+// SessionPlace names a session.
+type SessionPlace struct {
 	VMID      VMID      `json:"vm_id"`
 	VM        string    `json:"vm" doc:"its name"`
 	SessionID SessionID `json:"session_id"`

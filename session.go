@@ -221,6 +221,10 @@ type SessionService interface {
 	RemoveSession(ctx context.Context, vm, session string, force bool) error
 	// WaitSession returns when the session has ended, or with ctx.
 	WaitSession(ctx context.Context, vm, session string) (Session, error)
+	// PruneSessions removes the ended sessions of each VM that r names. Those of a VM
+	// that does not run, or does not answer, are left. A request that has no criterion
+	// is CodeInvalid.
+	PruneSessions(ctx context.Context, r PruneRequest) (PruneResult, error)
 }
 
 // SessionStreams carries what goes into and comes out of sessions. Safe for

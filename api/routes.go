@@ -107,6 +107,16 @@ func sessionRoutes() []Route {
 		{ID: "waitSession", Method: http.MethodGet, Path: sessionPath + "/wait", Summary: "Answer when a session has ended.",
 			Query:  []Param{{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"}},
 			Result: banger.Session{}, Status: http.StatusOK},
+		{ID: "pruneSessions", Method: http.MethodPost, Path: "/v1/sessions/prune", Summary: "Remove the ended sessions of each VM that any of the criteria names; there must be one.",
+			Query: []Param{
+				{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
+				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
+				{Name: "older_than", Type: ParamDuration, Doc: "criterion: it ended so long ago"},
+				{Name: "keep", Type: ParamInt, Doc: "criterion: it is none of so many that ended last"},
+				{Name: "max_bytes", Type: ParamInt, Doc: "criterion: its logs, with those of all that ended later, are more than so many bytes"},
+				{Name: "dry_run", Type: ParamBool, Doc: "only tell"},
+			},
+			Result: banger.PruneResult{}, Status: http.StatusOK},
 	}
 }
 

@@ -53,6 +53,13 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		}},
 		{`GetSession "v" "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetSession(ctx, "v", nasty); return err }},
 		{`RemoveSession "v" "s" true`, func() error { return r.RemoveSession(ctx, "v", "s", true) }},
+		{`PruneSessions "v" map[k:v] 1h0m0s keep 0 bytes 7 dry true`, func() error {
+			_, err := r.PruneSessions(ctx, banger.PruneRequest{
+				VM: "v", Tags: map[string]string{"k": "v"}, Retention: banger.Retention{OlderThan: time.Hour, Keep: new(int), MaxBytes: 7}, DryRun: true,
+			})
+			return err
+		}},
+		{`PruneSessions "" map[] 0s keep -1 bytes 0 dry false`, func() error { _, err := r.PruneSessions(ctx, banger.PruneRequest{}); return err }},
 		{`WaitSession "v" "s"`, func() error { _, err := r.WaitSession(ctx, "v", "s"); return err }},
 		{`AttachSession "v" "s" "a"`, func() error {
 			_, err := r.AttachSession(ctx, "v", "s", banger.AttachRequest{AttachID: "a"})

@@ -62,6 +62,28 @@ func (c *Client) RemoveSession(ctx context.Context, vm, session string, force bo
 	return err
 }
 
+// PruneSessions implements banger.SessionService.
+func (c *Client) PruneSessions(ctx context.Context, r banger.PruneRequest) (banger.PruneResult, error) {
+	q := post("/v1/sessions/prune")
+	if r.VM != "" {
+		q.query.Set("vm", r.VM)
+	}
+	for key, value := range r.Tags {
+		q.query.Add("tag", key+"="+value)
+	}
+	if r.OlderThan != 0 {
+		q.query.Set("older_than", r.OlderThan.String())
+	}
+	if r.Keep != nil {
+		q.query.Set("keep", strconv.Itoa(*r.Keep))
+	}
+	if r.MaxBytes != 0 {
+		q.query.Set("max_bytes", strconv.FormatInt(r.MaxBytes, 10))
+	}
+	q.query.Set("dry_run", strconv.FormatBool(r.DryRun))
+	return call[banger.PruneResult](ctx, c, q)
+}
+
 // WaitSession implements banger.SessionService. It outlasts the daemon.
 func (c *Client) WaitSession(ctx context.Context, vm, session string) (x banger.Session, err error) {
 	err = c.resume(ctx, func(func()) (err error) {

@@ -35,6 +35,8 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session wait dev s --from 3", "session wait dev s --stream stdout", "session wait dev s --match (",
 		"session logs dev s --grep (", "session search", "session search a b", "session search (", "session search a --limit 0",
 		"session search a --since 25:00", "session search a --tag b", "session search a --status done", "session search a --stream all",
+		"session prune", "session prune dev --keep 3", "session prune --vm dev", "session prune --keep -1", "session prune --older-than 0s",
+		"session prune --max-size 10", "session prune --older-than -1h", "session prune --keep 1 --tag x",
 		"session wait dev s --match .*", "session send dev s --timeout 1s", "session send dev s --stream stdout",
 		"session send dev s --then-wait-match (", "session logs dev s --limit 0", "session logs dev s --limit -1",
 		"run", "run ls", "run dev -- ls", "run --", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",

@@ -29,7 +29,7 @@ const (
 const ExitStatusHelp = `  0      done, or detached; session wait: the command ended with status 0
   1      session search: no line matches
   2      wrong usage, or a request that cannot be right
-  3      session search: some of the sessions could not be searched
+  3      session search, session prune: some sessions could not be searched, or removed
   124    a time-out
   125    banger failed, or a session ended without an exit status
   128+n  ended by signal n

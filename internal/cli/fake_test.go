@@ -28,6 +28,7 @@ type fake struct {
 	// results and searchEnd are what a search finds.
 	results   []banger.SearchResult
 	searchEnd banger.SearchEnd
+	pruned    banger.PruneResult
 
 	err     error // every call fails with it
 	running bool  // a daemon runs already
@@ -40,6 +41,7 @@ type fake struct {
 	logs    banger.LogRequest
 	match   banger.MatchRequest
 	search  banger.SearchRequest
+	prune   banger.PruneRequest
 	sent    []byte
 	sentEOF bool
 	grace   time.Duration
@@ -150,6 +152,12 @@ func (f *fake) WaitSession(ctx context.Context, _, _ string) (banger.Session, er
 		return banger.Session{}, ctx.Err()
 	}
 	return f.session(), f.err
+}
+
+func (f *fake) PruneSessions(_ context.Context, r banger.PruneRequest) (banger.PruneResult, error) {
+	f.ask("prune-sessions")
+	f.prune = r
+	return f.pruned, f.err
 }
 
 func (f *fake) AttachSession(context.Context, string, string, banger.AttachRequest) (banger.AttachInfo, error) {

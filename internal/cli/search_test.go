@@ -14,7 +14,7 @@ import (
 
 func hit(line string) banger.SearchResult {
 	return banger.SearchResult{Hit: &banger.SearchHit{
-		SearchPlace: banger.SearchPlace{VM: "dev", Session: "a\x1bb"}, Stream: banger.StreamStderr, Offset: 42,
+		SessionPlace: banger.SessionPlace{VM: "dev", Session: "a\x1bb"}, Stream: banger.StreamStderr, Offset: 42,
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Line: []byte(line),
 	}}
 }

@@ -11,7 +11,7 @@ func (c *CLI) sessionCommand() *cobra.Command {
 		c.sessionStartCommand(), c.sessionAttachCommand(), c.sessionListCommand(), c.sessionShowCommand(),
 		c.sessionLogsCommand(), c.sessionWaitCommand(), c.sessionSendCommand(),
 		c.sessionSearchCommand(), c.sessionSignalCommand(), c.sessionStopCommand(), c.sessionKillCommand(),
-		c.sessionRmCommand())
+		c.sessionRmCommand(), c.sessionPruneCommand())
 }
 
 // sessionCmd makes a command about one session of one VM.

@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 
 	"banger"
+	"banger/internal/bytesize"
 )
 
 // sizeMiB is the value of a flag such as --memory: a whole number of MiB, given
@@ -27,31 +26,13 @@ func (s *sizeMiB) String() string {
 // Type implements pflag.Value; it is what --help shows.
 func (s *sizeMiB) Type() string { return "SIZE" }
 
-// Set implements pflag.Value. A number without a unit is refused: half the
-// world would mean MiB by it and the other half bytes.
+// Set implements pflag.Value.
 func (s *sizeMiB) Set(text string) error {
-	number := strings.TrimRight(text, "abgimtABGIMT")
-	unit := strings.ToLower(text[len(number):])
-	var factor int
-	switch strings.TrimSuffix(unit, "ib") {
-	case "m":
-		factor = 1
-	case "g":
-		factor = 1 << 10
-	case "t":
-		factor = 1 << 20
-	default:
-		return fmt.Errorf("%q is no size; give a whole number with M, G or T, such as 512M or 2G", text)
+	n, err := bytesize.Parse(text)
+	if err != nil {
+		return err
 	}
-	n, err := strconv.ParseUint(number, 10, 31)
-	if err != nil || n == 0 {
-		return fmt.Errorf("%q is no size; give a whole number with M, G or T, such as 512M or 2G", text)
-	}
-	const most = 1 << 40 // MiB; far beyond every limit, and no product below overflows
-	if n > most/uint64(factor) {
-		return fmt.Errorf("%q is more than can be counted", text)
-	}
-	*s = sizeMiB(int(n) * factor)
+	*s = sizeMiB(n >> 20)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"banger/internal/config"
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/image"
@@ -49,6 +50,10 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	defer held.Close()
+	settings, err := config.Load(p.Settings())
+	if err != nil {
+		return err
+	}
 
 	signer, authorizedKey, err := clientKey(p.ClientKey())
 	if err != nil {
@@ -73,6 +78,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
 	defer func() { err = errors.Join(err, sessions.Close()) }()
+	sessions.Retain(settings.Retention)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
 		Driver: driver, Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
@@ -89,7 +95,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	handler := httpapi.New(httpapi.Services{
 		VMs: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
-		Host: &host{store: records, paths: p, driver: driver, images: images, builder: builder, shutdown: shutdown},
+		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},
 	}, version.String())
 	if o.Ready != nil {
 		if err := o.Ready.Close(); err != nil {

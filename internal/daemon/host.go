@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"reflect"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/config"
 	"banger/internal/image"
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/machine/qemu"
@@ -21,6 +24,7 @@ import (
 type host struct {
 	store    banger.Store
 	paths    paths.Paths
+	settings config.Config // that are in use
 	driver   *qemu.Driver
 	images   *image.Service
 	builder  *mmdebstrap.Builder
@@ -59,7 +63,25 @@ func (h *host) Doctor(ctx context.Context) ([]banger.Check, error) {
 		checkImageBuilder(h.builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),
-		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data)), nil
+		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data),
+		h.checkSettings()), nil
+}
+
+// checkSettings tells whether the next daemon could use the settings, and whether this
+// one does.
+func (h *host) checkSettings() banger.Check {
+	c := banger.Check{Name: "settings", Status: banger.CheckOK, Detail: h.paths.Settings() + " is in use"}
+	if _, err := os.Stat(h.paths.Settings()); errors.Is(err, fs.ErrNotExist) {
+		c.Detail = "there is no " + h.paths.Settings()
+	}
+	now, err := config.Load(h.paths.Settings())
+	switch {
+	case err != nil:
+		c.Status, c.Detail, c.Hint = banger.CheckFail, err.Error(), "correct it: without that no daemon starts again"
+	case !reflect.DeepEqual(now, h.settings):
+		c.Status, c.Detail, c.Hint = banger.CheckWarn, h.paths.Settings()+" has changed since the daemon started", "let another one start: banger daemon stop"
+	}
+	return c
 }
 
 // checkImageBuilder tells what the builder of images found missing.

@@ -44,6 +44,22 @@ func (s *server) waitSession(r *request) (any, error) {
 	})
 }
 
+func (s *server) pruneSessions(r *request) (any, error) {
+	request := banger.PruneRequest{VM: r.query.Get("vm"), DryRun: r.flag("dry_run")}
+	request.OlderThan = r.duration("older_than", 0)
+	if n := r.int("keep"); n != nil {
+		request.Keep = new(int(*n))
+	}
+	if n := r.int("max_bytes"); n != nil {
+		request.MaxBytes = *n
+	}
+	var err error
+	if request.Tags, err = r.tags("tag"); err != nil {
+		return nil, err
+	}
+	return s.Sessions.PruneSessions(r.Context(), request)
+}
+
 // within runs what waits for a session, for the time of the parameter timeout if
 // that is given.
 func within(r *request, what string, wait func(context.Context) (any, error)) (any, error) {

@@ -16,7 +16,7 @@ import (
 
 // Paths are the folders of one installation, all absolute.
 type Paths struct {
-	Config  string // the daemon's SSH key
+	Config  string // the user's settings, and the daemon's SSH key
 	Data    string // images
 	State   string // the store, VMs with their disks, logs
 	Runtime string // sockets and locks; gone with the host's boot
@@ -89,6 +89,9 @@ func (p Paths) Database() string { return filepath.Join(p.State, "banger.db") }
 
 // ClientKey is the private SSH key by which the daemon and the user log in to guests.
 func (p Paths) ClientKey() string { return filepath.Join(p.Config, "id_ed25519") }
+
+// Settings is the file with what the user has set; see package config.
+func (p Paths) Settings() string { return filepath.Join(p.Config, "config.toml") }
 
 // KVMVerdict caches whether KVM boots a guest on this host.
 func (p Paths) KVMVerdict() string { return filepath.Join(p.State, "kvm.json") }

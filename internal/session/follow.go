@@ -51,6 +51,7 @@ func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gu
 			f.log.Error("cannot settle session", "vm", f.vm, "session", x.ID, "cause", err)
 		}
 	}
+	f.keeper.look(f.vm, time.Now())
 	return nil
 }
 
@@ -119,7 +120,10 @@ func (s *Service) recordMissing(ctx context.Context, id banger.SessionID) error 
 }
 
 func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
-	_, err := s.store.UpdateSession(ctx, id, change)
+	x, err := s.store.UpdateSession(ctx, id, change)
+	if err == nil && x.Status.Ended() {
+		s.keeper.look(x.VMID, time.Now())
+	}
 	return err
 }
 

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -29,7 +28,7 @@ func (s *Service) SearchSessions(ctx context.Context, r banger.SearchRequest, fn
 	if err := checkSearch(r); err != nil {
 		return banger.SearchEnd{}, err
 	}
-	places, err := s.searchPlaces(ctx, r)
+	places, err := s.selectSessions(ctx, r.VMs, banger.SessionFilter{Status: r.Status, Tags: r.Tags})
 	if err != nil {
 		return banger.SearchEnd{}, err
 	}
@@ -66,43 +65,6 @@ func searchReading(r banger.SearchRequest) banger.LogRequest {
 	return banger.LogRequest{Stream: r.Stream, Lines: -1, Since: r.Since, Until: r.Until, Grep: r.Pattern}
 }
 
-// vmSessions are the sessions of one VM that are to be searched.
-type vmSessions struct {
-	vm       banger.VM
-	sessions []banger.Session
-}
-
-// searchPlaces returns what is to be searched, the oldest first.
-func (s *Service) searchPlaces(ctx context.Context, r banger.SearchRequest) ([]vmSessions, error) {
-	vms, err := s.store.ListVMs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	wanted := map[banger.VMID]bool{}
-	for _, ref := range r.VMs {
-		vm, err := banger.Resolve("vm", ref, vms)
-		if err != nil {
-			return nil, err
-		}
-		wanted[vm.ID] = true
-	}
-	var places []vmSessions
-	for _, vm := range vms {
-		if len(wanted) > 0 && !wanted[vm.ID] {
-			continue
-		}
-		sessions, err := s.ListSessions(ctx, banger.SessionFilter{VM: string(vm.ID), Status: r.Status, Tags: r.Tags})
-		if banger.CodeOf(err) == banger.CodeNotFound {
-			continue // it has been deleted meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, vmSessions{vm, sessions})
-	}
-	return places, nil
-}
-
 // search is one search.
 type search struct {
 	service *Service
@@ -117,7 +79,7 @@ type search struct {
 func (q *search) vm(ctx context.Context, place vmSessions) error {
 	var unreachable error
 	for _, x := range place.sessions {
-		where := banger.SearchPlace{VMID: x.VMID, VM: place.vm.Name, SessionID: x.ID, Session: x.Name}
+		where := place.of(x)
 		cause := unreachable
 		if cause == nil {
 			var err error
@@ -138,7 +100,7 @@ func (q *search) vm(ctx context.Context, place vmSessions) error {
 }
 
 // session searches one session. cause is why it could not be; err ends the search.
-func (q *search) session(ctx context.Context, x banger.Session, where banger.SearchPlace) (cause, err error) {
+func (q *search) session(ctx context.Context, x banger.Session, where banger.SessionPlace) (cause, err error) {
 	if x.Status == banger.StatusStarting || x.EndedBy == banger.EndedByLaunch || x.TTY && q.request.Stream == banger.StreamStderr {
 		return nil, nil // there is nothing
 	}
@@ -146,7 +108,7 @@ func (q *search) session(ctx context.Context, x banger.Session, where banger.Sea
 		if line.Gap > 0 {
 			return nil
 		}
-		err = q.found(banger.SearchHit{SearchPlace: where, Stream: line.Stream, Offset: line.Offset, Time: line.Time, Line: line.Data})
+		err = q.found(banger.SearchHit{SessionPlace: where, Stream: line.Stream, Offset: line.Offset, Time: line.Time, Line: line.Data})
 		return err
 	})
 	reading.patience = searchPatience
@@ -182,7 +144,7 @@ func (q *search) found(hit banger.SearchHit) error {
 func (q *search) full() bool { return q.request.Limit > 0 && q.end.Lines >= q.request.Limit }
 
 // searched counts a session, and passes on why it could not be searched.
-func (q *search) searched(where banger.SearchPlace, cause error) error {
+func (q *search) searched(where banger.SessionPlace, cause error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.full() {
@@ -194,10 +156,10 @@ func (q *search) searched(where banger.SearchPlace, cause error) error {
 	}
 	q.end.Failures++
 	failure := banger.Errorf(banger.CodeOf(cause), "cannot search session %q of VM %s: %w", where.Session, where.VM, cause)
-	return q.fn(banger.SearchResult{Failure: &banger.SearchFailure{SearchPlace: where, Error: failure}})
+	return q.fn(banger.SearchResult{Failure: &banger.SearchFailure{SessionPlace: where, Error: failure}})
 }
 
-// impatience is the error of a page that took too long.
+// impatience is the error of a guest that took too long.
 func impatience(patience time.Duration) error {
-	return banger.Errorf(banger.CodeUnavailable, "cannot read log: %w", fmt.Errorf("the guest has not answered for %s", patience))
+	return banger.Errorf(banger.CodeUnavailable, "the guest has not answered for %s", patience)
 }

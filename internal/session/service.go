@@ -51,6 +51,8 @@ type Service struct {
 	// need not wait for the lease of one whose link broke at its end.
 	senderID string
 
+	keeper *keeper // nil: nothing is removed unasked
+
 	mu       sync.Mutex                   // guards launches
 	launches map[banger.SessionID]*launch // that this process has in hand
 }
@@ -158,9 +160,14 @@ func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bo
 			return err
 		}
 	}
-	// The guest forgets first: a record without a directory tells that it is
-	// gone, a directory without a record would be found by nobody.
-	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Remove(ctx, x.ID) })
+	return s.remove(ctx, x)
+}
+
+// remove removes a session that has ended. The guest forgets first: a record without a
+// directory tells that it is gone, a directory without a record would be found by
+// nobody.
+func (s *Service) remove(ctx context.Context, x banger.Session) error {
+	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Remove(ctx, x.ID) })
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,4 +87,42 @@ func becomeNobody(t *testing.T, i *installation.Installation) {
 		t.Fatal(err)
 	}
 	i.User = &syscall.Credential{Uid: nobody, Gid: nobody}
+}
+
+func TestHost_WrongSettingsAreNamedAndNoDaemonStartsWithThem(t *testing.T) {
+	i := installation.New(t, bin)
+	i.MustRun(t, "vm", "list")
+	set := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(i.Paths().Settings(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings := func() banger.Check {
+		t.Helper()
+		var checks []banger.Check
+		if err := json.Unmarshal(i.Run(t, "doctor", "--json").Stdout, &checks); err != nil {
+			t.Fatal(err)
+		}
+		return checks[slices.IndexFunc(checks, func(c banger.Check) bool { return c.Name == "settings" })]
+	}
+	if c := settings(); c.Status != banger.CheckOK {
+		t.Errorf("without settings: %+v", c)
+	}
+	set("[retention]\nkeep = 3\n")
+	if c := settings(); c.Status != banger.CheckWarn || !strings.Contains(c.Hint, "banger daemon stop") {
+		t.Errorf("with others than the daemon's: %+v", c)
+	}
+	set("[retention]\nkep = 3\n")
+	wrong := []string{i.Paths().Settings(), "line 2", "retention.kep"}
+	if c := settings(); c.Status != banger.CheckFail || !strings.Contains(c.Detail, "line 2: key retention.kep") {
+		t.Errorf("with wrong ones: %+v", c)
+	}
+	i.MustRun(t, "daemon", "stop")
+	refused(t, i, 125, wrong, "vm", "list")
+	refused(t, i, 125, wrong, "doctor")
+	set("[retention]\nkeep = 3\n")
+	if c := settings(); c.Status != banger.CheckOK {
+		t.Errorf("with right ones: %+v", c)
+	}
 }

@@ -159,6 +159,16 @@ func (f *Fake) WaitSession(ctx context.Context, vm, session string) (banger.Sess
 	return f.Session, f.Err
 }
 
+// PruneSessions implements banger.SessionService.
+func (f *Fake) PruneSessions(_ context.Context, r banger.PruneRequest) (banger.PruneResult, error) {
+	keep := -1
+	if r.Keep != nil {
+		keep = *r.Keep
+	}
+	f.record("PruneSessions %q %v %v keep %d bytes %d dry %v", r.VM, r.Tags, r.OlderThan, keep, r.MaxBytes, r.DryRun)
+	return banger.PruneResult{}, f.Err
+}
+
 // AttachSession implements banger.SessionStreams.
 func (f *Fake) AttachSession(_ context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
 	f.record("AttachSession %q %q %q", vm, session, r.AttachID)

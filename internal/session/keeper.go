@@ -1,0 +1,106 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"banger"
+)
+
+// keeper removes ended sessions as a policy says. It looks at the sessions of a VM when
+// one of them has ended, when its guest has come up, and when the next one gets too old:
+// a VM that cannot be reached is looked at again when it can. A nil keeper does nothing.
+type keeper struct {
+	service *Service
+	policy  banger.Retention
+	wake    chan struct{} // has an element after due has changed
+
+	mu  sync.Mutex                // guards due
+	due map[banger.VMID]time.Time // when to look at which VM
+}
+
+// Retain has ended sessions removed as a policy says, from now until Close. It must be
+// called before anything else.
+func (s *Service) Retain(policy banger.Retention) {
+	if policy.IsZero() {
+		return
+	}
+	s.keeper = &keeper{service: s, policy: policy, wake: make(chan struct{}, 1), due: map[banger.VMID]time.Time{}}
+	s.work.Go(func() { s.keeper.run(s.ctx) })
+}
+
+// look makes the keeper look at a VM at a time, if it does not do so before.
+func (k *keeper) look(vm banger.VMID, at time.Time) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if before, ok := k.due[vm]; ok && before.Before(at) {
+		return
+	}
+	k.due[vm] = at
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run looks at each VM when it is due, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		vm, at, found := k.first()
+		if found && !at.After(time.Now()) {
+			k.prune(ctx, vm)
+			continue
+		}
+		var due <-chan time.Time
+		if found {
+			due = time.After(time.Until(at))
+		}
+		select {
+		case <-due:
+		case <-k.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// first returns the VM that is due first; found is false if there is none. One whose time
+// has come is not due any more.
+func (k *keeper) first() (vm banger.VMID, at time.Time, found bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, t := range k.due {
+		if !found || t.Before(at) {
+			vm, at, found = id, t, true
+		}
+	}
+	if found && !at.After(time.Now()) {
+		delete(k.due, vm)
+	}
+	return vm, at, found
+}
+
+// prune removes what the policy gives up of a VM's sessions.
+func (k *keeper) prune(ctx context.Context, vm banger.VMID) {
+	s := k.service
+	sessions, err := s.store.ListSessions(ctx, vm)
+	if err != nil {
+		s.log.Error("cannot look for sessions that are kept too long", "vm", vm, "cause", err)
+		return
+	}
+	gone, next := expire(sessions, k.policy, time.Now())
+	for i, err := range s.removeExpired(ctx, vm, gone, false) {
+		x := gone[i]
+		if err != nil {
+			s.log.Info("session is left until its VM can be reached", "vm", vm, "session", x.ID, "why", x.reason, "cause", err)
+			continue
+		}
+		s.log.Info("session is kept no longer", "vm", vm, "session", x.ID, "name", x.Name, "why", x.reason)
+	}
+	if !next.IsZero() {
+		k.look(vm, next)
+	}
+}

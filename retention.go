@@ -1,0 +1,65 @@
+package banger
+
+import "time"
+
+// Retention says which ended sessions of a VM are given up: each that any of its
+// criteria names. The zero value names none. "Ended last" is by EndedAt.
+type Retention struct {
+	OlderThan time.Duration // that ended so long ago; 0: no criterion
+	Keep      *int          // all but so many that ended last; nil: no criterion
+	// MaxBytes: those whose logs, with the logs of all that ended later, are more than
+	// so many bytes; 0: no criterion.
+	MaxBytes int64
+}
+
+// IsZero reports whether r has no criterion.
+func (r Retention) IsZero() bool { return r.OlderThan == 0 && r.Keep == nil && r.MaxBytes == 0 }
+
+// Validate checks what can be wrong with a criterion.
+func (r Retention) Validate() error {
+	switch {
+	case r.OlderThan < 0:
+		return Errorf(CodeInvalid, "cannot give up sessions older than %s: that is negative", r.OlderThan)
+	case r.Keep != nil && *r.Keep < 0:
+		return Errorf(CodeInvalid, "cannot keep %d sessions: that is negative", *r.Keep)
+	case r.MaxBytes < 0:
+		return Errorf(CodeInvalid, "cannot keep %d bytes of logs: that is negative", r.MaxBytes)
+	}
+	return nil
+}
+
+// PruneRequest asks for ended sessions to be removed; VM and Tags select as in
+// SessionFilter, and only what they select is counted.
+type PruneRequest struct {
+	VM   string // ref
+	Tags map[string]string
+	Retention
+	DryRun bool // only tell
+}
+
+// PruneResult tells what was removed, or would be, and what had to be left.
+type PruneResult struct {
+	Removed []PrunedSession `json:"removed"`
+	Left    []PrunedSession `json:"left" doc:"that were to be removed, and could not"`
+}
+
+// PrunedSession is a session that was to be removed.
+type PrunedSession struct {
+	SessionPlace
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	Bytes   int64     `json:"bytes" doc:"that its logs keep"`
+	Reason  string    `json:"reason" doc:"the criterion that names it: older-than, keep or max-size"`
+	Error   *Error    `json:"error,omitempty" doc:"why it is left"`
+}
+
+// KeptBytes returns how many bytes of output the session's logs keep at most.
+func (s Session) KeptBytes() int64 {
+	limit := s.LogLimit
+	if limit == 0 {
+		limit = DefaultLogLimit
+	}
+	if limit < 0 {
+		return s.StdoutBytes + s.StderrBytes
+	}
+	return min(s.StdoutBytes, limit) + min(s.StderrBytes, limit)
+}
