@@ -113,9 +113,10 @@ func (i *inode) ReadAt(p []byte, off int64) (int, error) {
 	if left := i.size - off; int64(len(p)) > left {
 		p, end = p[:left], io.EOF
 	}
+	var node []byte
 	for done := 0; done < len(p); {
 		at := off + int64(done)
-		e, err := i.find(at / i.fsys.blockSize)
+		e, err := i.find(at/i.fsys.blockSize, &node)
 		if err != nil {
 			return done, err
 		}
@@ -146,8 +147,9 @@ const (
 	maxInit    = 32768 // longer extents are allocated and not written: they read as zeros
 )
 
-// find returns the extent, or the hole, in which a block of the file lies.
-func (i *inode) find(block int64) (extent, error) {
+// find returns the extent, or the hole, in which a block of the file lies. room is
+// for a node of the tree, made when it is needed.
+func (i *inode) find(block int64, room *[]byte) (extent, error) {
 	node := i.tree[:]
 	limit := int64(1) << 32 // where the next subtree begins
 	for depth := -1; ; {
@@ -173,7 +175,10 @@ func (i *inode) find(block int64) (extent, error) {
 			return leaf(entry, block, limit), nil
 		}
 		child := int64(le.Uint32(entry[4:])) | int64(le.Uint16(entry[8:]))<<32
-		node = make([]byte, i.fsys.blockSize)
+		if *room == nil {
+			*room = make([]byte, i.fsys.blockSize)
+		}
+		node = *room
 		if err := i.fsys.block(node, child, 0); err != nil {
 			return extent{}, err
 		}
