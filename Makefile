@@ -7,6 +7,8 @@ export CGO_ENABLED ?= 0
 
 LDFLAGS := -X banger/internal/version.version=$(VERSION)
 BUILD   := $(GO) build -trimpath
+# Remote hosts may be of another architecture than this one.
+OTHER   := $(filter-out $(shell $(GO) env GOARCH),amd64 arm64)
 LINT    := $(GO) tool -modfile=tools.mod golangci-lint
 
 # Tests mount file systems, make cgroups and start processes of other users: for
@@ -26,6 +28,7 @@ all: build
 build:
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/banger
 	$(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/banger-agent ./cmd/banger-shim
+	for arch in $(OTHER); do GOARCH=$$arch $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/$$arch/ ./cmd/banger-agent ./cmd/banger-shim || exit 1; done
 
 install-deps:
 	./scripts/install-deps run
@@ -82,6 +85,7 @@ generate:
 install: build
 	install -D -m 0755 bin/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/libexec/banger bin/banger-agent bin/banger-shim
+	for arch in $(OTHER); do install -D -m 0755 -t $(DESTDIR)$(PREFIX)/libexec/banger/$$arch bin/$$arch/*; done
 
 clean:
 	rm -rf bin .cache

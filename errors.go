@@ -23,6 +23,7 @@ const (
 	CodeCorrupt     Code = "corrupt"             // a file of ours is not what we wrote
 	CodeGone        Code = "gone"                // it existed, and is no longer kept
 	CodeMismatch    Code = "version_mismatch"    // two builds of banger that cannot work together
+	CodeQuestion    Code = "question"            // only the user can answer what Error.Question asks
 	CodeInternal    Code = "internal"            // a defect of ours
 )
 
@@ -32,7 +33,10 @@ type Error struct {
 	Message    string   `json:"message"`              // "cannot VERB NOUN NAME: cause"
 	Hint       string   `json:"hint,omitempty"`       // the next step, as a sentence
 	Candidates []string `json:"candidates,omitempty"` // for CodeAmbiguous and CodeNotFound: what could have been meant
-	Err        error    `json:"-"`                    // the cause, not sent over the wire
+	// Question, with CodeQuestion, is asked of the user, who then repeats the request
+	// with the answer.
+	Question *Question `json:"question,omitempty"`
+	Err      error     `json:"-"` // the cause, not sent over the wire
 }
 
 // Error returns the message.

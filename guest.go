@@ -105,6 +105,8 @@ type GuestHandler interface {
 	// GuestChanged is called with the newest state of a session after it has
 	// changed; states in between may be skipped. Never concurrently.
 	GuestChanged(ctx context.Context, s GuestSession) error
+	// GuestDown is called each time the link has gone down, or could not be made.
+	GuestDown(ctx context.Context, cause error) error
 }
 
 // GuestAccess is how the host gets into one guest.

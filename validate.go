@@ -71,6 +71,19 @@ func (r VMRequest) Validate() error {
 	return nil
 }
 
+// Validate checks everything about a remote host that can be known without it.
+func (r RemoteRequest) Validate() error {
+	switch {
+	case !validHostname(r.Name):
+		return Errorf(CodeInvalid, "cannot add VM %.100q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
+	case r.SSH == "":
+		return Errorf(CodeInvalid, "cannot add VM %s: no host is given", r.Name)
+	case r.IdentityFile != "" && !path.IsAbs(r.IdentityFile):
+		return Errorf(CodeInvalid, "cannot add VM %s: key file %.100q is not absolute", r.Name, r.IdentityFile)
+	}
+	return nil
+}
+
 // validHostname checks for a DNS label in lower case (RFC 1123, section 2.1).
 func validHostname(s string) bool {
 	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {

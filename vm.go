@@ -24,7 +24,7 @@ type VM struct {
 	Name          string    `json:"name" doc:"a DNS label; unique"`
 	ImageID       ImageID   `json:"image_id"`
 	ImageName     string    `json:"image_name" doc:"the image's name when the VM was made"`
-	Driver        string    `json:"driver" doc:"what starts its machine: qemu"`
+	Driver        string    `json:"driver" doc:"what starts its machine: qemu, or remote for a host that is only logged in to"`
 	CPUs          int       `json:"cpus"`
 	MemoryMiB     int       `json:"memory_mib"`
 	SystemDiskMiB int       `json:"system_disk_mib"`
@@ -33,13 +33,16 @@ type VM struct {
 	LastError     string    `json:"last_error,omitempty"`
 	BootID        string    `json:"boot_id,omitempty" doc:"the running guest's /proc/sys/kernel/random/boot_id"`
 	Accelerator   string    `json:"accelerator,omitempty" doc:"kvm or tcg, of the running machine"`
+	SSHTarget     string    `json:"ssh_target,omitempty" doc:"of a remote host: [user@]host[:port]"`
 	SSHAddress    string    `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
 	StartedAt     time.Time `json:"started_at,omitzero" doc:"when the last start was asked for"`
 	ReadyAt       time.Time `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
 	StoppedAt     time.Time `json:"stopped_at,omitzero"`
-	Revision      int64     `json:"revision" doc:"the revision of the last event about it"`
+	// UnreachableSince is when the link to a remote host went down, zero while it is up.
+	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
+	Revision         int64     `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
 	// the driver reads it. Empty when no machine may be running. It stays in the
@@ -87,6 +90,9 @@ type SSHAccess struct {
 	IdentityFile   string `json:"identity_file"`
 	KnownHostsFile string `json:"known_hosts_file"`
 	HostKeyAlias   string `json:"host_key_alias"`
+	// Destination, of a remote host, is what the user's own ssh takes; only it and
+	// IdentityFile are set then.
+	Destination string `json:"destination,omitempty" doc:"of a remote host: what the user's own ssh takes; only it and identity_file are set then"`
 }
 
 // The limits of a VM, and what it has unless asked otherwise.

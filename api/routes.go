@@ -68,6 +68,10 @@ func vmRoutes() []Route {
 	return []Route{
 		{ID: "createVM", Method: http.MethodPost, Path: "/v1/vms", Summary: "Create a VM.",
 			Body: banger.VMRequest{}, Result: banger.VM{}, Status: http.StatusCreated},
+		{ID: "addRemote", Method: http.MethodPost, Path: "/v1/remotes", Summary: "Add a host that SSH reaches as a VM.",
+			Body: banger.RemoteRequest{}, Result: banger.VM{}, Status: http.StatusCreated},
+		{ID: "unlockRemote", Method: http.MethodPost, Path: "/v1/vms/{vm}/unlock", Summary: "Log in to a remote host with answers that only its user has.",
+			Body: banger.RemoteAnswers{}, Result: banger.VM{}, Status: http.StatusOK},
 		{ID: "listVMs", Method: http.MethodGet, Path: "/v1/vms", Summary: "List the VMs, oldest first.",
 			Result: VMList{}, Status: http.StatusOK},
 		{ID: "getVM", Method: http.MethodGet, Path: "/v1/vms/{vm}", Summary: "Show a VM.",

@@ -27,6 +27,7 @@ type Client struct {
 
 var (
 	_ banger.VMService      = (*Client)(nil)
+	_ banger.RemoteService  = (*Client)(nil)
 	_ banger.SessionService = (*Client)(nil)
 	_ banger.SessionStreams = (*Client)(nil)
 	_ banger.SessionControl = (*Client)(nil)

@@ -21,6 +21,7 @@ func serveControl(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("control", flag.ContinueOnError)
 	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one folder per session")
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
+	announce := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed")
 	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -31,6 +32,11 @@ func serveControl(ctx context.Context, args []string) error {
 	stdin, err := closableStdin()
 	if err != nil {
 		return err
+	}
+	if *announce != "" {
+		if _, err := fmt.Printf("\n%s\n", *announce); err != nil {
+			return err
+		}
 	}
 	err = control.Serve(ctx, control.Config{
 		SessionsDir: *sessions,

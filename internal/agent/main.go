@@ -38,6 +38,8 @@ func subcommands() []subcommand {
 		{"serve", serve},
 		{"control", serveControl},
 		{"sftp", serveSFTP},
+		{"install", install},
+		{"connect", connect},
 		{"version", printVersion},
 	}
 }

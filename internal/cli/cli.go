@@ -18,6 +18,7 @@ import (
 // Services is what the commands use of a daemon.
 type Services struct {
 	VMs      banger.VMService
+	Remotes  banger.RemoteService
 	Sessions banger.SessionService
 	Streams  banger.SessionStreams
 	Control  banger.SessionControl

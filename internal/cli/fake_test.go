@@ -46,6 +46,8 @@ type fake struct {
 	sentEOF bool
 	grace   time.Duration
 	force   bool
+	asks    bool // AddRemote and UnlockRemote have questions
+	remotes []banger.RemoteRequest
 	stops   []banger.StopRequest
 	ready   *os.File
 }
@@ -53,7 +55,7 @@ type fake struct {
 var errNoDaemon = banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running")
 
 func (f *fake) services() Services {
-	return Services{VMs: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
+	return Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
 }
 
 func (f *fake) Services() Services { f.running = true; return f.services() }
@@ -107,6 +109,31 @@ func (f *fake) DeleteVM(_ context.Context, ref string, force bool) error {
 func (f *fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 	f.ask("start-vm", ref)
 	return f.vm(), f.err
+}
+
+func (f *fake) AddRemote(_ context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	f.remotes = append(f.remotes, r)
+	return banger.VM{Name: r.Name}, f.question(r.Answers)
+}
+
+func (f *fake) UnlockRemote(_ context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+	f.ask("unlock-remote", ref)
+	return banger.VM{Name: ref}, f.question(a)
+}
+
+// question is the error of a host that asks first for its key, then for a passphrase.
+func (f *fake) question(a banger.RemoteAnswers) error {
+	switch {
+	case f.err != nil || !f.asks:
+		return f.err
+	case len(a.HostKeys) == 0:
+		return &banger.Error{Code: banger.CodeQuestion, Message: "the host key is not known", Hint: "log in once with ssh",
+			Question: &banger.Question{Kind: banger.AskHostKey, Subject: "example.org", Fingerprint: "SHA256:x", KeyType: "ssh-ed25519"}}
+	case a.Passphrases["/k"] != "open":
+		return &banger.Error{Code: banger.CodeQuestion, Message: "a passphrase is needed",
+			Question: &banger.Question{Kind: banger.AskPassphrase, Subject: "/k", Again: len(a.Passphrases) > 0}}
+	}
+	return nil
 }
 
 func (f *fake) StopVM(_ context.Context, ref string, grace time.Duration) (banger.VM, error) {

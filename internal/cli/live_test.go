@@ -36,7 +36,7 @@ func newLive(t *testing.T) *live {
 
 func (l *live) Services() Services {
 	c := l.Client()
-	return Services{VMs: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c}
+	return Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c}
 }
 
 func (l *live) Running() Services { return l.Services() }

@@ -26,8 +26,11 @@ func (c *CLI) vmListCommand() *cobra.Command {
 		}
 		rows := make([][]string, len(vms))
 		for i, vm := range vms {
-			rows[i] = []string{vm.Name, string(vm.State), vm.ImageName, strconv.Itoa(vm.CPUs),
-				formatMiB(vm.MemoryMiB), formatTime(vm.CreatedAt), string(vm.ID)}
+			rows[i] = []string{vm.Name, stateText(vm), vm.ImageName, positive(int64(vm.CPUs)),
+				sizeOf(vm.MemoryMiB), formatTime(vm.CreatedAt), string(vm.ID)}
+			if vm.Driver == banger.DriverRemote {
+				rows[i][2] = "ssh:" + vm.SSHTarget
+			}
 		}
 		return table(c.Stdout, []string{"NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "CREATED", "ID"}, rows)
 	}
@@ -55,7 +58,37 @@ func (c *CLI) vmShowCommand() *cobra.Command {
 	return cmd
 }
 
+// stateText is the state of a VM; of a remote host that does not answer it is that.
+func stateText(vm banger.VM) string {
+	if !vm.UnreachableSince.IsZero() {
+		return "unreachable"
+	}
+	return string(vm.State)
+}
+
+// sizeOf shows a size in MiB, "" for none.
+func sizeOf(mib int) string {
+	if mib == 0 {
+		return ""
+	}
+	return formatMiB(mib)
+}
+
 func vmFields(vm banger.VM) []field {
+	if vm.Driver == banger.DriverRemote {
+		return []field{
+			{"name", vm.Name},
+			{"id", string(vm.ID)},
+			{"driver", vm.Driver},
+			{"ssh", vm.SSHTarget},
+			{"state", stateText(vm)},
+			{"unreachable since", formatTime(vm.UnreachableSince)},
+			{"last error", vm.LastError},
+			{"boot id", vm.BootID},
+			{"added", formatTime(vm.CreatedAt)},
+			{"last up", formatTime(vm.ReadyAt)},
+		}
+	}
 	return []field{
 		{"name", vm.Name},
 		{"id", string(vm.ID)},

@@ -47,6 +47,9 @@ Other programs can use it in place of ssh.`,
 		if *user != "" {
 			access.User = *user
 		}
+		if access.Destination != "" {
+			return execSSH(remoteArguments(access, *options, args[1:]))
+		}
 		return execSSH(sshArguments(access, *options, args[1:]))
 	}
 	return cmd
@@ -99,6 +102,33 @@ func sshArguments(a banger.SSHAccess, options, command []string) []string {
 	}
 	if len(command) > 0 {
 		// ssh looks for options after the host too.
+		args = append(append(args, "--"), command...)
+	}
+	return args
+}
+
+// remoteArguments is that of a remote host: it is the user's own, and so is all of
+// the configuration.
+func remoteArguments(a banger.SSHAccess, options, command []string) []string {
+	var args []string
+	for _, o := range options {
+		args = append(args, "-o", o)
+	}
+	if a.IdentityFile != "" {
+		args = append(args, "-o", "IdentityFile="+sshQuote(a.IdentityFile))
+	}
+	if a.User != "" {
+		args = append(args, "-l", a.User)
+	}
+	destination := a.Destination
+	if !strings.Contains(destination, "://") {
+		destination = "ssh://" + destination // the form that takes a port
+	}
+	args = append(args, destination)
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) > 0 {
 		args = append(append(args, "--"), command...)
 	}
 	return args

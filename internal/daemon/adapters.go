@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"runtime"
 
 	"banger"
 	"banger/internal/guestconfig"
@@ -12,6 +14,8 @@ import (
 	"banger/internal/image/ext4"
 	"banger/internal/image/initrd"
 	"banger/internal/machine"
+	"banger/internal/machine/remote"
+	"banger/internal/sshhost"
 )
 
 // imageFiles gives the VM service the files of images.
@@ -41,6 +45,25 @@ func (disks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) err
 // stopped gives the session service the disks of the VM service, which is made
 // after it.
 type stopped struct{ *machine.Service }
+
+// remotes is the driver of remote hosts.
+func remotes(o Options) *remote.Driver {
+	return remote.New(remote.Config{
+		Dialer: &sshhost.Dialer{},
+		Programs: func(goarch string) (remote.Programs, error) {
+			dir := o.GuestBinaries
+			if goarch != runtime.GOARCH {
+				dir = filepath.Join(dir, goarch)
+			}
+			p := remote.Programs{
+				Agent: filepath.Join(dir, guestconfig.AgentName), Shim: filepath.Join(dir, guestconfig.ShimName),
+			}
+			_, err := os.Stat(p.Agent)
+			return p, err
+		},
+		Log: o.Log,
+	})
+}
 
 // initrds gives the VM service its initrds.
 type initrds struct {

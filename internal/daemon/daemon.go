@@ -29,7 +29,8 @@ type Options struct {
 	Log *slog.Logger
 	// Ready is closed when the daemon serves; nil if nobody waits for that.
 	Ready *os.File
-	// GuestBinaries is the folder with banger-agent and banger-shim.
+	// GuestBinaries is the folder with banger-agent and banger-shim, and those of other
+	// architectures in folders by Go's names for them.
 	GuestBinaries string
 	// KVMTrialLimit is qemu.Config.TrialLimit.
 	KVMTrialLimit time.Duration
@@ -81,7 +82,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	sessions.Retain(settings.Retention)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Driver: driver, Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
+		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, machines.Close()) }()
 	onDisk.Service = machines
@@ -94,7 +95,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
+		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
 		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},
 	}, version.String())
 	if o.Ready != nil {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"github.com/creachadair/jrpc2"
@@ -26,18 +28,22 @@ var errNoGreeting = fmt.Errorf("the guest's control process has not answered for
 
 // control is one run of the guest's control process. It is a banger.Guest.
 type control struct {
-	client  *connection
-	ssh     *ssh.Session
-	rpc     *jrpc2.Client
-	outbox  *outbox
-	changes *changes
-	ended   chan struct{} // closed when the exec channel is
-	stderr  chan struct{} // closed when its stderr has been read to the end
+	client *connection
+	ssh    *ssh.Session
+	rpc    *jrpc2.Client
+	outbox *outbox
+	// Of a remote host: how its agent is run, and that its server forwards no sockets.
+	host         Host
+	commands     *banger.AgentCommands
+	noForwarding atomic.Bool
+	changes      *changes
+	ended        chan struct{} // closed when the exec channel is
+	stderr       chan struct{} // closed when its stderr has been read to the end
 }
 
 // openControl starts the control process on a connection, which is closed if ctx
-// ends before that is done.
-func openControl(ctx context.Context, client *connection, said *sayings) (*control, error) {
+// ends before that is done. commands are nil for a guest of ours.
+func (k *link) openControl(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 	session, err := opened(ctx, client, client.NewSession)
@@ -48,16 +54,24 @@ func openControl(ctx context.Context, client *connection, said *sayings) (*contr
 	stdout, err2 := session.StdoutPipe()
 	stderr, err3 := session.StderrPipe()
 	err = errors.Join(err1, err2, err3)
-	if err == nil {
+	var out io.Reader = stdout
+	switch {
+	case err != nil:
+	case commands == nil:
 		err = session.RequestSubsystem(guestconfig.ControlSubsystem)
+	default:
+		if err = session.Start(commands.Control); err == nil {
+			out, err = behindAnnouncement(stdout, commands.Announce)
+		}
 	}
 	if err != nil {
 		session.Close()
 		return nil, fmt.Errorf("cannot start the guest's control process: %w", err)
 	}
-	c := &control{client: client, ssh: session, changes: newChanges(), ended: make(chan struct{}), stderr: make(chan struct{})}
-	go func() { defer close(c.stderr); said.pass(stderr) }()
-	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(stdout, stdin))
+	c := &control{client: client, ssh: session, commands: commands, changes: newChanges(), ended: make(chan struct{}), stderr: make(chan struct{})}
+	c.host, _ = k.access.Machine.(Host)
+	go func() { defer close(c.stderr); k.said.pass(stderr) }()
+	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(out, stdin))
 	return c, nil
 }
 
@@ -223,7 +237,14 @@ func (c *control) Inspect(ctx context.Context, id banger.SessionID) (banger.Gues
 
 // Attach implements banger.Guest, by a direct-streamlocal channel; section 2.4 of
 // OpenSSH's PROTOCOL file.
-func (c *control) Attach(ctx context.Context, _ banger.SessionID, dir string) (net.Conn, error) {
+func (c *control) Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
+	if c.host != nil {
+		conn, err := c.attachHost(ctx, id, dir)
+		if err != nil {
+			err = banger.Errorf(banger.CodeUnavailable, "cannot reach the session's shim: %w", err)
+		}
+		return conn, err
+	}
 	conn, err := opened(ctx, c.client, func() (net.Conn, error) { return c.client.Dial("unix", path.Join(dir, sessiondir.SocketName)) })
 	if err != nil {
 		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the session's shim: %w", err)

@@ -65,6 +65,9 @@ func (k *link) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if downErr := k.handler.GuestDown(ctx, err); downErr != nil {
+			k.log.Warn("cannot record that the link is down", "cause", downErr)
+		}
 		if wasUp && time.Since(began) > maxBackoff {
 			wait.Reset()
 		}
@@ -95,12 +98,16 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 	defer client.Close()
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
+	commands, err := k.install(ctx, client)
+	if err != nil {
+		return false, err
+	}
 
 	// A control process that dies is started again on the same connection, since
 	// the handshake is the expensive part; one that dies at once is not.
 	for {
 		began := time.Now()
-		up, end := k.serve(ctx, client)
+		up, end := k.serve(ctx, client, commands)
 		wasUp, err = wasUp || up, end
 		if !errors.Is(err, errControlEnded) || time.Since(began) < time.Second {
 			break
@@ -119,6 +126,13 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 func (k *link) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	if host, ok := k.access.Machine.(Host); ok {
+		client, err := host.Login(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("cannot log in to the host: %w", err)
+		}
+		return newConnection(client), nil
+	}
 	conn, err := k.access.Machine.Dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot dial guest: %w", err)
@@ -145,8 +159,8 @@ func (k *link) dial(ctx context.Context) (*connection, error) {
 // serve starts the guest's control process on client, reconciles, and hands the
 // guest to users until the process or the connection ends. It reports whether
 // they got it.
-func (k *link) serve(ctx context.Context, client *connection) (up bool, err error) {
-	c, hello, err := k.greet(ctx, client)
+func (k *link) serve(ctx context.Context, client *connection, commands *banger.AgentCommands) (up bool, err error) {
+	c, hello, err := k.greet(ctx, client, commands)
 	if err != nil {
 		return false, err
 	}
@@ -171,10 +185,10 @@ func (k *link) serve(ctx context.Context, client *connection) (up bool, err erro
 
 // greet starts the control process and checks that both ends understand each
 // other. From its answer on, changes are kept for use.
-func (k *link) greet(ctx context.Context, client *connection) (*control, banger.GuestHello, error) {
+func (k *link) greet(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, banger.GuestHello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
 	defer cancel()
-	c, err := openControl(ctx, client, &k.said)
+	c, err := k.openControl(ctx, client, commands)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -32,9 +32,11 @@ func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
 // it. serve, which must be called once, keeps the link up until ctx ends or the
 // guest's machine does, and closes it. A VM has at most one link at a time.
 func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error) {
-	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(access.HostKey))
-	if err != nil {
-		return nil, fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
+	var hostKey ssh.PublicKey
+	if _, ok := access.Machine.(Host); !ok {
+		if hostKey, _, _, _, err = ssh.ParseAuthorizedKey([]byte(access.HostKey)); err != nil {
+			return nil, fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
+		}
 	}
 	log := l.log.With("vm", access.VMID)
 	k := &link{

@@ -150,6 +150,8 @@ func (h *handler) GuestChanged(ctx context.Context, s banger.GuestSession) error
 	return ctx.Err()
 }
 
+func (h *handler) GuestDown(context.Context, error) error { return nil }
+
 func (h *handler) seen() (ups int, listed []banger.GuestSession) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -42,6 +42,11 @@ const (
 	SessionsDir = WorkDir + "/" + SessionsOnDisk
 	// SessionsOnDisk is where that is on the work disk.
 	SessionsOnDisk = ".local/state/banger/sessions"
+	// AgentName and ShimName are the programs in a version's folder on a remote host,
+	// UploadPrefix begins the name of a folder in which one is being uploaded.
+	AgentName    = "banger-agent"
+	ShimName     = "banger-shim"
+	UploadPrefix = ".new-"
 	// ControlSubsystem is the SSH subsystem (RFC 4254, 6.5) that runs
 	// banger-agent control.
 	ControlSubsystem = "banger-control"

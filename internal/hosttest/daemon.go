@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/crypto/ssh"
 
@@ -13,8 +14,10 @@ import (
 	"banger/internal/httpapi"
 	"banger/internal/localsocket"
 	"banger/internal/machine"
+	"banger/internal/machine/remote"
 	"banger/internal/paths"
 	"banger/internal/session"
+	"banger/internal/sshhost"
 	"banger/internal/store"
 	"banger/internal/version"
 )
@@ -29,7 +32,7 @@ type daemon struct {
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, work machine.Disks, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, hosts banger.RemoteDriver, work machine.Disks, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -41,7 +44,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	onDisk := &stopped{}
 	d.sessions = session.New(ctx, records, links, onDisk, p.Attachments(), log)
 	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Links: links,
+		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Remote: hosts, Links: links,
 		Sessions: d.sessions, Paths: p, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
 	onDisk.Service = d.vms
@@ -55,7 +58,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	api := httpapi.New(httpapi.Services{VMs: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store}, version.String())
 	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
 	return d, nil
 }
@@ -79,6 +82,25 @@ type stopped struct{ *machine.Service }
 // sessionsDir. ready is called when it serves. It
 // ends with ctx.
 func RunDaemon(ctx context.Context, p paths.Paths, address, sessionsDir string, ready func()) error {
+	return runDaemon(ctx, p, elsewhere{address}, nil, disks{sessionsDir}, ready)
+}
+
+// RunRemoteDaemon is RunDaemon for a daemon that only has remote hosts. home is its
+// user's, as far as SSH is concerned.
+func RunRemoteDaemon(ctx context.Context, p paths.Paths, bin Binaries, home string, ready func()) error {
+	return runDaemon(ctx, p, elsewhere{}, RemoteDriver(bin, home), disks{}, ready)
+}
+
+// RemoteDriver is the real driver of remote hosts, for a user with a home of the test's.
+func RemoteDriver(bin Binaries, home string) *remote.Driver {
+	return remote.New(remote.Config{
+		Dialer:   &sshhost.Dialer{Home: home, ConfigFile: filepath.Join(home, ".ssh", "config"), AgentSocket: "/nonexistent/agent"},
+		Programs: func(string) (remote.Programs, error) { return remote.Programs(bin), nil },
+		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+}
+
+func runDaemon(ctx context.Context, p paths.Paths, driver banger.Driver, hosts banger.RemoteDriver, work machine.Disks, ready func()) error {
 	key, err := os.ReadFile(p.ClientKey())
 	if err != nil {
 		return err
@@ -87,7 +109,7 @@ func RunDaemon(ctx context.Context, p paths.Paths, address, sessionsDir string, 
 	if err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, p, signer, elsewhere{address}, disks{sessionsDir}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d, err := startDaemon(ctx, p, signer, driver, hosts, work, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

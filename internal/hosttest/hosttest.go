@@ -39,6 +39,7 @@ type Host struct {
 	t      testing.TB
 	wrap   func(banger.Driver) banger.Driver
 	disks  machine.Disks
+	remote banger.RemoteDriver
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -54,6 +55,8 @@ type Options struct {
 	// Disks returns what the VM service gets instead of the disks, of which only the
 	// guests' folders are real.
 	Disks func(machine.Disks) machine.Disks
+	// Home, if not empty, is the home of the daemon's user, for remote hosts.
+	Home string
 }
 
 // New makes a host that is closed when the test ends.
@@ -94,6 +97,9 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	if h.disks = (disks{h.guests.dir}); o.Disks != nil {
 		h.disks = o.Disks(h.disks)
 	}
+	if o.Home != "" {
+		h.remote = RemoteDriver(bin, o.Home)
+	}
 	h.open()
 	t.Cleanup(h.close)
 	return h
@@ -106,7 +112,7 @@ func (h *Host) open() {
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.disks, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.remote, h.disks, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}

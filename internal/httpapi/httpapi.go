@@ -14,6 +14,7 @@ import (
 // Services are what the API gives access to.
 type Services struct {
 	VMs      banger.VMService
+	Remotes  banger.RemoteService
 	Sessions banger.SessionService
 	Streams  banger.SessionStreams
 	Control  banger.SessionControl
@@ -65,6 +66,7 @@ func newServer(services Services, version string, heartbeat time.Duration) http.
 // calls and streams are what serves each route of package api, by its ID.
 func (s *server) calls() map[string]call {
 	return map[string]call{
+		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
 		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "deleteVM": s.deleteVM,
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
 		"startSession": s.startSession, "listSessions": s.listSessions, "getSession": s.getSession,

@@ -79,7 +79,7 @@ func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) 
 	}
 	var m banger.Machine
 	if ref != nil {
-		m, err = s.Driver.Adopt(ctx, ref)
+		m, err = s.driver(vm).Adopt(ctx, ref)
 	}
 	switch {
 	case ref == nil || errors.Is(err, banger.ErrMachineGone):
@@ -90,7 +90,10 @@ func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) 
 	case err != nil:
 		return nil, errors.Join(err, s.keepRef(ctx, vm.ID, ref))
 	}
-	_, hostKey, err := s.readHostKey(vm.ID)
+	var hostKey string
+	if vm.Driver != banger.DriverRemote {
+		_, hostKey, err = s.readHostKey(vm.ID)
+	}
 	if err != nil {
 		// Without it there is no link, but the machine can be stopped.
 		s.Log.Error("cannot reach the guest of a machine", "vm", vm.ID, "cause", err)

@@ -68,6 +68,9 @@ func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 	if err != nil {
 		return err
 	}
+	if vm.Driver == banger.DriverRemote {
+		return s.forget(ctx, vm, force)
+	}
 	for {
 		deleted, err := s.deleteStopped(ctx, vm.ID)
 		if deleted || err != nil {

@@ -40,6 +40,13 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	if s.ctx.Err() != nil {
 		return nil, errDaemonStops // nobody would wait for what is adopted now
 	}
+	vm, err := s.Store.GetVM(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := notOurs(vm, "read the disk of"); err != nil {
+		return nil, err
+	}
 	r, err := s.findRun(ctx, id)
 	if err != nil {
 		return nil, err

@@ -137,6 +137,11 @@ func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, 
 	if err != nil {
 		return banger.SSHAccess{}, err
 	}
+	if vm.Driver == banger.DriverRemote {
+		access := banger.SSHAccess{Destination: vm.SSHTarget}
+		access.IdentityFile, err = s.Remote.IdentityFile(vm.Machine)
+		return access, err
+	}
 	if vm.State != banger.VMRunning || vm.SSHAddress == "" {
 		return banger.SSHAccess{}, banger.Errorf(banger.CodeState, "cannot reach VM %s by ssh: it is %s", vm.Name, vm.State).
 			WithHint("start it with: banger vm start %s", vm.Name)
@@ -159,6 +164,9 @@ func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, 
 func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([]byte, error) {
 	vm, err := s.GetVM(ctx, ref)
 	if err != nil {
+		return nil, err
+	}
+	if err := notOurs(vm, "read the console of"); err != nil {
 		return nil, err
 	}
 	if maxBytes <= 0 || maxBytes > maxConsoleLog {

@@ -112,6 +112,13 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return err
 	}
+	if vm.Driver == banger.DriverRemote {
+		_, err := s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+			forgetMachine(vm)
+			return nil
+		})
+		return err
+	}
 	stopped := vm.State == banger.VMStopping || r.machine.PoweredOff()
 	cause := banger.EndedByVMLost
 	if stopped {
@@ -144,6 +151,9 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 		if vm.State == banger.VMStarting {
 			vm.State, vm.ReadyAt, vm.LastError = banger.VMRunning, now(), ""
 		}
+		if vm.Driver == banger.DriverRemote {
+			vm.UnreachableSince, vm.LastError, vm.ReadyAt = time.Time{}, "", now()
+		}
 		vm.BootID = hello.BootID
 		return nil
 	})
@@ -158,6 +168,22 @@ func (r *run) noteUp() { r.upOnce.Do(func() { close(r.up) }) }
 // GuestChanged implements banger.GuestHandler.
 func (r *run) GuestChanged(ctx context.Context, s banger.GuestSession) error {
 	return r.service.Sessions.Guest(r.id).GuestChanged(ctx, s)
+}
+
+// GuestDown implements banger.GuestHandler. Of a remote host the record says since
+// when it cannot be reached, and why: all else about it stays as it was known.
+func (r *run) GuestDown(ctx context.Context, cause error) error {
+	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+		if vm.Driver != banger.DriverRemote {
+			return nil
+		}
+		if vm.UnreachableSince.IsZero() {
+			vm.UnreachableSince = now()
+		}
+		vm.LastError = cause.Error()
+		return nil
+	})
+	return err
 }
 
 // waitUp returns when the guest has answered, the machine has ended, or ctx has.

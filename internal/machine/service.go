@@ -60,13 +60,20 @@ type Sessions interface {
 	MachineEnded(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
 }
 
+// Store is what the service needs of the records.
+type Store interface {
+	banger.VMStore
+	ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error)
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
-	Store    banger.VMStore
+	Store    Store
 	Images   Images
 	Disks    Disks
 	Initrds  Initrds
-	Driver   banger.Driver
+	Driver   banger.Driver       // of machines that are ours
+	Remote   banger.RemoteDriver // of hosts that are not
 	Links    Links
 	Sessions Sessions
 	Paths    paths.Paths

@@ -16,6 +16,9 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	if err != nil {
 		return banger.VM{}, err
 	}
+	if err := notOurs(vm, "start"); err != nil {
+		return vm, err
+	}
 	r, err := s.startMachine(ctx, vm.ID)
 	if err != nil {
 		return banger.VM{}, err

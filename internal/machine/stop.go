@@ -18,6 +18,9 @@ func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (
 	if grace < 0 {
 		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
 	}
+	if err := notOurs(vm, "stop"); err != nil {
+		return vm, err
+	}
 	r, err := s.markStopping(ctx, vm.ID)
 	if err != nil {
 		return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)

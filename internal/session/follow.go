@@ -66,6 +66,10 @@ func (f *follower) GuestChanged(ctx context.Context, r banger.GuestSession) erro
 	return err
 }
 
+// GuestDown implements banger.GuestHandler: nothing is said of sessions that cannot
+// be seen.
+func (f *follower) GuestDown(context.Context, error) error { return nil }
+
 // isRefused reports whether a report was refused because it cannot be right.
 func isRefused(err error) bool {
 	code := banger.CodeOf(err)

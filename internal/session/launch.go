@@ -113,7 +113,11 @@ func (s *Service) tryLaunch(ctx context.Context, x banger.Session) error {
 	case err == nil:
 		return s.apply(store, x.VMID, report)
 	case !asked:
-		return s.failLaunch(store, x.ID, banger.StageSSHUnavailable, err)
+		stage := banger.StageSSHUnavailable
+		if e, ok := errors.AsType[*banger.StageError](err); ok {
+			stage = e.Stage
+		}
+		return s.failLaunch(store, x.ID, stage, err)
 	case answered:
 		return s.failLaunch(store, x.ID, banger.StageLaunch, err)
 	}

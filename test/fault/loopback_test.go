@@ -1,17 +1,14 @@
 package fault
 
 import (
-	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -26,15 +23,12 @@ import (
 
 // loopback is the place that is this host. Its daemon is a process of this binary.
 type loopback struct {
-	t       *testing.T
-	dir     string
+	daemon
 	guests  *hosttest.Guests
 	address string // of the guest's SSH server
 
-	mu      sync.Mutex // guards the fields below
-	vm      banger.VMID
-	daemon  *exec.Cmd
-	closing bool
+	vmMu sync.Mutex // guards vm
+	vm   banger.VMID
 }
 
 // guestsName is the folder of the guests' sessions.
@@ -46,7 +40,7 @@ func newLoopback(t *testing.T) *loopback {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &loopback{t: t, dir: dir}
+	l := &loopback{daemon: daemon{t: t, dir: dir}}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err := pathsIn(dir).Create(); err != nil {
 		t.Fatal(err)
@@ -54,16 +48,17 @@ func newLoopback(t *testing.T) *loopback {
 	agent, shim := filepath.Join(string(bin), "banger-agent"), filepath.Join(string(bin), "banger-shim")
 	l.guests = hosttest.NewGuests(t, hosttest.Binaries{Agent: agent, Shim: shim}, filepath.Join(dir, guestsName), writeKey(t, pathsIn(dir).ClientKey()))
 	l.serveGuest()
-	l.startDaemon()
+	l.role = []string{"daemon", l.address, filepath.Join(dir, guestsName)}
+	l.start()
 	t.Cleanup(l.close)
 	c := client.New(l.socket(), version.String())
 	vm, err := c.CreateVM(t.Context(), banger.VMRequest{Name: "v"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.mu.Lock()
+	l.vmMu.Lock()
 	l.vm = vm.ID // its guest can be served from now on
-	l.mu.Unlock()
+	l.vmMu.Unlock()
 	if _, err := c.StartVM(t.Context(), string(vm.ID)); err != nil {
 		t.Fatal(err)
 	}
@@ -131,60 +126,16 @@ func (l *loopback) serveGuest() {
 }
 
 func (l *loopback) vmID() banger.VMID {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.vmMu.Lock()
+	defer l.vmMu.Unlock()
 	return l.vm
 }
 
 // close ends everything that was started.
 func (l *loopback) close() {
-	l.mu.Lock()
-	l.closing = true
-	daemon := l.daemon
-	l.mu.Unlock()
-	_ = daemon.Process.Kill()
-	_ = daemon.Wait()
+	l.daemon.close()
 	l.guests.Kill(l.vmID())
 }
-
-// startDaemon starts a daemon and returns when it serves.
-func (l *loopback) startDaemon() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closing {
-		return
-	}
-	cmd := roleCommand(l.t, "daemon", l.dir, l.address, filepath.Join(l.dir, guestsName))
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		l.t.Error(err)
-		return
-	}
-	l.daemon = cmd
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		l.t.Errorf("the daemon says %q, %v", line, err)
-	}
-}
-
-// endDaemon sends the daemon a signal and waits for its end.
-func (l *loopback) endDaemon(s os.Signal) {
-	_ = l.daemon.Process.Signal(s)
-	_ = l.daemon.Wait()
-	checkEnd(l.t, l.daemon)
-}
-
-// checkEnd fails the test if a process has ended by itself, and not well.
-func checkEnd(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if code := cmd.ProcessState.ExitCode(); code > 0 {
-		t.Errorf("%q ended with status %d", cmd.Args, code)
-	}
-}
-
-func (l *loopback) socket() string { return pathsIn(l.dir).Socket() }
 
 func (l *loopback) program() string {
 	exe, err := os.Executable()
@@ -194,38 +145,33 @@ func (l *loopback) program() string {
 	return exe
 }
 
-func (l *loopback) daemonPID() int { return l.daemon.Process.Pid }
-
-func (l *loopback) killDaemon() {
-	l.endDaemon(syscall.SIGKILL)
-	l.startDaemon()
-}
-
-func (l *loopback) upgradeDaemon() {
-	l.endDaemon(syscall.SIGTERM)
-	l.startDaemon()
-}
-
 func (l *loopback) cut() { l.guests.Cut() }
 
 func (l *loopback) killControl() { l.guests.KillControl(l.vmID()) }
 
-func (l *loopback) shimPID(x banger.Session) int {
-	pid, err := strconv.Atoi(processStat(l.t, x.GuestPID)[1]) // its parent
+func (l *loopback) shimPID(x banger.Session) int { return parentOf(l.t, x.GuestPID) }
+
+func parentOf(t *testing.T, pid int) int {
+	parent, err := strconv.Atoi(processStat(t, pid)[1])
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return pid
+	return parent
 }
 
 func (l *loopback) sync(x banger.Session) {
-	l.t.Helper()
-	log, err := os.Open(filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID), sessiondir.StdoutName))
+	syncLog(l.t, filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID)))
+}
+
+// syncLog has a session's stdout on the disk.
+func syncLog(t *testing.T, dir string) {
+	t.Helper()
+	log, err := os.Open(filepath.Join(dir, sessiondir.StdoutName))
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer log.Close()
 	if err := log.Sync(); err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 }

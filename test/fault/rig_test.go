@@ -64,6 +64,13 @@ func inAVM(t *testing.T) *rig {
 	return &rig{newMachine(t), t}
 }
 
+// onAHost makes a rig whose guest is a remote host: a real OpenSSH server on the
+// loopback, where the sessions are another user's.
+func onAHost(t *testing.T, o hosttest.SSHOptions) *rig {
+	t.Helper()
+	return &rig{newRemoteHost(t, o), t}
+}
+
 // in returns the rig for a part of its test.
 func (r *rig) in(t *testing.T) *rig { return &rig{r.place, t} }
 
@@ -146,6 +153,8 @@ func runRole(role string, args []string) error {
 	switch role {
 	case "daemon":
 		return hosttest.RunDaemon(ctx, pathsIn(args[0]), args[1], args[2], func() { fmt.Println("ready") })
+	case "remote-daemon":
+		return hosttest.RunRemoteDaemon(ctx, pathsIn(args[0]), guestPrograms(args[1]), args[2], func() { fmt.Println("ready") })
 	case "client":
 		return runClient(ctx, args[0], args[1], args[2], args[3])
 	case "watcher":

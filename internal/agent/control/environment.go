@@ -2,6 +2,7 @@ package control
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,6 +21,9 @@ func environment(l banger.GuestLaunch, user passwd.User) map[string]string {
 		"PATH":              user.DefaultPath(),
 		"LANG":              "C.UTF-8",
 		"BANGER_SESSION_ID": string(l.ID),
+	}
+	if own := os.Getenv("PATH"); own != "" && os.Geteuid() != 0 {
+		env["PATH"] = own // of the user's own login
 	}
 	if utf8.ValidString(l.Name) && !strings.Contains(l.Name, "\x00") {
 		env["BANGER_SESSION_NAME"] = l.Name

@@ -10,9 +10,6 @@ import (
 	"banger/internal/agent/passwd"
 )
 
-// defaultUser runs a session that names no user.
-const defaultUser = "root"
-
 // plan is a launch of which everything has been found.
 type plan struct {
 	user passwd.User
@@ -31,11 +28,11 @@ type launchFailure struct {
 // preflight finds all that a launch needs before anything runs, with the rights
 // of the session's user.
 func (s *server) preflight(l banger.GuestLaunch) (plan, *launchFailure) {
-	name := l.User
-	if name == "" {
-		name = defaultUser
+	user, err := s.user(l.User)
+	name := user.Name
+	if err != nil {
+		name = l.User
 	}
-	user, err := s.users.Lookup(name)
 	switch {
 	case errors.Is(err, passwd.ErrUnknown):
 		return plan{}, &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session: the guest has no user %q", name), err.Error()}
@@ -53,6 +50,18 @@ func (s *server) preflight(l banger.GuestLaunch) (plan, *launchFailure) {
 		failure = &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session as user %q: %v", name, err), err.Error()}
 	}
 	return p, failure
+}
+
+// user returns who runs a session. Who names nobody means root, or on a host where
+// this process is not root's, the user whose it is.
+func (s *server) user(name string) (passwd.User, error) {
+	switch {
+	case name != "":
+		return s.users.Lookup(name)
+	case os.Geteuid() == 0:
+		return s.users.Lookup("root")
+	}
+	return s.users.Current()
 }
 
 // findCwd returns the folder in which the command starts. As at a login, a home

@@ -73,6 +73,35 @@ func (db DB) Lookup(name string) (User, error) {
 	return user, err
 }
 
+// Current returns the user whose this process is. Where another name service knows
+// that user, the environment tells the rest.
+func (db DB) Current() (User, error) {
+	uid, name := strconv.Itoa(os.Geteuid()), ""
+	err := db.each("passwd", func(f []string) bool {
+		if len(f) >= 7 && f[2] == uid {
+			name = f[0]
+		}
+		return name == ""
+	})
+	if err == nil && name != "" {
+		return db.Lookup(name)
+	}
+	user := User{
+		Name: os.Getenv("USER"), UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()),
+		Home: os.Getenv("HOME"), Shell: os.Getenv("SHELL"),
+	}
+	if user.Name == "" {
+		user.Name = uid
+	}
+	if user.Home == "" {
+		user.Home = "/"
+	}
+	if user.Shell == "" {
+		user.Shell = defaultShell
+	}
+	return user, nil
+}
+
 // groups returns the groups that list name as a member, without its own.
 func (db DB) groups(name string, own uint32) ([]uint32, error) {
 	var groups []uint32

@@ -48,7 +48,7 @@ var (
 
 // Services returns the fake as every service.
 func (f *Fake) Services() httpapi.Services {
-	return httpapi.Services{VMs: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
+	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".
@@ -187,6 +187,18 @@ func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.Sen
 	}
 	f.record("SendSession %q %q %q %v", vm, session, data, r.EOF)
 	return banger.SendResult{Offset: int64(len(data)), EOF: r.EOF}, f.Err
+}
+
+// AddRemote implements banger.RemoteService.
+func (f *Fake) AddRemote(_ context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	f.record("AddRemote %+v", r)
+	return f.VM, f.Err
+}
+
+// UnlockRemote implements banger.RemoteService.
+func (f *Fake) UnlockRemote(_ context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+	f.record("UnlockRemote %q %+v", ref, a)
+	return f.VM, f.Err
 }
 
 // StopSession implements banger.SessionControl.

@@ -1,0 +1,123 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger/internal/atomicfile"
+	"banger/internal/guestconfig"
+)
+
+// abandonedAfter is when an upload that was never finished is given up.
+const abandonedAfter = 24 * time.Hour
+
+// install puts a version of the agent and its shim, which were uploaded to a folder
+// of their own, in their place, and removes versions that nobody uses. Two may do so
+// at once: the place is taken by a rename, once, and holds what was asked for.
+func install(_ context.Context, args []string) error {
+	flags := flag.NewFlagSet("install", flag.ContinueOnError)
+	uploaded := flags.String("uploaded", "", "folder with the uploaded programs")
+	place := flags.String("place", "", "folder of this version, beside that one")
+	agent := flags.String("agent-sha256", "", "of "+guestconfig.AgentName)
+	shim := flags.String("shim-sha256", "", "of "+guestconfig.ShimName)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	sums := map[string]string{guestconfig.AgentName: *agent, guestconfig.ShimName: *shim}
+	if err := verify(*uploaded, sums); err != nil {
+		return err
+	}
+	err := os.Rename(*uploaded, *place)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
+		err = errors.Join(verify(*place, sums), os.RemoveAll(*uploaded)) // somebody was faster
+	}
+	if err == nil {
+		err = atomicfile.SyncDir(filepath.Dir(*place))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot install: %w", err)
+	}
+	return sweepVersions(filepath.Dir(*place), *place)
+}
+
+// verify checks the programs in a folder by their SHA-256 and makes them executable,
+// for their owner only.
+func verify(dir string, sums map[string]string) error {
+	for name, want := range sums {
+		path := filepath.Join(dir, name)
+		got, err := hashFile(path)
+		if err == nil && got != want {
+			err = fmt.Errorf("its SHA-256 is %s, not %s", got, want)
+		}
+		if err == nil {
+			err = os.Chmod(path, 0o700)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot verify %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// hashFile returns the SHA-256 of a file that is on the disk then.
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), f.Sync()
+}
+
+// sweepVersions removes the versions in a folder that no process runs, and uploads
+// that were given up. A daemon that wants one again uploads it again.
+func sweepVersions(dir, keep string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot list versions: %w", err)
+	}
+	used := programsInUse()
+	var errs error
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := e.Info()
+		if err != nil || !e.IsDir() || path == keep {
+			continue
+		}
+		upload := strings.HasPrefix(e.Name(), guestconfig.UploadPrefix)
+		if upload && time.Since(info.ModTime()) < abandonedAfter || !upload && used[path] {
+			continue
+		}
+		errs = errors.Join(errs, os.RemoveAll(path))
+	}
+	return errs
+}
+
+// programsInUse returns the folders of all programs that run, as far as this user
+// may know; /proc/PID/exe in proc(5).
+func programsInUse() map[string]bool {
+	used := map[string]bool{}
+	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, link := range processes {
+		if path, err := os.Readlink(link); err == nil {
+			used[filepath.Dir(path)] = true
+		}
+	}
+	return used
+}

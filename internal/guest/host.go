@@ -1,0 +1,167 @@
+package guest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/sessiondir"
+)
+
+// Host is a machine whose SSH server is not ours: it is logged in to in its own way,
+// and the agent is brought there.
+type Host interface {
+	banger.Machine
+	// Login opens an authenticated connection.
+	Login(ctx context.Context) (*ssh.Client, error)
+	// Install sees to it that the agent is there, and says how it is run.
+	Install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error)
+}
+
+// installTimeout bounds an upload of the agent.
+const installTimeout = 20 * time.Minute
+
+// install brings the agent to a remote host; a guest of ours has it.
+func (k *link) install(ctx context.Context, client *connection) (*banger.AgentCommands, error) {
+	host, ok := k.access.Machine.(Host)
+	if !ok {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	commands, err := host.Install(ctx, client.Client)
+	return &commands, err
+}
+
+// maxPreamble bounds what a login shell may print before the control process begins.
+const maxPreamble = 64 << 10
+
+// maxPreambleShown is how much of that an error has.
+const maxPreambleShown = 200
+
+// behindAnnouncement returns what out has behind a line.
+func behindAnnouncement(out io.Reader, line string) (io.Reader, error) {
+	limited := &io.LimitedReader{R: out, N: maxPreamble}
+	lines := bufio.NewReaderSize(limited, 4<<10)
+	var before []byte
+	for {
+		text, err := lines.ReadSlice('\n')
+		if string(bytes.TrimRight(text, "\r\n")) == line {
+			buffered, _ := lines.Peek(lines.Buffered())
+			return io.MultiReader(bytes.NewReader(bytes.Clone(buffered)), out), nil
+		}
+		before = append(before, text[:min(len(text), maxPreambleShown-len(before))]...)
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, banger.Errorf(banger.CodeUnavailable, "cannot start the agent: the host runs something else, which says %q", before)
+		}
+	}
+}
+
+// maxSocketPath is how long the path of a unix socket can be; unix(7).
+const maxSocketPath = 107
+
+// attachHost opens a connection to a session's socket on a remote host: forwarded,
+// or where the server forwards none, over a channel of its own.
+func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
+	socket := path.Join(dir, sessiondir.SocketName)
+	if len(socket) <= maxSocketPath && !c.noForwarding.Load() {
+		conn, err := opened(ctx, c.client, func() (net.Conn, error) { return c.client.Dial("unix", socket) })
+		refused, ok := errors.AsType[*ssh.OpenChannelError](err)
+		if err == nil || !ok || refused.Reason != ssh.Prohibited && refused.Reason != ssh.UnknownChannelType {
+			return conn, err
+		}
+		c.noForwarding.Store(true)
+	}
+	conn, err := c.connectBy(ctx, c.client.Client, id)
+	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
+		return conn, err
+	}
+	// The server takes no second channel on a connection (MaxSessions 1).
+	client, err := c.host.Login(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if conn, err = c.connectBy(ctx, client, id); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return ownConnection{conn, client}, nil
+}
+
+// connectBy opens a session's socket through a command on the host.
+func (c *control) connectBy(ctx context.Context, client *ssh.Client, id banger.SessionID) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	if client == c.client.Client {
+		stop() // it is everybody's
+	} else {
+		defer stop()
+	}
+	session, err := client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	undo := context.AfterFunc(ctx, func() { session.Close() })
+	conn, err := c.startConnect(session, id)
+	if !undo() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		session.Close()
+		return nil, fmt.Errorf("cannot connect through a command: %w", err)
+	}
+	return conn, nil
+}
+
+func (c *control) startConnect(session *ssh.Session, id banger.SessionID) (net.Conn, error) {
+	in, err1 := session.StdinPipe()
+	out, err2 := session.StdoutPipe()
+	if err := errors.Join(err1, err2, session.Start(c.commands.Connect(id))); err != nil {
+		return nil, err
+	}
+	rest, err := behindAnnouncement(out, c.commands.Announce)
+	return &channelConn{session, in, rest}, err
+}
+
+// channelConn is the standard streams of a command as a net.Conn.
+type channelConn struct {
+	session *ssh.Session
+	in      io.WriteCloser
+	out     io.Reader
+}
+
+func (c *channelConn) Read(p []byte) (int, error)  { return c.out.Read(p) }
+func (c *channelConn) Write(p []byte) (int, error) { return c.in.Write(p) }
+func (c *channelConn) CloseWrite() error           { return c.in.Close() }
+func (c *channelConn) Close() error                { return c.session.Close() }
+func (c *channelConn) LocalAddr() net.Addr         { return channelAddr{} }
+func (c *channelConn) RemoteAddr() net.Addr        { return channelAddr{} }
+
+// As the channels of x/crypto/ssh, it has no deadlines; whoever needs one closes it.
+var errNoDeadline = errors.New("a channel has no deadline")
+
+func (c *channelConn) SetDeadline(time.Time) error      { return errNoDeadline }
+func (c *channelConn) SetReadDeadline(time.Time) error  { return errNoDeadline }
+func (c *channelConn) SetWriteDeadline(time.Time) error { return errNoDeadline }
+
+type channelAddr struct{}
+
+func (channelAddr) Network() string { return "ssh" }
+func (channelAddr) String() string  { return "channel" }
+
+// ownConnection is a net.Conn with an SSH connection of its own, which ends with it.
+type ownConnection struct {
+	net.Conn
+	client *ssh.Client
+}
+
+// Close closes both.
+func (c ownConnection) Close() error { return errors.Join(c.Conn.Close(), c.client.Close()) }

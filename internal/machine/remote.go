@@ -1,0 +1,112 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+
+	"banger"
+)
+
+// AddRemote implements banger.RemoteService. The record comes when the host has been
+// logged in to: what is listed could be used once.
+func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	if err := r.Validate(); err != nil {
+		return banger.VM{}, err
+	}
+	if err := s.checkName(ctx, r.Name); err != nil {
+		return banger.VM{}, err
+	}
+	m, err := s.Remote.Probe(ctx, r)
+	if err != nil {
+		return banger.VM{}, wrap(err, "cannot add VM %s", r.Name)
+	}
+	vm, run, err := s.storeRemote(context.WithoutCancel(ctx), banger.VM{
+		ID: banger.NewVMID(), Name: r.Name, Driver: banger.DriverRemote, SSHTarget: r.SSH,
+		State: banger.VMRunning, CreatedAt: now(), StartedAt: now(), Machine: m.Ref(),
+	}, m)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if err := run.waitUp(ctx); err != nil {
+		return vm, fmt.Errorf("cannot tell whether VM %s answers: %w", vm.Name, err)
+	}
+	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// storeRemote makes the record of a host and begins its run.
+func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m banger.Machine) (banger.VM, *run, error) {
+	unlock, err := s.locks.Lock(ctx, vm.ID)
+	if err != nil {
+		return vm, nil, err
+	}
+	defer unlock()
+	if vm, err = s.Store.CreateVM(ctx, vm); err != nil {
+		return vm, nil, err
+	}
+	return vm, s.beginRun(vm, m, ""), nil
+}
+
+// UnlockRemote implements banger.RemoteService.
+func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return vm, err
+	}
+	if vm.Driver != banger.DriverRemote {
+		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is no remote host, and needs no key of yours", vm.Name)
+	}
+	r := s.run(vm.ID)
+	if r == nil {
+		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is being deleted", vm.Name)
+	}
+	if err := s.Remote.Answer(ctx, r.machine, a); err != nil {
+		return vm, wrap(err, "cannot unlock VM %s", vm.Name)
+	}
+	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// wrap puts what was tried before an error, which keeps its code, hint and question.
+func wrap(err error, format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
+
+// notOurs refuses to do to a remote host what only its owner does.
+func notOurs(vm banger.VM, verb string) error {
+	if vm.Driver != banger.DriverRemote {
+		return nil
+	}
+	return banger.Errorf(banger.CodeState, "cannot %s VM %s: it is the remote host %s, which is not banger's to %s", verb, vm.Name, vm.SSHTarget, verb).
+		WithHint("its sessions can be stopped; banger vm delete %s forgets the host and leaves it alone", vm.Name)
+}
+
+// forget lets go of a remote host. Nothing is done to it, and nothing said of its
+// sessions, which go on.
+func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
+	if !force {
+		sessions, err := s.Store.ListSessions(ctx, vm.ID)
+		if err != nil {
+			return err
+		}
+		for _, x := range sessions {
+			if !x.Status.Ended() {
+				return banger.Errorf(banger.CodeInUse, "cannot delete VM %s: session %q has not ended, and would go on unseen", vm.Name, x.Name).
+					WithHint("end it, or forget the host with --force")
+			}
+		}
+	}
+	if r := s.run(vm.ID); r != nil {
+		if err := s.stopAndWait(ctx, r, 0); err != nil {
+			return err
+		}
+	}
+	_, err := s.deleteStopped(ctx, vm.ID)
+	return err
+}
+
+// driver returns the one that a VM is of.
+func (s *Service) driver(vm banger.VM) banger.Driver {
+	if vm.Driver == banger.DriverRemote {
+		return s.Remote
+	}
+	return s.Driver
+}

@@ -1,0 +1,155 @@
+// Package remote is the driver of machines that are not banger's: any host that
+// an SSH client can log in to. It starts and ends none; it logs in as the user's own
+// ssh would, and brings the agent there.
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/sshhost"
+)
+
+// Name is the driver's.
+const Name = banger.DriverRemote
+
+// Dialer logs in to hosts; sshhost.Dialer does.
+type Dialer interface {
+	Dial(ctx context.Context, t sshhost.Target, a sshhost.Answers) (*ssh.Client, error)
+}
+
+// Programs are the agent and the shim for one architecture, as files.
+type Programs struct{ Agent, Shim string }
+
+// Config is what a driver is made of.
+type Config struct {
+	Dialer Dialer
+	// Programs returns those for an architecture of Linux, in Go's name for it; none is
+	// fs.ErrNotExist.
+	Programs func(goarch string) (Programs, error)
+	Log      *slog.Logger
+}
+
+// Driver implements banger.Driver. Safe for concurrent use.
+type Driver struct {
+	Config
+	versions versions
+
+	mu sync.Mutex // guards passphrases
+	// passphrases are those that users have told, by key file. They are kept in memory
+	// only: after a restart of the daemon they are asked for again.
+	passphrases map[string]string
+}
+
+// New returns a driver.
+func New(c Config) *Driver {
+	return &Driver{Config: c, passphrases: map[string]string{}}
+}
+
+// Name implements banger.Driver.
+func (d *Driver) Name() string { return Name }
+
+// reference is a Machine's Ref.
+type reference struct {
+	Target       string `json:"target"` // [user@]host[:port]
+	IdentityFile string `json:"identity_file,omitempty"`
+}
+
+// Start implements banger.Driver: it does not.
+func (d *Driver) Start(context.Context, banger.MachineSpec) (banger.Machine, error) {
+	return nil, banger.Errorf(banger.CodeState, "cannot start a remote host: it is not banger's")
+}
+
+// Adopt implements banger.Driver. It does not need the network.
+func (d *Driver) Adopt(_ context.Context, ref json.RawMessage) (banger.Machine, error) {
+	var r reference
+	if err := json.Unmarshal(ref, &r); err != nil {
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot tell which host it is: %w", err)
+	}
+	target, err := sshhost.ParseTarget(r.Target)
+	if err != nil {
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot tell which host it is: %w", err)
+	}
+	target.IdentityFile = r.IdentityFile
+	return &host{driver: d, target: target, ref: ref, forgotten: make(chan struct{})}, nil
+}
+
+// Probe logs in to a host and brings the agent there, and returns its machine. What
+// only the user can answer is a banger.Error with a Question.
+func (d *Driver) Probe(ctx context.Context, r banger.RemoteRequest) (banger.Machine, error) {
+	if _, err := sshhost.ParseTarget(r.SSH); err != nil {
+		return nil, err
+	}
+	ref, err := json.Marshal(reference{Target: r.SSH, IdentityFile: r.IdentityFile})
+	if err != nil {
+		return nil, err
+	}
+	m, err := d.Adopt(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return m, d.Answer(ctx, m, r.Answers)
+}
+
+// Answer logs in to a host with what its user has answered, and keeps that if it was
+// right.
+func (d *Driver) Answer(ctx context.Context, m banger.Machine, a banger.RemoteAnswers) error {
+	h, ok := m.(*host)
+	if !ok {
+		return banger.Errorf(banger.CodeState, "cannot unlock what is no remote host")
+	}
+	client, err := h.login(ctx, sshhost.Answers{HostKeys: a.HostKeys, Passphrases: d.withKnown(a.Passphrases)})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	d.mu.Lock()
+	maps.Copy(d.passphrases, a.Passphrases)
+	d.mu.Unlock()
+	_, err = h.Install(ctx, client)
+	return err
+}
+
+// withKnown adds what has been told before.
+func (d *Driver) withKnown(passphrases map[string]string) map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := maps.Clone(d.passphrases)
+	maps.Copy(all, passphrases)
+	return all
+}
+
+// IdentityFile implements banger.RemoteDriver.
+func (d *Driver) IdentityFile(ref json.RawMessage) (string, error) {
+	var r reference
+	if err := json.Unmarshal(ref, &r); err != nil {
+		return "", banger.Errorf(banger.CodeCorrupt, "cannot tell which key the host takes: %w", err)
+	}
+	return r.IdentityFile, nil
+}
+
+// asQuestion turns what only the user can answer into an error of the domain.
+func asQuestion(err error) error {
+	asked, ok := errors.AsType[*sshhost.QuestionError](err)
+	if !ok {
+		return err
+	}
+	e := banger.Errorf(banger.CodeQuestion, "%w", err)
+	e.Question = &banger.Question{
+		Kind: banger.QuestionKind(asked.Kind), Subject: asked.Subject, Fingerprint: asked.Fingerprint, KeyType: asked.KeyType, Again: asked.Again,
+	}
+	if inner, ok := errors.AsType[*banger.Error](err); ok {
+		e.Hint = inner.Hint
+	}
+	return e
+}
+
+var errForgotten = fmt.Errorf("the host was forgotten: %w", banger.ErrMachineGone)

@@ -1,0 +1,74 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/sshhost"
+)
+
+// host is a remote host as a banger.Machine, which runs as long as it is not
+// forgotten. Safe for concurrent use.
+type host struct {
+	driver *Driver
+	target sshhost.Target
+	ref    json.RawMessage
+
+	once      sync.Once
+	forgotten chan struct{}
+}
+
+// Ref implements banger.Machine.
+func (h *host) Ref() json.RawMessage { return h.ref }
+
+// Info implements banger.Machine.
+func (h *host) Info() banger.MachineInfo { return banger.MachineInfo{} }
+
+// WaitReady implements banger.Machine: whether it answers is for Login to say.
+func (h *host) WaitReady(context.Context) error {
+	select {
+	case <-h.forgotten:
+		return errForgotten
+	default:
+		return nil
+	}
+}
+
+// Login logs in as the user's own ssh would; see guest.Host.
+func (h *host) Login(ctx context.Context) (*ssh.Client, error) {
+	return h.login(ctx, sshhost.Answers{Passphrases: h.driver.withKnown(nil)})
+}
+
+func (h *host) login(ctx context.Context, a sshhost.Answers) (*ssh.Client, error) {
+	client, err := h.driver.Dialer.Dial(ctx, h.target, a)
+	return client, asQuestion(err)
+}
+
+var errNotOurs = errors.New("a remote host is not banger's to reach, stop or kill")
+
+// Dial implements banger.Machine; it is Login that is used.
+func (h *host) Dial(context.Context) (net.Conn, error) { return nil, errNotOurs }
+
+// PowerDown implements banger.Machine: it does not.
+func (h *host) PowerDown(context.Context) error { return errNotOurs }
+
+// Kill implements banger.Machine: the host is forgotten, and nothing is done to it.
+func (h *host) Kill(context.Context) error {
+	h.once.Do(func() { close(h.forgotten) })
+	return nil
+}
+
+// Done implements banger.Machine.
+func (h *host) Done() <-chan struct{} { return h.forgotten }
+
+// PoweredOff implements banger.Machine: whoever forgets a host loses nothing.
+func (h *host) PoweredOff() bool { return true }
+
+// Close implements banger.Machine.
+func (h *host) Close() error { return nil }

@@ -1,0 +1,44 @@
+# Tells what this host is, and which folders can hold the state of sessions and the
+# programs. It runs in any POSIX shell, with $mark and $version set before it, and
+# writes to nothing but folders of banger's.
+umask 077
+say() { printf '%s %s\n' "$mark" "$*"; }
+uid=$(id -u)
+printf '\n'
+say system "$(uname -s) $(uname -m)"
+
+if [ -z "$HOME" ]; then
+	HOME=$(getent passwd "$uid" 2>/dev/null | cut -d: -f6)
+fi
+
+# A folder that is ours, and nobody else's to put something into.
+ours() {
+	case $1 in
+	/*/*) ;;
+	*) return 1 ;;
+	esac
+	mkdir -p "$1" 2>/dev/null
+	[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chmod 700 "$1" 2>/dev/null &&
+		: 2>/dev/null >"$1/.try$$" && rm -f "$1/.try$$"
+}
+
+home=${XDG_STATE_HOME:-${HOME:+$HOME/.local/state}}
+for dir in "${home:+$home/banger}" "/var/tmp/banger-$uid"; do
+	if ours "$dir"; then
+		say state "$dir"
+		break
+	fi
+done
+
+for dir in "${home:+$home/banger/agent}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
+	"/var/tmp/banger-$uid/agent" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
+	ours "$dir" || continue
+	try=$dir/.try$$
+	printf '#!/bin/sh\nexit 7\n' >"$try" 2>/dev/null && chmod 700 "$try" && "$try" 2>/dev/null
+	if [ $? -eq 7 ]; then
+		say program "$dir"
+		[ -x "$dir/$version/banger-agent" ] && [ -x "$dir/$version/banger-shim" ] && say installed "$dir"
+	fi
+	rm -f "$try"
+done
+exit 0

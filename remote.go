@@ -1,0 +1,82 @@
+package banger
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// DriverRemote is the driver of remote hosts: machines that banger only logs in to.
+const DriverRemote = "remote"
+
+// RemoteRequest asks to use a host that SSH reaches as a VM.
+type RemoteRequest struct {
+	Name         string        `json:"name" doc:"a DNS label; unique"`
+	SSH          string        `json:"ssh" doc:"[user@]host[:port], as the user's own ssh takes it; its configuration applies"`
+	IdentityFile string        `json:"identity_file,omitempty" doc:"a private key, absolute; tried first"`
+	Answers      RemoteAnswers `json:"answers,omitzero"`
+}
+
+// RemoteAnswers are what a user has said to questions.
+type RemoteAnswers struct {
+	HostKeys    []string          `json:"host_keys,omitempty" doc:"fingerprints of host keys that were accepted"`
+	Passphrases map[string]string `json:"passphrases,omitempty" doc:"by the file of the private key; kept in memory only"`
+}
+
+// Question is what only the user can answer; it comes in an Error of CodeQuestion.
+type Question struct {
+	Kind        QuestionKind `json:"kind"`
+	Subject     string       `json:"subject" doc:"the host, or the file of the key"`
+	Fingerprint string       `json:"fingerprint,omitempty" doc:"of a host key"`
+	KeyType     string       `json:"key_type,omitempty" doc:"of a host key"`
+	Again       bool         `json:"again,omitempty" doc:"the answer that was given is wrong"`
+}
+
+// QuestionKind says what a question asks for.
+type QuestionKind string
+
+// The kinds of questions.
+const (
+	AskHostKey    QuestionKind = "host_key"   // is this key the host's?
+	AskPassphrase QuestionKind = "passphrase" // of a private key
+)
+
+// RemoteService adds remote hosts to the VMs. Safe for concurrent use.
+type RemoteService interface {
+	// AddRemote logs in to a host, brings the agent there, and records it as a VM
+	// that is running. What only the user can answer is CodeQuestion.
+	AddRemote(ctx context.Context, r RemoteRequest) (VM, error)
+	// UnlockRemote logs in to a host that was added, with answers that it then keeps
+	// until the daemon ends.
+	UnlockRemote(ctx context.Context, ref string, a RemoteAnswers) (VM, error)
+}
+
+// RemoteDriver is a Driver of remote hosts.
+type RemoteDriver interface {
+	Driver
+	// Probe logs in to a host and brings the agent there.
+	Probe(ctx context.Context, r RemoteRequest) (Machine, error)
+	// Answer is Probe of a machine, with answers that are kept if they are right.
+	Answer(ctx context.Context, m Machine, a RemoteAnswers) error
+	// IdentityFile returns that of a machine's Ref, or "".
+	IdentityFile(ref json.RawMessage) (string, error)
+}
+
+// AgentCommands are how the agent on a remote host is run: command lines for the
+// user's login shell there.
+type AgentCommands struct {
+	Control  string                         // the control process
+	Announce string                         // the line that both print before their protocol begins
+	Connect  func(session SessionID) string // carries bytes between its streams and a session's socket
+}
+
+// StageError says at which stage a launch cannot go on.
+type StageError struct {
+	Stage LaunchStage
+	Err   error
+}
+
+// Error returns the cause's.
+func (e *StageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StageError) Unwrap() error { return e.Err }
