@@ -103,6 +103,7 @@ func layers() map[string]layer {
 		"test/fault":                   support,
 		"test/installation":            support,
 		"test/kvmlab":                  support,
+		"test/remote":                  support,
 		"test/testimage":               support,
 		"bench":                        support,
 	}

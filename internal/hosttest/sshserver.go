@@ -74,6 +74,9 @@ func NewSSHServer(t testing.TB, o SSHOptions) *SSHServer {
 		s.Cut()
 		s.running.Wait()
 		s.KillProcesses("")
+		for _, place := range []string{"/var/tmp", "/tmp", "/dev/shm"} { // where it may have put something
+			os.RemoveAll(fmt.Sprintf("%s/banger-%d", place, s.uid))
+		}
 	})
 	return s
 }
@@ -83,7 +86,10 @@ func (s *SSHServer) makeFiles() error {
 	file := func(name string) string { return filepath.Join(s.Dir, name) }
 	config := append(s.options.Lines,
 		"HostKey "+file("host_key"), "AuthorizedKeysFile "+file("authorized_keys"), "StrictModes no", "PasswordAuthentication no",
-		"KbdInteractiveAuthentication no", "UsePAM no", "PidFile none", "LogLevel ERROR", "Subsystem sftp internal-sftp", "")
+		"KbdInteractiveAuthentication no", "UsePAM no", "PidFile none", "LogLevel ERROR", "")
+	if !strings.Contains(strings.Join(config, "\n"), "Subsystem") {
+		config = append(config, "Subsystem sftp internal-sftp", "")
+	}
 	account := fmt.Sprintf("%s:x:%d:%d::%s:%s\n", SSHUser, s.uid, s.uid, s.Home, s.options.Shell)
 	return errors.Join(
 		os.Chmod(s.Dir, 0o755),

@@ -1,0 +1,83 @@
+package remote
+
+import (
+	"strings"
+	"testing"
+
+	"banger"
+	"banger/internal/hosttest"
+)
+
+// noexecHome and so on are what a host's file systems are like.
+const (
+	noexecHome = `mount --bind "$home" "$home"; mount -o remount,bind,noexec "$home"`
+	frozenHome = `mount --bind "$home" "$home"; mount -o remount,bind,ro "$home"`
+	smallPlace = noexecHome + `; mount -t tmpfs -o size=64k,mode=1777 none /var/tmp`
+)
+
+// Each server is either used, whatever it lacks, or refused with the reason.
+// docs/REMOTE.md has the table.
+func TestRemote_ServersAndTheirQuirks(t *testing.T) {
+	for name, c := range map[string]struct {
+		hosttest.SSHOptions
+		refused string // part of the error; "" if it is used
+	}{
+		"OpenSSH":                           {},
+		"no SFTP":                           {SSHOptions: hosttest.SSHOptions{Lines: []string{"Subsystem sftp /nonexistent"}}},
+		"no forwarding":                     {SSHOptions: hosttest.SSHOptions{Lines: []string{"DisableForwarding yes"}}},
+		"one channel":                       {SSHOptions: hosttest.SSHOptions{Lines: []string{"MaxSessions 1"}}},
+		"one channel, no forwarding":        {SSHOptions: hosttest.SSHOptions{Lines: []string{"MaxSessions 1", "DisableForwarding yes", "Subsystem sftp /nonexistent"}}},
+		"a login shell that talks":          {SSHOptions: hosttest.SSHOptions{Setup: `printf 'echo welcome; echo here is >&2; printf "no newline"\n' > "$home/.bashrc"`, Lines: []string{"DisableForwarding yes"}}},
+		"another shell":                     {SSHOptions: hosttest.SSHOptions{Shell: "/bin/dash"}},
+		"a home without exec":               {SSHOptions: hosttest.SSHOptions{Setup: noexecHome}},
+		"a home that is read-only":          {SSHOptions: hosttest.SSHOptions{Setup: frozenHome}},
+		"no home":                           {SSHOptions: hosttest.SSHOptions{Setup: `rm -rf "$home"`}},
+		"no room in the first place":        {SSHOptions: hosttest.SSHOptions{Setup: smallPlace}},
+		"dropbear":                          {SSHOptions: hosttest.SSHOptions{Dropbear: true}},
+		"a forced command":                  {SSHOptions: hosttest.SSHOptions{Lines: []string{"ForceCommand echo go away"}}, refused: `"go away"`},
+		"an account without a shell":        {SSHOptions: hosttest.SSHOptions{Shell: "/usr/sbin/nologin"}, refused: "not available"},
+		"nowhere to execute":                {SSHOptions: hosttest.SSHOptions{Setup: noexecHome + `; for d in /var/tmp /tmp /dev/shm; do mount --bind $d $d; mount -o remount,bind,noexec $d; done`}, refused: "without noexec"},
+		"nowhere to write":                  {SSHOptions: hosttest.SSHOptions{Setup: frozenHome + `; for d in /var/tmp /tmp /dev/shm; do mount --bind $d $d; mount -o remount,bind,ro $d; done`}, refused: "writable"},
+		"an SSH server that lets no one in": {SSHOptions: hosttest.SSHOptions{Lines: []string{"AllowUsers nobody"}}, refused: "no key was accepted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, c.SSHOptions)
+			err := r.add()
+			if c.refused != "" {
+				checkRefused(t, err, c.refused)
+				if vms, err := r.ListVMs(t.Context()); err != nil || len(vms) != 0 {
+					t.Errorf("a record is left: %+v, %v", vms, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.start("cat", "cat; exit 3")
+			r.converse("cat", 0, "one", "two")
+			r.host.Restart()
+			r.Client = r.host.Client()
+			r.converse("cat", 8, "three")
+			r.send("cat", "four\n", true)
+			if x := r.wait("cat"); x.ExitCode == nil || *x.ExitCode != 3 {
+				t.Errorf("%+v", x.SessionState)
+			}
+			if got := r.log("cat"); got != "one\ntwo\nthree\nfour\n" {
+				t.Errorf("the log is %q", got)
+			}
+			if err := r.RemoveSession(t.Context(), "v", "cat", false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// checkRefused checks that an error tells the reason and the next step.
+func checkRefused(t *testing.T, err error, reason string) {
+	t.Helper()
+	e, ok := err.(*banger.Error)
+	if !ok || e.Hint == "" || !strings.Contains(e.Message+e.Hint, reason) {
+		t.Errorf("%v; want %q and a hint", err, reason)
+	}
+}
