@@ -92,6 +92,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
 	limit := logLimit(banger.DefaultLogLimit)
 	flags.Var(&limit, "log-limit", "bytes kept of each output stream, the newest; none keeps all")
+	flags.BoolVar(&r.SyncWrites, "sync", false, "have each piece of output on the disk before the next is read: a crash of the VM takes none of it, but the command waits for the disk at each (else at most the last second is lost)")
 	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {

@@ -29,6 +29,8 @@ type Launch struct {
 	Window    *banger.Window   `json:"window,omitempty"` // first size of the terminal
 	// LogLimit is how many bytes are kept at most of each output stream; 0: all.
 	LogLimit int64 `json:"log_limit,omitempty"`
+	// SyncWrites has each piece of output synced before the next is read.
+	SyncWrites bool `json:"sync_writes,omitempty"`
 	// CgroupRoot is a cgroup (v2) below which the shim may make its own; empty
 	// if there is none, and then the tree of processes is what can be killed.
 	CgroupRoot string `json:"cgroup_root,omitempty"`
