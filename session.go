@@ -83,6 +83,7 @@ type Launch struct {
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
 	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
 	LogLimit         int64                 `json:"log_limit,omitempty" doc:"bytes that are kept at most of each output stream, the newest; -1: all; default 268435456"`
+	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"each piece of output is on the disk before the next is read, so a crash takes none of it; slow"`
 	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
 	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
 	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; their output is not kept"`

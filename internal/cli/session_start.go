@@ -98,6 +98,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
 	limit := logLimit(banger.DefaultLogLimit)
 	flags.Var(&limit, "log-limit", "bytes kept of each output stream, the newest; none keeps all")
+	flags.BoolVar(&r.SyncWrites, "sync", false, "have each piece of output on the disk before the next is read: a crash of the VM takes none of it, but the command waits for the disk at each (else at most the last second is lost)")
 	timeout := flags.Duration("timeout", 0, "stop it after this time (default: never)")
 	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL of that stop")
 	flags.BoolVar(&r.KeepChildren, "keep-children", false, "leave processes alone that outlive the command; what they write is not kept")

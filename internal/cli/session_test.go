@@ -20,7 +20,7 @@ func TestSessionStart_EverythingArrivesByteForByte(t *testing.T) {
 	f := &fake{sessions: []banger.Session{{Name: "job"}}}
 	out := f.must(t, "session", "start", "dev", "--name", "a b", "--cwd", "/x\ny", "--env", "A=b=c\n'$(x)'",
 		"--env", "BANGER_TEST_SECRET", "--tag", "k=v,w", "--require", "git", "--user", "nobody", "--stdin", "pipe",
-		"--idempotency-key", "K", "--log-limit", "64M", "--", "sh", "-c", "--json \xff\"", "")
+		"--idempotency-key", "K", "--log-limit", "64M", "--sync", "--", "sh", "-c", "--json \xff\"", "")
 	if out != "job\n" {
 		t.Errorf("stdout %q", out)
 	}
@@ -28,7 +28,7 @@ func TestSessionStart_EverythingArrivesByteForByte(t *testing.T) {
 		Launch: banger.Launch{
 			Command: "sh", Args: []banger.ByteString{"-c", "--json \xff\"", ""}, Cwd: "/x\ny",
 			Env:  map[string]banger.ByteString{"A": "b=c\n'$(x)'", "BANGER_TEST_SECRET": "s$cret\n"},
-			User: "nobody", RequiredCommands: []banger.ByteString{"git"}, StdinMode: banger.StdinPipe, LogLimit: 64 << 20,
+			User: "nobody", RequiredCommands: []banger.ByteString{"git"}, StdinMode: banger.StdinPipe, LogLimit: 64 << 20, SyncWrites: true,
 		},
 		Name: "a b", Tags: map[string]string{"k": "v,w"}, IdempotencyKey: "K",
 	}

@@ -352,3 +352,33 @@ func TestWriter_NeedsRoomToBegin(t *testing.T) {
 		t.Error("a session begins on a full disk")
 	}
 }
+
+// The journal goes on where the log cannot, into blocks that it has reserved; and each
+// block by itself tells of a loss that nothing has followed.
+func TestWriter_JournalGoesOnWhenTheDiskIsFull(t *testing.T) {
+	for name, mount := range smallDisks {
+		disk := mount(t)
+		dir := filepath.Join(disk, "session")
+		must(t, os.Mkdir(dir, 0o700))
+		w, err := sessiondir.OpenWriter(dir, true, 0)
+		must(t, err)
+		fillDisk(t, disk)
+		if n, err := w.Append(banger.StreamStdout, pattern(0, 5000), epoch); n != 0 || err == nil {
+			t.Fatalf("%s: a full disk took %d bytes: %v", name, n, err)
+		}
+		for i := range 1500 {
+			must(t, w.AcceptStdin(1, epoch.Add(time.Duration(i)*time.Second)))
+		}
+		for _, want := range []int64{5000, 10_000} {
+			chunks := readAll(t, sessiondir.NewLiveReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000)
+			if n := checkCovers(t, chunks, banger.StreamStdout, 0, want, banger.GapDiskFull); n != want {
+				t.Errorf("%s: %d bytes are missing, of %d", name, n, want)
+			}
+			_, _ = w.Append(banger.StreamStdout, pattern(want, 5000), epoch.Add(time.Hour))
+		}
+		if info, err := os.Stat(filepath.Join(dir, sessiondir.JournalName)); err != nil || info.Size() < 2*4096 {
+			t.Errorf("%s: the journal has one block: %v", name, err)
+		}
+		must(t, w.Close())
+	}
+}

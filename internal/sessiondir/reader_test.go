@@ -406,7 +406,7 @@ func FuzzJournal(f *testing.F) {
 			if c.Stream == banger.StreamStderr {
 				p = &at.Stderr
 			}
-			if c.Offset != *p || !bytes.Equal(c.Data, log[*p:*p+int64(len(c.Data))]) {
+			if c.Offset != *p || !bytes.HasPrefix(log[min(*p, int64(len(log))):], c.Data) {
 				t.Fatalf("chunk at %d of %s does not follow %d", c.Offset, c.Stream, *p)
 			}
 			*p += int64(len(c.Data)) + c.Gap

@@ -113,24 +113,6 @@ func TestJournal_IsAsDocumented(t *testing.T) {
 	}
 }
 
-func TestWriter_JournalIsSmallBesideOrdinaryOutput(t *testing.T) {
-	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, false, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := []byte("a line of a compiler's output, about as long as one is\n")
-	for i := range 20_000 { // a line a millisecond
-		mustAppend(t, w, banger.StreamStdout, line, epoch.Add(time.Duration(i)*time.Millisecond))
-	}
-	w.Close()
-	logInfo, _ := os.Stat(filepath.Join(dir, sessiondir.StdoutName))
-	journalInfo, _ := os.Stat(filepath.Join(dir, sessiondir.JournalName))
-	if journalInfo.Size()*100 > logInfo.Size() {
-		t.Errorf("journal has %d bytes beside a log of %d", journalInfo.Size(), logInfo.Size())
-	}
-}
-
 // TestReader_ReturnsOutputInTheOrderAndWithTheTimesOfItsWriting also proves that
 // it does so over block and page borders, from any position.
 func TestReader_ReturnsOutputInTheOrderAndWithTheTimesOfItsWriting(t *testing.T) {

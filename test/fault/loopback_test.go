@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,15 +37,22 @@ const guestsName = "guests"
 
 func newLoopback(t *testing.T) *loopback {
 	t.Helper()
+	return newLoopbackOn(t, func(string) {})
+}
+
+// newLoopbackOn makes one whose guest's work disk mount may mount at a folder.
+func newLoopbackOn(t *testing.T, mount func(dir string)) *loopback {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "b-") // short: sockets lie in it
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &loopback{daemon: daemon{t: t, dir: dir}}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := pathsIn(dir).Create(); err != nil {
+	if err := errors.Join(pathsIn(dir).Create(), os.Mkdir(filepath.Join(dir, guestsName), 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	mount(filepath.Join(dir, guestsName))
 	agent, shim := filepath.Join(string(bin), "banger-agent"), filepath.Join(string(bin), "banger-shim")
 	l.guests = hosttest.NewGuests(t, hosttest.Binaries{Agent: agent, Shim: shim}, filepath.Join(dir, guestsName), writeKey(t, pathsIn(dir).ClientKey()))
 	l.serveGuest()

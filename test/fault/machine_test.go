@@ -44,10 +44,10 @@ func buildForGuest() ([]byte, error) {
 
 var guestBinary = sync.OnceValues(buildForGuest) //nolint:gochecknoglobals // built once for all tests
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, flags ...string) *machine {
 	t.Helper()
 	m := &machine{t, installation.New(t, bin)}
-	m.installation.StartVM(t, "v")
+	m.installation.StartVM(t, "v", flags...)
 	program, err := guestBinary()
 	if err != nil {
 		t.Fatal(err)

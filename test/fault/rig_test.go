@@ -165,6 +165,8 @@ func runRole(role string, args []string) error {
 		return sip()
 	case "gauge":
 		return runGauge(args[0])
+	case "scribbler":
+		return scribble(os.Stdin, args[0], args[1])
 	case "killer":
 		return killOnRequest(os.Stdin)
 	}

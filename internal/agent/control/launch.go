@@ -141,6 +141,7 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 			TTY:        l.TTY,
 			Window:     l.Window,
 			LogLimit:   logLimit(l.LogLimit),
+			SyncWrites: l.SyncWrites,
 			CgroupRoot: s.CgroupRoot,
 
 			Timeout:      time.Duration(l.TimeoutMS) * time.Millisecond,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/sessiondir"
 )
 
 func TestEnding_NamesWhatEndedTheSession(t *testing.T) {
@@ -80,7 +81,7 @@ func TestSupervisor_KeepsTheFirstStepsOfAStopAndTheLast(t *testing.T) {
 
 func TestLogs_AreSyncedWithinASecondAndThenRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := openLogs(t.TempDir(), false, 0, func() { t.Error("a write failed") })
+		l, err := openLogs(t.TempDir(), Launch{}, func() { t.Error("a write failed") })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,4 +108,26 @@ func TestLogs_AreSyncedWithinASecondAndThenRest(t *testing.T) {
 			t.Error("a timer starts after the end")
 		}
 	})
+}
+
+// Zeros that a crash may have left in place of output are not taken for any: so those
+// that are were on the disk when the write returned.
+func TestLogs_WithSyncWhatIsWrittenIsOnTheDisk(t *testing.T) {
+	for sync, want := range map[bool]int64{true: 3, false: 0} {
+		dir := t.TempDir()
+		l, err := openLogs(dir, Launch{SyncWrites: sync}, func() { t.Error("a write failed") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sessiondir.WriteState(dir, sessiondir.State{ID: banger.NewSessionID(), SessionState: banger.SessionState{Status: banger.StatusRunning}}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			l.output(banger.StreamStdout, []byte{0})
+		}
+		if totals, err := sessiondir.NewReader(os.DirFS(dir)).Totals(); err != nil || totals.Stdout != want {
+			t.Errorf("sync %v: after a crash there are %d bytes of 3, %v", sync, totals.Stdout, err)
+		}
+		l.finish()
+	}
 }

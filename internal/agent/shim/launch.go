@@ -30,6 +30,8 @@ type Launch struct {
 	Window    *banger.Window   `json:"window,omitempty"` // first size of the terminal
 	// LogLimit is how many bytes are kept at most of each output stream; 0: all.
 	LogLimit int64 `json:"log_limit,omitempty"`
+	// SyncWrites has each piece of output synced before the next is read.
+	SyncWrites bool `json:"sync_writes,omitempty"`
 	// Timeout ends the session after so long; 0: never. TimeoutGrace is the grace of
 	// that stop.
 	Timeout      time.Duration `json:"timeout,omitempty"`

@@ -13,11 +13,13 @@ import (
 const syncEvery = time.Second
 
 // logs writes to the session's logs and journal. What cannot be written is
-// counted and given up: a full disk must neither stop nor end the command. It
-// is synced within syncEvery of the first write after the last sync; nothing
-// runs while nothing is written. Safe for concurrent use.
+// counted and declared: a full disk must neither stop nor end the command. It
+// is synced within syncEvery of the first write after the last sync, or with each
+// write; nothing runs while nothing is written. Safe for concurrent use.
 type logs struct {
 	w *sessiondir.Writer
+	// each has every piece of output synced before the next.
+	each bool
 	// onFailure is called, without a lock held, at the first failure.
 	onFailure func()
 
@@ -31,18 +33,21 @@ type logs struct {
 	syncing sync.Mutex // held while a sync runs
 }
 
-func openLogs(dir string, tty bool, limit int64, onFailure func()) (*logs, error) {
-	w, err := sessiondir.OpenWriter(dir, tty, limit)
+func openLogs(dir string, l Launch, onFailure func()) (*logs, error) {
+	w, err := sessiondir.OpenWriter(dir, l.TTY, l.LogLimit)
 	if err != nil {
 		return nil, err
 	}
-	return &logs{w: w, onFailure: onFailure}, nil
+	return &logs{w: w, each: l.SyncWrites, onFailure: onFailure}, nil
 }
 
 // output keeps bytes of an output stream.
 func (l *logs) output(stream banger.Stream, p []byte) {
 	n, err := l.w.Append(stream, p, time.Now())
 	l.written(err, int64(len(p)-n))
+	if l.each {
+		l.sync()
+	}
 }
 
 // acceptStdin notes that the command's stdin has n bytes more.

@@ -48,7 +48,7 @@ func (s *session) count(st *banger.SessionState) {
 // start makes what the command needs, in the order in which it must be there
 // when the command runs, then starts it, records that, and serves.
 func (s *session) start(ctx context.Context, l Launch) (err error) {
-	if s.logs, err = openLogs(s.dir, l.TTY, l.LogLimit, s.supervisor.stateChanged); err != nil {
+	if s.logs, err = openLogs(s.dir, l, s.supervisor.stateChanged); err != nil {
 		return err
 	}
 	if s.server, err = listen(s.dir); err != nil {
