@@ -22,6 +22,7 @@ type stub struct {
 	abandon func(ctx context.Context, id banger.SessionID) (banger.GuestSession, error)
 	stop    func(ctx context.Context, id banger.SessionID) error
 	attach  func(ctx context.Context) (net.Conn, error)
+	readLog func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) // nil: there is nothing
 }
 
 func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
@@ -40,7 +41,10 @@ func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Co
 	return s.attach(ctx)
 }
 
-func (s *stub) ReadLog(context.Context, banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *stub) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	if s.readLog != nil {
+		return s.readLog(ctx, r)
+	}
 	return banger.GuestLogPage{AtEnd: true, Ended: true}, nil
 }
 
