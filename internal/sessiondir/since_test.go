@@ -110,6 +110,17 @@ func TestSince_OfOutputWithoutATimeLeavesOutOnlyWhatIsOlder(t *testing.T) {
 	}
 }
 
+func TestSince_BeginsWithTheFirstOfWhatCameAtOneTime(t *testing.T) {
+	writes := []write{{banger.StreamStdout, "before\n", -time.Hour}}
+	for i := range 4000 { // some blocks of the journal
+		writes = append(writes, write{sinceStreams[i%2], "x\n", 0})
+	}
+	start := mustSince(t, sessiondir.NewReader(os.DirFS(session(t, writes...))), banger.StreamBoth, epoch)
+	if start != (banger.LogCursor{Stdout: 7}) {
+		t.Errorf("found %+v", start)
+	}
+}
+
 func TestSince_OfWhatIsGivenUpTellsTheGap(t *testing.T) {
 	dir := t.TempDir()
 	w, err := sessiondir.OpenWriter(dir, false, 64<<10)
