@@ -77,7 +77,7 @@ func TestSince_ReadsLittleOfTheJournalAndNothingOfTheLogs(t *testing.T) {
 	if want := (banger.LogCursor{Stdout: 200_000, Stderr: 200_000}); start != want || err != nil {
 		t.Errorf("found %+v, %v, want %+v", start, err, want)
 	}
-	if n := fsys.read[sessiondir.JournalName]; n > 16<<10 {
+	if n := fsys.read[sessiondir.JournalName]; n > 20<<10 {
 		t.Errorf("read %d bytes of the journal", n)
 	}
 	if n := fsys.read[sessiondir.StdoutName] + fsys.read[sessiondir.StderrName]; n > 0 {
@@ -132,8 +132,9 @@ func TestSince_OfWhatIsGivenUpTellsTheGap(t *testing.T) {
 	page, err := sessiondir.NewReader(os.DirFS(dir)).GuestPage(t.Context(), banger.GuestLogRead{
 		Stream: banger.StreamStdout, Since: new(epoch.Add(1000 * time.Second)), MaxBytes: 1000,
 	})
-	if err != nil || page.Begin.Stdout != 100_000 || page.Chunks[0].Gap == 0 || page.Chunks[0].Offset != 100_000 {
-		t.Errorf("%+v, %v", page, err)
+	// The journal may tell no more what of the gap came since then.
+	if err != nil || page.Begin.Stdout > 100_000 || page.Chunks[0].Gap == 0 || page.Chunks[0].Offset != page.Begin.Stdout {
+		t.Errorf("begins at %+v with a gap of %d, %v", page.Begin, page.Chunks[0].Gap, err)
 	}
 }
 
