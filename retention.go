@@ -1,6 +1,9 @@
 package banger
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Retention says which ended sessions of a VM are given up: each that any of its
 // criteria names. The zero value names none. "Ended last" is by EndedAt.
@@ -52,14 +55,16 @@ type PrunedSession struct {
 	Error   *Error    `json:"error,omitempty" doc:"why it is left"`
 }
 
-// KeptBytes returns how many bytes of output the session's logs keep at most.
+// KeptBytes returns how many bytes of output the session's logs keep at most, as far
+// as its guest tells the truth.
 func (s Session) KeptBytes() int64 {
 	limit := s.LogLimit
-	if limit == 0 {
+	switch {
+	case limit == 0:
 		limit = DefaultLogLimit
+	case limit < 0:
+		limit = math.MaxInt64
 	}
-	if limit < 0 {
-		return s.StdoutBytes + s.StderrBytes
-	}
-	return min(s.StdoutBytes, limit) + min(s.StderrBytes, limit)
+	stdout := min(s.StdoutBytes, limit)
+	return stdout + min(s.StderrBytes, limit, math.MaxInt64-stdout)
 }

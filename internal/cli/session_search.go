@@ -27,7 +27,7 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 
 ` + whenHelp,
 		Example: `  banger session search 'panic: ' --since 24h
-  banger session search -- '--verbose' --vm dev --tag project=web --status failed`,
+  banger session search 'time-?out' --vm dev --tag project=web --status failed`,
 		Args:              argumentNames("REGEX"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -20,10 +20,14 @@ type reading struct {
 	fn      func(banger.LogChunk) error
 	// patience bounds the wait for one page, if it is not 0.
 	patience time.Duration
+	// toNow makes it end with what a running session has written when it begins, which
+	// else may write faster than it can be read.
+	toNow bool
 
 	grep    *regexp.Regexp                      // nil: everything is passed on
 	filters map[banger.Stream]*linematch.Filter // with grep, once it has begun
 	left    int64                               // of the request's limit
+	stop    *banger.LogCursor                   // with toNow: where it ends
 	end     banger.LogEnd
 }
 
@@ -42,6 +46,11 @@ func (l *reading) run(ctx context.Context) (banger.LogEnd, error) {
 	}
 	if l.request.Grep != "" {
 		if l.grep, err = linematch.CompileFilter(l.request.Grep); err != nil {
+			return l.end, err
+		}
+	}
+	if l.toNow && !l.session.Status.Ended() {
+		if err := l.findStop(ctx, read); err != nil {
 			return l.end, err
 		}
 	}
@@ -66,6 +75,19 @@ func (l *reading) run(ctx context.Context) (banger.LogEnd, error) {
 }
 
 func (l *reading) limited() bool { return l.request.Limit > 0 }
+
+// findStop looks where the end is now.
+func (l *reading) findStop(ctx context.Context, read banger.GuestLogRead) error {
+	last := banger.GuestLogRead{ID: read.ID, Stream: read.Stream, Tail: new(int), MaxBytes: 1}
+	page, err := l.page(ctx, &last)
+	l.stop = &page.Begin
+	return err
+}
+
+// stopped reports whether the end that was found at first is reached.
+func (l *reading) stopped(at banger.LogCursor) bool {
+	return l.stop != nil && at.Stdout >= l.stop.Stdout && at.Stderr >= l.stop.Stderr
+}
 
 // page reads the next page. When the time is past until which is to be read, the
 // page has what is there, and it is not waited any more.
@@ -114,7 +136,7 @@ func (l *reading) takePage(page banger.GuestLogPage) (more bool, err error) {
 		}
 	}
 	l.end.AtEnd, l.end.Ended = page.AtEnd, page.Ended
-	if page.AtEnd && (page.Ended || !l.request.Follow) {
+	if page.AtEnd && (page.Ended || !l.request.Follow) || l.stopped(page.Next) {
 		return false, l.finish()
 	}
 	return !l.full(), nil

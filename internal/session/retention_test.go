@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -27,8 +28,8 @@ func TestExpire_EachCriterionNamesItsOwn(t *testing.T) {
 	neverRan.Status, neverRan.EndedBy, neverRan.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Time{}
 	limited := endedAgo("limited", 50, 1<<30)
 	limited.LogLimit = 100
-	overflow := endedAgo("overflow", 60, 1<<62)
-	overflow.StderrBytes = 1 << 61
+	overflow := endedAgo("overflow", 60, math.MaxInt64)
+	overflow.StderrBytes = math.MaxInt64
 	sessions := []banger.Session{
 		endedAgo("a", 10, 100), running, endedAgo("b", 30, 200), endedAgo("c", 20, 300), neverRan, limited, overflow,
 	}

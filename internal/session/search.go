@@ -111,7 +111,7 @@ func (q *search) session(ctx context.Context, x banger.Session, where banger.Ses
 		err = q.found(banger.SearchHit{SessionPlace: where, Stream: line.Stream, Offset: line.Offset, Time: line.Time, Line: line.Data})
 		return err
 	})
-	reading.patience = searchPatience
+	reading.patience, reading.toNow = searchPatience, true
 	_, cause = reading.run(ctx)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -122,6 +122,34 @@ func TestSearch_EndsAtItsLimitAndWithItsCaller(t *testing.T) {
 	}
 }
 
+func TestSearch_EndsThoughASessionWritesFasterThanItIsRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s", SessionState: banger.SessionState{Status: banger.StatusStarting}}
+		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+			t.Fatal(err)
+		}
+		const written = 1000 // when the search begins; there is always more
+		r.guest.readLog = func(_ context.Context, q banger.GuestLogRead) (banger.GuestLogPage, error) {
+			if q.Tail != nil {
+				q.Cursor.Stdout = written
+			}
+			if q.Cursor.Stdout > written {
+				t.Errorf("it reads on at %d", q.Cursor.Stdout)
+				return banger.GuestLogPage{Begin: q.Cursor, Next: q.Cursor, AtEnd: true, Ended: true}, nil
+			}
+			line := banger.LogChunk{Stream: banger.StreamStdout, Offset: q.Cursor.Stdout, Data: []byte("123456789\n")}
+			return banger.GuestLogPage{Begin: q.Cursor, Chunks: []banger.LogChunk{line}, Next: q.Cursor.Advance(line)}, nil
+		}
+		end, err := r.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "1"}, func(banger.SearchResult) error { return nil })
+		if err != nil || end.Lines != written/10 || end.Failures != 0 {
+			t.Errorf("%+v, %v", end, err)
+		}
+	})
+}
+
 func TestSearch_RefusesWhatCannotBeLookedFor(t *testing.T) {
 	h := newHost(t)
 	for name, r := range map[string]banger.SearchRequest{

@@ -24,6 +24,7 @@ type stub struct {
 	attach  func(ctx context.Context) (net.Conn, error)
 	signal  func(s banger.GuestSignal) error
 	inspect func() (banger.GuestSession, error)
+	readLog func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) // nil: there is nothing
 }
 
 func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
@@ -50,7 +51,10 @@ func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Co
 	return s.attach(ctx)
 }
 
-func (s *stub) ReadLog(context.Context, banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *stub) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	if s.readLog != nil {
+		return s.readLog(ctx, r)
+	}
 	return banger.GuestLogPage{AtEnd: true, Ended: true}, nil
 }
 

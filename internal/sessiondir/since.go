@@ -34,11 +34,14 @@ func (v *view) since(micros int64) position {
 	if following, more := v.next(b.index, b.begins()); more {
 		until = following.begins().upTo(v.size)
 	}
+	at := start
 	for _, e := range v.extents(b, start, until) {
-		if !e.timed || e.micros >= micros {
+		if e.timed && e.micros >= micros {
 			break
 		}
-		start[e.stream] = e.to
+		if at[e.stream] = e.to; e.timed {
+			start = at
+		}
 	}
 	return start
 }
