@@ -152,6 +152,9 @@ func (h *Host) Restart() {
 // Cut breaks every connection to a guest.
 func (h *Host) Cut() { h.guests.Cut() }
 
+// SessionsDir is where the sessions of a VM lie.
+func (h *Host) SessionsDir(id banger.VMID) string { return h.guests.SessionsDir(id) }
+
 // WaitRecorded waits until the guest has recorded the end of a session on its disk.
 func (h *Host) WaitRecorded(x banger.Session) {
 	h.t.Helper()
