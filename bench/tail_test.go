@@ -86,7 +86,7 @@ func writeLog(b *testing.B, h *hosttest.Host, name string, size int) {
 // would have had as its work disk.
 func stopVM(b *testing.B, h *hosttest.Host, vm banger.VM) {
 	for _, name := range []string{"small", "large"} {
-		if _, err := h.Client().KillSession(b.Context(), "v", name); err != nil {
+		if _, err := h.Client().StopSession(b.Context(), "v", name, banger.StopRequest{}); err != nil {
 			b.Fatal(err)
 		}
 	}
