@@ -18,6 +18,7 @@ import (
 	"banger/internal/guestconfig"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
+	"banger/internal/sshhost"
 )
 
 // errControlEnded says that the control process has ended while the connection lives.
@@ -46,7 +47,7 @@ type control struct {
 func (k *link) openControl(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	session, err := opened(ctx, client, client.NewSession)
+	session, err := opened(ctx, client, func() (*ssh.Session, error) { return sshhost.NewSession(ctx, client.Client) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot open control channel: %w", err)
 	}

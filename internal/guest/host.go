@@ -70,17 +70,27 @@ func behindAnnouncement(out io.Reader, line string) (io.Reader, error) {
 const maxSocketPath = 107
 
 // attachHost opens a connection to a session's socket on a remote host: forwarded,
-// or where the server forwards none, over a channel of its own.
+// or where the server forwards none, over a channel of its own. What a refusal means
+// is not told by its reason: OpenSSH has one for both no socket and no forwarding.
 func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
 	socket := path.Join(dir, sessiondir.SocketName)
-	if len(socket) <= maxSocketPath && !c.noForwarding.Load() {
+	forward := len(socket) <= maxSocketPath && !c.noForwarding.Load()
+	if forward {
 		conn, err := opened(ctx, c.client, func() (net.Conn, error) { return c.client.Dial("unix", socket) })
-		refused, ok := errors.AsType[*ssh.OpenChannelError](err)
-		if err == nil || !ok || refused.Reason != ssh.Prohibited && refused.Reason != ssh.UnknownChannelType {
+		if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
 			return conn, err
 		}
+	}
+	conn, err := c.connectAnyhow(ctx, id)
+	if err == nil && forward {
 		c.noForwarding.Store(true)
 	}
+	return conn, err
+}
+
+// connectAnyhow opens a session's socket through a command, if need be on a
+// connection of its own.
+func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.Conn, error) {
 	conn, err := c.connectBy(ctx, c.client.Client, id)
 	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
 		return conn, err
@@ -107,7 +117,7 @@ func (c *control) connectBy(ctx context.Context, client *ssh.Client, id banger.S
 	}
 	session, err := client.NewSession()
 	if err != nil {
-		return nil, err
+		return nil, err // nothing is tried again: see connectAnyhow
 	}
 	undo := context.AfterFunc(ctx, func() { session.Close() })
 	conn, err := c.startConnect(session, id)

@@ -162,7 +162,7 @@ func (s *SSHServer) KnownHosts() string {
 // program is the server for one connection on its standard streams.
 func (s *SSHServer) program() string {
 	if s.options.Dropbear {
-		return "exec dropbear -i -E -s -r \"$dir/dropbear_key\""
+		return "exec dropbear -i -s -r \"$dir/dropbear_key\""
 	}
 	return "exec /usr/sbin/sshd -i -e -f \"$dir/sshd_config\""
 }

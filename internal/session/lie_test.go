@@ -335,7 +335,7 @@ func journalBlock(stdout int64, records ...byte) []byte {
 
 func TestLie_Journal(t *testing.T) {
 	farAway := binary.AppendUvarint(nil, math.MaxInt64)
-	discard := append([]byte{5, 0, byte(2 + len(farAway)), 0, 1}, farAway...)
+	discard := func(offset []byte) []byte { return append([]byte{5, 0, byte(2 + len(offset)), 0, 1}, offset...) }
 	var rising []byte
 	for n := range 3000 {
 		rising = append(rising, journalBlock(int64(n))...)
@@ -350,6 +350,7 @@ func TestLie_Journal(t *testing.T) {
 		"no records at all": bytes.Repeat(journalBlock(0), 3000),
 		"rising by nothing": rising,
 		"falling":           append(journalBlock(1<<40), journalBlock(3)...),
+		"discard far away":  journalBlock(0, discard(farAway)...),
 		"synced far away":   journalBlock(0, append([]byte{6, 0, 18}, append(farAway, farAway...)...)...),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -362,7 +363,7 @@ func TestLie_Journal(t *testing.T) {
 	}
 	t.Run("all given up", func(t *testing.T) {
 		l := newLiar(t)
-		l.write(sessiondir.JournalName, journalBlock(0, discard...))
+		l.write(sessiondir.JournalName, journalBlock(0, discard(binary.AppendUvarint(nil, 1<<40))...))
 		l.makeDisk()
 		l.h.Restart()
 		if text, err := l.log(l.lying); err != nil || text != "" {

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
+
+	"banger/internal/sshhost"
 
 	"golang.org/x/crypto/ssh"
 
@@ -119,7 +122,7 @@ func quote(path string) string { return "'" + path + "'" }
 
 // run runs a command on a host and returns the beginning of what it prints.
 func run(ctx context.Context, client *ssh.Client, command string, stdin io.Reader) ([]byte, error) {
-	session, err := client.NewSession()
+	session, err := sshhost.NewSession(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a channel: %w", err)
 	}
@@ -127,25 +130,34 @@ func run(ctx context.Context, client *ssh.Client, command string, stdin io.Reade
 	stop := context.AfterFunc(ctx, func() { session.Close(); client.Close() })
 	defer stop()
 	out := &bounded{left: maxProbeBytes}
-	session.Stdin, session.Stdout, session.Stderr = stdin, out, out
+	session.Stdin, session.Stdout, session.Stderr = stdin, out, out // which are written at once
 	err = session.Run(command)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return out.buf.Bytes(), err
+	return out.kept(), err
 }
 
-// bounded keeps the beginning of what is written to it.
+// bounded keeps the beginning of what is written to it. Safe for concurrent use.
 type bounded struct {
-	buf  bytes.Buffer
+	mu   sync.Mutex // guards the fields below
+	buf  []byte
 	left int
+}
+
+func (b *bounded) kept() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.buf)
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	n := min(len(p), b.left)
 	b.left -= n
-	b.buf.Write(p[:n])
+	b.buf = append(b.buf, p[:n]...)
 	return len(p), nil
 }
 

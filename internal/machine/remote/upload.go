@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/sshhost"
 )
 
 // uploadTimeout bounds an upload: ten megabytes at 128 kbit/s.
@@ -72,7 +73,7 @@ func putInPlace(ctx context.Context, client *ssh.Client, temp, place string, v v
 func bySFTP(ctx context.Context, client *ssh.Client, dir string, v version) error {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	server, err := sftp.NewClient(client, sftp.UseConcurrentWrites(true))
+	server, err := openSFTP(ctx, client)
 	if err != nil {
 		return fmt.Errorf("cannot use SFTP: %w", err)
 	}
@@ -86,6 +87,25 @@ func bySFTP(ctx context.Context, client *ssh.Client, dir string, v version) erro
 		}
 	}
 	return nil
+}
+
+// openSFTP opens the SFTP subsystem; closing the client ends it.
+func openSFTP(ctx context.Context, client *ssh.Client) (*sftp.Client, error) {
+	session, err := sshhost.NewSession(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	in, err1 := session.StdinPipe()
+	out, err2 := session.StdoutPipe()
+	if err := errors.Join(err1, err2, session.RequestSubsystem("sftp")); err != nil {
+		session.Close()
+		return nil, err
+	}
+	server, err := sftp.NewClientPipe(out, in, sftp.UseConcurrentWrites(true))
+	if err != nil {
+		session.Close()
+	}
+	return server, err
 }
 
 func putFile(server *sftp.Client, file, to string) error {
