@@ -456,7 +456,7 @@ func TestLie_Names(t *testing.T) {
 	t.Run("of the session itself", func(t *testing.T) {
 		l := newLiar(t)
 		l.patch = func(image []byte) {
-			copy(image[bytes.Index(image, []byte(l.lying.ID)):], strings.Repeat("../", 10))
+			copy(image[bytes.Index(image, []byte(l.lying.ID)):], strings.Repeat("../", 10)[:len(l.lying.ID)])
 		}
 		presumed(t, l.judge(""))
 	})

@@ -17,11 +17,15 @@ type Disks interface {
 }
 
 // readPage reads a page of a log where it is: in the guest of a VM that runs, else
-// on its disk.
+// on its disk. Who waits for output waits for a host that does not answer, too.
 func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+	reach := s.withGuest
+	if r.Wait {
+		reach = s.awaitGuest
+	}
 	const maxMoves = 5 // the VM may be stopped and started in between
 	for range maxMoves {
-		err = s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
+		err = reach(ctx, x.VMID, func(g banger.Guest) (err error) {
 			page, err = g.ReadLog(ctx, r)
 			return err
 		})

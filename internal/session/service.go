@@ -29,6 +29,7 @@ type Store interface {
 	banger.SessionStore
 	banger.EventService
 	ListVMs(ctx context.Context) ([]banger.VM, error)
+	GetVM(ctx context.Context, id banger.VMID) (banger.VM, error)
 	Revision(ctx context.Context) (int64, error)
 }
 
@@ -130,19 +131,17 @@ func (s *Service) InspectSession(ctx context.Context, vmRef, ref string) (banger
 	}
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
-	guest, err := s.guests.Guest(ctx, x.VMID)
-	if err != nil {
-		return x, nil
-	}
-	now, err := guest.Inspect(ctx, x.ID)
-	if err == nil && x.CheckTransition(now.SessionState) == nil {
-		x.SessionState = now.SessionState
-	}
+	_ = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { // the record is an answer, too
+		now, err := g.Inspect(ctx, x.ID)
+		if err == nil && x.CheckTransition(now.SessionState) == nil {
+			x.SessionState = now.SessionState
+		}
+		return err
+	})
 	return x, nil
 }
 
-// inspectTimeout is how long the counters of a session are waited for: what the
-// record says is an answer, too.
+// inspectTimeout is how long the counters of a session are waited for.
 const inspectTimeout = 2 * time.Second
 
 // RemoveSession implements banger.SessionService.
@@ -180,41 +179,6 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 		return banger.VM{}, err
 	}
 	return banger.Resolve("vm", ref, vms)
-}
-
-// The pauses of withGuest double from the shortest to the longest; after that the
-// guest's answer is final.
-const (
-	minGuestPause = 10 * time.Millisecond
-	maxGuestPause = 2 * time.Second
-)
-
-// withGuest calls f with the guest of a running VM, again on the next link each
-// time that one broke, until ctx ends. f must be safe to repeat. A guest that
-// itself cannot do its part now, as while a shim is dying, is asked again for
-// some seconds.
-func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
-	var last banger.Guest
-	pause := minGuestPause
-	for {
-		guest, err := s.guests.Guest(ctx, id)
-		if err != nil {
-			return err
-		}
-		if guest != last {
-			last, pause = guest, minGuestPause
-		}
-		err = f(guest)
-		if banger.CodeOf(err) != banger.CodeUnavailable || ctx.Err() != nil || pause > maxGuestPause {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 // newSession is the record of a session that is about to be launched.

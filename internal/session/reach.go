@@ -1,0 +1,58 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"banger"
+)
+
+// The pauses of awaitGuest double from the shortest to the longest; after that the
+// guest's answer is final.
+const (
+	minGuestPause = 10 * time.Millisecond
+	maxGuestPause = 2 * time.Second
+)
+
+// withGuest is awaitGuest for who will not wait for a remote host that is known not
+// to answer: that may take days.
+func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+	vm, err := s.store.GetVM(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !vm.UnreachableSince.IsZero() {
+		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: it has not answered since %s: %s",
+			vm.Name, vm.UnreachableSince.Format(time.RFC3339), vm.LastError).
+			WithHint("its sessions go on without us; see banger vm show %s", vm.Name)
+	}
+	return s.awaitGuest(ctx, id, f)
+}
+
+// awaitGuest calls f with the guest of a running VM, again on the next link each
+// time that one broke, until ctx ends. f must be safe to repeat. A guest that
+// itself cannot do its part now, as while a shim is dying, is asked again for
+// some seconds.
+func (s *Service) awaitGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+	var last banger.Guest
+	pause := minGuestPause
+	for {
+		guest, err := s.guests.Guest(ctx, id)
+		if err != nil {
+			return err
+		}
+		if guest != last {
+			last, pause = guest, minGuestPause
+		}
+		err = f(guest)
+		if banger.CodeOf(err) != banger.CodeUnavailable || ctx.Err() != nil || pause > maxGuestPause {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
