@@ -40,6 +40,7 @@ type Host struct {
 	wrap   func(banger.Driver) banger.Driver
 	disks  machine.Disks
 	remote banger.RemoteDriver
+	home   string // of the daemon's user, for remote hosts
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -97,7 +98,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	if h.disks = (disks{h.guests.dir}); o.Disks != nil {
 		h.disks = o.Disks(h.disks)
 	}
-	if o.Home != "" {
+	if h.home = o.Home; o.Home != "" {
 		h.remote = RemoteDriver(bin, o.Home)
 	}
 	h.open()
@@ -147,6 +148,13 @@ func (h *Host) Restart() {
 	h.shut()
 	h.Driver = h.Driver.Another()
 	h.open()
+}
+
+// Upgrade is Restart by a daemon whose programs for remote hosts are others.
+func (h *Host) Upgrade(bin Binaries) {
+	h.t.Helper()
+	h.remote = RemoteDriver(bin, h.home)
+	h.Restart()
 }
 
 // Cut breaks every connection to a guest.

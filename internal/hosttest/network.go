@@ -7,19 +7,36 @@ import (
 	"time"
 )
 
-// Network is what lies between a client and a server. It carries bytes as TCP over
-// such a network does: in order, and late. It is made of goroutines, since not every
-// kernel has netem.
+// Network is what lies between a client and a server, at first nothing. It carries
+// bytes as TCP over such a network does: in order, and late. It is made of goroutines,
+// since not every kernel has netem.
 type Network struct {
+	mu     sync.Mutex // guards the fields below
+	shape  Shape
+	closed chan struct{}
+}
+
+// Shape is what a network is like.
+type Shape struct {
 	Delay time.Duration // one way
-	// BytesPerSecond bounds each direction; 0: no bound.
+	// BytesPerSecond bounds each direction of each connection; 0: no bound.
 	BytesPerSecond int
 	// Loss is the share of packets that have to be sent again, which holds up all
 	// behind them.
 	Loss float64
+}
 
-	mu     sync.Mutex // guards closed
-	closed chan struct{}
+// Become changes the network for what is sent from now on.
+func (n *Network) Become(s Shape) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shape = s
+}
+
+func (n *Network) now() Shape {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.shape
 }
 
 // packetBytes is how much a packet carries.
@@ -92,13 +109,14 @@ func (n *Network) carry(from, to net.Conn) {
 		buf := make([]byte, packetBytes)
 		size, err := from.Read(buf)
 		if size > 0 {
+			shape := n.now()
 			sentUntil = later(sentUntil, time.Now())
-			if n.BytesPerSecond > 0 {
-				sentUntil = sentUntil.Add(time.Duration(size) * time.Second / time.Duration(n.BytesPerSecond))
+			if shape.BytesPerSecond > 0 {
+				sentUntil = sentUntil.Add(time.Duration(size) * time.Second / time.Duration(shape.BytesPerSecond))
 			}
-			at := sentUntil.Add(n.Delay)
-			if rand.Float64() < n.Loss {
-				at = at.Add(resendAfter + 2*n.Delay)
+			at := sentUntil.Add(shape.Delay)
+			if rand.Float64() < shape.Loss {
+				at = at.Add(resendAfter + 2*shape.Delay)
 			}
 			last = later(at, last) // nothing overtakes
 			way <- packet{buf[:size], last}

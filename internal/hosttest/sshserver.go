@@ -31,9 +31,9 @@ type SSHServer struct {
 	uid     uint32 // of the user; nobody else's
 	running sync.WaitGroup
 
-	mu    sync.Mutex // guards conns
-	conns map[io.Closer]bool
-	count int
+	mu     sync.Mutex // guards the fields below
+	conns  map[io.Closer]bool
+	closed bool
 }
 
 // SSHOptions change what an SSHServer is. The zero value is OpenSSH as Debian has it.
@@ -183,6 +183,10 @@ mount --bind "$dir/group" /etc/group
 			s.t.Errorf("cannot accept: %v", err)
 			return
 		}
+		if s.isClosed() {
+			conn.Close()
+			continue
+		}
 		cmd := exec.Command("/bin/sh", "-c", script)
 		cmd.Env = append(os.Environ(), "dir="+s.Dir, "home="+s.Home)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
@@ -242,18 +246,34 @@ func (s *SSHServer) note(conn io.Closer, open bool) {
 	defer s.mu.Unlock()
 	if open {
 		s.conns[conn] = true
-		s.count++
 	} else {
 		delete(s.conns, conn)
 	}
 }
 
-// Connections returns how many there have been.
-func (s *SSHServer) Connections() int {
+// Close breaks every connection and takes no more until Open; what runs goes on.
+func (s *SSHServer) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.Cut()
+}
+
+// Open takes connections again.
+func (s *SSHServer) Open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count
+	s.closed = false
 }
+
+func (s *SSHServer) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// AgentDir is the folder in which the versions of the agent lie, if the home is usual.
+func (s *SSHServer) AgentDir() string { return filepath.Join(s.Home, ".local/state/banger/agent") }
 
 // Cut breaks every connection, as a network does: the server hears of it when it
 // next looks.
@@ -278,14 +298,15 @@ func (s *SSHServer) KillProcesses(word string) {
 	}
 }
 
-// Processes are the user's that have word in their command line.
+// Processes are the user's that have word in their command line, of which each word
+// ends with a NUL; its name is behind a NUL, too.
 func (s *SSHServer) Processes(word string) []int {
 	var found []int
 	folders, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range folders {
 		var stat syscall.Stat_t
 		line, err := os.ReadFile(filepath.Join(folder, "cmdline"))
-		if err != nil || syscall.Stat(folder, &stat) != nil || stat.Uid != s.uid || !strings.Contains(string(line), word) {
+		if err != nil || syscall.Stat(folder, &stat) != nil || stat.Uid != s.uid || !strings.Contains("\x00"+string(line), word) {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(folder)); err == nil {

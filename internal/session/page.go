@@ -17,10 +17,10 @@ type Disks interface {
 }
 
 // readPage reads a page of a log where it is: in the guest of a VM that runs, else
-// on its disk. Who waits for output waits for a host that does not answer, too.
-func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+// on its disk. Who is patient waits for a remote host that does not answer, too.
+func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.GuestLogRead, patient bool) (page banger.GuestLogPage, err error) {
 	reach := s.withGuest
-	if r.Wait {
+	if patient {
 		reach = s.awaitGuest
 	}
 	const maxMoves = 5 // the VM may be stopped and started in between

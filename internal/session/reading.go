@@ -98,16 +98,16 @@ func (l *reading) page(ctx context.Context, read *banger.GuestLogRead) (banger.G
 		defer cancel()
 	}
 	if !read.Wait || l.request.Until.IsZero() {
-		return l.service.readPage(ctx, l.session, *read)
+		return l.service.readPage(ctx, l.session, *read, l.request.Follow)
 	}
 	waiting, cancel := context.WithDeadlineCause(ctx, l.request.Until, errUntil)
 	defer cancel()
-	page, err := l.service.readPage(waiting, l.session, *read)
+	page, err := l.service.readPage(waiting, l.session, *read, true)
 	if err == nil || !errors.Is(context.Cause(waiting), errUntil) || ctx.Err() != nil {
 		return page, err
 	}
 	read.Wait, l.request.Follow = false, false
-	return l.service.readPage(ctx, l.session, *read)
+	return l.service.readPage(ctx, l.session, *read, l.request.Follow)
 }
 
 // begin is told where the reading begins.
