@@ -30,6 +30,13 @@ const (
 	RoleWriter Role = "writer"
 )
 
+// Revision is that of the controls in this package. A session's shim may be older than
+// who speaks to it: what it does not know must not be sent.
+//
+//	1 (or absent)  all but what follows
+//	2              Signal of an observer, Signal.ID, ToAll, Stop.By
+const Revision = 2
+
 // Limits of what controls may say.
 const (
 	MaxGrace       = banger.MaxStopGrace // between SIGTERM and SIGKILL of a stop
@@ -109,6 +116,8 @@ type (
 	// Attached is the first, if the client's Attach was accepted.
 	Attached struct {
 		State banger.SessionState `json:"state"`
+		// Revision says which controls the server knows; see the constant.
+		Revision int `json:"revision,omitempty"`
 		// Output is where the output begins that a viewer or writer gets.
 		Output *banger.LogCursor `json:"output,omitempty"`
 		// Stdin is what a writer is granted; nil if it was evicted since its last

@@ -146,6 +146,9 @@ func (r *rig) converse(name string, from int64, lines ...string) {
 		r.t.Errorf("session %s answers %q, not %q", name, got.String(), want)
 	}
 	a.Detach()
+	for err == nil { // the place is free when the end is told
+		_, err = a.Receive()
+	}
 }
 
 // waitFor waits for something that announces itself to nobody.

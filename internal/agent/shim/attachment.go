@@ -55,7 +55,7 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 
 // begin finds what the client asks for, and how it is answered.
 func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
-	answer := &sessionstream.Attached{Terminal: a.server.terminal.describe()} // before it is resized
+	answer := &sessionstream.Attached{Revision: sessionstream.Revision, Terminal: a.server.terminal.describe()} // before it is resized
 	if a.attach.Role == sessionstream.RoleWriter {
 		switch lost := a.becomeWriter(false, a.attach.Window, func(g *sessionstream.Grant) { answer.Stdin = g }).(type) {
 		case *sessionstream.Error:

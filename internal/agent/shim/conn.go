@@ -72,7 +72,7 @@ func (c *conn) observe() {
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer c.net.Close() // ends the reading
-	if c.send(&sessionstream.Attached{State: state}) != nil {
+	if c.send(&sessionstream.Attached{State: state, Revision: sessionstream.Revision}) != nil {
 		c.server.record.forget(o)
 		return
 	}

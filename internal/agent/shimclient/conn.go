@@ -144,11 +144,7 @@ func order(ctx context.Context, dir, purpose string, orders ...sessionstream.Con
 // observe attaches as an observer, sends orders, and hands every message to fn
 // until that is done. purpose is for errors.
 func (c *Conn) observe(ctx context.Context, purpose string, orders []sessionstream.Control, fn func(sessionstream.Control) (done bool)) error {
-	for _, m := range append([]sessionstream.Control{&sessionstream.Attach{Role: sessionstream.RoleObserver}}, orders...) {
-		if err := c.writer.WriteControl(m); err != nil {
-			break // the reason may be there to be read
-		}
-	}
+	_ = c.writer.WriteControl(&sessionstream.Attach{Role: sessionstream.RoleObserver}) // the reason for a failure may be there to be read
 	for {
 		m, err := c.reader.ReadControl()
 		switch {
@@ -157,13 +153,39 @@ func (c *Conn) observe(ctx context.Context, purpose string, orders []sessionstre
 		case err != nil:
 			return fmt.Errorf("cannot %s: %w: %w", purpose, ErrLost, err)
 		}
-		if e, ok := m.(*sessionstream.Error); ok {
-			return refusal(purpose, e)
+		switch m := m.(type) {
+		case *sessionstream.Error:
+			return refusal(purpose, m)
+		case *sessionstream.Attached:
+			if err := c.order(purpose, orders, m.Revision); err != nil {
+				return err
+			}
 		}
 		if fn(m) {
 			return nil
 		}
 	}
+}
+
+// order sends orders to a shim, in the form that its build knows.
+func (c *Conn) order(purpose string, orders []sessionstream.Control, revision int) error {
+	for _, m := range orders {
+		switch order := m.(type) {
+		case *sessionstream.Stop:
+			if revision < 2 {
+				m = &sessionstream.Stop{GraceMS: order.GraceMS}
+			}
+		case *sessionstream.Signal:
+			if revision < 2 {
+				return banger.Errorf(banger.CodeMismatch, "cannot %s: its shim is of an older build, which takes signals from attachments only", purpose).
+					WithHint("attach to it, or stop it")
+			}
+		}
+		if c.writer.WriteControl(m) != nil {
+			return nil // the reason may be there to be read
+		}
+	}
+	return nil
 }
 
 // endWith makes the connection's reads and writes fail when ctx ends. The
