@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,10 +181,22 @@ func (r *run) GuestDown(ctx context.Context, cause error) error {
 		if vm.UnreachableSince.IsZero() {
 			vm.UnreachableSince = now()
 		}
-		vm.LastError = cause.Error()
+		if text := cause.Error(); withoutNumbers(text) != withoutNumbers(vm.LastError) {
+			vm.LastError = text // else every attempt would be an event
+		}
 		return nil
 	})
 	return err
+}
+
+// withoutNumbers is what two errors have in common that differ in a port.
+func withoutNumbers(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return -1
+		}
+		return c
+	}, text)
 }
 
 // waitUp returns when the guest has answered, the machine has ended, or ctx has.
