@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"path"
 	"sync/atomic"
@@ -55,7 +54,7 @@ func (k *link) openControl(ctx context.Context, client *connection, commands *ba
 	stdout, err2 := session.StdoutPipe()
 	stderr, err3 := session.StderrPipe()
 	err = errors.Join(err1, err2, err3)
-	var out io.Reader = stdout
+	out := stdout
 	switch {
 	case err != nil:
 	case commands == nil:

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestRemote_ServersAndTheirQuirks(t *testing.T) {
 // checkRefused checks that an error tells the reason and the next step.
 func checkRefused(t *testing.T, err error, reason string) {
 	t.Helper()
-	e, ok := err.(*banger.Error)
+	e, ok := errors.AsType[*banger.Error](err)
 	if !ok || e.Hint == "" || !strings.Contains(e.Message+e.Hint, reason) {
 		t.Errorf("%v; want %q and a hint", err, reason)
 	}
