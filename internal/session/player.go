@@ -85,7 +85,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		next.Tail = new(int)
 	}
 	for first := true; ; first = false {
-		page, err := p.service.readPage(ctx, p.session, next, false)
+		page, err := p.service.readPage(ctx, p.session, next, true)
 		if err != nil {
 			return fmt.Errorf("cannot read the output of session %q behind %+v: %w", p.session.Name, next.Cursor, err)
 		}

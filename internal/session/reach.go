@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"banger"
@@ -14,19 +15,38 @@ const (
 	maxGuestPause = 2 * time.Second
 )
 
+// unreachableAfter is how long a remote host may be silent before nobody waits for it
+// who does not mean to: a link that broke is mostly made anew at once.
+const unreachableAfter = 10 * time.Second
+
+var errSilent = errors.New("the host is silent")
+
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
 // to answer: that may take days.
 func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+	for {
+		if err := s.checkReachable(ctx, id); err != nil {
+			return err
+		}
+		bounded, cancel := context.WithTimeoutCause(ctx, unreachableAfter, errSilent)
+		err := s.awaitGuest(bounded, id, f)
+		silent := errors.Is(context.Cause(bounded), errSilent) && ctx.Err() == nil
+		cancel()
+		if !silent || banger.CodeOf(err) != banger.CodeUnavailable {
+			return err
+		}
+	}
+}
+
+// checkReachable fails for a remote host that has been silent for some time.
+func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 	vm, err := s.store.GetVM(ctx, id)
-	if err != nil {
+	if err != nil || vm.UnreachableSince.IsZero() || time.Since(vm.UnreachableSince) < unreachableAfter {
 		return err
 	}
-	if !vm.UnreachableSince.IsZero() {
-		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: it has not answered since %s: %s",
-			vm.Name, vm.UnreachableSince.Format(time.RFC3339), vm.LastError).
-			WithHint("its sessions go on without us; see banger vm show %s", vm.Name)
-	}
-	return s.awaitGuest(ctx, id, f)
+	return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: it has not answered since %s: %s",
+		vm.Name, vm.UnreachableSince.Format(time.RFC3339), vm.LastError).
+		WithHint("its sessions go on without us; see banger vm show %s", vm.Name)
 }
 
 // awaitGuest calls f with the guest of a running VM, again on the next link each
