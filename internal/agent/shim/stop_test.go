@@ -3,6 +3,7 @@ package shim_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,6 +80,28 @@ func TestKill_EmptiesAForkStorm(t *testing.T) {
 		}
 		t.Logf("dead, reaped and on record %s after the kill", final.EndedAt.Sub(final.StopSteps[0].At))
 	})
+}
+
+func TestKill_EndsWhatHasLeftTheCgroup(t *testing.T) {
+	root := cgroupRoot(t)
+	if root == "" {
+		t.Log("no cgroup (v2) can be made here")
+		return
+	}
+	// The shim is not told of the end of what is in the cgroup: that has a parent, which
+	// is not in it any more.
+	leave := "echo 0 >" + filepath.Dir(root) + "/cgroup.procs"
+	for name, script := range map[string]string{
+		"the command": "sleep 1000 & " + leave + "; echo ready; exec tail -f /dev/null",
+		"another":     "(sleep 1000 & " + leave + "; echo ready; exec tail -f /dev/null) & exec sleep 1000",
+	} {
+		s := sh(t, script, withCgroup(root))
+		s.waitForOutput("ready")
+		s.stop(0)
+		if final := s.wait(); final.EndedBy != banger.EndedByKill || final.LastError != "" {
+			t.Errorf("%s: %+v", name, final)
+		}
+	}
 }
 
 func TestTimeout_StopsTheSession(t *testing.T) {

@@ -271,9 +271,7 @@ func (v *supervisor) kill() {
 	}
 	// A process may have left the cgroup, but not the tree. It is looked for when the
 	// others are dead: that is a long list while many die.
-	if err != nil || v.group == nil || !v.group.populated() {
-		err = errors.Join(err, killChildren())
-	}
+	err = errors.Join(err, killChildren())
 	if err != nil {
 		v.killError = fmt.Sprintf("cannot kill the session: %v", err)
 	}
