@@ -86,7 +86,7 @@ type Launch struct {
 	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"each piece of output is on the disk before the next is read, so a crash takes none of it; slow"`
 	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
 	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
-	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; their output is not kept"`
+	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; to write to the session's output is an error for them then (SIGPIPE)"`
 	Limits           Limits                `json:"limits,omitzero"`
 }
 
