@@ -134,6 +134,31 @@ func TestTimeout_OfASessionThatEndsBeforeDoesNothing(t *testing.T) {
 	}
 }
 
+// A busy guest may see the end of a command no earlier than that of its time.
+func TestTimeout_DoesNotEndWhatHasEnded(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	for range 8 {
+		s := sh(t, "exec sleep 1000", func(l *shim.Launch) { l.Timeout, l.TimeoutGrace = limit, time.Hour })
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(s.state.GuestPID) + "/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent := pids(t, strings.Fields(string(stat))[3])[0]
+		if err := syscall.Kill(parent, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		err = syscall.Kill(s.state.GuestPID, syscall.SIGKILL)
+		waitFor(t, "the end of the command", func() bool { return !alive(s.state.GuestPID) })
+		waitFor(t, "the end of its time", func() bool { return time.Since(s.state.StartedAt) > limit })
+		if err := errors.Join(err, syscall.Kill(parent, syscall.SIGCONT)); err != nil {
+			t.Fatal(err)
+		}
+		if final := s.wait(); final.EndedBy != banger.EndedBySignal || final.StopSteps != nil {
+			t.Errorf("%+v", final)
+		}
+	}
+}
+
 func TestSignal_ReachesTheCommandAloneOrAll(t *testing.T) {
 	const script = "trap 'echo parent' USR1; (trap 'echo child' USR1; echo ready; while :; do sleep 1000 & wait; done) & while :; do wait; done"
 	eachWay(t, func(t *testing.T, way option) {

@@ -132,8 +132,7 @@ func (v *supervisor) run() {
 		case <-v.timeout.C:
 			v.stop(stopRequest{grace: v.timeoutGrace, cause: banger.EndedByTimeout})
 		case <-v.grace.C:
-			v.kill()
-			v.recordStep(unix.SIGKILL, stopRequest{cause: v.asked})
+			v.endGrace()
 		case <-v.changed:
 			v.record.change(func(*sessiondir.State) {})
 		case <-v.giveUp.C:
@@ -215,6 +214,7 @@ func (v *supervisor) unkilled() string {
 // stop begins to end the session. A later one can only shorten the grace; a kill
 // that follows a stop is what then ends it.
 func (v *supervisor) stop(r stopRequest) {
+	v.reap() // what has ended has not been stopped
 	if v.status != nil {
 		return
 	}
@@ -235,6 +235,16 @@ func (v *supervisor) stop(r stopRequest) {
 		v.terminate()
 		v.recordStep(unix.SIGTERM, r)
 	}
+}
+
+// endGrace kills what a stop has not ended in its time.
+func (v *supervisor) endGrace() {
+	v.reap() // it may have been just in time
+	if v.status != nil {
+		return
+	}
+	v.kill()
+	v.recordStep(unix.SIGKILL, stopRequest{cause: v.asked})
 }
 
 // recordStep records that a signal was sent to end the session.
