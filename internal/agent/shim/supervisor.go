@@ -218,11 +218,11 @@ func (v *supervisor) stop(r stopRequest) {
 	if v.status != nil {
 		return
 	}
-	first := v.asked == ""
+	now, first := time.Now(), v.asked == ""
 	if first || v.asked == banger.EndedByStop && r.cause == banger.EndedByKill {
 		v.asked = r.cause
 	}
-	if at := time.Now().Add(r.grace); v.killAt.IsZero() || at.Before(v.killAt) {
+	if at := now.Add(r.grace); v.killAt.IsZero() || at.Before(v.killAt) {
 		v.killAt = at
 		v.grace.Reset(r.grace)
 	}
@@ -230,10 +230,10 @@ func (v *supervisor) stop(r stopRequest) {
 	case r.grace <= 0:
 		v.grace.Stop()
 		v.kill()
-		v.recordStep(unix.SIGKILL, r)
+		v.recordStep(now, unix.SIGKILL, r)
 	case first:
 		v.terminate()
-		v.recordStep(unix.SIGTERM, r)
+		v.recordStep(now, unix.SIGTERM, r)
 	}
 }
 
@@ -243,13 +243,14 @@ func (v *supervisor) endGrace() {
 	if v.status != nil {
 		return
 	}
+	at := time.Now()
 	v.kill()
-	v.recordStep(unix.SIGKILL, stopRequest{cause: v.asked})
+	v.recordStep(at, unix.SIGKILL, stopRequest{cause: v.asked})
 }
 
-// recordStep records that a signal was sent to end the session.
-func (v *supervisor) recordStep(sig unix.Signal, r stopRequest) {
-	step := banger.StopStep{At: time.Now().UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
+// recordStep records that a signal was sent, at a time, to end the session.
+func (v *supervisor) recordStep(at time.Time, sig unix.Signal, r stopRequest) {
+	step := banger.StopStep{At: at.UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
 	if len(v.steps) == banger.MaxStopSteps {
 		v.steps = v.steps[:banger.MaxStopSteps-1]
 	}
