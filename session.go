@@ -86,7 +86,7 @@ type Launch struct {
 	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"each piece of output is on the disk before the next is read, so a crash takes none of it; slow"`
 	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
 	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
-	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; their output is not kept"`
+	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; to write to the session's output is an error for them then (SIGPIPE)"`
 	Limits           Limits                `json:"limits,omitzero"`
 }
 
@@ -131,7 +131,7 @@ type SessionState struct {
 	EndedAt       time.Time   `json:"ended_at,omitzero"`
 	StopSteps     []StopStep  `json:"stop_steps,omitempty" doc:"what has been done to end it, in order"`
 	Usage         Usage       `json:"usage,omitzero"`
-	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command"`
+	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command; absent when they were killed, or their VM has ended"`
 	// Sequence grows with each change of the state, so that an old report never
 	// overwrites a newer one.
 	Sequence int64 `json:"sequence"`
@@ -217,7 +217,8 @@ type SessionService interface {
 	// InspectSession is GetSession with the counters as they are at this moment,
 	// if its guest can be asked.
 	InspectSession(ctx context.Context, vm, session string) (Session, error)
-	// RemoveSession deletes an ended session with its logs; one that has not
+	// RemoveSession deletes an ended session with its logs, and kills what has outlived
+	// its command; one that has not
 	// ended is refused with CodeState unless force is set, which kills it first.
 	RemoveSession(ctx context.Context, vm, session string, force bool) error
 	// WaitSession returns when the session has ended, or with ctx.

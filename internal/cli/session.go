@@ -63,7 +63,8 @@ func (c *CLI) sessionSignalCommand() *cobra.Command {
 }
 
 func (c *CLI) sessionRmCommand() *cobra.Command {
-	cmd := c.sessionCmd("rm", "Remove an ended session with its logs", "")
+	cmd := c.sessionCmd("rm", "Remove an ended session with its logs",
+		"Remove an ended session with its logs. Processes that outlived its command\n(--keep-children) are killed.")
 	force := cmd.Flags().Bool("force", false, "kill it first if it has not ended")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.Backend.Services().Sessions.RemoveSession(cmd.Context(), args[0], args[1], *force)

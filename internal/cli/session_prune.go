@@ -16,6 +16,9 @@ func (c *CLI) sessionPruneCommand() *cobra.Command {
 and --max-size names. One of the three must be given. With --vm or --tag only the
 sessions that these select are looked at, and counted.
 
+A session with processes that outlived its command (--keep-children) is none of them
+before these are dead: session kill ends them, and so does the end of the VM.
+
 Sessions of a VM that does not run cannot be removed from its disk. They are left, which
 is told on stderr, and then the exit status is 3.
 

@@ -101,7 +101,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	flags.BoolVar(&r.SyncWrites, "sync", false, "have each piece of output on the disk before the next is read: a crash of the VM takes none of it, but the command waits for the disk at each (else at most the last second is lost)")
 	timeout := flags.Duration("timeout", 0, "stop it after this time (default: never)")
 	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL of that stop")
-	flags.BoolVar(&r.KeepChildren, "keep-children", false, "leave processes alone that outlive the command; what they write is not kept")
+	flags.BoolVar(&r.KeepChildren, "keep-children", false, "leave processes alone that outlive the command; redirect their output, since to write to the session's is then an error (SIGPIPE)")
 	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {

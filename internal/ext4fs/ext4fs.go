@@ -162,5 +162,9 @@ type file struct {
 // Stat implements fs.File.
 func (f *file) Stat() (fs.FileInfo, error) { return f.inode, nil }
 
+// FirstData returns where a hole ends with which the file begins, as lseek(2) does with
+// SEEK_DATA; the file's size if it is nothing but a hole.
+func (f *file) FirstData() (int64, error) { return f.inode.firstData() }
+
 // Close implements fs.File.
 func (*file) Close() error { return nil }

@@ -178,6 +178,31 @@ func TestFS_ReadsAnyPartOfAFile(t *testing.T) {
 	}
 }
 
+func TestFS_TellsWhereTheDataOfAFileBegins(t *testing.T) {
+	dir := t.TempDir()
+	const size = 1 << 20
+	want := map[string]int64{"big": 0, "late": 300 << 10, "only a hole": size}
+	for name, at := range want {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err == nil && at < size {
+			_, err = f.WriteAt([]byte("data"), at)
+		}
+		if err := errors.Join(err, f.Truncate(size), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fsys := open(t, makeImage(t, dir, 64))
+	for name, at := range want {
+		f, err := fsys.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.(interface{ FirstData() (int64, error) }).FirstData(); got != at || err != nil {
+			t.Errorf("%s begins at %d, %v, want %d", name, got, err, at)
+		}
+	}
+}
+
 func TestFS_LinksAndOthersAreToldAndNotFollowed(t *testing.T) {
 	dir := t.TempDir()
 	if err := errors.Join(os.Symlink("/etc/passwd", filepath.Join(dir, "link")), os.Symlink("..", filepath.Join(dir, "up"))); err != nil {

@@ -132,6 +132,31 @@ func (i *inode) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
+// maxHoles bounds how many holes that follow each other are passed over: a file that
+// nobody made to lie has one.
+const maxHoles = 1000
+
+// firstData returns where the first extent begins in which something was written; the
+// file's size if there is none.
+func (i *inode) firstData() (int64, error) {
+	if i.flags&flagExtents == 0 {
+		return 0, fmt.Errorf("the file has no extents: %w", errDamaged)
+	}
+	var node []byte
+	block := int64(0)
+	for range maxHoles {
+		if block*i.fsys.blockSize >= i.size {
+			return i.size, nil
+		}
+		e, err := i.find(block, &node)
+		if err != nil || !e.hole {
+			return block * i.fsys.blockSize, err
+		}
+		block = e.end
+	}
+	return 0, fmt.Errorf("the file begins with more than %d holes: %w", maxHoles, errDamaged)
+}
+
 // extent is a run of blocks of a file.
 type extent struct {
 	begin, end int64 // in the file

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -333,6 +334,15 @@ func journalBlock(stdout int64, records ...byte) []byte {
 	return b
 }
 
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
 func TestLie_Journal(t *testing.T) {
 	farAway := binary.AppendUvarint(nil, math.MaxInt64)
 	discard := func(offset []byte) []byte { return append([]byte{5, 0, byte(2 + len(offset)), 0, 1}, offset...) }
@@ -361,6 +371,16 @@ func TestLie_Journal(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nothing, and the log begins with a hole", func(t *testing.T) {
+		l := newLiar(t)
+		l.write(sessiondir.JournalName, nil)
+		l.replace(sessiondir.StdoutName, func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<20), appendTo(path, "lying\n"))
+		})
+		if x := l.judge("lying\n"); x.StdoutBytes != 1<<20+6 {
+			t.Errorf("the session is %+v", x.SessionState)
+		}
+	})
 	t.Run("all given up", func(t *testing.T) {
 		l := newLiar(t)
 		l.write(sessiondir.JournalName, journalBlock(0, discard(binary.AppendUvarint(nil, 1<<40))...))
@@ -456,7 +476,8 @@ func TestLie_Names(t *testing.T) {
 	t.Run("of the session itself", func(t *testing.T) {
 		l := newLiar(t)
 		l.patch = func(image []byte) {
-			copy(image[bytes.Index(image, []byte(l.lying.ID)):], strings.Repeat("../", 10)[:len(l.lying.ID)])
+			at := bytes.Index(image, []byte(l.lying.ID))
+			copy(image[at:at+len(l.lying.ID)], strings.Repeat("../", 10))
 		}
 		presumed(t, l.judge(""))
 	})

@@ -22,6 +22,9 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.M
 	if err != nil {
 		return err
 	}
+	if err := s.recordNoSurvivors(ctx, sessions); err != nil {
+		return err
+	}
 	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.Status.Ended() })
 	if len(sessions) == 0 {
 		return nil
@@ -37,6 +40,24 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.M
 		errs = append(errs, s.recordEnd(ctx, x.ID, left[x.ID], end))
 	}
 	return errors.Join(errs...)
+}
+
+// recordNoSurvivors records of sessions that had ended before their machine that no
+// process of theirs lives any more.
+func (s *Service) recordNoSurvivors(ctx context.Context, sessions []banger.Session) error {
+	for _, x := range sessions {
+		if x.Survivors == nil {
+			continue
+		}
+		err := s.update(ctx, x.ID, func(x *banger.Session) error {
+			x.Survivors = nil
+			return nil
+		})
+		if err != nil && banger.CodeOf(err) != banger.CodeNotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // readRemains reads what is left of sessions on the disk of a machine that has ended.
@@ -119,6 +140,7 @@ func (s *Service) recordEnd(ctx context.Context, id banger.SessionID, r remains,
 func (r remains) takeEnd(x *banger.Session) {
 	sequence := max(x.Sequence, r.state.Sequence)
 	x.SessionState = sessiondir.Report(r.state.SessionState)
+	x.Survivors = nil // they were processes of the machine
 	x.Sequence, x.EndedAt = sequence, endOf(x.SessionState, x.EndedAt)
 }
 

@@ -224,6 +224,30 @@ func TestMachineEnded_WhatWasReadStaysAfterTheNextBoot(t *testing.T) {
 	})
 }
 
+// What outlived a session's command has not outlived its machine.
+func TestMachineEnded_NobodySurvivesIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		state := ended(4, at)
+		state.Survivors = &banger.Survivors{Count: 1, Processes: []banger.Process{{PID: 7, Command: "sleep"}}}
+		told, untold := r.known(t, "told", banger.StatusRunning), r.known(t, "untold", banger.StatusRunning)
+		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), banger.GuestSession{ID: told.ID, SessionState: state}); err != nil {
+			t.Fatal(err)
+		}
+		if x := r.named(t, "told"); x.Survivors == nil {
+			t.Fatalf("%+v", x.SessionState)
+		}
+		d.put(t, told.ID, "out\n", at, state)
+		d.put(t, untold.ID, "out\n", at, state)
+		r.end(t, d.end(at))
+		for _, x := range []banger.Session{r.named(t, "told"), r.named(t, "untold")} {
+			if x.Survivors != nil || x.ExitCode == nil || *x.ExitCode != 4 {
+				t.Errorf("%s: %+v", x.Name, x.SessionState)
+			}
+		}
+	})
+}
+
 func TestMachineEnded_UnseenIsTheEndAtTheLastSignOfLife(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		d, at := disk(t.TempDir()), time.Now().UTC()

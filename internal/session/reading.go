@@ -127,6 +127,7 @@ func (l *reading) begin(at banger.LogCursor) error {
 
 // takePage passes a page on and reports whether there may be more.
 func (l *reading) takePage(page banger.GuestLogPage) (more bool, err error) {
+	l.end.AtEnd, l.end.Ended = false, false
 	for _, chunk := range page.Chunks {
 		if !l.request.Until.IsZero() && chunk.Time.After(l.request.Until) {
 			return false, l.finish()

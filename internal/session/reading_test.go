@@ -108,6 +108,24 @@ func TestLogs_FollowEndsWhenTheTimeIsPast(t *testing.T) {
 	}
 }
 
+// Who goes on after an error must know that there is more.
+func TestLogs_FollowThatIsBrokenOffIsNotAtTheEnd(t *testing.T) {
+	h := newHost(t)
+	start(t, h, echoing())
+	say(t, h, "one")
+	enough := errors.New("enough")
+	end, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true}, func(c banger.LogChunk) error {
+		if string(c.Data) != "one\n" {
+			return enough
+		}
+		send(t, h, "s", "two\n", false)
+		return nil
+	})
+	if !errors.Is(err, enough) || end.Next.Stdout != int64(len("one\n")) || end.AtEnd {
+		t.Errorf("%+v, %v", end, err)
+	}
+}
+
 func TestLogs_GrepPicksTheLinesOfEachStream(t *testing.T) {
 	h := newHost(t)
 	start(t, h, shell("s", `printf 'half '; printf 'two halves\n' >&2; printf 'and half\n'; seq 2000; printf 'last half'`))

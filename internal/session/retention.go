@@ -24,9 +24,10 @@ type expired struct {
 
 // expire is the rule of retention. It returns which of the sessions of one VM are
 // given up now, in the order of their ends, and when the next one gets too old, which
-// is the zero time if none does.
+// is the zero time if none does. A session that has left processes alive is none of them:
+// who removes it kills these.
 func expire(sessions []banger.Session, r banger.Retention, now time.Time) (gone []expired, next time.Time) {
-	ended := slices.DeleteFunc(slices.Clone(sessions), func(x banger.Session) bool { return !x.Status.Ended() })
+	ended := slices.DeleteFunc(slices.Clone(sessions), func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil })
 	slices.SortFunc(ended, func(a, b banger.Session) int { // who ended last comes first
 		return cmp.Or(endTime(b).Compare(endTime(a)), b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 	})

@@ -30,8 +30,10 @@ func TestExpire_EachCriterionNamesItsOwn(t *testing.T) {
 	limited.LogLimit = 100
 	overflow := endedAgo("overflow", 60, math.MaxInt64)
 	overflow.StderrBytes = math.MaxInt64
+	survived := endedAgo("survived", 5, 1<<40)
+	survived.Survivors = &banger.Survivors{Count: 1}
 	sessions := []banger.Session{
-		endedAgo("a", 10, 100), running, endedAgo("b", 30, 200), endedAgo("c", 20, 300), neverRan, limited, overflow,
+		endedAgo("a", 10, 100), running, survived, endedAgo("b", 30, 200), endedAgo("c", 20, 300), neverRan, limited, overflow,
 	}
 	for name, c := range map[string]struct {
 		banger.Retention

@@ -56,7 +56,7 @@ type loss struct {
 	lengthAt int64 // where in the journal its length is; 0: nothing can be added
 	end      int64 // where in the stream it ends; 0: nothing was lost
 	durable  bool  // the disk has it
-	block    int64 // of the journal, in which the oldest one is that is not given up
+	block    int64 // of the journal: none before it has a loss that is not given up
 }
 
 // advance notes n more bytes of what stands at *at, and moves it.

@@ -138,9 +138,17 @@ func (w *Writer) needed() int64 {
 		first = min(first, v.blocks-most)
 	}
 	for s, l := range j.losses {
-		if l.end > j.floor[s] {
-			first = min(first, l.block) // no hole without its record
+		if l.end <= j.floor[s] {
+			continue
 		}
+		// No hole without its record: that is in none of the blocks before the floor's,
+		// nor before that of the first loss.
+		oldest, p := l.block, v.size
+		p[s] = j.floor[s]
+		if b, ok := v.find(p); ok {
+			oldest = max(oldest, b.index)
+		}
+		first = min(first, oldest)
 	}
 	return max(first, j.first)
 }

@@ -144,3 +144,37 @@ func TestWriter_ShortenedJournalForgetsNoLoss(t *testing.T) {
 	}
 	checkCovers(t, chunks, banger.StreamStdout, 0, 250_000*8, allReasons...)
 }
+
+// A disk that is full now and then does not make the journal long.
+func TestWriter_ShortensTheJournalThoughOutputIsLostAgainAndAgain(t *testing.T) {
+	dir := mountTmpfs(t, "8M")
+	w, err := sessiondir.OpenWriter(dir, true, 64<<10)
+	must(t, err)
+	defer w.Close()
+	at := int64(0)
+	write := func() error {
+		_, err := w.Append(banger.StreamStdout, pattern(at, 8), epoch.Add(time.Duration(at)*time.Second))
+		at += 8
+		return err
+	}
+	losses := 0
+	for range 60 {
+		for range 1000 { // pieces with a time of their own
+			must(t, write())
+		}
+		free := fillDisk(t, dir)
+		for range 1000 { // more than the last block of the log has room for
+			if write() != nil {
+				losses++
+			}
+		}
+		free()
+	}
+	if losses < 1000 {
+		t.Fatalf("only %d pieces were lost", losses)
+	}
+	if n := onDisk(t, filepath.Join(dir, sessiondir.JournalName)); n > 256<<10 {
+		t.Errorf("the journal takes %d bytes of the disk", n)
+	}
+	checkCovers(t, readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000), banger.StreamStdout, 0, at, allReasons...)
+}

@@ -1,6 +1,10 @@
 package sessiondir
 
-import "banger"
+import (
+	"strings"
+
+	"banger"
+)
 
 // Bounds of the texts in a report. What is longer is whole in state.json.
 const (
@@ -23,5 +27,5 @@ func clip(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	return s[:limit-len(cut)] + cut
+	return strings.ToValidUTF8(s[:limit-len(cut)], "") + cut
 }

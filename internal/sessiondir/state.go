@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 
 	"banger"
@@ -34,12 +34,12 @@ type State struct {
 	CgroupPath string `json:"cgroup_path,omitempty"`
 }
 
-// spareBytes is what state.json and its spare have of the disk, and all of a state
-// that is certain to find room on a full one.
+// spareBytes is what state.json and its spare have of the disk: all of a state that is
+// certain to find room on a full one.
 const spareBytes = 8 << 10
 
 // WriteState replaces dir's state.json durably, on a full disk too. There, one with
-// long texts is kept with shorter ones. The caller owns the session.
+// long texts or lists is kept with shorter ones. The caller owns the session.
 func WriteState(dir string, s State) error {
 	data, err := encodeState(s)
 	if err != nil {
@@ -80,14 +80,26 @@ func encodeState(s State) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// clipped returns the state with texts so short that it fits into its spare, each
-// byte of them escaped.
+// What a state has at most when it is clipped: bytes of each text, of who asked for a
+// stop, and processes that are left.
+const (
+	clippedText      = 128
+	clippedRequester = 32
+	clippedSurvivors = 8
+)
+
+// clipped returns the state with texts and lists so short that it fits into its spare,
+// each byte of the texts escaped.
 func (s State) clipped() State {
-	const most = spareBytes / 32
 	for _, text := range []*string{&s.LastError, &s.LaunchMessage, &s.LaunchRawLog} {
-		if len(*text) > most {
-			*text = strings.ToValidUTF8((*text)[:most], "") + "…"
-		}
+		*text = clip(*text, clippedText)
+	}
+	s.StopSteps = slices.Clone(s.StopSteps)
+	for i := range s.StopSteps {
+		s.StopSteps[i].By = clip(s.StopSteps[i].By, clippedRequester)
+	}
+	if left := s.Survivors; left != nil {
+		s.Survivors = &banger.Survivors{Count: left.Count, Processes: left.Processes[:min(len(left.Processes), clippedSurvivors)]}
 	}
 	return s
 }

@@ -154,14 +154,23 @@ func (v *view) cutZeros(stream int) error {
 }
 
 // firstData returns where a file begins that begins with a hole: if the journal is
-// damaged, that is not to be taken for output; lseek(2), SEEK_DATA.
+// damaged, that is not to be taken for output.
 func firstData(f io.ReaderAt) int64 {
-	file, ok := f.(interface {
-		SyscallConn() (syscall.RawConn, error)
-	})
-	if !ok {
-		return 0
+	switch f := f.(type) {
+	case interface{ FirstData() (int64, error) }: // of internal/ext4fs
+		at, err := f.FirstData()
+		if err != nil {
+			return 0
+		}
+		return at
+	case syscall.Conn:
+		return seekData(f)
 	}
+	return 0
+}
+
+// seekData is firstData of a file of this host; lseek(2), SEEK_DATA.
+func seekData(file syscall.Conn) int64 {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return 0

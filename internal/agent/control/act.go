@@ -12,8 +12,8 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// stop begins to end a session. One that has ended is left as it is, but a kill
-// ends the processes that outlived it.
+// stop begins to end a session; a kill returns when it has ended, and ends the
+// processes that outlived its command, too.
 func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) {
 	if p.GraceMS < 0 || p.GraceMS > banger.MaxStopGrace.Milliseconds() {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot stop session: %d is no grace time in milliseconds", p.GraceMS)
@@ -32,28 +32,32 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 			return nil, unavailable(ctx, "cannot stop session", err)
 		}
 	}
-	if request.Grace == 0 && x.ended() {
-		return nil, s.killSurvivors(x)
+	if request.Grace > 0 {
+		return nil, nil
 	}
-	return nil, nil
+	// The command may have ended before the kill, and left processes alive on purpose.
+	if err := x.await(ctx, banger.Status.Ended); err != nil {
+		return nil, err
+	}
+	return nil, unavailable(ctx, "cannot kill what the session has left", s.killSurvivors(x))
 }
 
-// killSurvivors kills what a session has left alive on purpose, and takes it from
-// its record.
+// killSurvivors kills what an ended session has left alive on purpose, and takes it
+// from its record. While its shim is about to go the error is sessiondir.ErrLocked.
 func (s *server) killSurvivors(x *session) error {
 	unlock := s.claims.lock(x.id)
 	defer unlock()
 	if state, _ := x.current(); state.Survivors == nil {
 		return nil
 	}
-	lock, err := sessiondir.TryLock(x.dir)
-	if err != nil {
-		return err // its shim is just about to go
-	}
-	defer lock.Close()
 	if err := s.killLeftovers(x.id); err != nil {
 		return err
 	}
+	lock, err := sessiondir.TryLock(x.dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	state, err := sessiondir.ReadState(os.DirFS(x.dir))
 	if err != nil {
 		return err
@@ -134,9 +138,14 @@ func (s *server) remove(_ context.Context, p guestrpc.IDParams) (none, error) {
 // awaitStart returns when a session that another control server is launching has
 // been launched.
 func (x *session) awaitStart(ctx context.Context) error {
+	return x.await(ctx, func(s banger.Status) bool { return s != banger.StatusStarting })
+}
+
+// await returns when the status of a session is one that is awaited.
+func (x *session) await(ctx context.Context, awaited func(banger.Status) bool) error {
 	for {
 		state, changed := x.current()
-		if state.Status != banger.StatusStarting {
+		if awaited(state.Status) {
 			return nil
 		}
 		select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,33 @@ func TestStop_AsksFirstAndKillsAfterTheGrace(t *testing.T) {
 	} {
 		if err := l.call(t.Context(), guestrpc.MethodStop, p, nil); banger.CodeOf(err) != name {
 			t.Errorf("stop %+v: %v", p, err)
+		}
+	}
+}
+
+// A kill may come just when the command has ended and left a process alive.
+func TestStop_KillEndsWhatOutlivesTheCommand(t *testing.T) {
+	l := serve(t, sessions(t))
+	for i := range 20 {
+		launch := launchOf(banger.StdinClosed, "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!")
+		launch.KeepChildren = true
+		s := l.launch(launch)
+		if i%2 == 0 {
+			l.awaitEnd(s.ID)
+		}
+		waitFor(t, "the shim to be gone", func() bool {
+			err := l.call(t.Context(), guestrpc.MethodStop, guestrpc.StopParams{ID: s.ID}, nil)
+			if code := banger.CodeOf(err); err != nil && code != banger.CodeUnavailable {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+		if now := l.list()[s.ID]; !now.Status.Ended() || now.Survivors != nil {
+			t.Errorf("run %d: %+v, survivors %+v", i, now, now.Survivors)
+		}
+		child, err := strconv.Atoi(strings.TrimSpace(l.output(s.ID, banger.StreamStdout)))
+		if err == nil && alive(child) { // of a kill that came first there is no pid
+			t.Errorf("run %d: a process is alive", i)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/agent/cgroups"
 )
 
 // Bounds of a kill: how long what was killed may take to be gone, and how often
@@ -38,59 +39,16 @@ func (s *server) killLeftovers(id banger.SessionID) error {
 
 // killCgroup kills and removes a cgroup (v2) with all below it.
 func killCgroup(path string) error {
-	if err := os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0); err != nil {
+	if err := cgroups.Kill(path); err != nil {
 		return fmt.Errorf("cannot kill cgroup: %w", err)
 	}
-	if err := awaitEmpty(path); err != nil {
-		return fmt.Errorf("cannot kill cgroup %s: %w", path, err)
+	if err := cgroups.AwaitEmpty(path, killTimeout); err != nil {
+		return fmt.Errorf("cannot kill cgroup: %w", err)
 	}
-	if err := removeCgroup(path); err != nil {
-		return fmt.Errorf("cannot remove cgroup: %w", err)
+	if err := cgroups.Remove(path); err != nil {
+		return fmt.Errorf("cannot remove cgroup %s: %w", path, err)
 	}
 	return nil
-}
-
-// awaitEmpty returns when no process is left in a cgroup. A change of its
-// cgroup.events wakes poll(2) with POLLPRI.
-func awaitEmpty(path string) error {
-	events, err := os.Open(filepath.Join(path, "cgroup.events"))
-	if err != nil {
-		return err
-	}
-	defer events.Close()
-	deadline := time.Now().Add(killTimeout)
-	buf := make([]byte, 512)
-	for {
-		n, err := events.ReadAt(buf, 0)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if bytes.Contains(buf[:n], []byte("populated 0")) {
-			return nil
-		}
-		left := time.Until(deadline)
-		if left <= 0 {
-			return errors.New("its processes do not die")
-		}
-		if err := pollFor(int(events.Fd()), unix.POLLPRI, left); err != nil {
-			return err
-		}
-	}
-}
-
-func removeCgroup(path string) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeCgroup(filepath.Join(path, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Remove(path)
 }
 
 // killByEnvironment kills the processes that have an environment variable of

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/agent/cgroups"
 )
 
 // cgroup is the session's own cgroup (v2, Documentation/admin-guide/cgroup-v2.rst).
@@ -69,13 +71,18 @@ func (c *cgroup) limit(l banger.Limits) error {
 	return errs
 }
 
-// kill kills every process in it, those that are being forked included.
-func (c *cgroup) kill() error {
-	return os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0)
-}
+// killTimeout is how long a kill waits for the end of what was killed.
+const killTimeout = 100 * time.Millisecond
 
-// populated reports whether a live process is in it or below it.
-func (c *cgroup) populated() bool { return c.number("cgroup.events", "populated ") != 0 }
+// kill kills every process in it, those that are being forked included, and waits a
+// moment for their end.
+func (c *cgroup) kill() error {
+	err := cgroups.Kill(c.path)
+	if err == nil {
+		_ = cgroups.AwaitEmpty(c.path, killTimeout) // who takes longer is waited for elsewhere
+	}
+	return err
+}
 
 // signal sends signals to every process that is in it now.
 func (c *cgroup) signal(signals ...unix.Signal) error {
@@ -168,25 +175,10 @@ func (c *cgroup) number(file, key string) int64 {
 // remove removes it with the cgroups that the command has made below.
 func (c *cgroup) remove() error {
 	c.dir.Close()
-	if err := removeCgroups(c.path); err != nil {
+	if err := cgroups.Remove(c.path); err != nil {
 		return fmt.Errorf("cannot remove cgroup: %w", err)
 	}
 	return nil
-}
-
-func removeCgroups(path string) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return ignoreNotExist(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeCgroups(filepath.Join(path, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return ignoreNotExist(unix.Rmdir(path))
 }
 
 func ignoreNotExist(err error) error {

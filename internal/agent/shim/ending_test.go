@@ -70,9 +70,9 @@ func TestSupervisor_KeepsTheFirstStepsOfAStopAndTheLast(t *testing.T) {
 	v := newSupervisor(signals{})
 	v.record = &record{dir: t.TempDir(), counts: func(*banger.SessionState) {}}
 	for range banger.MaxStopSteps + 3 {
-		v.recordStep(syscall.SIGTERM, stopRequest{cause: banger.EndedByStop})
+		v.recordStep(time.Now(), syscall.SIGTERM, stopRequest{cause: banger.EndedByStop})
 	}
-	v.recordStep(syscall.SIGKILL, stopRequest{cause: banger.EndedByKill, by: "x"})
+	v.recordStep(time.Now(), syscall.SIGKILL, stopRequest{cause: banger.EndedByKill, by: "x"})
 	steps := v.record.snapshot().StopSteps
 	if len(steps) != banger.MaxStopSteps || steps[0].Signal != "SIGTERM" || steps[len(steps)-1].By != "x" {
 		t.Errorf("%+v", steps)

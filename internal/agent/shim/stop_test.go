@@ -3,6 +3,7 @@ package shim_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -81,6 +82,28 @@ func TestKill_EmptiesAForkStorm(t *testing.T) {
 	})
 }
 
+func TestKill_EndsWhatHasLeftTheCgroup(t *testing.T) {
+	root := cgroupRoot(t)
+	if root == "" {
+		t.Log("no cgroup (v2) can be made here")
+		return
+	}
+	// The shim is not told of the end of what is in the cgroup: that has a parent, which
+	// is not in it any more.
+	leave := "echo 0 >" + filepath.Dir(root) + "/cgroup.procs"
+	for name, script := range map[string]string{
+		"the command": "sleep 1000 & " + leave + "; echo ready; exec tail -f /dev/null",
+		"another":     "(sleep 1000 & " + leave + "; echo ready; exec tail -f /dev/null) & exec sleep 1000",
+	} {
+		s := sh(t, script, withCgroup(root))
+		s.waitForOutput("ready")
+		s.stop(0)
+		if final := s.wait(); final.EndedBy != banger.EndedByKill || final.LastError != "" {
+			t.Errorf("%s: %+v", name, final)
+		}
+	}
+}
+
 func TestTimeout_StopsTheSession(t *testing.T) {
 	limited := func(l *shim.Launch) { l.Timeout, l.TimeoutGrace = 50*time.Millisecond, 50*time.Millisecond }
 	for script, want := range map[string]struct {
@@ -108,6 +131,31 @@ func TestTimeout_OfASessionThatEndsBeforeDoesNothing(t *testing.T) {
 	final := sh(t, "exit 0", func(l *shim.Launch) { l.Timeout = time.Hour }).wait()
 	if final.EndedBy != banger.EndedByExit || final.StopSteps != nil {
 		t.Errorf("%+v", final)
+	}
+}
+
+// A busy guest may see the end of a command no earlier than that of its time.
+func TestTimeout_DoesNotEndWhatHasEnded(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	for range 8 {
+		s := sh(t, "exec sleep 1000", func(l *shim.Launch) { l.Timeout, l.TimeoutGrace = limit, time.Hour })
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(s.state.GuestPID) + "/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent := pids(t, strings.Fields(string(stat))[3])[0]
+		if err := syscall.Kill(parent, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		err = syscall.Kill(s.state.GuestPID, syscall.SIGKILL)
+		waitFor(t, "the end of the command", func() bool { return !alive(s.state.GuestPID) })
+		waitFor(t, "the end of its time", func() bool { return time.Since(s.state.StartedAt) > limit })
+		if err := errors.Join(err, syscall.Kill(parent, syscall.SIGCONT)); err != nil {
+			t.Fatal(err)
+		}
+		if final := s.wait(); final.EndedBy != banger.EndedBySignal || final.StopSteps != nil {
+			t.Errorf("%+v", final)
+		}
 	}
 }
 

@@ -132,8 +132,7 @@ func (v *supervisor) run() {
 		case <-v.timeout.C:
 			v.stop(stopRequest{grace: v.timeoutGrace, cause: banger.EndedByTimeout})
 		case <-v.grace.C:
-			v.kill()
-			v.recordStep(unix.SIGKILL, stopRequest{cause: v.asked})
+			v.endGrace()
 		case <-v.changed:
 			v.record.change(func(*sessiondir.State) {})
 		case <-v.giveUp.C:
@@ -215,14 +214,15 @@ func (v *supervisor) unkilled() string {
 // stop begins to end the session. A later one can only shorten the grace; a kill
 // that follows a stop is what then ends it.
 func (v *supervisor) stop(r stopRequest) {
+	v.reap() // what has ended has not been stopped
 	if v.status != nil {
 		return
 	}
-	first := v.asked == ""
+	now, first := time.Now(), v.asked == ""
 	if first || v.asked == banger.EndedByStop && r.cause == banger.EndedByKill {
 		v.asked = r.cause
 	}
-	if at := time.Now().Add(r.grace); v.killAt.IsZero() || at.Before(v.killAt) {
+	if at := now.Add(r.grace); v.killAt.IsZero() || at.Before(v.killAt) {
 		v.killAt = at
 		v.grace.Reset(r.grace)
 	}
@@ -230,16 +230,27 @@ func (v *supervisor) stop(r stopRequest) {
 	case r.grace <= 0:
 		v.grace.Stop()
 		v.kill()
-		v.recordStep(unix.SIGKILL, r)
+		v.recordStep(now, unix.SIGKILL, r)
 	case first:
 		v.terminate()
-		v.recordStep(unix.SIGTERM, r)
+		v.recordStep(now, unix.SIGTERM, r)
 	}
 }
 
-// recordStep records that a signal was sent to end the session.
-func (v *supervisor) recordStep(sig unix.Signal, r stopRequest) {
-	step := banger.StopStep{At: time.Now().UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
+// endGrace kills what a stop has not ended in its time.
+func (v *supervisor) endGrace() {
+	v.reap() // it may have been just in time
+	if v.status != nil {
+		return
+	}
+	at := time.Now()
+	v.kill()
+	v.recordStep(at, unix.SIGKILL, stopRequest{cause: v.asked})
+}
+
+// recordStep records that a signal was sent, at a time, to end the session.
+func (v *supervisor) recordStep(at time.Time, sig unix.Signal, r stopRequest) {
+	step := banger.StopStep{At: at.UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
 	if len(v.steps) == banger.MaxStopSteps {
 		v.steps = v.steps[:banger.MaxStopSteps-1]
 	}
@@ -271,9 +282,7 @@ func (v *supervisor) kill() {
 	}
 	// A process may have left the cgroup, but not the tree. It is looked for when the
 	// others are dead: that is a long list while many die.
-	if err != nil || v.group == nil || !v.group.populated() {
-		err = errors.Join(err, killChildren())
-	}
+	err = errors.Join(err, killChildren())
 	if err != nil {
 		v.killError = fmt.Sprintf("cannot kill the session: %v", err)
 	}
