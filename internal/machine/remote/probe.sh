@@ -31,12 +31,13 @@ for dir in "${home:+$home/banger}" "/var/tmp/banger-$uid"; do
 	ours "$dir" && say state "$dir" # the first that can be quoted is used
 done
 
-for dir in "${home:+$home/banger/agent}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
-	"/var/tmp/banger-$uid/agent" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
-	# In a folder of somebody else's, ours could be replaced.
-	if ! ours "${dir%/agent}" || ! ours "$dir"; then
-		continue
-	fi
+for dir in "${home:+$home/banger}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
+	"/var/tmp/banger-$uid" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
+	# A daemon of this host may keep something there, so the versions lie below it. In a
+	# folder of somebody else's, they could be replaced.
+	ours "$dir" || continue
+	dir=$dir/agent
+	ours "$dir" || continue
 	try=$dir/.try$$
 	printf '#!/bin/sh\nexit 7\n' >"$try" 2>/dev/null && chmod 700 "$try" && "$try" 2>/dev/null
 	if [ $? -eq 7 ]; then

@@ -151,7 +151,7 @@ mkdir /tmp/home
 
 func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 	const home = "/tmp/home/.local/state/banger"
-	elsewhere := []string{"/var/tmp/banger-0/agent", "/tmp/banger-0", "/dev/shm/banger-0"}
+	elsewhere := []string{"/var/tmp/banger-0/agent", "/tmp/banger-0/agent", "/dev/shm/banger-0/agent"}
 	install := "mkdir -p " + home + "/agent/0123; touch " + home + "/agent/0123/banger-agent; chmod 700 " + home + "/agent/0123/banger-agent"
 	for name, c := range map[string]struct {
 		setup     string
@@ -161,7 +161,7 @@ func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 		installed string
 	}{
 		"a home":                 {"", []string{"HOME=/tmp/home"}, home, append([]string{home + "/agent"}, elsewhere...), ""},
-		"other folders":          {"mkdir /tmp/run", []string{"HOME=/tmp/home", "XDG_STATE_HOME=/tmp/state dir", "XDG_RUNTIME_DIR=/tmp/run"}, "/tmp/state dir/banger", append([]string{"/tmp/state dir/banger/agent", "/tmp/run/banger"}, elsewhere...), ""},
+		"other folders":          {"mkdir /tmp/run", []string{"HOME=/tmp/home", "XDG_STATE_HOME=/tmp/state dir", "XDG_RUNTIME_DIR=/tmp/run"}, "/tmp/state dir/banger", append([]string{"/tmp/state dir/banger/agent", "/tmp/run/banger/agent"}, elsewhere...), ""},
 		"no $HOME":               {"", nil, "/root/.local/state/banger", append([]string{"/root/.local/state/banger/agent"}, elsewhere...), ""},
 		"a $HOME that is none":   {"", []string{"HOME=home"}, "/var/tmp/banger-0", elsewhere, ""},
 		"a home without exec":    {"mount -t tmpfs -o noexec none /tmp/home", []string{"HOME=/tmp/home"}, home, elsewhere, ""},
