@@ -82,6 +82,7 @@ func TestRemote_TheUsersAgentLogsInAgainAndCanBeReplaced(t *testing.T) {
 	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
 	_, err := r.UnlockRemote(t.Context(), "v", banger.RemoteAnswers{})
 	checkRefused(t, err, first)
+	checkRefused(t, err, "vm unlock")
 	second, _ := r.startAgent()
 	if _, err := r.UnlockRemote(t.Context(), "v", banger.RemoteAnswers{AgentSocket: second}); err != nil {
 		t.Fatal(err)
