@@ -20,6 +20,7 @@ type RemoteRequest struct {
 type RemoteAnswers struct {
 	HostKeys    []string          `json:"host_keys,omitempty" doc:"fingerprints of host keys that were accepted"`
 	Passphrases map[string]string `json:"passphrases,omitempty" doc:"by the file of the private key; kept in memory only"`
+	AgentSocket string            `json:"agent_socket,omitempty" doc:"socket of the user's ssh-agent, absolute, in place of the daemon's; kept in memory only"`
 }
 
 // Question is what only the user can answer; it comes in an Error of CodeQuestion.

@@ -81,6 +81,14 @@ func (r RemoteRequest) Validate() error {
 	case r.IdentityFile != "" && !path.IsAbs(r.IdentityFile):
 		return Errorf(CodeInvalid, "cannot add VM %s: key file %.100q is not absolute", r.Name, r.IdentityFile)
 	}
+	return r.Answers.Validate()
+}
+
+// Validate checks everything about answers that can be known without the host.
+func (a RemoteAnswers) Validate() error {
+	if a.AgentSocket != "" && !path.IsAbs(a.AgentSocket) {
+		return Errorf(CodeInvalid, "cannot use the ssh-agent: the path of its socket, %.100q, is not absolute", a.AgentSocket)
+	}
 	return nil
 }
 

@@ -61,3 +61,24 @@ func TestVMRequest_SizesThatCannotWorkAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestRemoteRequest_WhatCannotBeUsedIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*banger.RemoteRequest)
+		ok     bool
+	}{
+		"a host":              {func(*banger.RemoteRequest) {}, true},
+		"a key and an agent":  {func(r *banger.RemoteRequest) { r.IdentityFile, r.Answers.AgentSocket = "/k", "/a" }, true},
+		"no name":             {func(r *banger.RemoteRequest) { r.Name = "" }, false},
+		"a name with a dot":   {func(r *banger.RemoteRequest) { r.Name = "a.b" }, false},
+		"no host":             {func(r *banger.RemoteRequest) { r.SSH = "" }, false},
+		"a relative key file": {func(r *banger.RemoteRequest) { r.IdentityFile = "k" }, false},
+		"a relative agent":    {func(r *banger.RemoteRequest) { r.Answers.AgentSocket = "a" }, false},
+	} {
+		r := banger.RemoteRequest{Name: "lab", SSH: "me@lab"}
+		c.change(&r)
+		if err := r.Validate(); (err == nil) != c.ok || !c.ok && banger.CodeOf(err) != banger.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

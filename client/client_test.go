@@ -34,6 +34,16 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.CreateVM(ctx, banger.VMRequest{Name: "dev", CPUs: 2})
 			return err
 		}},
+		{"AddRemote {Name:lab SSH:me@lab:22 IdentityFile:/k Answers:{HostKeys:[SHA256:x] Passphrases:map[/k: a b ] AgentSocket:/a}}", func() error {
+			_, err := r.AddRemote(ctx, banger.RemoteRequest{Name: "lab", SSH: "me@lab:22", IdentityFile: "/k", Answers: banger.RemoteAnswers{
+				HostKeys: []string{"SHA256:x"}, Passphrases: map[string]string{"/k": " a b "}, AgentSocket: "/a",
+			}})
+			return err
+		}},
+		{`UnlockRemote "a/../b\n%2F?x#y \xff" {HostKeys:[] Passphrases:map[] AgentSocket:/a}`, func() error {
+			_, err := r.UnlockRemote(ctx, nasty, banger.RemoteAnswers{AgentSocket: "/a"})
+			return err
+		}},
 		{"ListVMs", func() error { _, err := r.ListVMs(ctx); return err }},
 		{`GetVM "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetVM(ctx, nasty); return err }},
 		{`GetVM ".."`, func() error { _, err := r.GetVM(ctx, ".."); return err }},
@@ -158,8 +168,11 @@ func wantEqual(t *testing.T, got, want any, err error) {
 func TestClient_ErrorsComeBackWhole(t *testing.T) {
 	want := banger.Errorf(banger.CodeAmbiguous, "cannot tell which").WithHint("say more")
 	want.Candidates = []string{"a", "b"}
+	want.Question = &banger.Question{Kind: banger.AskPassphrase, Subject: "/k", Again: true}
 	r := newRig(t, &httpapitest.Fake{Err: want})
 	for name, call := range map[string]func() error{
+		"add":    func() error { _, err := r.AddRemote(t.Context(), banger.RemoteRequest{}); return err },
+		"unlock": func() error { _, err := r.UnlockRemote(t.Context(), "x", banger.RemoteAnswers{}); return err },
 		"call":   func() error { _, err := r.GetVM(t.Context(), "x"); return err },
 		"wait":   func() error { _, err := r.WaitSession(t.Context(), "x", "y"); return err },
 		"logs":   func() error { _, err := r.ReadLogs(t.Context(), "x", "y", banger.LogRequest{}, nil); return err },
@@ -171,7 +184,8 @@ func TestClient_ErrorsComeBackWhole(t *testing.T) {
 		"build": func() error { _, err := r.BuildImage(t.Context(), "x", banger.ImageRecipe{}, nil); return err },
 	} {
 		got, ok := errors.AsType[*banger.Error](call())
-		if !ok || got.Code != want.Code || got.Message != want.Message || got.Hint != want.Hint || !slices.Equal(got.Candidates, want.Candidates) {
+		if !ok || got.Code != want.Code || got.Message != want.Message || got.Hint != want.Hint || !slices.Equal(got.Candidates, want.Candidates) ||
+			got.Question == nil || *got.Question != *want.Question {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

@@ -108,6 +108,7 @@ func TestAgent(t *testing.T) {
 		}
 	})
 	t.Run("ServesSFTPFromItsConfiguration", func(t *testing.T) { testServe(t, agent) })
+	t.Run("Install", func(t *testing.T) { testInstall(t, agent) })
 }
 
 func testServe(t *testing.T, agent string) {

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
-	"golang.org/x/term"
+	"golang.org/x/sys/unix"
 
 	"banger"
 )
@@ -20,7 +21,11 @@ const maxQuestions = 20
 // askAll repeats what has questions for the user, with the answers. Where there is
 // no terminal nobody is asked: the question is the error.
 func (c *CLI) askAll(ctx context.Context, try func(context.Context, banger.RemoteAnswers) (banger.VM, error)) (banger.VM, error) {
-	answers := banger.RemoteAnswers{Passphrases: map[string]string{}}
+	socket, err := agentSocket()
+	if err != nil {
+		return banger.VM{}, err
+	}
+	answers := banger.RemoteAnswers{Passphrases: map[string]string{}, AgentSocket: socket}
 	for range maxQuestions {
 		vm, err := try(ctx, answers)
 		e, ok := errors.AsType[*banger.Error](err)
@@ -43,7 +48,7 @@ func (c *CLI) answer(ctx context.Context, q banger.Question, answers *banger.Rem
 		if err != nil {
 			return err
 		}
-		if line != "yes" {
+		if strings.TrimSpace(line) != "yes" {
 			return refused
 		}
 		answers.HostKeys = append(answers.HostKeys, q.Fingerprint)
@@ -52,8 +57,7 @@ func (c *CLI) answer(ctx context.Context, q banger.Question, answers *banger.Rem
 		if q.Again {
 			fmt.Fprintln(c.Stderr, "That is not its passphrase.")
 		}
-		fmt.Fprintf(c.Stderr, "Passphrase of %s: ", safe(q.Subject))
-		secret, err := c.readSecret(ctx)
+		secret, err := c.readSecret(ctx, fmt.Sprintf("Passphrase of %s: ", safe(q.Subject)))
 		fmt.Fprintln(c.Stderr)
 		if err != nil {
 			return err
@@ -67,19 +71,23 @@ func (c *CLI) answer(ctx context.Context, q banger.Question, answers *banger.Rem
 	return refused
 }
 
-// readSecret reads a line from the terminal without showing it. However it ends, the
-// terminal is as it was.
-func (c *CLI) readSecret(ctx context.Context) (string, error) {
+// readSecret asks for a line of the terminal without showing it. However it ends, the
+// terminal is as it was: nothing but this function changes it.
+func (c *CLI) readSecret(ctx context.Context, prompt string) (string, error) {
 	fd := int(c.Stdin.(*os.File).Fd())
-	saved, err := term.GetState(fd)
+	saved, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = term.Restore(fd, saved) }()
-	return interruptible(ctx, func() (string, error) {
-		line, err := term.ReadPassword(fd)
-		return string(line), err
-	})
+	hidden := *saved
+	hidden.Lflag = hidden.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	hidden.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
+		return "", err
+	}
+	defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, saved) }()
+	fmt.Fprint(c.Stderr, prompt)
+	return interruptible(ctx, func() (string, error) { return readLine(c.Stdin) })
 }
 
 // interruptible returns what read does, or when ctx ends: then read is left to block,
@@ -108,5 +116,15 @@ func readLine(in io.Reader) (string, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return strings.TrimSpace(line), err
+	return strings.TrimSuffix(line, "\n"), err
+}
+
+// agentSocket is that of the user's ssh-agent, "" without one. That of the daemon is
+// of the command which happened to start it.
+func agentSocket() (string, error) {
+	socket := os.Getenv("SSH_AUTH_SOCK")
+	if socket == "" {
+		return "", nil
+	}
+	return filepath.Abs(socket)
 }

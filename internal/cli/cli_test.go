@@ -29,6 +29,7 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session logs dev s --from -3 --stream stdout", "session logs dev s -n 3 --from 3 --stream stdout",
 		"session wait dev s --timeout -1s", "session list --status done", "daemon run --ready-fd -2",
 		"vm ssh", "image build a b",
+		"vm add", "vm add lab", "vm add --ssh h", "vm add lab other --ssh h", "vm add Lab --ssh h", "vm add lab --ssh=", "vm unlock", "vm unlock a b",
 		"session attach dev", "session attach dev s --from -1", "session attach dev s --from end",
 		"session attach dev s --view --takeover", "session attach dev s --view --eof", "session attach dev s --no-stdin --eof",
 		"session attach dev s --detach-keys enter", "session start dev --attach --json -- ls",
@@ -58,7 +59,7 @@ func TestRun_AnErrorsCodeDecidesTheExitStatus(t *testing.T) {
 	for code, want := range map[banger.Code]int{
 		banger.CodeInvalid: 2, banger.CodeTimeout: 124, banger.CodeNotFound: 125,
 		banger.CodeAmbiguous: 125, banger.CodeUnavailable: 125, banger.CodeMissing: 125,
-		banger.CodeInternal: 125, banger.CodeMismatch: 125, banger.CodeState: 125,
+		banger.CodeInternal: 125, banger.CodeMismatch: 125, banger.CodeState: 125, banger.CodeQuestion: 125,
 	} {
 		f := &fake{err: fmt.Errorf("outer: %w", banger.Errorf(code, "cannot do it"))}
 		if r := f.run(t, "", "vm", "start", "dev"); r.status != want {
@@ -124,6 +125,8 @@ func TestEveryReadCommand_PrintsTheAPIsObjectsAsJSON(t *testing.T) {
 		"vm list":                              `[{"id":"v1"`,
 		"vm show dev":                          `{"id":"v1"`,
 		"vm create dev":                        `{"id":"v1"`,
+		"vm add lab --ssh h":                   `{"id":"","name":"lab"`,
+		"vm unlock lab":                        `{"id":"","name":"lab"`,
 		"vm console-log dev":                   `{"data":`,
 		"session list":                         `[{"id":""`,
 		"session show a b":                     `{"id":""`,

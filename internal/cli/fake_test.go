@@ -46,8 +46,8 @@ type fake struct {
 	sentEOF bool
 	grace   time.Duration
 	force   bool
-	asks    bool // AddRemote and UnlockRemote have questions
-	remotes []banger.RemoteRequest
+	asks    bool                   // AddRemote and UnlockRemote have questions
+	remotes []banger.RemoteRequest // what AddRemote and UnlockRemote got
 	stops   []banger.StopRequest
 	ready   *os.File
 }
@@ -112,12 +112,14 @@ func (f *fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 }
 
 func (f *fake) AddRemote(_ context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	f.ask("add-remote", r.Name)
 	f.remotes = append(f.remotes, r)
 	return banger.VM{Name: r.Name}, f.question(r.Answers)
 }
 
 func (f *fake) UnlockRemote(_ context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
 	f.ask("unlock-remote", ref)
+	f.remotes = append(f.remotes, banger.RemoteRequest{Answers: a})
 	return banger.VM{Name: ref}, f.question(a)
 }
 
@@ -129,7 +131,7 @@ func (f *fake) question(a banger.RemoteAnswers) error {
 	case len(a.HostKeys) == 0:
 		return &banger.Error{Code: banger.CodeQuestion, Message: "the host key is not known", Hint: "log in once with ssh",
 			Question: &banger.Question{Kind: banger.AskHostKey, Subject: "example.org", Fingerprint: "SHA256:x", KeyType: "ssh-ed25519"}}
-	case a.Passphrases["/k"] != "open":
+	case a.Passphrases["/k"] != " op en ":
 		return &banger.Error{Code: banger.CodeQuestion, Message: "a passphrase is needed",
 			Question: &banger.Question{Kind: banger.AskPassphrase, Subject: "/k", Again: len(a.Passphrases) > 0}}
 	}

@@ -22,7 +22,7 @@ func testAccess() banger.SSHAccess {
 }
 
 // runAsCLI is an environment variable that makes this test binary the CLI with
-// a fake backend: vm ssh replaces the process, so it needs one of its own.
+// a fake backend: vm ssh replaces the process, and signals are for all of it.
 const runAsCLI = "BANGER_TEST_RUN_AS_CLI"
 
 // bin holds the guest's programs; TestMain sets it once.
@@ -32,8 +32,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsCLI) == "" {
 		os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
 	}
-	c := CLI{Backend: &fake{access: testAccess()}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	os.Exit(c.Run(context.Background(), os.Args[1:]))
+	ctx, stop := WithSignals(context.Background())
+	c := CLI{Backend: &fake{access: testAccess(), asks: true}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	status := c.Run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
 }
 
 // runCLI runs a command line in a process of its own, with path as its PATH.
@@ -73,6 +76,60 @@ func TestVMSSH_BecomesTheUsersSSHWithEverythingAfterTheVM(t *testing.T) {
 		}
 		if strings.HasPrefix(line, "-l me") && !strings.Contains(stdout, `<User="me">`) {
 			t.Errorf("-l is not the user: %s", stdout)
+		}
+	}
+}
+
+// A remote host is the user's own: ssh decides all that the command line does not say.
+func TestVMSSH_LeavesARemoteHostToTheUsersConfiguration(t *testing.T) {
+	lab := banger.SSHAccess{Destination: "me@lab:2222"}
+	withKey := banger.SSHAccess{Destination: "lab", IdentityFile: "/a b/100%", User: "you"}
+	for _, c := range []struct {
+		access           banger.SSHAccess
+		options, command string
+		want             string
+	}{
+		{access: lab, want: "-l me -p 2222 lab"},
+		{access: banger.SSHAccess{Destination: "ssh://[::1]:22"}, want: "-p 22 ::1"},
+		{access: lab, command: "ls -l", want: "-l me -p 2222 lab -- ls -l"},
+		{access: lab, command: "-- -v", want: "-l me -p 2222 lab -- -v"},
+		{access: lab, options: "ForwardAgent=yes Compression=no", want: "-o ForwardAgent=yes -o Compression=no -l me -p 2222 lab"},
+		{access: withKey, want: `-o IdentityFile="/a b/100%%" -l you lab`},
+	} {
+		got, err := remoteArguments(c.access, strings.Fields(c.options), strings.Fields(c.command))
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: ssh %s, %v; want ssh %s", c.access, strings.Join(got, " "), err, c.want)
+		}
+	}
+	if _, err := remoteArguments(banger.SSHAccess{Destination: "-oProxyCommand=x"}, nil, nil); banger.CodeOf(err) != banger.CodeInvalid {
+		t.Errorf("a host that is an option: %v", err)
+	}
+}
+
+// What is said of the destination, ssh itself must read so.
+func TestVMSSH_SSHUnderstandsARemoteHost(t *testing.T) {
+	for destination, want := range map[string]string{
+		"me@lab:2222": "me lab 2222", "lab": "you lab 22", "[::1]:2200": "you ::1 2200", "::1": "you ::1 22", "me@10.0.0.7": "me 10.0.0.7 22",
+	} {
+		var options []string
+		if !strings.Contains(destination, "@") {
+			options = []string{"User=you"}
+		}
+		args, err := remoteArguments(banger.SSHAccess{Destination: destination}, options, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "ssh", append([]string{"-G", "-F", "none"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", destination, err, out)
+		}
+		said := map[string]string{}
+		for line := range strings.Lines(string(out)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+			said[key] = value
+		}
+		if got := said["user"] + " " + said["hostname"] + " " + said["port"]; got != want {
+			t.Errorf("%s: ssh reads %q, want %q", destination, got, want)
 		}
 	}
 }

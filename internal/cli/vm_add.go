@@ -57,9 +57,10 @@ wherever a program can be executed; nothing else is needed, no root either.`,
 func (c *CLI) vmUnlockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unlock VM",
-		Short: "Tell the passphrase of the key that a remote host takes",
-		Long: `Tell the passphrase of the key that a remote host takes. The daemon keeps it in
-memory until it ends; a key in your ssh-agent needs none of this.`,
+		Short: "Give the daemon your ssh-agent or a passphrase for a remote host again",
+		Long: `Give the daemon what logs in to a remote host again: the socket of your ssh-agent
+(SSH_AUTH_SOCK) as it is now, and if there is no other key, the passphrase of one,
+which is asked for on a terminal. The daemon keeps both in memory until it ends.`,
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}

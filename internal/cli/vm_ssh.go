@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/sshhost"
 )
 
 func (c *CLI) vmSSHCommand() *cobra.Command {
@@ -48,7 +49,11 @@ Other programs can use it in place of ssh.`,
 			access.User = *user
 		}
 		if access.Destination != "" {
-			return execSSH(remoteArguments(access, *options, args[1:]))
+			arguments, err := remoteArguments(access, *options, args[1:])
+			if err != nil {
+				return err
+			}
+			return execSSH(arguments)
 		}
 		return execSSH(sshArguments(access, *options, args[1:]))
 	}
@@ -108,8 +113,15 @@ func sshArguments(a banger.SSHAccess, options, command []string) []string {
 }
 
 // remoteArguments is that of a remote host: it is the user's own, and so is all of
-// the configuration.
-func remoteArguments(a banger.SSHAccess, options, command []string) []string {
+// the configuration. An ssh:// address would do, but not for IPv6.
+func remoteArguments(a banger.SSHAccess, options, command []string) ([]string, error) {
+	target, err := sshhost.ParseTarget(a.Destination)
+	if err != nil {
+		return nil, err
+	}
+	if a.User != "" {
+		target.User = a.User
+	}
 	var args []string
 	for _, o := range options {
 		args = append(args, "-o", o)
@@ -117,21 +129,20 @@ func remoteArguments(a banger.SSHAccess, options, command []string) []string {
 	if a.IdentityFile != "" {
 		args = append(args, "-o", "IdentityFile="+sshQuote(a.IdentityFile))
 	}
-	if a.User != "" {
-		args = append(args, "-l", a.User)
+	if target.User != "" {
+		args = append(args, "-l", target.User)
 	}
-	destination := a.Destination
-	if !strings.Contains(destination, "://") {
-		destination = "ssh://" + destination // the form that takes a port
+	if target.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(target.Port))
 	}
-	args = append(args, destination)
+	args = append(args, target.Host)
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
 	}
 	if len(command) > 0 {
 		args = append(append(args, "--"), command...)
 	}
-	return args
+	return args, nil
 }
 
 // sshQuote makes a value one word of ssh_config(5) without tokens.

@@ -18,7 +18,7 @@ func status(code banger.Code) int {
 		return http.StatusBadRequest
 	case banger.CodeNotFound:
 		return http.StatusNotFound
-	case banger.CodeAmbiguous, banger.CodeExists, banger.CodeInUse, banger.CodeState:
+	case banger.CodeAmbiguous, banger.CodeExists, banger.CodeInUse, banger.CodeState, banger.CodeQuestion:
 		return http.StatusConflict
 	case banger.CodeGone:
 		return http.StatusGone

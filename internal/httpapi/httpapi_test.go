@@ -131,11 +131,33 @@ func TestAPI_ErrorsArriveWhole(t *testing.T) {
 	r.wantError(status, answer, http.StatusInternalServerError, banger.CodeInternal, "cannot do it")
 }
 
+func TestAPI_AQuestionArrivesBesideItsError(t *testing.T) {
+	r := newRig(t)
+	asked := banger.Errorf(banger.CodeQuestion, "the host key of lab is not known").WithHint("log in once with ssh")
+	asked.Question = &banger.Question{Kind: banger.AskHostKey, Subject: "[lab]:22", Fingerprint: "SHA256:x", KeyType: "ssh-ed25519", Again: true}
+	r.fake.Err = fmt.Errorf("cannot add VM lab: %w", asked)
+	for path, body := range map[string]string{"/v1/remotes": `{"name":"lab","ssh":"lab"}`, "/v1/vms/lab/unlock": `{"passphrases":{"/k":"x"},"agent_socket":"/a"}`} {
+		status, answer := r.do("POST", path, body)
+		got := r.wantError(status, answer, http.StatusConflict, banger.CodeQuestion, "cannot add VM lab: the host key of lab is not known")
+		if got.Question == nil || *got.Question != *asked.Question || got.Hint != asked.Hint {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+	want := []string{"AddRemote {Name:lab SSH:lab IdentityFile: Answers:{HostKeys:[] Passphrases:map[] AgentSocket:}}", `UnlockRemote "lab" {HostKeys:[] Passphrases:map[/k:x] AgentSocket:/a}`}
+	calls := r.fake.Calls()
+	slices.Sort(calls)
+	if !slices.Equal(calls, want) {
+		t.Errorf("calls %q, want %q", calls, want)
+	}
+	status, answer := r.do("POST", "/v1/vms/lab/unlock", `{"password":"x"}`)
+	r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, `"password"`)
+}
+
 func TestAPI_EveryCodeHasAStatus(t *testing.T) {
 	for code, want := range map[banger.Code]int{
 		banger.CodeInvalid: 400, banger.CodeNotFound: 404, banger.CodeAmbiguous: 409, banger.CodeExists: 409,
 		banger.CodeInUse: 409, banger.CodeState: 409, banger.CodeUnavailable: 503, banger.CodeTimeout: 504,
-		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500,
+		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500, banger.CodeQuestion: 409,
 	} {
 		if got := httpapi.Status(code); got != want {
 			t.Errorf("%s has status %d, want %d", code, got, want)

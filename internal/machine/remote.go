@@ -48,6 +48,9 @@ func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m banger.Machin
 
 // UnlockRemote implements banger.RemoteService.
 func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+	if err := a.Validate(); err != nil {
+		return banger.VM{}, err
+	}
 	vm, err := s.GetVM(ctx, ref)
 	if err != nil {
 		return vm, err

@@ -84,6 +84,8 @@ func (a *authentication) hint(err error) string {
 		return "name the right key with IdentityFile and IdentitiesOnly yes in ~/.ssh/config"
 	case !a.takesKeys():
 		return "let the host be content with a public key (see its sshd_config); passwords are not supported"
+	case a.keys.agentGone:
+		return "let SSH_AUTH_SOCK name the socket of an agent that runs, and repeat it; for a VM that was added: banger vm unlock"
 	}
 	return fmt.Sprintf("add your public key to the host's authorized_keys: ssh-copy-id %s", a.host.Target.Host)
 }

@@ -40,7 +40,11 @@ func (d *Dialer) defaultAgent() string {
 // it. What needs an answer of the user fails with a [QuestionError]; other errors
 // are a *banger.Error.
 func (d *Dialer) Dial(ctx context.Context, t Target, a Answers) (*ssh.Client, error) {
-	return (&route{dialer: d, answers: a}).dial(ctx, t, nil)
+	dialer := *d
+	if a.AgentSocket != "" {
+		dialer.AgentSocket = a.AgentSocket
+	}
+	return (&route{dialer: &dialer, answers: a}).dial(ctx, t, nil)
 }
 
 // route is one Dial.

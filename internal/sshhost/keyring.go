@@ -18,6 +18,7 @@ type keyRing struct {
 	host       *Resolved
 	identities []*identity
 	agent      []*agentKey
+	agentGone  bool // nobody listens at its socket
 	candidates []*candidate
 	notes      []string // of keys that cannot be offered
 	endAgent   func()
@@ -70,6 +71,7 @@ func (r *keyRing) askAgent(ctx context.Context) {
 	var err error
 	r.agent, r.endAgent, err = openAgent(ctx, r.host.IdentityAgent)
 	if err != nil {
+		r.agentGone = true
 		r.notes = append(r.notes, fmt.Sprintf("the agent at %s (%v)", r.host.IdentityAgent, err))
 	}
 }

@@ -77,6 +77,8 @@ func TestLogin_AgentHoldsTheKey(t *testing.T) {
 		u.AgentSocket = startAgent(t, key)
 		u.configure(t, s.block("box", "IdentityAgent SSH_AUTH_SOCK"))
 		u.wantIn(t, "box", none())
+		u.AgentSocket = "/nonexistent/agent"
+		u.wantIn(t, "box", sshhost.Answers{AgentSocket: startAgent(t, key)})
 		u.configure(t, s.block("box", "IdentityAgent none"))
 		u.wantRefused(t, "box", none(), banger.CodeMissing, "no key to try")
 	}

@@ -41,6 +41,7 @@ func (e *QuestionError) Unwrap() error { return e.err }
 type Answers struct {
 	HostKeys    []string          // fingerprints that were accepted, "SHA256:…"
 	Passphrases map[string]string // by Question.Subject
+	AgentSocket string            // in place of the Dialer's, if not empty
 }
 
 func askHostKey(q Question) *QuestionError {

@@ -30,15 +30,15 @@ type rig struct {
 	t      *testing.T
 	host   *hosttest.Host
 	server *hosttest.SSHServer
+	home   string // of the daemon's user
 	target string
 }
 
 func newRig(t *testing.T, o hosttest.SSHOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, server: hosttest.NewSSHServer(t, o)}
-	home := t.TempDir()
-	r.target = hosttest.NewSSHHome(t, home, r.server)
-	r.host = hosttest.NewWith(t, bin, hosttest.Options{Home: home})
+	r := &rig{t: t, server: hosttest.NewSSHServer(t, o), home: t.TempDir()}
+	r.target = hosttest.NewSSHHome(t, r.home, r.server)
+	r.host = hosttest.NewWith(t, bin, hosttest.Options{Home: r.home})
 	r.Client = r.host.Client()
 	return r
 }

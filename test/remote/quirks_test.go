@@ -2,6 +2,7 @@ package remote
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -19,6 +20,10 @@ const (
 // Each server is either used, whatever it lacks, or refused with the reason.
 // docs/REMOTE.md has the table.
 func TestRemote_ServersAndTheirQuirks(t *testing.T) {
+	table, err := os.ReadFile("../../docs/REMOTE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		hosttest.SSHOptions
 		refused string // part of the error; "" if it is used
@@ -43,6 +48,9 @@ func TestRemote_ServersAndTheirQuirks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if !strings.Contains(string(table), "\n| "+name+" | ") {
+				t.Error("docs/REMOTE.md does not have it in its table")
+			}
 			r := newRig(t, c.SSHOptions)
 			err := r.add()
 			if c.refused != "" {

@@ -2,6 +2,7 @@ package passwd_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,5 +69,41 @@ func TestLookup_MissingDatabaseIsNotAnUnknownUser(t *testing.T) {
 	_, err := database(t, nil).Lookup("root")
 	if err == nil || errors.Is(err, passwd.ErrUnknown) {
 		t.Fatalf("err = %v, want one that says that the file is missing", err)
+	}
+}
+
+func TestCurrent_IsTheFirstEntryWithItsUser(t *testing.T) {
+	uid := os.Geteuid()
+	db := database(t, map[string]string{
+		"passwd": fmt.Sprintf("other:x:%d7:1::/o:/o\nme:x:%d:0:,,,:/home/me:/bin/me\nalias:x:%d:0::/a:/a\n", uid, uid, uid),
+		"group":  "g:x:77:me\n",
+	})
+	u, err := db.Current()
+	if err != nil || u.Name != "me" || u.UID != uint32(uid) || u.Home != "/home/me" || u.Shell != "/bin/me" || !slices.Equal(u.Groups, []uint32{77}) {
+		t.Errorf("got %+v, %v", u, err)
+	}
+}
+
+// On a remote host the user may be known to another name service only.
+func TestCurrent_IsTakenFromTheEnvironmentIfNotInTheDatabase(t *testing.T) {
+	uid := fmt.Sprint(os.Geteuid())
+	for name, db := range map[string]passwd.DB{
+		"another's": database(t, map[string]string{"passwd": "other:x:4294967294:1::/o:/o\n"}),
+		"none":      database(t, nil),
+	} {
+		t.Setenv("USER", "ldap-user")
+		t.Setenv("HOME", "/net/home")
+		t.Setenv("SHELL", "/bin/zsh")
+		u, err := db.Current()
+		if err != nil || u.Name != "ldap-user" || u.Home != "/net/home" || u.Shell != "/bin/zsh" || fmt.Sprint(u.UID) != uid {
+			t.Errorf("%s: got %+v, %v", name, u, err)
+		}
+		for _, key := range []string{"USER", "HOME", "SHELL"} {
+			t.Setenv(key, "")
+		}
+		u, err = db.Current()
+		if err != nil || u.Name != uid || u.Home != "/" || u.Shell != "/bin/sh" {
+			t.Errorf("%s, without an environment: got %+v, %v", name, u, err)
+		}
 	}
 }

@@ -43,15 +43,15 @@ type Driver struct {
 	Config
 	versions versions
 
-	mu sync.Mutex // guards passphrases
-	// passphrases are those that users have told, by key file. They are kept in memory
-	// only: after a restart of the daemon they are asked for again.
-	passphrases map[string]string
+	mu sync.Mutex // guards told
+	// told is what the user has said that later logins need, too. It is kept in memory
+	// only: after a restart of the daemon it is asked for again.
+	told sshhost.Answers
 }
 
 // New returns a driver.
 func New(c Config) *Driver {
-	return &Driver{Config: c, passphrases: map[string]string{}}
+	return &Driver{Config: c, told: sshhost.Answers{Passphrases: map[string]string{}}}
 }
 
 // Name implements banger.Driver.
@@ -106,24 +106,38 @@ func (d *Driver) Answer(ctx context.Context, m banger.Machine, a banger.RemoteAn
 	if !ok {
 		return banger.Errorf(banger.CodeState, "cannot unlock what is no remote host")
 	}
-	client, err := h.login(ctx, sshhost.Answers{HostKeys: a.HostKeys, Passphrases: d.withKnown(a.Passphrases)})
+	answers := d.withTold(a)
+	answers.HostKeys = a.HostKeys
+	client, err := h.login(ctx, answers)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	d.mu.Lock()
-	maps.Copy(d.passphrases, a.Passphrases)
-	d.mu.Unlock()
+	d.keep(a)
 	_, err = h.Install(ctx, client)
 	return err
 }
 
-// withKnown adds what has been told before.
-func (d *Driver) withKnown(passphrases map[string]string) map[string]string {
+// keep remembers answers that were right. An agent is the newest one: sockets of agents
+// go away with the logins of their user.
+func (d *Driver) keep(a banger.RemoteAnswers) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := maps.Clone(d.passphrases)
-	maps.Copy(all, passphrases)
+	maps.Copy(d.told.Passphrases, a.Passphrases)
+	if a.AgentSocket != "" {
+		d.told.AgentSocket = a.AgentSocket
+	}
+}
+
+// withTold returns answers with what has been told before.
+func (d *Driver) withTold(a banger.RemoteAnswers) sshhost.Answers {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := sshhost.Answers{Passphrases: maps.Clone(d.told.Passphrases), AgentSocket: d.told.AgentSocket}
+	maps.Copy(all.Passphrases, a.Passphrases)
+	if a.AgentSocket != "" {
+		all.AgentSocket = a.AgentSocket
+	}
 	return all
 }
 

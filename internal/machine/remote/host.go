@@ -42,7 +42,7 @@ func (h *host) WaitReady(context.Context) error {
 
 // Login logs in as the user's own ssh would; see guest.Host.
 func (h *host) Login(ctx context.Context) (*ssh.Client, error) {
-	return h.login(ctx, sshhost.Answers{Passphrases: h.driver.withKnown(nil)})
+	return h.login(ctx, h.driver.withTold(banger.RemoteAnswers{}))
 }
 
 func (h *host) login(ctx context.Context, a sshhost.Answers) (*ssh.Client, error) {

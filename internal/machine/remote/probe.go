@@ -63,7 +63,7 @@ func probe(ctx context.Context, client *ssh.Client, version string) (findings, e
 // one. What a login shell prints beside them is passed over.
 func parseFindings(out []byte, mark string) (f findings, said bool) {
 	for line := range strings.Lines(string(out)) {
-		line, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), mark+" ")
+		line, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), mark+" ")
 		if !ok {
 			continue
 		}

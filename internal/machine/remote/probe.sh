@@ -1,7 +1,10 @@
 # Tells what this host is, and which folders can hold the state of sessions and the
 # programs. It runs in any POSIX shell, with $mark and $version set before it, and
 # writes to nothing but folders of banger's.
+# shellcheck shell=sh disable=SC2154 # mark and version come before it
 umask 077
+newline='
+'
 say() { printf '%s %s\n' "$mark" "$*"; }
 uid=$(id -u)
 printf '\n'
@@ -14,6 +17,7 @@ fi
 # A folder that is ours, and nobody else's to put something into.
 ours() {
 	case $1 in
+	*"$newline"*) return 1 ;;
 	/*/*) ;;
 	*) return 1 ;;
 	esac
@@ -24,14 +28,15 @@ ours() {
 
 home=${XDG_STATE_HOME:-${HOME:+$HOME/.local/state}}
 for dir in "${home:+$home/banger}" "/var/tmp/banger-$uid"; do
-	if ours "$dir"; then
-		say state "$dir"
-		break
-	fi
+	ours "$dir" && say state "$dir" # the first that can be quoted is used
 done
 
-for dir in "${home:+$home/banger/agent}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
-	"/var/tmp/banger-$uid/agent" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
+for dir in "${home:+$home/banger}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
+	"/var/tmp/banger-$uid" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
+	# A daemon of this host may keep something there, so the versions lie below it. In a
+	# folder of somebody else's, they could be replaced.
+	ours "$dir" || continue
+	dir=$dir/agent
 	ours "$dir" || continue
 	try=$dir/.try$$
 	printf '#!/bin/sh\nexit 7\n' >"$try" 2>/dev/null && chmod 700 "$try" && "$try" 2>/dev/null
