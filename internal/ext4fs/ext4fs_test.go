@@ -239,7 +239,7 @@ func FuzzFS(f *testing.F) {
 	for _, at := range []uint32{1024, 1024 + 88, 2048, 2048 + 8, 6 << 10, 8 << 10} {
 		f.Add(at, []byte{0xff, 0xff, 0xff, 0x7f})
 	}
-	f.Fuzz(func(_ *testing.T, at uint32, change []byte) {
+	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
 		damaged := bytes.Clone(image)
 		copy(damaged[int(at)%len(damaged):], change)
 		fsys, err := ext4fs.Open(bytes.NewReader(damaged))
@@ -253,6 +253,12 @@ func FuzzFS(f *testing.F) {
 			}
 			if file, err := fsys.Open(path); err == nil {
 				_, _ = io.Copy(io.Discard, io.LimitReader(file, 1<<20))
+				if regular, ok := file.(interface{ FirstData() (int64, error) }); ok {
+					info, _ := file.Stat()
+					if at, err := regular.FirstData(); err == nil && (at < 0 || at > info.Size()) {
+						t.Errorf("%s of %d bytes begins at %d", path, info.Size(), at)
+					}
+				}
 				_ = file.Close()
 			}
 			return nil
