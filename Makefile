@@ -24,11 +24,12 @@ GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/to
 
 all: build
 
-# The guest's binaries are read into every initrd, so they carry no symbols.
+# The guest's binaries are read into every initrd, so they carry no symbols; and they
+# are static, whatever else is built: a guest's libraries are its own.
 build:
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/banger
-	$(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/banger-agent ./cmd/banger-shim
-	for arch in $(OTHER); do GOARCH=$$arch $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/$$arch/ ./cmd/banger-agent ./cmd/banger-shim || exit 1; done
+	CGO_ENABLED=0 $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/banger-agent ./cmd/banger-shim
+	for arch in $(OTHER); do CGO_ENABLED=0 GOARCH=$$arch $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/$$arch/ ./cmd/banger-agent ./cmd/banger-shim || exit 1; done
 
 install-deps:
 	./scripts/install-deps run
