@@ -225,7 +225,7 @@ func TestSignal_ThatIsNoneOrTooLateIsRefused(t *testing.T) {
 
 func TestKeepChildren_SurvivorsAreListedAndLive(t *testing.T) {
 	eachWay(t, func(t *testing.T, way option) {
-		s := sh(t, "setsid sleep 1000 >/dev/null 2>&1 & echo $!; exit 4", way, func(l *shim.Launch) { l.KeepChildren = true })
+		s := sh(t, "setsid sleep 1000 >/dev/null 2>&1 & while read name </proc/$!/comm && [ $name != sleep ]; do :; done; echo $!; exit 4", way, func(l *shim.Launch) { l.KeepChildren = true })
 		final := s.wait()
 		survivor := pids(t, s.stdout())[0]
 		left := final.Survivors
