@@ -3,6 +3,7 @@ package fault
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,13 +115,17 @@ func TestFault_KilledMachineKeepsWhatWasSynced(t *testing.T) {
 	}
 }
 
-// lastLineAt is when a session has begun its last line, by the guest's clock.
+// lastLineAt is when a session has begun its last line that has a time, by the guest's
+// clock: after a crash the very last one need not.
 func lastLineAt(t *testing.T, i *installation.Installation, session string) time.Time {
 	t.Helper()
-	stamp, _, _ := strings.Cut(i.MustRun(t, "session", "logs", "v", session, "-n", "1", "--timestamps"), " ")
-	at, err := time.Parse(time.RFC3339Nano, stamp)
-	if err != nil {
-		t.Fatal(err)
+	lines := strings.Split(i.MustRun(t, "session", "logs", "v", session, "-n", "100", "--timestamps"), "\n")
+	for _, line := range slices.Backward(lines) {
+		stamp, _, _ := strings.Cut(line, " ")
+		if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
+			return at
+		}
 	}
-	return at
+	t.Fatalf("no line of session %s has a time: %q", session, lines)
+	return time.Time{}
 }
