@@ -18,15 +18,17 @@ func TestRemote_AHostThatIsAwayIsUnreachableAndNothingIsGuessed(t *testing.T) {
 	r.mustAdd()
 	r.start("job", `while read line; do echo "$line"; done; exit 5`)
 	r.send("job", "before\n", false)
-	followed := make(chan string, 1)
+	followed, begun := make(chan string, 1), make(chan banger.LogChunk, 16)
 	go func() {
 		var text strings.Builder
 		_, err := r.ReadLogs(t.Context(), "v", "job", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true}, func(c banger.LogChunk) error {
 			text.Write(c.Data)
+			begun <- c
 			return nil
 		})
 		followed <- text.String() + errorText(err)
 	}()
+	<-begun
 	away := time.Now()
 	r.server.Close()
 	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
