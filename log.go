@@ -39,6 +39,15 @@ type LogEnd struct {
 	Ended bool      `json:"ended" doc:"nothing ever will be"`
 }
 
+// The years of a time that JSON can carry and that a clock of ours may show.
+const (
+	MinYear = 1970
+	MaxYear = 9999
+)
+
+// ValidTime reports whether a time lies within these years.
+func ValidTime(t time.Time) bool { return t.UTC().Year() >= MinYear && t.UTC().Year() <= MaxYear }
+
 // DefaultLogLines is what logs prints of a session's end unless told otherwise.
 const DefaultLogLines = 200
 

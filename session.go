@@ -137,6 +137,14 @@ type SessionState struct {
 	Sequence int64 `json:"sequence"`
 }
 
+// NoteError adds a sentence, which may be empty, to LastError.
+func (s *SessionState) NoteError(text string) {
+	if s.LastError != "" && text != "" {
+		s.LastError += "; "
+	}
+	s.LastError += text
+}
+
 // StopStep is one thing that was done to end a session.
 type StopStep struct {
 	At     time.Time `json:"at"`

@@ -75,6 +75,13 @@ func (l *logReading) next(vm, session string) request {
 	return q
 }
 
+// setTags adds a parameter for each tag.
+func setTags(query url.Values, tags map[string]string) {
+	for key, value := range tags {
+		query.Add("tag", key+"="+value)
+	}
+}
+
 // setTime sets a parameter, unless t is zero.
 func setTime(query url.Values, name string, t time.Time) {
 	if !t.IsZero() {

@@ -37,9 +37,7 @@ func searchRequest(r banger.SearchRequest) request {
 	if r.Status != "" {
 		q.query.Set("status", string(r.Status))
 	}
-	for key, value := range r.Tags {
-		q.query.Add("tag", key+"="+value)
-	}
+	setTags(q.query, r.Tags)
 	if r.Stream != "" {
 		q.query.Set("stream", string(r.Stream))
 	}

@@ -35,9 +35,7 @@ func (c *Client) ListSessions(ctx context.Context, f banger.SessionFilter) ([]ba
 	if f.Status != "" {
 		q.query.Set("status", string(f.Status))
 	}
-	for key, value := range f.Tags {
-		q.query.Add("tag", key+"="+value)
-	}
+	setTags(q.query, f.Tags)
 	list, err := call[api.SessionList](ctx, c, q)
 	return list.Sessions, err
 }
@@ -68,9 +66,7 @@ func (c *Client) PruneSessions(ctx context.Context, r banger.PruneRequest) (bang
 	if r.VM != "" {
 		q.query.Set("vm", r.VM)
 	}
-	for key, value := range r.Tags {
-		q.query.Add("tag", key+"="+value)
-	}
+	setTags(q.query, r.Tags)
 	if r.OlderThan != 0 {
 		q.query.Set("older_than", r.OlderThan.String())
 	}

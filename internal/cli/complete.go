@@ -41,6 +41,13 @@ func (c *CLI) complete(positions ...completer) cobra.CompletionFunc {
 	}
 }
 
+// completeFlag has the value of a flag completed.
+func (c *CLI) completeFlag(cmd *cobra.Command, flag string, values completer) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return c.complete(values)(cmd, nil, prefix)
+	})
+}
+
 func vmNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 	vms, err := s.VMs.ListVMs(ctx)
 	return names(vms), err

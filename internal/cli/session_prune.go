@@ -38,9 +38,7 @@ It does so when a session ends or gets too old, and when a VM comes up.`,
 	}
 	flags := cmd.Flags()
 	vm := flags.String("vm", "", "only sessions of this VM")
-	_ = cmd.RegisterFlagCompletionFunc("vm", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		return c.complete(vmNames)(cmd, nil, prefix)
-	})
+	c.completeFlag(cmd, "vm", vmNames)
 	tags := flags.StringArray("tag", nil, "only sessions with this tag, KEY=VALUE; may be repeated")
 	age := flags.Duration("older-than", 0, "those that ended so long ago, such as 168h")
 	keep := flags.Int("keep", 0, "all but so many of each VM that ended last")

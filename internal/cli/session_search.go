@@ -33,9 +33,7 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 	}
 	flags := cmd.Flags()
 	vms := flags.StringArray("vm", nil, "only sessions of this VM; may be repeated")
-	_ = cmd.RegisterFlagCompletionFunc("vm", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		return c.complete(vmNames)(cmd, nil, prefix)
-	})
+	c.completeFlag(cmd, "vm", vmNames)
 	tags := flags.StringArray("tag", nil, "only sessions with this tag, KEY=VALUE; may be repeated")
 	status := addChoice(cmd, "status", "only sessions in this status", statusChoices()...)
 	stream := addChoice(cmd, "stream", "which output",

@@ -47,9 +47,7 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 	flags.Var(&memory, "memory", "memory (default "+formatMiB(banger.DefaultMemoryMiB)+")")
 	flags.Var(&disk, "disk", "system disk, which takes the changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	flags.Var(&workDisk, "work-disk", "work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
-	_ = cmd.RegisterFlagCompletionFunc("image", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		return c.complete(imageNames)(cmd, nil, prefix)
-	})
+	c.completeFlag(cmd, "image", imageNames)
 	return func() (banger.VMRequest, error) {
 		r.MemoryMiB, r.SystemDiskMiB, r.WorkDiskMiB = int(memory), int(disk), int(workDisk)
 		if flags.Changed("cpus") && r.CPUs == 0 {

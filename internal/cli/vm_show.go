@@ -27,7 +27,7 @@ func (c *CLI) vmListCommand() *cobra.Command {
 		rows := make([][]string, len(vms))
 		for i, vm := range vms {
 			rows[i] = []string{vm.Name, stateText(vm), vm.ImageName, positive(int64(vm.CPUs)),
-				sizeOf(vm.MemoryMiB), formatTime(vm.CreatedAt), string(vm.ID)}
+				formatMiB(vm.MemoryMiB), formatTime(vm.CreatedAt), string(vm.ID)}
 			if vm.Driver == banger.DriverRemote {
 				rows[i][2] = "ssh:" + vm.SSHTarget
 			}
@@ -64,14 +64,6 @@ func stateText(vm banger.VM) string {
 		return "unreachable"
 	}
 	return string(vm.State)
-}
-
-// sizeOf shows a size in MiB, "" for none.
-func sizeOf(mib int) string {
-	if mib == 0 {
-		return ""
-	}
-	return formatMiB(mib)
 }
 
 func vmFields(vm banger.VM) []field {

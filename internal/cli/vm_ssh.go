@@ -102,6 +102,11 @@ func sshArguments(a banger.SSHAccess, options, command []string) []string {
 		args = append(args, "-o", o)
 	}
 	args = append(args, a.HostKeyAlias)
+	return withCommand(args, command)
+}
+
+// withCommand adds a command to arguments that end with the host.
+func withCommand(args, command []string) []string {
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
 	}
@@ -135,14 +140,7 @@ func remoteArguments(a banger.SSHAccess, options, command []string) ([]string, e
 	if target.Port != 0 {
 		args = append(args, "-p", strconv.Itoa(target.Port))
 	}
-	args = append(args, target.Host)
-	if len(command) > 0 && command[0] == "--" {
-		command = command[1:]
-	}
-	if len(command) > 0 {
-		args = append(append(args, "--"), command...)
-	}
-	return args, nil
+	return withCommand(append(args, target.Host), command), nil
 }
 
 // sshQuote makes a value one word of ssh_config(5) without tokens.

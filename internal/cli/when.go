@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"banger"
+
 	"github.com/spf13/pflag"
 )
 
@@ -42,19 +44,13 @@ func (m *moment) Set(text string) (err error) {
 	return err
 }
 
-// The years of a time that the API can carry.
-const (
-	minYear = 1970
-	maxYear = 9999
-)
-
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	t, ok := momentBefore(text, now)
 	if !ok {
 		return t, fmt.Errorf("%q is no time; give one such as 10m for ten minutes ago, 2006-01-02T15:04:05Z, \"2006-01-02 15:04:05\", 2006-01-02 or @1136214245", text)
 	}
-	if year := t.UTC().Year(); year < minYear || year > maxYear {
-		return t, fmt.Errorf("%q is not between the years %d and %d", text, minYear, maxYear)
+	if !banger.ValidTime(t) {
+		return t, fmt.Errorf("%q is not between the years %d and %d", text, banger.MinYear, banger.MaxYear)
 	}
 	return t, nil
 }

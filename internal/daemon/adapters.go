@@ -77,8 +77,8 @@ func newInitrds(dir, binaries string) initrds {
 
 func (i initrds) WriteVM(_ context.Context, path string, image machine.ImageFiles, config guestconfig.Config) error {
 	base := initrd.BaseFiles{
-		Agent:      filepath.Join(i.binaries, "banger-agent"),
-		Shim:       filepath.Join(i.binaries, "banger-shim"),
+		Agent:      filepath.Join(i.binaries, guestconfig.AgentName),
+		Shim:       filepath.Join(i.binaries, guestconfig.ShimName),
 		ModulesDir: image.Modules,
 	}
 	return i.cache.WriteVM(path, image.ID, base.WithDefaultModules(), config)

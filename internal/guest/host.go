@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
 )
 
@@ -66,15 +67,12 @@ func behindAnnouncement(out io.Reader, line string) (io.Reader, error) {
 	}
 }
 
-// maxSocketPath is how long the path of a unix socket can be; unix(7).
-const maxSocketPath = 107
-
 // attachHost opens a connection to a session's socket on a remote host: forwarded,
 // or where the server forwards none, over a channel of its own. What a refusal means
 // is not told by its reason: OpenSSH has one for both no socket and no forwarding.
 func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
 	socket := path.Join(dir, sessiondir.SocketName)
-	forward := len(socket) <= maxSocketPath && !c.noForwarding.Load()
+	forward := len(socket) <= localsocket.MaxPath && !c.noForwarding.Load()
 	if forward {
 		conn, err := opened(ctx, c.client, func() (net.Conn, error) { return c.client.Dial("unix", socket) })
 		if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
@@ -91,7 +89,7 @@ func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir strin
 // connectAnyhow opens a session's socket through a command, if need be on a
 // connection of its own.
 func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.Conn, error) {
-	conn, err := c.connectBy(ctx, c.client.Client, id)
+	conn, err := c.connectBy(ctx, c.client, id)
 	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
 		return conn, err
 	}
@@ -100,7 +98,7 @@ func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.C
 	if err != nil {
 		return nil, err
 	}
-	if conn, err = c.connectBy(ctx, client, id); err != nil {
+	if conn, err = c.connectBy(ctx, newConnection(client), id); err != nil {
 		client.Close()
 		return nil, err
 	}
@@ -108,14 +106,8 @@ func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.C
 }
 
 // connectBy opens a session's socket through a command on the host.
-func (c *control) connectBy(ctx context.Context, client *ssh.Client, id banger.SessionID) (net.Conn, error) {
-	stop := context.AfterFunc(ctx, func() { client.Close() })
-	if client == c.client.Client {
-		stop() // it is everybody's
-	} else {
-		defer stop()
-	}
-	session, err := client.NewSession()
+func (c *control) connectBy(ctx context.Context, client *connection, id banger.SessionID) (net.Conn, error) {
+	session, err := opened(ctx, client, client.NewSession)
 	if err != nil {
 		return nil, err // nothing is tried again: see connectAnyhow
 	}

@@ -18,7 +18,7 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 	}
 	m, err := s.Remote.Probe(ctx, r)
 	if err != nil {
-		return banger.VM{}, wrap(err, "cannot add VM %s", r.Name)
+		return banger.VM{}, fmt.Errorf("cannot add VM %s: %w", r.Name, err)
 	}
 	vm, run, err := s.storeRemote(context.WithoutCancel(ctx), banger.VM{
 		ID: banger.NewVMID(), Name: r.Name, Driver: banger.DriverRemote, SSHTarget: r.SSH,
@@ -63,14 +63,9 @@ func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is being deleted", vm.Name)
 	}
 	if err := s.Remote.Answer(ctx, r.machine, a); err != nil {
-		return vm, wrap(err, "cannot unlock VM %s", vm.Name)
+		return vm, fmt.Errorf("cannot unlock VM %s: %w", vm.Name, err)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
-}
-
-// wrap puts what was tried before an error, which keeps its code, hint and question.
-func wrap(err error, format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, err)...)
 }
 
 // notOurs refuses to do to a remote host what only its owner does.

@@ -40,7 +40,7 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 	}
 	switch {
 	case strangeTime(r.Since) || strangeTime(r.Until):
-		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: what it wrote is from the years %d to %d", x.Name, minYear, maxYear)
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: what it wrote is from the years %d to %d", x.Name, banger.MinYear, banger.MaxYear)
 	case !r.Since.IsZero() && (r.From != nil || r.Cursor != nil):
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: it cannot begin both since a time and at an offset", x.Name)
 	case r.Limit < 0:
@@ -66,13 +66,7 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 	return read, nil
 }
 
-// The years of a time that JSON can carry and that a clock of ours may show.
-const (
-	minYear = 1970
-	maxYear = 9999
-)
-
 // strangeTime reports whether t is set and beyond them.
 func strangeTime(t time.Time) bool {
-	return !t.IsZero() && (t.UTC().Year() < minYear || t.UTC().Year() > maxYear)
+	return !t.IsZero() && !banger.ValidTime(t)
 }

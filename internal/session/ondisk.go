@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"banger"
@@ -158,17 +157,15 @@ func (r remains) presumeEnd(x *banger.Session, end banger.MachineEnd) {
 		x.StdoutBytes, x.StderrBytes = t.Stdout, t.Stderr
 		x.StdinOffset, x.StdinEOF = max(x.StdinOffset, t.Stdin), x.StdinEOF || t.StdinEOF
 	}
-	notes := []string{x.LastError}
 	if r.unread != nil {
-		notes = append(notes, r.unread.Error())
+		x.NoteError(r.unread.Error())
 	}
 	at := end.At
 	if at.IsZero() {
 		at = r.lastSeen(*x)
-		notes = append(notes, "nobody saw it end: the time of its end is that of its last sign of life")
+		x.NoteError("nobody saw it end: the time of its end is that of its last sign of life")
 	}
 	x.Status, x.EndedBy, x.EndedAt = banger.StatusFailed, end.By, endOf(x.SessionState, at)
-	x.LastError = strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
 	x.Sequence = sequence
 }
 

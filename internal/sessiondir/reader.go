@@ -280,7 +280,7 @@ func runEnd(list []extent) int64 {
 // unknown too; time.Time.MarshalJSON would fail for it.
 func (e extent) time() time.Time {
 	t := time.UnixMicro(e.micros).UTC()
-	if !e.timed || t.Year() < 1970 || t.Year() > 9999 {
+	if !e.timed || !banger.ValidTime(t) {
 		return time.Time{}
 	}
 	return t

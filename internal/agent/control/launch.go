@@ -100,7 +100,7 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 func (s *server) keep(dir string, state *sessiondir.State) {
 	if err := sessiondir.WriteState(dir, *state); err != nil {
 		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
-		state.LastError = join(state.LastError, err.Error())
+		state.NoteError(err.Error())
 	}
 }
 

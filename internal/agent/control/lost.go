@@ -17,7 +17,7 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 	if readErr != nil {
 		// It must be above all that were told before, which are not known.
 		state.Sequence = max(state.Sequence, time.Now().UnixMilli())
-		state.LastError = join(state.LastError, readErr.Error())
+		state.NoteError(readErr.Error())
 	}
 	state.EndedAt = time.Now().UTC()
 	if !witnessed {
@@ -31,13 +31,13 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 		state.LaunchMessage = "cannot start session: the guest's agent was killed while it started it"
 	default:
 		state.EndedBy = banger.EndedByShimLost
-		state.LastError = join(state.LastError, "the shim that owned the session was killed; how the command would have ended cannot be known")
+		state.NoteError("the shim that owned the session was killed; how the command would have ended cannot be known")
 	}
 	state.Status = banger.StatusFailed
 	if state.EndedBy != banger.EndedByVMLost {
 		if err := s.killLeftovers(x.id); err != nil {
 			s.Logger.Warn("cannot kill what a session has left", "session", x.id, "cause", err)
-			state.LastError = join(state.LastError, err.Error())
+			state.NoteError(err.Error())
 		}
 	}
 	if t, err := sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID).Totals(); err == nil {
@@ -46,12 +46,4 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 		state.StdinEOF = state.StdinEOF || t.StdinEOF
 	}
 	return state
-}
-
-// join joins two sentences of which each may be empty.
-func join(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + "; " + b
 }

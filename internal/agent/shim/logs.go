@@ -123,6 +123,6 @@ func (l *logs) count(s *banger.SessionState) {
 		if l.lost > 0 {
 			text = fmt.Sprintf("%s; %d bytes of output are lost", text, l.lost)
 		}
-		s.LastError = joinTexts(s.LastError, text)
+		s.NoteError(text)
 	}
 }

@@ -91,7 +91,7 @@ func (r *record) forget(o *observer) {
 func (r *record) current() sessiondir.State {
 	s := r.state
 	r.counts(&s.SessionState)
-	s.LastError = joinTexts(s.LastError, r.failure)
+	s.NoteError(r.failure)
 	return s
 }
 
@@ -111,12 +111,4 @@ func (r *record) drop(o *observer) {
 		delete(r.observers, o)
 		close(o.queue)
 	}
-}
-
-// joinTexts joins those that are not empty.
-func joinTexts(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + "; " + b
 }

@@ -186,16 +186,15 @@ func (s *session) supervise() {
 	}
 	s.logs.finish()
 	e := ending{status: *s.supervisor.status, asked: s.supervisor.asked, ooms: s.meter.finish().OOMKills}
-	trouble := s.supervisor.unkilled()
-	survivors, err := s.leave()
-	if err != nil {
-		trouble = joinTexts(trouble, err.Error())
-	}
+	survivors, left := s.leave()
 	final := s.record.change(func(st *sessiondir.State) {
 		e.apply(&st.SessionState)
 		st.EndedAt = endedAt
 		st.Survivors = survivors
-		st.LastError = joinTexts(st.LastError, trouble)
+		st.NoteError(s.supervisor.unkilled())
+		if left != nil {
+			st.NoteError(left.Error())
+		}
 	})
 	s.server.close(final.SessionState)
 }

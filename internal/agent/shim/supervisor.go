@@ -208,7 +208,11 @@ func (v *supervisor) unkilled() string {
 	if v.childless || !v.killing {
 		return ""
 	}
-	return joinTexts("some processes of the session could not be killed", v.killError)
+	text := "some processes of the session could not be killed"
+	if v.killError != "" {
+		text += "; " + v.killError
+	}
+	return text
 }
 
 // stop begins to end the session. A later one can only shorten the grace; a kill
