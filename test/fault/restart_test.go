@@ -198,9 +198,9 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 	i.MustRun(t, "session", "start", "v", "--name", "running", "--", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
 	i.MustRun(t, "session", "wait", "v", "running", "--match", "tick")
 	ended := installation.JSON[banger.Session](t, i, "session", "show", "v", "ended")
-	// The ssh goes on without the daemon.
+	// The ssh goes on without the daemon. It tells what the guest's clock says, too.
 	state := ended.GuestStateDir + "/state.json"
-	guest := i.Command(t.Context(), "vm", "ssh", "v", "--", "echo in; read x; touch /root/go; until grep -q '\"ended_by\":\"exit\"' "+state+"; do sleep 0.1; done; sleep 3; echo out")
+	guest := i.Command(t.Context(), "vm", "ssh", "v", "--", "echo in; read x; date +%s%N; touch /root/go; until grep -q '\"ended_by\":\"exit\"' "+state+"; do sleep 0.1; done; sleep 3; echo out")
 	in, err := guest.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,12 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 		t.Fatal(err)
 	}
 	i.KillDaemon(t)
+	asked := time.Now()
 	if _, err := io.WriteString(in, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	var clock int64 // ns
+	if _, err := fmt.Fscanln(out, &clock); err != nil {
 		t.Fatal(err)
 	}
 	if rest, err := io.ReadAll(out); err != nil || string(rest) != "out\n" {
@@ -226,7 +231,7 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 		t.Fatal(err)
 	}
 	i.KillMachine(t, vm)
-	killed := time.Now()
+	killed := time.Unix(0, clock).Add(time.Since(asked)) // at the latest, by the guest's clock
 
 	list := installation.JSON[[]banger.Session](t, i, "session", "list", "v") // starts a daemon
 	for _, x := range list {
