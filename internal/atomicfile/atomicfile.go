@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Write replaces the file at path with data. When it has returned nil the new
@@ -43,6 +45,19 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 		err = closeErr
 	}
 	return err
+}
+
+// Sync makes the content of a file durable; fsync(2). It follows no link.
+func Sync(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("cannot sync file %s: %w", path, err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("cannot sync file %s: %w", path, err)
+	}
+	return nil
 }
 
 // SyncDir makes the names in a folder durable: a rename or a new file in it

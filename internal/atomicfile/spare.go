@@ -20,14 +20,17 @@ func SparePath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".spare")
 }
 
-// WriteWithSpare writes a new file of size bytes with a spare file of that size
-// beside it. Both have their blocks from then on, so that WriteInto needs none. A
-// failure may leave one of them.
-func WriteWithSpare(path string, data []byte, size int, perm fs.FileMode) error {
-	if err := Write(SparePath(path), padded(nil, size), perm); err != nil {
-		return err
+// CreateWithSpare makes a file of size bytes with a spare file of that size beside it.
+// Both have their blocks from then on, or the promise of them, so that WriteInto needs
+// none. Nothing is synced. A failure may leave one of them.
+func CreateWithSpare(path string, data []byte, size int, perm fs.FileMode) error {
+	if err := os.WriteFile(SparePath(path), padded(nil, size), perm); err != nil {
+		return fmt.Errorf("cannot create file %s: %w", path, err)
 	}
-	return Write(path, padded(data, size), perm)
+	if err := os.WriteFile(path, padded(data, size), perm); err != nil {
+		return fmt.Errorf("cannot create file %s: %w", path, err)
+	}
+	return nil
 }
 
 // WriteInto replaces the file at path with data as Write does, but on a full disk
@@ -36,7 +39,27 @@ func WriteWithSpare(path string, data []byte, size int, perm fs.FileMode) error 
 // data must not exceed. If there is no spare file it fails with ErrNoSpare. Calls for
 // one path must not be concurrent.
 func WriteInto(path string, data []byte, size int) error {
-	dir, spare := filepath.Dir(path), SparePath(path)
+	// Of the exchange before this one the disk may not know yet: there, the spare
+	// file is the file still.
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := exchange(path, data, size, (*os.File).Sync); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// PutInto is WriteInto for what need not survive the machine yet: readers see the
+// new content, but after a crash the file may be damaged, until it and its folder
+// are synced.
+func PutInto(path string, data []byte, size int) error {
+	return exchange(path, data, size, func(*os.File) error { return nil })
+}
+
+// exchange writes into the spare file, calls finish on it, and exchanges the names.
+func exchange(path string, data []byte, size int, finish func(*os.File) error) error {
+	spare := SparePath(path)
 	f, err := os.OpenFile(spare, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNoSpare
@@ -44,11 +67,8 @@ func WriteInto(path string, data []byte, size int) error {
 	if err != nil {
 		return fmt.Errorf("cannot write file %s: %w", path, err)
 	}
-	// Of the exchange before this one the disk may not know yet: there, the spare
-	// file is the file still.
-	err = SyncDir(dir)
-	if err == nil {
-		err = overwrite(f, padded(data, size))
+	if err = overwrite(f, padded(data, size)); err == nil {
+		err = finish(f)
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
@@ -62,7 +82,7 @@ func WriteInto(path string, data []byte, size int) error {
 	case err != nil:
 		return fmt.Errorf("cannot write file %s: %w", path, err)
 	}
-	return SyncDir(dir)
+	return nil
 }
 
 // overwrite gives a regular file new content of no more bytes than it has blocks for.
@@ -82,7 +102,7 @@ func overwrite(f *os.File, data []byte) error {
 			return err
 		}
 	}
-	return f.Sync()
+	return nil
 }
 
 func padded(data []byte, size int) []byte {

@@ -16,11 +16,15 @@ func TestWriteInto_TakesTurnsWithItsSpare(t *testing.T) {
 	if err := atomicfile.WriteInto(path, []byte("x"), 100); !errors.Is(err, atomicfile.ErrNoSpare) {
 		t.Errorf("without a spare: %v", err)
 	}
-	if err := atomicfile.WriteWithSpare(path, []byte("first"), 100, 0o640); err != nil {
+	if err := atomicfile.CreateWithSpare(path, []byte("first"), 100, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	for _, content := range []string{"second", "third is longer", "4"} {
-		if err := atomicfile.WriteInto(path, []byte(content), 100); err != nil {
+	for n, content := range []string{"second", "third is longer", "4", "fifth"} {
+		write := atomicfile.WriteInto
+		if n%2 == 1 {
+			write = atomicfile.PutInto
+		}
+		if err := write(path, []byte(content), 100); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(path)

@@ -27,7 +27,8 @@ const (
 // Create makes the folder of a new session in parent and owns it: the caller
 // must close lock, or leave it to a shim. The folder appears at once and whole,
 // with its spec, a state of StatusStarting, and the lock held. If the id has a
-// folder, the error is fs.ErrExist. parent is made if it does not exist.
+// folder, the error is fs.ErrExist. parent is made if it does not exist. A crash of
+// the machine may take the folder, or damage its files, until Settle has returned.
 func Create(parent string, l banger.GuestLaunch) (dir string, lock *os.File, err error) {
 	if !banger.ValidID(string(l.ID)) {
 		return "", nil, banger.Errorf(banger.CodeInvalid, "cannot create session %.40q: that is no session id", string(l.ID))
@@ -48,9 +49,7 @@ func Create(parent string, l banger.GuestLaunch) (dir string, lock *os.File, err
 	lock, err = populate(temp, l)
 	if err == nil {
 		// rename(2) refuses a folder that is not empty, so one caller wins.
-		if err = os.Rename(temp, dir); err == nil {
-			err = atomicfile.SyncDir(parent)
-		}
+		err = os.Rename(temp, dir)
 	}
 	if err != nil {
 		if lock != nil {
@@ -81,7 +80,7 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, SpecName), append(spec, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, SpecName), append(spec, '\n'), 0o600); err != nil {
 		return nil, err
 	}
 	state := State{ID: l.ID, BootID: boot}
@@ -90,6 +89,19 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 		return nil, err
 	}
 	return TryLock(dir)
+}
+
+// Settle makes a session's folder durable, with what Create and PutState have written.
+// Whoever owns the session calls it before its end is recorded.
+// A file that is not there is no error.
+func Settle(dir string) error {
+	var failed error
+	for _, name := range []string{SpecName, StateName} {
+		if err := atomicfile.Sync(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return errors.Join(failed, atomicfile.SyncDir(dir), atomicfile.SyncDir(filepath.Dir(dir)))
 }
 
 // TryLock takes over a session that has no owner. If it has one, the error is

@@ -18,7 +18,7 @@
 // # Who owns a session
 //
 // Whoever owns a session holds an exclusive flock(2) on its lock file: first the
-// control server that creates it, then the shim, which inherits the same open
+// control server that creates it, then the shim, which is handed the same open
 // file description and keeps it for life. So if the lock is free and the state
 // is not an end, nobody owns the session, and its shim is lost. No pid is ever
 // guessed at. Only the owner writes.
@@ -104,6 +104,9 @@
 // more than a 32nd of what is kept, and more than 1 MiB; what it lost never.
 //
 // # Crashes
+//
+// A new session's folder is durable within a second, and before its end is told. Until
+// then a crash of the machine may take it, or leave files of it empty.
 //
 // When a machine crashes, a log may end with zeros in place of bytes that were not
 // on the disk yet. Of a session whose end its shim did not record, zeros at the end

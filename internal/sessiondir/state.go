@@ -41,6 +41,16 @@ const spareBytes = 8 << 10
 // WriteState replaces dir's state.json durably, on a full disk too. There, one with
 // long texts or lists is kept with shorter ones. The caller owns the session.
 func WriteState(dir string, s State) error {
+	return replaceState(dir, s, atomicfile.WriteInto)
+}
+
+// PutState is WriteState for a change that need not survive the machine yet: it is
+// durable after the next WriteState or Settle. Readers see it at once.
+func PutState(dir string, s State) error {
+	return replaceState(dir, s, atomicfile.PutInto)
+}
+
+func replaceState(dir string, s State, into func(path string, data []byte, size int) error) error {
 	data, err := encodeState(s)
 	if err != nil {
 		return err
@@ -54,7 +64,7 @@ func WriteState(dir string, s State) error {
 			return err
 		}
 	}
-	if err = atomicfile.WriteInto(path, data, spareBytes); errors.Is(err, atomicfile.ErrNoSpare) {
+	if err = into(path, data, spareBytes); errors.Is(err, atomicfile.ErrNoSpare) {
 		err = atomicfile.Write(path, data, 0o600) // the folder is from before there were spares
 	}
 	return err
@@ -66,7 +76,7 @@ func writeFirstState(dir string, s State) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteWithSpare(filepath.Join(dir, StateName), data, spareBytes, 0o600)
+	return atomicfile.CreateWithSpare(filepath.Join(dir, StateName), data, spareBytes, 0o600)
 }
 
 func encodeState(s State) ([]byte, error) {

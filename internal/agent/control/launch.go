@@ -98,7 +98,7 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 
 // keep writes the final state of a session that we own.
 func (s *server) keep(dir string, state *sessiondir.State) {
-	if err := sessiondir.WriteState(dir, *state); err != nil {
+	if err := errors.Join(sessiondir.Settle(dir), sessiondir.WriteState(dir, *state)); err != nil {
 		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
 		state.NoteError(err.Error())
 	}
@@ -125,30 +125,26 @@ func timeoutGrace(ms *int64) time.Duration {
 
 // spawn leaves the session to a shim of its own.
 func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir string, lock *os.File) *session {
-	state, child, err := shimclient.Spawn(ctx, shimclient.Config{
-		ShimPath: s.ShimPath,
-		Lock:     lock,
-		Launch: shim.Launch{
-			Dir:        dir,
-			Path:       banger.ByteString(p.path),
-			Argv:       slices.Concat([]banger.ByteString{l.Command}, l.Args),
-			Env:        environ(p.env),
-			Cwd:        banger.ByteString(p.cwd),
-			UID:        p.user.UID,
-			GID:        p.user.GID,
-			Groups:     p.user.Groups,
-			StdinMode:  l.StdinMode,
-			TTY:        l.TTY,
-			Window:     l.Window,
-			LogLimit:   logLimit(l.LogLimit),
-			SyncWrites: l.SyncWrites,
-			CgroupRoot: s.CgroupRoot,
+	state, child, err := s.launchShim(ctx, lock, shim.Launch{
+		Dir:        dir,
+		Path:       banger.ByteString(p.path),
+		Argv:       slices.Concat([]banger.ByteString{l.Command}, l.Args),
+		Env:        environ(p.env),
+		Cwd:        banger.ByteString(p.cwd),
+		UID:        p.user.UID,
+		GID:        p.user.GID,
+		Groups:     p.user.Groups,
+		StdinMode:  l.StdinMode,
+		TTY:        l.TTY,
+		Window:     l.Window,
+		LogLimit:   logLimit(l.LogLimit),
+		SyncWrites: l.SyncWrites,
+		CgroupRoot: s.CgroupRoot,
 
-			Timeout:      time.Duration(l.TimeoutMS) * time.Millisecond,
-			TimeoutGrace: timeoutGrace(l.TimeoutGraceMS),
-			KeepChildren: l.KeepChildren,
-			Limits:       l.Limits,
-		},
+		Timeout:      time.Duration(l.TimeoutMS) * time.Millisecond,
+		TimeoutGrace: timeoutGrace(l.TimeoutGraceMS),
+		KeepChildren: l.KeepChildren,
+		Limits:       l.Limits,
 	})
 	if err != nil {
 		if killErr := s.killLeftovers(l.ID); killErr != nil {
@@ -167,4 +163,14 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 		}
 	})
 	return x
+}
+
+// launchShim has a shim own a session.
+func (s *server) launchShim(ctx context.Context, lock *os.File, l shim.Launch) (sessiondir.State, *shimclient.Child, error) {
+	defer s.standby.next()
+	process, err := s.standby.take()
+	if err != nil {
+		return sessiondir.State{}, nil, err
+	}
+	return process.Launch(ctx, lock, l)
 }

@@ -34,14 +34,15 @@ type Config struct {
 // server is one control server.
 type server struct {
 	Config
-	ctx    context.Context // ends with the server
-	bootID string
-	users  passwd.DB
-	rpc    *jrpc2.Server
-	wire   *guestrpc.Channel // of rpc
-	logs   *logWatcher
-	tasks  sync.WaitGroup
-	claims claims
+	ctx     context.Context // ends with the server
+	standby *standby
+	bootID  string
+	users   passwd.DB
+	rpc     *jrpc2.Server
+	wire    *guestrpc.Channel // of rpc
+	logs    *logWatcher
+	tasks   sync.WaitGroup
+	claims  claims
 	// scanned is closed when all sessions that were on the disk at the start are known.
 	scanned chan struct{}
 
@@ -67,7 +68,7 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	}
 	defer logs.close()
 	s := &server{
-		Config: cfg, ctx: serving, bootID: bootID, users: passwd.System(), logs: logs,
+		Config: cfg, ctx: serving, standby: newStandby(cfg.ShimPath), bootID: bootID, users: passwd.System(), logs: logs,
 		wire:    guestrpc.NewChannel(in, writeCloser{out}),
 		scanned: make(chan struct{}), sessions: map[banger.SessionID]*session{},
 	}
@@ -78,6 +79,7 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 		NewContext:     func() context.Context { return serving },
 	})
 	s.tasks.Go(s.scan)
+	s.tasks.Go(func() { s.standby.run(serving) })
 	s.rpc.Start(s.wire)
 	stop := context.AfterFunc(ctx, func() {
 		// The end of in is the gentle way: Stop panics if a message comes in at

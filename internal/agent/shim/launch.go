@@ -13,8 +13,9 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// Launch is the one message that a shim gets, as JSON on its standard input. The
-// session's folder has been made, its state.json says StatusStarting.
+// Launch is the one message that a shim gets, as JSON on its socket, up to the end of
+// what comes there. The session's folder has been made, its state.json says
+// StatusStarting.
 type Launch struct {
 	Dir  string              `json:"dir"` // the session's folder, absolute
 	Path banger.ByteString   `json:"path"`
@@ -43,18 +44,17 @@ type Launch struct {
 	CgroupRoot string `json:"cgroup_root,omitempty"`
 }
 
-// Report is the one message that a shim sends, as JSON on ReportFD: the state
+// Report is the one message that a shim sends, as JSON on its socket: the state
 // after the start, or why not even a state could be written.
 type Report struct {
 	State *sessiondir.State `json:"state,omitempty"`
 	Error string            `json:"error,omitempty"`
 }
 
-// The files that a shim is started with, beside the first three.
-const (
-	LockFD   = 3 // the session's lock, held: see package sessiondir
-	ReportFD = 4 // the write end of a pipe
-)
+// SocketFD is the file that a shim is started with beside the first three: a stream
+// socket of the Unix domain, to whoever has started it. With the first byte of the
+// launch comes the session's lock, held: SCM_RIGHTS, unix(7); see package sessiondir.
+const SocketFD = 3
 
 // Bounds of the two messages: a launch of banger.MaxLaunchBytes whose every byte
 // JSON has to escape, and a state with its texts.
@@ -63,10 +63,16 @@ const (
 	MaxReportMessage = sessiondir.MaxStateBytes + 4096
 )
 
+// errUnused says that whoever started the shim has ended without a launch for it.
+var errUnused = errors.New("there is no launch")
+
 func readLaunch(r io.Reader) (Launch, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxLaunchMessage+1))
 	if err != nil {
 		return Launch{}, fmt.Errorf("cannot read launch: %w", err)
+	}
+	if len(data) == 0 {
+		return Launch{}, errUnused
 	}
 	if len(data) > MaxLaunchMessage {
 		return Launch{}, fmt.Errorf("cannot read launch: it has more than %d bytes", MaxLaunchMessage)

@@ -19,7 +19,6 @@ import (
 
 	"banger"
 	"banger/internal/agent/shim"
-	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
 )
 
@@ -195,7 +194,7 @@ func TestShim_RefusesToRunByItself(t *testing.T) {
 	}
 }
 
-func TestSpawn_ReportsAShimThatCannotBegin(t *testing.T) {
+func TestStandby_ReportsAShimThatCannotBegin(t *testing.T) {
 	dir := t.TempDir()
 	crash := filepath.Join(dir, "crash")
 	if err := os.WriteFile(crash, []byte("#!/bin/sh\necho out of luck >&2\nexit 1\n"), 0o755); err != nil {
@@ -211,7 +210,7 @@ func TestSpawn_ReportsAShimThatCannotBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := shim.Launch{Dir: dir, Path: "/bin/true", Argv: []banger.ByteString{"true"}, Cwd: "/"}
-		_, child, err := shimclient.Spawn(t.Context(), shimclient.Config{ShimPath: binary, Lock: lock, Launch: l})
+		_, child, err := spawn(t.Context(), binary, lock, l)
 		lock.Close()
 		if err == nil || child != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v and does not say %q", binary, err, want)
@@ -219,7 +218,7 @@ func TestSpawn_ReportsAShimThatCannotBegin(t *testing.T) {
 	}
 }
 
-func TestSpawn_ThatIsGivenUpLeavesNothing(t *testing.T) {
+func TestStandby_ThatIsGivenUpLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	stuck := filepath.Join(dir, "stuck")
 	if err := os.WriteFile(stuck, []byte("#!/bin/sh\necho $$ > "+dir+"/pid\nexec sleep 1000\n"), 0o755); err != nil {
@@ -233,7 +232,7 @@ func TestSpawn_ThatIsGivenUpLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, _, err := shimclient.Spawn(ctx, shimclient.Config{ShimPath: stuck, Lock: lock, Launch: shim.Launch{Dir: dir}})
+		_, _, err := spawn(ctx, stuck, lock, shim.Launch{Dir: dir})
 		failed <- err
 	}()
 	var pid []byte

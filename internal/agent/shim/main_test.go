@@ -124,13 +124,22 @@ func tryLaunch(t *testing.T, binary, parent string, options ...option) (*session
 		o(&l)
 	}
 	s := &session{t: t, dir: dir, ended: make(chan error, 1)}
-	s.state, s.child, err = shimclient.Spawn(t.Context(), shimclient.Config{ShimPath: binary, Lock: lock, Launch: l})
+	s.state, s.child, err = spawn(t.Context(), binary, lock, l)
 	if err != nil {
 		return nil, err
 	}
 	go func() { s.ended <- s.child.Wait() }()
 	t.Cleanup(s.clean)
 	return s, nil
+}
+
+// spawn starts a shim and launches a session in it.
+func spawn(ctx context.Context, binary string, lock *os.File, l shim.Launch) (sessiondir.State, *shimclient.Child, error) {
+	process, err := shimclient.Start(binary)
+	if err != nil {
+		return sessiondir.State{}, nil, err
+	}
+	return process.Launch(ctx, lock, l)
 }
 
 // clean leaves no process behind, whatever a test did.

@@ -1,8 +1,10 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"banger"
 	"banger/internal/sessiondir"
@@ -19,6 +21,9 @@ type record struct {
 	dir string
 	// counts fills in what is counted elsewhere: offsets, sizes, losses.
 	counts func(*banger.SessionState)
+	// settled is done when the session's folder is durable, or unsettled says why not.
+	settled   sync.Once
+	unsettled error
 
 	mu        sync.Mutex // guards everything below, and the order of what observers get
 	state     sessiondir.State
@@ -29,15 +34,36 @@ type record struct {
 // observer is one connection's queue; it is closed by the record.
 type observer struct{ queue chan sessionstream.Control }
 
+// begin is change for the first one, which a crash of the machine may take as long as
+// it may take output: until syncEvery has passed. Whoever asked for the session knows
+// of it.
+func (r *record) begin(apply func(*sessiondir.State)) {
+	r.commit(apply, sessiondir.PutState)
+	time.AfterFunc(syncEvery, func() { _ = r.settle() }) // the next change does it, if it comes first
+}
+
+// settle makes the session's folder durable, once.
+func (r *record) settle() error {
+	r.settled.Do(func() { r.unsettled = sessiondir.Settle(r.dir) })
+	return r.unsettled
+}
+
 // change applies a change, writes the state and tells the observers, in this order.
 func (r *record) change(apply func(*sessiondir.State)) sessiondir.State {
+	unsettled := r.settle()
+	return r.commit(apply, func(dir string, s sessiondir.State) error {
+		return errors.Join(unsettled, sessiondir.WriteState(dir, s))
+	})
+}
+
+func (r *record) commit(apply func(*sessiondir.State), write func(string, sessiondir.State) error) sessiondir.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	apply(&r.state)
 	r.state.Sequence++
 	r.failure = ""
 	s := r.current()
-	if err := sessiondir.WriteState(r.dir, s); err != nil {
+	if err := write(r.dir, s); err != nil {
 		r.failure = fmt.Sprintf("cannot keep state %s: %v", s.Status, err)
 		s = r.current()
 	}

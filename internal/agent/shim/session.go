@@ -76,7 +76,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	for _, p := range s.pumps {
 		go p.run() // finish waits for it
 	}
-	s.recordStart(pid)
+	s.recordStart(pid, l.SyncWrites)
 	s.server.start(ctx, s)
 	return nil
 }
@@ -134,10 +134,15 @@ func (s *session) keep(stream banger.Stream, p []byte) {
 	s.server.news.announce()
 }
 
-func (s *session) recordStart(pid int) {
+// recordStart records that the command runs; if durably, no crash takes that.
+func (s *session) recordStart(pid int, durably bool) {
+	record := s.record.begin
+	if durably {
+		record = func(apply func(*sessiondir.State)) { s.record.change(apply) }
+	}
 	// The command cannot be reaped before the supervisor runs, so the pid is its own.
 	id, err := process.Identify(pid)
-	s.record.change(func(st *sessiondir.State) {
+	record(func(st *sessiondir.State) {
 		st.Status = banger.StatusRunning
 		st.GuestPID, st.PIDStartTime = pid, id.StartTime
 		st.StartedAt = time.Now().UTC()

@@ -14,14 +14,25 @@ import (
 )
 
 // Run is the whole life of a shim process. It must be called on the process's
-// first thread, locked to it. It returns when the session has ended, with an
-// error if there was nobody to tell why it could not begin.
+// first thread, locked to it. It returns when the session has ended, or when there
+// will be none, with an error if there was nobody to tell why it could not begin.
 func Run(ctx context.Context) error {
 	if err := adoptFiles(); err != nil {
 		return err
 	}
 	signals := watchSignals()
-	s, err := begin(ctx, signals)
+	if err := practise(); err != nil {
+		return err
+	}
+	socket := &socket{}
+	launch, err := socket.launch()
+	if errors.Is(err, errUnused) {
+		return nil
+	}
+	var s *session
+	if err == nil {
+		s, err = begin(ctx, launch, signals)
+	}
 	report := Report{}
 	if err != nil {
 		report.Error = err.Error()
@@ -29,7 +40,10 @@ func Run(ctx context.Context) error {
 		state := s.record.snapshot()
 		report.State = &state
 	}
-	sendErr := sendReport(report)
+	data, sendErr := json.Marshal(report)
+	if sendErr == nil {
+		sendErr = socket.report(data)
+	}
 	if err != nil || report.State.Status.Ended() {
 		return sendErr
 	}
@@ -45,30 +59,35 @@ func adoptFiles() error {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		return err == nil && flags&unix.FD_CLOEXEC == 0
 	}
-	if !inherited(LockFD) || !inherited(ReportFD) {
+	if !inherited(SocketFD) {
 		return errors.New("cannot run by itself: banger-shim is started by banger-agent for a session")
 	}
-	unix.CloseOnExec(LockFD)
-	unix.CloseOnExec(ReportFD)
+	unix.CloseOnExec(SocketFD)
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("cannot list open files: %w", err)
 	}
 	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > ReportFD && inherited(fd) {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > SocketFD && inherited(fd) {
 			unix.Close(fd)
 		}
 	}
 	return nil
 }
 
-// begin reads the launch and starts the session. An error means that it could
-// not even be recorded as failed.
-func begin(ctx context.Context, signals signals) (*session, error) {
-	launch, err := readLaunch(os.Stdin)
+// practise does once, before it counts, what the first message of a kind costs: the
+// shim is started before anybody wants it.
+func practise() error {
+	data, err := json.Marshal(Report{State: &sessiondir.State{}})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	return errors.Join(json.Unmarshal(data, &Report{}), json.Unmarshal([]byte(`{"argv":["-"],"env":["-"]}`), &Launch{}))
+}
+
+// begin starts the session of a launch. An error means that it could not even be
+// recorded as failed.
+func begin(ctx context.Context, launch Launch, signals signals) (*session, error) {
 	if err := os.Chdir("/"); err != nil {
 		return nil, err
 	}
@@ -84,29 +103,4 @@ func begin(ctx context.Context, signals signals) (*session, error) {
 		s.fail(err)
 	}
 	return s, nil
-}
-
-// sendReport sends the only message to whoever started the shim, and lets go of
-// everything that was its.
-func sendReport(r Report) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	pipe := os.NewFile(ReportFD, "report")
-	defer pipe.Close()
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	for fd := range 3 {
-		if err := unix.Dup3(int(null.Fd()), fd, 0); err != nil {
-			return fmt.Errorf("cannot leave the standard streams: %w", err)
-		}
-	}
-	if _, err := pipe.Write(data); err != nil {
-		return fmt.Errorf("cannot report: %w", err)
-	}
-	return nil
 }

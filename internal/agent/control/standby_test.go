@@ -1,0 +1,76 @@
+package control_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"banger"
+)
+
+// waiting returns the shims that a process has started and that run nothing.
+func waiting(pid int) (shims []int) {
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		line, err := os.ReadFile(filepath.Join(folder, "cmdline"))
+		shim, _ := strconv.Atoi(filepath.Base(folder))
+		fields := stat(shim)
+		if err != nil || string(line) != "banger-shim\x00" || len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		children, err := os.ReadFile(filepath.Join(folder, "task", filepath.Base(folder), "children"))
+		if err == nil && strings.TrimSpace(string(children)) == "" {
+			shims = append(shims, shim)
+		}
+	}
+	return shims
+}
+
+// awaitWaiting returns the one shim that waits for a launch.
+func awaitWaiting(t *testing.T, pid int) (shim int) {
+	t.Helper()
+	waitFor(t, "a shim that waits", func() bool {
+		shims := waiting(pid)
+		if len(shims) == 1 {
+			shim = shims[0]
+		}
+		return len(shims) == 1
+	})
+	return shim
+}
+
+func TestLaunch_TakesTheShimThatWaitsAndHasAnotherStarted(t *testing.T) {
+	l, cmd := serveProcess(t, sessions(t))
+	first := awaitWaiting(t, cmd.Process.Pid)
+	x := l.start(banger.StdinPipe, "cat")
+	if parent(t, x.GuestPID) != first {
+		t.Errorf("the session's shim is %d, and %d waited", parent(t, x.GuestPID), first)
+	}
+	if awaitWaiting(t, cmd.Process.Pid) == first {
+		t.Error("it still waits")
+	}
+}
+
+func TestLaunch_DoesWithoutTheShimThatWaited(t *testing.T) {
+	l, cmd := serveProcess(t, sessions(t))
+	shim := awaitWaiting(t, cmd.Process.Pid)
+	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "its end", func() bool { return !alive(shim) })
+	if x := l.start(banger.StdinPipe, "cat"); x.Status != banger.StatusRunning {
+		t.Errorf("%+v", x)
+	}
+}
+
+func TestControl_TakesTheShimThatWaitsWithIt(t *testing.T) {
+	_, cmd := serveProcess(t, sessions(t))
+	shim := awaitWaiting(t, cmd.Process.Pid)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end of the shim", func() bool { return !alive(shim) })
+}

@@ -1,0 +1,55 @@
+package shimclient
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Child is a shim process that this process has started. Wait must be called,
+// once, by whoever called Launch, else a zombie stays; if this process ends first,
+// the shim goes on and is reaped by whoever adopts it.
+type Child struct {
+	process *os.Process
+	pidfd   *os.File // nil on kernels without pidfds
+}
+
+// PID returns the shim's process id, valid until Wait returns.
+func (c *Child) PID() int { return c.process.Pid }
+
+// Wait returns when the shim has ended, and reaps it. While it waits it needs a
+// goroutine but no thread.
+func (c *Child) Wait() error {
+	if c.pidfd != nil {
+		defer c.pidfd.Close()
+		if raw, err := c.pidfd.SyscallConn(); err == nil {
+			// A pidfd becomes readable when its process ends; pidfd_open(2). If it
+			// cannot be polled, the wait below blocks instead.
+			_ = raw.Read(func(fd uintptr) bool { return hasEnded(int(fd)) })
+		}
+	}
+	state, err := c.process.Wait()
+	if err != nil {
+		return fmt.Errorf("cannot wait for shim: %w", err)
+	}
+	if !state.Success() {
+		return fmt.Errorf("the shim ended with %s", state)
+	}
+	return nil
+}
+
+// hasEnded reports whether a child with a pidfd has ended, without reaping it.
+func (c *Child) hasEnded() (yes bool) {
+	raw, err := c.pidfd.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { yes = hasEnded(int(fd)) })
+	}
+	return yes || err != nil
+}
+
+func hasEnded(pidfd int) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil && err != unix.EINTR || info.Signo != 0
+}
