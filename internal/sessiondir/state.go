@@ -170,14 +170,16 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	if size > limit {
 		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	var data bytes.Buffer
+	data.Grow(int(size) + bytes.MinRead) // all of it at once, and its end
+	_, err = data.ReadFrom(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
-	if int64(len(data)) > limit {
+	if int64(data.Len()) > limit {
 		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // readWhole reads state.json, which may be exchanged and then be written as the spare
