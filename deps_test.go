@@ -57,6 +57,8 @@ func layers() map[string]layer {
 		"internal/bytesize":            tool,
 		"internal/config":              tool,
 		"internal/ext4fs":              tool,
+		"internal/filesum":             tool,
+		"internal/firstbytes":          tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,

@@ -63,11 +63,14 @@ func newLogScript() (script logScript) {
 }
 
 // serve reads the script from a cursor on, as the session service does, and
-// calls hold before each piece.
+// calls hold before each piece, and with -1 before it tells where it begins.
 func (script logScript) serve(ctx context.Context, r banger.LogRequest, fn func(banger.LogChunk) error, hold func(piece int) error) error {
 	begin := banger.LogCursor{Stdout: script[1].Offset, Stderr: script[3].Offset} // where the last lines begin
 	if r.Cursor != nil {
 		begin = *r.Cursor
+	}
+	if err := hold(-1); err != nil {
+		return err
 	}
 	if err := r.Begin(begin); err != nil {
 		return err
@@ -87,11 +90,11 @@ func (script logScript) serve(ctx context.Context, r banger.LogRequest, fn func(
 }
 
 // TestLogs_NoByteIsLostOrRepeatedOverDaemons follows a log through daemons that
-// end after 0, 1, 7 and 20 pieces.
+// end before they tell where it begins, and after 0, 1, 7 and 20 pieces.
 func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 	ways(t, func(t *testing.T, end func(*httpapitest.Daemon)) {
 		script := newLogScript()
-		cuts := []int{1, 2, 8, 21}
+		cuts := []int{-1, 1, 2, 8, 21}
 		reached := make(chan struct{})
 		// serve is the log service of the nth daemon.
 		serve := func(n int) *httpapitest.Fake {

@@ -2,12 +2,9 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger/internal/atomicfile"
+	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 )
 
@@ -53,16 +51,19 @@ func install(_ context.Context, args []string) error {
 }
 
 // verify checks the programs in a folder by their SHA-256 and makes them executable,
-// for their owner only.
+// for their owner only, and durable.
 func verify(dir string, sums map[string]string) error {
 	for name, want := range sums {
 		path := filepath.Join(dir, name)
-		got, err := hashFile(path)
+		got, _, err := filesum.SHA256(path)
 		if err == nil && got != want {
 			err = fmt.Errorf("its SHA-256 is %s, not %s", got, want)
 		}
 		if err == nil {
 			err = os.Chmod(path, 0o700)
+		}
+		if err == nil {
+			err = syncFile(path)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot verify %s: %w", path, err)
@@ -71,18 +72,14 @@ func verify(dir string, sums map[string]string) error {
 	return nil
 }
 
-// hashFile returns the SHA-256 of a file that is on the disk then.
-func hashFile(path string) (string, error) {
+// syncFile has a file on the disk; fsync(2) needs no right to write.
+func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), f.Sync()
+	return f.Sync()
 }
 
 // sweepVersions removes the versions in a folder that no process runs, and uploads

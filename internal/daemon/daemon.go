@@ -78,13 +78,12 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
-	defer func() { err = errors.Join(err, sessions.Close()) }()
 	sessions.Retain(settings.Retention)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
 		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
 	})
-	defer func() { err = errors.Join(err, machines.Close()) }()
+	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
 	onDisk.Service = machines
 	if err := machines.Adopt(ctx); err != nil {
 		return err

@@ -71,7 +71,7 @@ func (d *daemon) stop() error {
 
 func (d *daemon) close() error {
 	d.cancel()
-	return errors.Join(d.vms.Close(), d.sessions.Close(), d.store.Close())
+	return errors.Join(d.sessions.Close(), d.vms.Close(), d.store.Close())
 }
 
 // stopped gives the session service the disks of the VM service.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/filesum"
 )
 
 // The names in an image's folder.
@@ -174,14 +175,8 @@ func missingFile(name string, err error) error {
 
 // measureFile returns the facts of a file by reading it.
 func measureFile(path string) (fileFacts, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return fileFacts{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return fileFacts{Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+	sum, size, err := filesum.SHA256(path)
+	return fileFacts{Size: size, SHA256: sum}, err
 }
 
 // measureTree returns the facts of a folder by reading all of it.

@@ -96,14 +96,16 @@ type Service struct {
 	runs  map[banger.VMID]*run       // of machines that may be running
 }
 
-// New returns a service whose runs end with ctx or Close. Adopt must be called
-// before anything else.
+// New returns a service whose runs end with Close, whatever becomes of ctx: calls that
+// the end of a daemon breaks off must not see their guests go first. Adopt must be
+// called before anything else.
 func New(ctx context.Context, c Config) *Service {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	return &Service{Config: c, ctx: ctx, cancel: cancel, runs: map[banger.VMID]*run{}}
 }
 
-// Close lets go of all machines, which run on, and waits until that is done.
+// Close lets go of all machines, which run on, and waits until that is done. Who calls
+// the service has ended before.
 func (s *Service) Close() error {
 	s.cancel()
 	for _, r := range s.allRuns() {

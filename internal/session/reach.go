@@ -19,20 +19,24 @@ const (
 // who does not mean to: a link that broke is mostly made anew at once.
 const unreachableAfter = 10 * time.Second
 
+// glance is how long a guest is waited for before the record of its VM is read: one whose
+// link is up is there at once.
+const glance = 50 * time.Millisecond
+
 var errSilent = errors.New("the host is silent")
 
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
 // to answer: that may take days.
 func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
-	for {
-		if err := s.checkReachable(ctx, id); err != nil {
-			return err
-		}
-		bounded, cancel := context.WithTimeoutCause(ctx, unreachableAfter, errSilent)
+	for patience := glance; ; patience = unreachableAfter {
+		bounded, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 		err := s.awaitGuest(bounded, id, f)
 		silent := errors.Is(context.Cause(bounded), errSilent) && ctx.Err() == nil
 		cancel()
 		if !silent || banger.CodeOf(err) != banger.CodeUnavailable {
+			return err
+		}
+		if err := s.checkReachable(ctx, id); err != nil {
 			return err
 		}
 	}

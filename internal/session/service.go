@@ -59,9 +59,10 @@ type Service struct {
 }
 
 // New returns a service, the only one that uses attachDir for sockets. Its launches
-// and attachments end with ctx or Close.
+// and attachments end with Close, which comes before the end of guests and disks,
+// whatever becomes of ctx.
 func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir string, log *slog.Logger) *Service {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Service{
 		store: store, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
 		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{},

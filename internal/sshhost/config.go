@@ -1,7 +1,6 @@
 package sshhost
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/firstbytes"
 )
 
 // Limits of what ssh -G says.
@@ -123,37 +123,26 @@ func runSSH(ctx context.Context, args []string) (string, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what Match exec has started
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = sshExitTimeout
-	stdout, stderr := &bounded{limit: maxSettings}, &bounded{limit: maxComplaint}
+	stdout, stderr := &firstbytes.Writer{Limit: maxSettings}, &firstbytes.Writer{Limit: maxComplaint}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
+	complaint := oneLine(stderr.Bytes())
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", banger.Errorf(banger.CodeMissing, "cannot find ssh: %w", err).
 			WithHint("install the Debian package openssh-client")
 	case ctx.Err() != nil:
 		return "", banger.Errorf(banger.CodeUnavailable, "cannot read the SSH configuration: %w", context.Cause(ctx))
-	case err != nil && stderr.line() != "":
-		return "", errors.New(stderr.line())
+	case err != nil && complaint != "":
+		return "", errors.New(complaint)
 	case err != nil:
 		return "", fmt.Errorf("cannot run ssh -G: %w", err)
 	}
-	return stdout.kept.String(), nil
+	return string(stdout.Bytes()), nil
 }
 
-// bounded keeps the first bytes that are written and drops the rest.
-type bounded struct {
-	kept  bytes.Buffer
-	limit int
-}
-
-// Write implements io.Writer.
-func (b *bounded) Write(p []byte) (int, error) {
-	b.kept.Write(p[:min(len(p), b.limit-b.kept.Len())])
-	return len(p), nil
-}
-
-// line returns what was kept as one line, which is printable.
-func (b *bounded) line() string {
-	lines := strings.FieldsFunc(b.kept.String(), func(r rune) bool { return r == '\n' || r == '\r' })
+// oneLine makes lines of a program one, which is printable.
+func oneLine(text []byte) string {
+	lines := strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' || r == '\r' })
 	return printable(strings.Join(lines, "; "))
 }

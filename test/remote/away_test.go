@@ -3,7 +3,9 @@ package remote
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +63,51 @@ func TestRemote_AHostThatIsAwayIsUnreachableAndNothingIsGuessed(t *testing.T) {
 	if got := <-followed; got != "before\nafter\n" {
 		t.Errorf("who followed it has %q", got)
 	}
+}
+
+// Who asks for a log while its host is away waits for it, also while the daemon is
+// replaced, and gets what was asked for, once.
+func TestRemote_AFollowerOfAHostThatIsAwayOutlastsTheDaemon(t *testing.T) {
+	r := newRig(t, hosttest.SSHOptions{})
+	r.mustAdd()
+	r.start("job", `while read line; do echo "$line"; done`)
+	r.send("job", "one\ntwo\n", false)
+	r.server.Close()
+	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
+
+	requests := map[string]banger.LogRequest{
+		"one\ntwo\nthree\n": {Lines: -1}, "two\nthree\n": {From: new(int64(4))}, "three\n": {Cursor: &banger.LogCursor{Stdout: 8}},
+	}
+	const each = 5
+	var following sync.WaitGroup
+	defer following.Wait()
+	follower := r.Client
+	for want, request := range requests {
+		request.Stream, request.Follow = banger.StreamStdout, true
+		for range each {
+			following.Go(func() {
+				var text strings.Builder
+				_, err := follower.ReadLogs(t.Context(), "v", "job", request, func(c banger.LogChunk) error {
+					text.Write(c.Data)
+					return nil
+				})
+				if got := text.String() + errorText(err); got != want {
+					t.Errorf("a follower has %q, not %q", got, want)
+				}
+			})
+		}
+	}
+	waitFor(t, "the daemon to have all requests", func() bool { return waitingForLink() == len(requests)*each })
+	r.host.Restart()
+	r.Client = r.host.Client()
+	r.server.Open()
+	r.send("job", "three\n", true)
+}
+
+// waitingForLink returns how many calls of this process's daemon wait for a link.
+func waitingForLink() int {
+	stacks := make([]byte, 4<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "guest.(*link).wait(")
 }
 
 func errorText(err error) string {

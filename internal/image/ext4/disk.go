@@ -13,6 +13,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/firstbytes"
 )
 
 // The least size of a disk, and its journal: big enough for the bursts of a
@@ -24,6 +25,10 @@ const (
 	smallJournalMiB = 4
 	maxLabelBytes   = 16 // s_volume_name
 )
+
+// maxSaid bounds what is kept of what a program prints: who reads a disk of a guest
+// may be made to say a lot.
+const maxSaid = 4 << 10
 
 // NewDisk makes a sparse file with an empty ext4 file system and puts it at
 // path, durably; until it is complete, path does not exist. A file that is
@@ -88,8 +93,8 @@ func run(ctx context.Context, inherited *os.File, name string, args ...string) e
 	if inherited != nil {
 		cmd.ExtraFiles = []*os.File{inherited}
 	}
-	var out beginning
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := &firstbytes.Writer{Limit: maxSaid}
+	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()
 	if err == nil {
 		return nil
@@ -97,22 +102,11 @@ func run(ctx context.Context, inherited *os.File, name string, args ...string) e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	text := strings.TrimSpace(string(out.kept))
+	text := strings.TrimSpace(string(out.Bytes()))
 	if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, "No space left") {
 		return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
 	}
 	return fmt.Errorf("%s: %w: %.1000s", name, err, text)
-}
-
-// beginning keeps that of what is written to it: who reads a disk of a guest may be
-// made to say a lot.
-type beginning struct{ kept []byte }
-
-// Write implements io.Writer.
-func (b *beginning) Write(p []byte) (int, error) {
-	const most = 4 << 10
-	b.kept = append(b.kept, p[:min(len(p), most-len(b.kept))]...)
-	return len(p), nil
 }
 
 // findProgram looks in PATH and in the folders of system programs, which the

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 )
 
@@ -174,23 +174,17 @@ func (c *Cache) key(image banger.ImageID, f BaseFiles) (string, error) {
 
 // digest returns the SHA-256 of a file, read again only if the file has changed.
 func (c *Cache) digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("cannot read guest binary: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot read guest binary: %w", err)
 	}
 	if d, ok := c.digests[path]; ok && d.size == info.Size() && d.modTime.Equal(info.ModTime()) {
 		return d.sha256, nil
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("cannot read guest binary %s: %w", path, err)
+	sum, _, err := filesum.SHA256(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot read guest binary: %w", err)
 	}
-	sum := hex.EncodeToString(h.Sum(nil))
 	c.digests[path] = fileSum{info.Size(), info.ModTime(), sum}
 	return sum, nil
 }

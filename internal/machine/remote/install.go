@@ -7,15 +7,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 	"banger/internal/sessiondir"
 )
@@ -51,10 +50,10 @@ func (d *Driver) version(goarch string) (version, error) {
 	}
 	v := version{Programs: programs}
 	if err == nil {
-		v.agentSum, err = sum(programs.Agent)
+		v.agentSum, _, err = filesum.SHA256(programs.Agent)
 	}
 	if err == nil {
-		v.shimSum, err = sum(programs.Shim)
+		v.shimSum, _, err = filesum.SHA256(programs.Shim)
 	}
 	if err != nil {
 		return v, fmt.Errorf("cannot read agent: %w", err)
@@ -66,17 +65,6 @@ func (d *Driver) version(goarch string) (version, error) {
 	}
 	d.versions.known[goarch] = v
 	return v, nil
-}
-
-func sum(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // Install sees to it that the host has this daemon's agent, and returns how that is

@@ -9,14 +9,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
-
-	"banger/internal/sshhost"
 
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/firstbytes"
+	"banger/internal/sshhost"
 )
 
 // probeScript is run by the host's /bin/sh.
@@ -129,36 +128,13 @@ func run(ctx context.Context, client *ssh.Client, command string, stdin io.Reade
 	defer session.Close()
 	stop := context.AfterFunc(ctx, func() { session.Close(); client.Close() })
 	defer stop()
-	out := &bounded{left: maxProbeBytes}
+	out := &firstbytes.Writer{Limit: maxProbeBytes}
 	session.Stdin, session.Stdout, session.Stderr = stdin, out, out // which are written at once
 	err = session.Run(command)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return out.kept(), err
-}
-
-// bounded keeps the beginning of what is written to it. Safe for concurrent use.
-type bounded struct {
-	mu   sync.Mutex // guards the fields below
-	buf  []byte
-	left int
-}
-
-func (b *bounded) kept() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.buf)
-}
-
-// Write implements io.Writer.
-func (b *bounded) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := min(len(p), b.left)
-	b.left -= n
-	b.buf = append(b.buf, p[:n]...)
-	return len(p), nil
+	return out.Bytes(), err
 }
 
 // shown returns what a host said for the end of an error.
