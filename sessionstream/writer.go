@@ -59,7 +59,16 @@ func AppendHeader(b []byte, c Channel, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, byte(c)), uint32(n))
 }
 
-// WriteFrames writes whole frames that were made with AppendHeader.
+// AppendControl appends the frame of a control to b.
+func AppendControl(b []byte, c Control) ([]byte, error) {
+	payload, err := encodeControl(c)
+	if err != nil {
+		return b, err
+	}
+	return append(AppendHeader(b, ChannelControl, len(payload)), payload...), nil
+}
+
+// WriteFrames writes whole frames that were made with AppendHeader and AppendControl.
 func (w *Writer) WriteFrames(frames []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

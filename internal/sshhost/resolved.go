@@ -205,7 +205,21 @@ func (s settings) algorithms() (all ssh.Algorithms, err error) {
 			return all, fmt.Errorf("none of its %s (%s) is supported", a.key, wanted[0])
 		}
 	}
+	preferFast(all.Ciphers)
 	return all, nil
+}
+
+// preferFast puts AES-GCM first where it is allowed at all. ssh prefers ChaCha20, which
+// x/crypto/ssh has in Go alone: it takes four times as long.
+func preferFast(ciphers []string) {
+	slices.SortStableFunc(ciphers, func(a, b string) int { return slowness(a) - slowness(b) })
+}
+
+func slowness(cipher string) int {
+	if strings.Contains(cipher, "-gcm@") {
+		return 0
+	}
+	return 1
 }
 
 // expandFiles fills in what are paths.

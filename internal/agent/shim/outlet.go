@@ -2,6 +2,7 @@ package shim
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"banger"
@@ -16,6 +17,11 @@ const (
 	// maxQueued bounds the messages that wait for a client. An honest one never has
 	// as many.
 	maxQueued = 16
+	// ackDelay is how long an acknowledgement may wait for output to go with: an echo
+	// mostly follows, and by itself it costs everybody on its way as much as that.
+	ackDelay = 2 * time.Millisecond
+	// maxUnacked is how much of stdin may wait for it.
+	maxUnacked = stdinWindow / 4
 )
 
 // outlet sends a viewer or writer what it gets: messages as they come up, output
@@ -28,7 +34,10 @@ type outlet struct {
 
 	// Guarded by news.
 	messages []sessionstream.Control
-	ack      *sessionstream.StdinAck // the newest, if it is to be sent
+	ack      *sessionstream.StdinAck // the newest, if it is to be sent,
+	ackDue   bool                    // and not to wait any more
+	ackTimer *time.Timer             // makes it due; nil before the first
+	acked    int64                   // the offset of the last
 	pong     bool                    // one is to be sent; it answers all pings before it
 	final    *banger.SessionState    // nothing is written any more
 	finished bool                    // nothing is sent behind the messages
@@ -42,20 +51,47 @@ func (o *outlet) queue(c sessionstream.Control) {
 		o.conn.net.Close() // it makes us talk and does not listen
 		return
 	}
-	if o.ack != nil { // it keeps its place: behind Evicted it would say too much
-		o.messages = append(o.messages, o.ack)
-		o.ack = nil
+	if ack := o.takeAck(); ack != nil { // it keeps its place: behind Evicted it would say too much
+		o.messages = append(o.messages, ack)
 	}
 	o.messages = append(o.messages, c)
 	o.news.cond.Broadcast()
 }
 
-// acknowledge sends how far stdin has come; it replaces what has not been sent.
+// acknowledge sends how far stdin has come, soon; it replaces what has not been sent.
 func (o *outlet) acknowledge(offset int64, eof bool) {
 	o.news.Lock()
 	defer o.news.Unlock()
+	waits := o.ack != nil
 	o.ack = &sessionstream.StdinAck{Offset: offset, EOF: eof}
+	switch {
+	case eof || o.output == nil || offset-o.acked >= maxUnacked:
+		o.ackDue = true
+		o.news.cond.Broadcast()
+	case waits: // the timer runs
+	case o.ackTimer == nil:
+		o.ackTimer = time.AfterFunc(ackDelay, o.ackNow)
+	default:
+		o.ackTimer.Reset(ackDelay)
+	}
+}
+
+func (o *outlet) ackNow() {
+	o.news.Lock()
+	defer o.news.Unlock()
+	o.ackDue = true
 	o.news.cond.Broadcast()
+}
+
+// takeAck returns what is to be acknowledged, nil if nothing is. The caller holds news.
+func (o *outlet) takeAck() (ack *sessionstream.StdinAck) {
+	if ack, o.ack, o.ackDue = o.ack, nil, false; ack != nil {
+		o.acked = ack.Offset
+		if o.ackTimer != nil {
+			o.ackTimer.Stop()
+		}
+	}
+	return ack
 }
 
 func (o *outlet) answerPing() {
@@ -93,82 +129,99 @@ func (o *outlet) run() {
 func (o *outlet) send() (all bool) {
 	var batch []byte
 	for {
-		messages, final, more := o.await()
-		for _, m := range messages {
-			if o.conn.writer.WriteControl(m) != nil {
+		w := o.await()
+		var err error
+		for _, m := range w.messages {
+			if batch, err = sessionstream.AppendControl(batch, m); err != nil {
 				return false
 			}
 		}
-		switch {
-		case !more:
-			return true
-		case o.output != nil && o.output.Pending():
-			if g, ok := o.output.Gap(); ok {
-				gap := &sessionstream.Gap{Stream: g.Stream, From: g.Offset, To: g.Offset + g.Gap, Reason: g.Reason}
-				if o.conn.writer.WriteControl(gap) != nil {
-					return false
-				}
-				continue
-			}
-			if batch == nil {
-				batch = make([]byte, 0, batchBytes)
-			}
-			if !o.sendOutput(batch) {
+		if w.more && w.output {
+			batch = o.appendOutput(slices.Grow(batch, batchBytes))
+		}
+		if w.ack != nil { // behind the output, which somebody waits for
+			if batch, err = sessionstream.AppendControl(batch, w.ack); err != nil {
 				return false
 			}
-		case final != nil:
-			return o.conn.writer.WriteControl(&sessionstream.Exit{State: *final}) == nil
+		}
+		if len(batch) > 0 && o.conn.writer.WriteFrames(batch) != nil {
+			return false
+		}
+		switch {
+		case !w.more:
+			return true
+		case w.output:
+			batch = batch[:0]
+		case w.final != nil:
+			return o.conn.writer.WriteControl(&sessionstream.Exit{State: *w.final}) == nil
 		default:
 			batch = nil // an idle connection needs no memory
 		}
 	}
 }
 
-// await returns when there is something to do: messages to send, output, or the
-// final state. more is false when the connection is to be closed behind the messages.
-func (o *outlet) await() (messages []sessionstream.Control, final *banger.SessionState, more bool) {
-	o.news.Lock()
-	defer o.news.Unlock()
-	for len(o.messages) == 0 && o.ack == nil && !o.pong && !o.finished && o.final == nil &&
-		(o.output == nil || !o.output.Pending()) {
-		o.news.cond.Wait()
-	}
-	messages = o.messages
-	if o.ack != nil {
-		messages = append(messages, o.ack)
-	}
-	if o.pong {
-		messages = append(messages, &sessionstream.Pong{})
-	}
-	o.messages, o.ack, o.pong = nil, nil, false
-	return messages, o.final, !o.finished
+// work is what an outlet has to send.
+type work struct {
+	messages []sessionstream.Control
+	output   bool // there is some
+	ack      *sessionstream.StdinAck
+	final    *banger.SessionState // the final state, to be sent when there is no output
+	more     bool                 // false if the connection is to be closed behind the messages
 }
 
-// sendOutput sends one batch of frames.
-func (o *outlet) sendOutput(batch []byte) bool {
+// await returns when there is something to do.
+func (o *outlet) await() (w work) {
+	o.news.Lock()
+	defer o.news.Unlock()
+	pending := func() bool { return o.output != nil && o.output.Pending() }
+	for len(o.messages) == 0 && !o.ackDue && !o.pong && !o.finished && o.final == nil && !pending() {
+		o.news.cond.Wait()
+	}
+	w = work{messages: o.messages, output: pending(), ack: o.takeAck(), final: o.final, more: !o.finished}
+	if o.pong {
+		w.messages = append(w.messages, &sessionstream.Pong{})
+	}
+	o.messages, o.pong = nil, false
+	return w
+}
+
+// appendOutput appends frames of output, or of the gap that comes next, up to the
+// capacity of the batch.
+func (o *outlet) appendOutput(batch []byte) []byte {
+	if g, ok := o.output.Gap(); ok {
+		gap := &sessionstream.Gap{Stream: g.Stream, From: g.Offset, To: g.Offset + g.Gap, Reason: g.Reason}
+		with, err := sessionstream.AppendControl(batch, gap)
+		if err != nil {
+			o.fail(err)
+		}
+		return with
+	}
 	for {
 		stream, n := o.output.Run()
 		room := cap(batch) - len(batch) - sessionstream.HeaderBytes
 		if n = min(n, room); n <= 0 {
-			break
+			return batch
 		}
 		channel := sessionstream.ChannelStdout
 		if stream == banger.StreamStderr {
 			channel = sessionstream.ChannelStderr
 		}
-		whole := len(batch)
+		whole := batch
 		batch = sessionstream.AppendHeader(batch, channel, n)
 		batch = batch[:len(batch)+n]
 		err := o.output.Read(batch[len(batch)-n:])
 		if errors.Is(err, sessiondir.ErrGap) {
-			batch = batch[:whole]
-			break
+			return whole
 		}
 		if err != nil {
-			o.queue(refusal(sessionstream.CodeIO, "%v", err))
-			o.finish()
-			return true
+			o.fail(err)
+			return whole
 		}
 	}
-	return len(batch) == 0 || o.conn.writer.WriteFrames(batch) == nil
+}
+
+// fail has the connection closed behind the reason.
+func (o *outlet) fail(err error) {
+	o.queue(refusal(sessionstream.CodeIO, "%v", err))
+	o.finish()
 }
