@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -21,6 +22,7 @@ type server struct {
 	serve func(c *serverConn, attach *Attach)
 
 	connections int
+	ended       chan struct{} // closed when the last of them is served no more
 }
 
 // serverConn is one connection, which may break after some more bytes.
@@ -66,14 +68,61 @@ func (r frailReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// bufferedConn does not wait for the far end to read what it writes, as a socket does
+// not: a server that answers while it is sent to must not be a deadlock.
+type bufferedConn struct {
+	net.Conn
+	written chan []byte
+	closed  chan struct{}
+	close   func()
+}
+
+func newBufferedConn(c net.Conn) *bufferedConn {
+	b := &bufferedConn{Conn: c, written: make(chan []byte, 100), closed: make(chan struct{})}
+	b.close = sync.OnceFunc(func() { close(b.closed) })
+	go b.run()
+	return b
+}
+
+func (b *bufferedConn) run() {
+	for {
+		select {
+		case p := <-b.written:
+			_, _ = b.Conn.Write(p) // when it fails, so does reading
+		case <-b.closed:
+			return
+		}
+	}
+}
+
+func (b *bufferedConn) Write(p []byte) (int, error) {
+	select {
+	case b.written <- bytes.Clone(p):
+		return len(p), nil
+	case <-b.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (b *bufferedConn) Close() error {
+	b.close()
+	return b.Conn.Close()
+}
+
 // dial is Config.Dial.
 func (s *server) dial(context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
 	c := &serverConn{Conn: far, number: s.connections, budget: -1}
 	c.Reader, c.out = NewReader(frailReader{c}), NewWriter(c)
 	s.connections++
+	before, ended := s.ended, make(chan struct{})
+	s.ended = ended
 	go func() {
+		defer close(ended)
 		defer far.Close()
+		if before != nil {
+			<-before // nothing of the last connection comes in any more
+		}
 		m, err := c.ReadControl()
 		attach, ok := m.(*Attach)
 		if err != nil || !ok {
@@ -85,7 +134,7 @@ func (s *server) dial(context.Context) (net.Conn, error) {
 		}
 		s.serve(c, attach)
 	}()
-	return near, nil
+	return newBufferedConn(near), nil
 }
 
 func (s *server) open(a Attach) *Attachment {
