@@ -313,7 +313,8 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 		return nil, err
 	}
 	a.reader = reader
-	return attached, a.out.open(conn, writer)
+	a.out.open(conn, writer)
+	return attached, nil
 }
 
 // takeUp compares the server's answer with what was asked for.

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -21,6 +24,7 @@ type server struct {
 	serve func(c *serverConn, attach *Attach)
 
 	connections int
+	ended       chan struct{} // closed when the last of them is served no more
 }
 
 // serverConn is one connection, which may break after some more bytes.
@@ -66,14 +70,61 @@ func (r frailReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// bufferedConn does not wait for the far end to read what it writes, as a socket does
+// not: a server that answers while it is sent to must not be a deadlock.
+type bufferedConn struct {
+	net.Conn
+	written chan []byte
+	closed  chan struct{}
+	close   func()
+}
+
+func newBufferedConn(c net.Conn) *bufferedConn {
+	b := &bufferedConn{Conn: c, written: make(chan []byte, 100), closed: make(chan struct{})}
+	b.close = sync.OnceFunc(func() { close(b.closed) })
+	go b.run()
+	return b
+}
+
+func (b *bufferedConn) run() {
+	for {
+		select {
+		case p := <-b.written:
+			_, _ = b.Conn.Write(p) // when it fails, so does reading
+		case <-b.closed:
+			return
+		}
+	}
+}
+
+func (b *bufferedConn) Write(p []byte) (int, error) {
+	select {
+	case b.written <- bytes.Clone(p):
+		return len(p), nil
+	case <-b.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (b *bufferedConn) Close() error {
+	b.close()
+	return b.Conn.Close()
+}
+
 // dial is Config.Dial.
 func (s *server) dial(context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
 	c := &serverConn{Conn: far, number: s.connections, budget: -1}
 	c.Reader, c.out = NewReader(frailReader{c}), NewWriter(c)
 	s.connections++
+	before, ended := s.ended, make(chan struct{})
+	s.ended = ended
 	go func() {
+		defer close(ended)
 		defer far.Close()
+		if before != nil {
+			<-before // nothing of the last connection comes in any more
+		}
 		m, err := c.ReadControl()
 		attach, ok := m.(*Attach)
 		if err != nil || !ok {
@@ -85,7 +136,7 @@ func (s *server) dial(context.Context) (net.Conn, error) {
 		}
 		s.serve(c, attach)
 	}()
-	return near, nil
+	return newBufferedConn(near), nil
 }
 
 func (s *server) open(a Attach) *Attachment {
@@ -212,6 +263,115 @@ func TestAttachment_InputThatBreaksAtAnyByteIsAcceptedOnce(t *testing.T) {
 			t.Errorf("there were %d connections", s.connections)
 		}
 	})
+}
+
+// socket calls serve with the far end of a socket, which holds what was sent when that
+// end has gone.
+func socket(t *testing.T, serve func(r *Reader, w *Writer)) (near *net.UnixConn, gone <-chan struct{}) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "socket")
+		conn, err := net.FileConn(file)
+		file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = conn.(*net.UnixConn)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer ends[1].Close()
+		serve(NewReader(ends[1]), NewWriter(ends[1]))
+	}()
+	return ends[0], done
+}
+
+// lateReader reads nothing before the far end has gone.
+type lateReader struct {
+	*net.UnixConn
+	gone <-chan struct{}
+}
+
+func (c lateReader) Read(p []byte) (int, error) {
+	<-c.gone
+	return c.UnixConn.Read(p)
+}
+
+// A session may end of what a client has sent. Its exit has then been sent, and the
+// connection closed, while the client still sends.
+func TestAttachment_ExitIsReceivedThoughNothingCanBeSentAnyMore(t *testing.T) {
+	accept := func(r *Reader, w *Writer) error {
+		_, err := r.ReadControl()
+		return errors.Join(err, w.WriteControl(&Attached{Output: &banger.LogCursor{}, Stdin: &Grant{WindowBytes: 100, LeaseMS: 1000}}))
+	}
+	end := func(w *Writer) error {
+		return errors.Join(w.WriteData(ChannelStdout, []byte("last")), w.WriteControl(&Exit{}))
+	}
+	write := func(a *Attachment) error {
+		_, err := a.Write([]byte("x"))
+		return err
+	}
+	for name, c := range map[string]struct {
+		send  func(*Attachment) error
+		again bool // it ends only when that is sent once more, over a second connection
+	}{
+		"a ping":             {(*Attachment).Ping, false},
+		"stdin":              {write, false},
+		"the end of stdin":   {(*Attachment).CloseStdin, false},
+		"stdin sent again":   {write, true},
+		"its end sent again": {(*Attachment).CloseStdin, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opened := make(chan struct{})
+			first, gone := socket(t, func(r *Reader, w *Writer) {
+				err := accept(r, w)
+				<-opened
+				if !c.again {
+					err = errors.Join(err, end(w))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			connections := []net.Conn{first}
+			if c.again {
+				second, gone := socket(t, func(r *Reader, w *Writer) {
+					if err := errors.Join(accept(r, w), end(w)); err != nil {
+						t.Error(err)
+					}
+				})
+				connections = append(connections, lateReader{second, gone})
+			}
+			a, err := Open(t.Context(), Config{Attach: Attach{Role: RoleWriter, AttachID: "a", From: &banger.LogCursor{}},
+				Dial: func(context.Context) (net.Conn, error) {
+					if len(connections) == 0 {
+						return nil, banger.Errorf(banger.CodeNotFound, "there was an exit to be received")
+					}
+					conn := connections[0]
+					connections = connections[1:]
+					return conn, nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			close(opened)
+			<-gone
+			_ = c.send(a)
+			stdout, _, controls, err := receiveAll(a)
+			if stdout != "last" || len(controls) == 0 || !errors.Is(err, io.EOF) {
+				t.Fatalf("received %q and %v, then %v", stdout, controls, err)
+			}
+			if _, ok := controls[len(controls)-1].(*Exit); !ok {
+				t.Errorf("received %+v at last", controls[len(controls)-1])
+			}
+		})
+	}
 }
 
 func TestAttachment_EndsWhenTheServerBreaksTheFormat(t *testing.T) {

@@ -45,25 +45,21 @@ func newOutgoing(a Attach) *outgoing {
 
 // open takes a connection into use whose Attach has been accepted, and sends what
 // the last one may not have delivered.
-func (o *outgoing) open(conn net.Conn, w *Writer) error {
+func (o *outgoing) open(conn net.Conn, w *Writer) {
 	o.sending.Lock()
 	defer o.sending.Unlock()
 	o.mu.Lock()
 	o.conn, o.writer = conn, w
 	rest, end, takeover := bytes.Clone(o.unacked), o.eofControl(), o.takeover
 	o.mu.Unlock()
-	if err := w.WriteData(ChannelStdin, rest); err != nil {
-		return err
+	err := w.WriteData(ChannelStdin, rest)
+	if end != nil && err == nil {
+		err = w.WriteControl(end)
 	}
-	if end != nil {
-		if err := w.WriteControl(end); err != nil {
-			return err
-		}
+	if takeover != nil && err == nil {
+		err = w.WriteControl(takeover)
 	}
-	if takeover != nil {
-		return w.WriteControl(takeover)
-	}
-	return nil
+	_ = o.sent(w, err) // else the next connection does
 }
 
 // eofControl is the end of stdin if it has been asked for, else nil. The caller
@@ -103,14 +99,21 @@ func (o *outgoing) send(c Control) error {
 	return o.sent(w, w.WriteControl(c))
 }
 
-// sent ends a connection that failed to send, so that Receive seeks another.
+// sent ends the sending side of a connection that failed to send, so that Receive seeks
+// another when this one ends. What has come over it by then is still received: the
+// session may have ended, and its exit is not told twice.
 func (o *outgoing) sent(w *Writer, err error) error {
 	if err == nil {
 		return nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.writer == w {
+	if o.writer != w {
+		return err
+	}
+	if half, ok := o.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // for a server that is still there
+	} else {
 		o.conn.Close()
 	}
 	return err

@@ -335,7 +335,9 @@ func (l *link) output(id banger.SessionID, stream banger.Stream) string {
 // write feeds a session's stdin, which is no matter of the control server.
 func (l *link) write(id banger.SessionID, data string, eof bool) banger.SendResult {
 	l.t.Helper()
-	r, err := sessionstream.Feed(l.t.Context(), sessionstream.Config{
+	ctx, cancel := context.WithTimeout(l.t.Context(), waitLimit)
+	defer cancel()
+	r, err := sessionstream.Feed(ctx, sessionstream.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return shimclient.Connect(ctx, l.list()[id].GuestStateDir)
 		},

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -257,7 +256,8 @@ func TestWriter_NextConnectionOfItsAttachmentGoesOnAtOnce(t *testing.T) {
 }
 
 func TestTakeover_FencesTheOldWriter(t *testing.T) {
-	s := sh(t, "trap : USR1; sleep 1000 & wait $!; exec cat", withPipe)
+	wait, goOn := held(t)
+	s := sh(t, wait+"exec cat", withPipe)
 	old := dialRaw(t, s)
 	old.attachWriter("old")
 	// The pipe takes 64 KiB of it, the rest waits in the shim.
@@ -294,7 +294,7 @@ func TestTakeover_FencesTheOldWriter(t *testing.T) {
 	if by != "heir" {
 		t.Errorf("evicted by %q", by)
 	}
-	_ = syscall.Kill(s.state.GuestPID, syscall.SIGUSR1)
+	goOn()
 	fmt.Fprint(heir, "c")
 	if err := heir.CloseStdin(); err != nil {
 		t.Fatal(err)

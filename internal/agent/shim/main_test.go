@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,27 @@ func sh(t *testing.T, script string, options ...option) *session {
 		l.Path = "/bin/sh"
 		l.Argv = []banger.ByteString{"sh", "-c", banger.ByteString(script)}
 	}}, options...)...)
+}
+
+// held is the beginning of a script that waits there, and leaves stdin alone, until
+// goOn is called. A signal would be lost on a shell that has not come to wait for it.
+func held(t *testing.T) (script string, goOn func()) {
+	t.Helper()
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(gate, os.O_RDWR, 0) // does not wait for the shell
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return "read held < '" + gate + "'; ", func() {
+		t.Helper()
+		if _, err := fmt.Fprintln(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // launch starts a session that must be able to start or to fail on record.

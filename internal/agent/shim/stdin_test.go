@@ -9,7 +9,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -121,7 +120,8 @@ func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
 }
 
 func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
-	s := sh(t, "trap : USR1; sleep 1000 & wait $!; exec cat", withPipe)
+	wait, goOn := held(t)
+	s := sh(t, wait+"exec cat", withPipe)
 	data := make([]byte, 200_000) // more than a pipe holds
 	rand.Read(data)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -134,7 +134,7 @@ func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
 		t.Errorf("was told %d, but stdin stands at %d", r.Offset, at)
 	}
 	// With the rest sent from there, nothing is missing and nothing twice.
-	_ = syscall.Kill(s.state.GuestPID, syscall.SIGUSR1)
+	goOn()
 	s.mustSend(&r.Offset, string(data[r.Offset:]), true)
 	s.wait()
 	if !bytes.Equal([]byte(s.stdout()), data) {
