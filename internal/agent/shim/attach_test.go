@@ -352,7 +352,8 @@ func TestWriter_SignalsAreNotHeldUpByStdinThatNobodyReads(t *testing.T) {
 
 func TestWriter_SignalReachesTheGroup(t *testing.T) {
 	s := sh(t, `sleep 1000; echo never`, withPipe)
-	waitFor(t, "the child", func() bool { return len(childrenOf(t, s.state.GuestPID)) == 1 })
+	// Until it is sleep, it is a shell that takes the signal to heart later.
+	waitFor(t, "the child", func() bool { c := childrenOf(t, s.state.GuestPID); return len(c) == 1 && nameOf(c[0]) == "sleep" })
 	a := s.attach(writer("w"))
 	if err := a.Signal("SIGINT", sessionstream.ToGroup); err != nil {
 		t.Fatal(err)
@@ -439,6 +440,12 @@ func TestTTY_ModesAreToldToWhoAttaches(t *testing.T) {
 }
 
 // childrenOf lists the children of a process of one thread; proc(5).
+// nameOf returns the name of the program that a process runs; proc(5), /proc/PID/comm.
+func nameOf(pid int) string {
+	name, _ := os.ReadFile("/proc/" + itoa(pid) + "/comm")
+	return strings.TrimSpace(string(name))
+}
+
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
