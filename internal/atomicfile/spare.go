@@ -44,10 +44,7 @@ func WriteInto(path string, data []byte, size int) error {
 	if err := SyncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if err := exchange(path, data, size, (*os.File).Sync); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
+	return ReplaceWithSpare(path, data, size)
 }
 
 // PutInto is WriteInto for what need not survive the machine yet: readers see the
@@ -55,6 +52,15 @@ func WriteInto(path string, data []byte, size int) error {
 // are synced.
 func PutInto(path string, data []byte, size int) error {
 	return exchange(path, data, size, func(*os.File) error { return nil })
+}
+
+// ReplaceWithSpare is WriteInto for a file that no crash has to leave as it was: one whose
+// folder is not durable yet. It costs a sync less.
+func ReplaceWithSpare(path string, data []byte, size int) error {
+	if err := exchange(path, data, size, (*os.File).Sync); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
 }
 
 // exchange writes into the spare file, calls finish on it, and exchanges the names.

@@ -95,13 +95,22 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 // Whoever owns the session calls it before its end is recorded.
 // A file that is not there is no error.
 func Settle(dir string) error {
-	var failed error
-	for _, name := range []string{SpecName, StateName} {
-		if err := atomicfile.Sync(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			failed = errors.Join(failed, err)
-		}
+	return errors.Join(syncIfThere(filepath.Join(dir, SpecName)), syncIfThere(filepath.Join(dir, StateName)),
+		atomicfile.SyncDir(dir), atomicfile.SyncDir(filepath.Dir(dir)))
+}
+
+// SettleState is Settle and WriteState in one, with half of the syncs.
+func SettleState(dir string, s State) error {
+	return errors.Join(syncIfThere(filepath.Join(dir, SpecName)), replaceState(dir, s, atomicfile.ReplaceWithSpare),
+		atomicfile.SyncDir(filepath.Dir(dir)))
+}
+
+func syncIfThere(path string) error {
+	err := atomicfile.Sync(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return errors.Join(failed, atomicfile.SyncDir(dir), atomicfile.SyncDir(filepath.Dir(dir)))
+	return err
 }
 
 // TryLock takes over a session that has no owner. If it has one, the error is

@@ -92,13 +92,13 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 	state.Status, state.EndedBy, state.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Now().UTC()
 	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, f.message, f.rawLog
 	state.SessionState = sessiondir.Report(state.SessionState)
-	s.keep(dir, &state)
+	s.keep(dir, &state, sessiondir.SettleState)
 	return newSession(id, dir, state.SessionState, s.push)
 }
 
 // keep writes the final state of a session that we own.
-func (s *server) keep(dir string, state *sessiondir.State) {
-	if err := errors.Join(sessiondir.Settle(dir), sessiondir.WriteState(dir, *state)); err != nil {
+func (s *server) keep(dir string, state *sessiondir.State, write func(string, sessiondir.State) error) {
+	if err := write(dir, *state); err != nil {
 		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
 		state.NoteError(err.Error())
 	}

@@ -59,7 +59,9 @@ func (s *server) settle(x *session, witnessed bool) bool {
 		return false
 	}
 	lost := s.lost(x, state, err, witnessed)
-	s.keep(x.dir, &lost)
+	s.keep(x.dir, &lost, func(dir string, state sessiondir.State) error {
+		return errors.Join(sessiondir.Settle(dir), sessiondir.WriteState(dir, state)) // it may have had no time to settle
+	})
 	x.update(lost.SessionState)
 	return true
 }

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,9 +20,8 @@ type record struct {
 	dir string
 	// counts fills in what is counted elsewhere: offsets, sizes, losses.
 	counts func(*banger.SessionState)
-	// settled is done when the session's folder is durable, or unsettled says why not.
-	settled   sync.Once
-	unsettled error
+	// settled is done by who makes the session's folder durable.
+	settled sync.Once
 
 	mu        sync.Mutex // guards everything below, and the order of what observers get
 	state     sessiondir.State
@@ -39,21 +37,25 @@ type observer struct{ queue chan sessionstream.Control }
 // of it.
 func (r *record) begin(apply func(*sessiondir.State)) {
 	r.commit(apply, sessiondir.PutState)
-	time.AfterFunc(syncEvery, func() { _ = r.settle() }) // the next change does it, if it comes first
+	time.AfterFunc(syncEvery, r.settle) // the next change does it, if it comes first
 }
 
-// settle makes the session's folder durable, once.
-func (r *record) settle() error {
-	r.settled.Do(func() { r.unsettled = sessiondir.Settle(r.dir) })
-	return r.unsettled
+// settle makes the session's folder durable, unless that has been done.
+func (r *record) settle() {
+	r.settled.Do(func() {
+		if err := sessiondir.Settle(r.dir); err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failure = err.Error()
+		}
+	})
 }
 
 // change applies a change, writes the state and tells the observers, in this order.
 func (r *record) change(apply func(*sessiondir.State)) sessiondir.State {
-	unsettled := r.settle()
-	return r.commit(apply, func(dir string, s sessiondir.State) error {
-		return errors.Join(unsettled, sessiondir.WriteState(dir, s))
-	})
+	write := sessiondir.WriteState
+	r.settled.Do(func() { write = sessiondir.SettleState })
+	return r.commit(apply, write)
 }
 
 func (r *record) commit(apply func(*sessiondir.State), write func(string, sessiondir.State) error) sessiondir.State {
