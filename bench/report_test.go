@@ -18,9 +18,8 @@ func report() error {
 		return err
 	}
 	text := table(all)
-	err = errors.Join(write("table.md", text), write("samples.txt", samples(all)))
 	fmt.Print("\n", text)
-	return err
+	return errors.Join(write("table.md", text), write("samples.txt", samples(all)), draw(all))
 }
 
 func write(name, text string) error {
