@@ -49,8 +49,10 @@ func exits(b *testing.B, p *place, rounds int) {
 			command, fire := t.next(b)
 			q, name := polling{p}, fmt.Sprint("exit", n)
 			q.launch(b, name, command)
+			// The end comes at any moment between two looks: a look and a pause make a cycle.
+			cycle := timed(b, func() error { q.look(b, name); return nil }) + pollInterval
 			done := waiting(func() error { q.await(b, name, "exited"); return nil })
-			<-time.After(rand.N(pollInterval)) // the end comes at any moment between two looks
+			<-time.After(rand.N(cycle))
 			return fire(done)
 		}},
 	)}

@@ -98,7 +98,7 @@ func (m *measure) drawMedians(p *plot.Plot) error {
 	p.Y.Label.Text, p.Y.Min = name, 0
 	values, names := make(plotter.Values, len(m.Series)), make([]string, len(m.Series))
 	for at, s := range m.Series {
-		values[at], names[at] = s.median()/unit, s.Peer
+		values[at], names[at] = s.median()/unit, strings.Replace(s.Peer, " (", "\n(", 1)
 	}
 	bars, err := plotter.NewBarChart(values, vg.Points(30))
 	if err != nil {

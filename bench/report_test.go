@@ -80,6 +80,10 @@ func (m *measure) scale() (unit float64, name string) {
 		return 1 << 20, "MiB"
 	case "cpu-ns/GiB":
 		return 1e9, "CPU s/GiB"
+	case "cpu-ns/min":
+		return 1e6, "CPU ms"
+	case "switches/min":
+		return 1, "wake-ups"
 	default:
 		return 1, m.Unit
 	}

@@ -31,7 +31,8 @@ func (p *place) starts(b *testing.B, rounds, every int) {
 	p.startTmux(b)
 	line := func(name, command string) contender {
 		return contender{name: name, every: every, do: func(b *testing.B, n int) time.Duration {
-			return timed(b, p.ssh(b.Context(), fmt.Sprintf(command, n)).Run)
+			cmd := p.ssh(b.Context(), fmt.Sprintf(command, n))
+			return timed(b, func() error { p.must(b, cmd); return nil })
 		}}
 	}
 	m := &measure{Name: "Start", Title: "A session is started", Place: p.name, Unit: "ns/op", Series: alternate(b, rounds,
