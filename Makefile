@@ -20,7 +20,7 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 # The module cache is the user's: root finds there what a test builds.
 GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/tools/gopls >/dev/null
 
-.PHONY: all build demo test check e2e fuzz fault bench-boot bench-scale bench-tail bench-remote kvm-lab generate install install-deps clean
+.PHONY: all build demo test check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
 all: build
 
@@ -67,18 +67,11 @@ fault: build
 	$(GOPLS)
 	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
 
-bench-boot: install-deps build
-	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkBoot$$' -benchtime 5x ./bench/
-
-bench-scale: install-deps build
-	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x ./bench/
-
-bench-tail: install-deps build
-	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkTail$$' -benchtime 1x ./bench/
-
-bench-remote: build
-	./scripts/install-deps run test
-	$(GO) test -timeout 10m -run '^$$' -bench '^BenchmarkRemoteStart$$' -benchtime 1x ./bench/
+# BENCH picks some of it: a benchmark's name, and its place: make bench BENCH=Echo/host
+BENCH ?= .
+bench: build
+	./scripts/install-deps run bench
+	$(GO) test -timeout 30m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
 
 kvm-lab: install-deps build
 	$(TEST) -count=1 -timeout 15m -v ./test/kvmlab

@@ -1,135 +1,153 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
-	"path"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"banger"
-	"banger/test/installation"
 )
 
-// shimBudgetKiB is what an idle session may cost its guest, as the mean of a
-// hundred: docs/ARCHITECTURE.md.
-const shimBudgetKiB = 1024
-
-// BenchmarkScale fills one VM of 1 GiB with idle sessions and measures at three
-// numbers of them what they cost. It prints the table in docs/ARCHITECTURE.md,
-// and fails when a shim is over its budget of memory.
+// BenchmarkScale fills a place with idle sessions and measures at some numbers of them
+// the time to start one more, to list all, and until a new daemon knows all. On the
+// host it also measures what a thousand of them take while nothing happens.
 func BenchmarkScale(b *testing.B) {
-	bin, err := installation.Build(b.TempDir(), false)
-	if err != nil {
+	onHost(b, func(b *testing.B, p *place) {
+		before := p.daemons(b)
+		p.scale(b, 100)
+		p.idleMemory(b, before)
+		p.idleCPU(b)
+	})
+	inGuest(b, func(b *testing.B, p *place) { p.scale(b, 25) }, "--memory", "3G")
+}
+
+// scale measures at some numbers of sessions.
+func (p *place) scale(b *testing.B, rounds int) {
+	var start, restart quantity // with one session
+	had := 0
+	for _, sessions := range []int{1, 100, 1000} {
+		p.fill(b, sessions-had)
+		had = sessions
+		level := fmt.Sprint("sessions=", sessions)
+		m := &measure{Name: "StartAt", Title: "One more session is started", Place: p.name, Level: level, Unit: "ns/op",
+			Series: alternate(b, rounds, p.startOne(), p.channelTrue(b))}
+		r := &measure{Name: "Restart", Title: "All sessions are known again", Place: p.name, Level: level, Unit: "ns/op",
+			Series: alternate(b, 5, p.restartDaemon(b), contender{name: "login", do: func(b *testing.B, _ int) time.Duration {
+				return timed(b, func() error { conn, err := p.dial(); return errors.Join(err, conn.Close()) })
+			}})}
+		if sessions == 1 {
+			start, restart = m.of("banger", 0.5), r.of("banger", 0.5)
+		} else {
+			start.Of, restart.Of = "with 1", "with 1, and 1 ms for each"
+			m.atMost(fmt.Sprintf("session start, %d sessions", sessions), m.of("banger", 0.5), start, 1.3)
+			each := restart
+			each.Value += float64(sessions) * float64(time.Millisecond)
+			r.atMost(fmt.Sprintf("daemon restart, %d sessions", sessions), r.of("banger", 0.5), each, 1)
+		}
+		m.record(b)
+		r.record(b)
+	}
+	p.list(b, had, rounds)
+}
+
+// fill starts so many sessions, several at a time.
+func (p *place) fill(b *testing.B, sessions int) {
+	b.Helper()
+	var starting errgroup.Group
+	starting.SetLimit(4)
+	for range sessions {
+		starting.Go(func() error { _, err := p.run(b, idleLaunch()); return err })
+	}
+	if err := starting.Wait(); err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() {
-		i := installation.New(b, bin)
-		i.StartVM(b, "v", "--memory", "1G")
-		var table strings.Builder
-		table.WriteString(levelHeader)
-		started := 0
-		for _, sessions := range []int{1, 100, 500} {
-			l := level{sessions: sessions, start: fill(b, i, sessions-started), list: list(b, i, sessions)}
-			started = sessions
-			l.measureGuest(b, i)
-			if l.shims != sessions {
-				b.Fatalf("%d shims run for %d sessions", l.shims, sessions)
+}
+
+// startOne starts a session, which is removed again.
+func (p *place) startOne() contender {
+	return contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
+		var x banger.Session
+		took := timed(b, func() (err error) { x, err = p.run(b, idleLaunch()); return err })
+		p.remove(b, x)
+		return took
+	}}
+}
+
+// channelTrue runs a command that does nothing on an open connection: what else the
+// machine has to do shows in it as well.
+func (p *place) channelTrue(b *testing.B) contender {
+	conn := p.connect(b)
+	return contender{name: "channel", do: func(b *testing.B, _ int) time.Duration {
+		return timed(b, func() error {
+			channel, err := conn.NewSession()
+			if err != nil {
+				return err
 			}
-			if mean := l.shimKiB / l.shims; sessions == 100 && mean > shimBudgetKiB {
-				b.Errorf("an idle shim has %d KiB of memory, the budget is %d", mean, shimBudgetKiB)
+			defer channel.Close()
+			return channel.Run("true")
+		})
+	}}
+}
+
+// restartDaemon kills the daemon and measures the time from the start of another until
+// that has reconciled with the place, and answers for it.
+func (p *place) restartDaemon(b *testing.B) contender {
+	x := p.mustRun(b, idleLaunch())
+	return contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
+		p.KillDaemon(b)
+		return timed(b, func() error {
+			if _, err := p.Command(b.Context(), "vm", "show", "v").Output(); err != nil {
+				return err
 			}
-			l.row(&table)
-		}
-		fmt.Print("\n", table.String())
-	}
-	b.ReportMetric(0, "ns/op") // the table says it
+			x, err := p.InspectSession(b.Context(), "v", string(x.ID))
+			if err == nil && x.Status != banger.StatusRunning {
+				err = fmt.Errorf("the session is %s", x.Status)
+			}
+			return err
+		})
+	}}
 }
 
-// fill starts n sessions one after the other and returns the median time of the
-// last fifty.
-func fill(b *testing.B, i *installation.Installation, n int) time.Duration {
-	c := i.Client()
-	var times []time.Duration
-	for range n {
-		began := time.Now()
-		x, err := c.StartSession(b.Context(), "v", banger.SessionRequest{Launch: banger.Launch{
-			Command: "sleep", Args: []banger.ByteString{"100000"}, StdinMode: banger.StdinClosed,
-		}})
-		if err != nil || x.Status != banger.StatusRunning {
-			b.Fatalf("the session does not run: %v %+v", err, x.SessionState)
-		}
-		times = append(times, time.Since(began))
-	}
-	return median(times[max(0, len(times)-50):])
+// list measures the time to list so many sessions, and as many of tmux.
+func (p *place) list(b *testing.B, sessions, rounds int) {
+	p.fillTmux(b, sessions)
+	m := &measure{Name: "List", Title: "All sessions are listed", Place: p.name, Level: fmt.Sprint("sessions=", sessions), Unit: "ns/op", Series: alternate(b, rounds,
+		contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
+			return timed(b, func() error {
+				found, err := p.ListSessions(b.Context(), banger.SessionFilter{VM: "v", Status: banger.StatusRunning})
+				if err == nil && len(found) < sessions {
+					err = fmt.Errorf("%d sessions are listed", len(found))
+				}
+				return err
+			})
+		}},
+		contender{name: "banger-cli", do: func(b *testing.B, _ int) time.Duration {
+			return timed(b, func() error { _, err := p.Command(b.Context(), "session", "list", "v").Output(); return err })
+		}},
+		contender{name: "tmux", do: func(b *testing.B, _ int) time.Duration {
+			return timed(b, func() error {
+				out, err := p.ssh(b.Context(), "tmux list-sessions").Output()
+				if found := strings.Count(string(out), "\n"); err == nil && found < sessions {
+					err = fmt.Errorf("%d sessions are listed", found)
+				}
+				return err
+			})
+		}},
+	)}
+	m.fewer(fmt.Sprintf("list of %d sessions", sessions), m.of("banger", 0.5), m.of("tmux", 0.5), 10)
+	m.record(b)
 }
 
-// list returns the median time to list the sessions.
-func list(b *testing.B, i *installation.Installation, want int) time.Duration {
-	c := i.Client()
-	var times []time.Duration
-	for range 21 {
-		began := time.Now()
-		sessions, err := c.ListSessions(b.Context(), banger.SessionFilter{VM: "v", Status: banger.StatusRunning})
-		if err != nil || len(sessions) != want {
-			b.Fatalf("%d sessions are listed, want %d: %v", len(sessions), want, err)
-		}
-		times = append(times, time.Since(began))
-	}
-	return median(times)
-}
-
-// level is what was measured with some number of sessions. The memory of a
-// process is its proportional set size (Pss): proc(5), /proc/PID/smaps.
-type level struct {
-	sessions    int
-	start, list time.Duration
-
-	shims, shimKiB       int // number, sum
-	controlKiB, agentKiB int
-	availableKiB         int
-}
-
-const levelHeader = `| sessions | start one | list all | Pss of a shim | of control | of the agent | guest memory available |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-`
-
-func (l *level) row(table *strings.Builder) {
-	fmt.Fprintf(table, "| %d | %d ms | %.1f ms | %d KiB | %.1f MiB | %.1f MiB | %d MiB |\n",
-		l.sessions, l.start.Milliseconds(), float64(l.list.Microseconds())/1e3, l.shimKiB/l.shims,
-		float64(l.controlKiB)/1024, float64(l.agentKiB)/1024, l.availableKiB/1024)
-}
-
-// readGuest is a Perl program for the guest. It prints a line for each process:
-// its Pss in KiB, its program and its first argument. A shell would start
-// thousands of processes for that.
-const readGuest = `for $p (glob "/proc/[0-9]*") {
-	open(F, "$p/smaps_rollup") or next; ($pss) = map { /^Pss: *(\d+)/ } <F>;
-	open(F, "$p/cmdline") or next; ($program, $argument) = split /\0/, join "", <F>;
-	print "$pss $program $argument\n" if $pss && $argument !~ /\s/;
-}
-open(F, "/proc/meminfo"); print map { /^MemAvailable: *(\d+)/ ? "$1 available\n" : () } <F>;`
-
-// measureGuest reads the guest's memory from its /proc.
-func (l *level) measureGuest(b *testing.B, i *installation.Installation) {
-	for line := range strings.Lines(i.MustRun(b, "vm", "ssh", "v", "--", "perl -e '"+readGuest+"'")) {
-		size, process, _ := strings.Cut(strings.TrimSpace(line), " ")
-		kib, err := strconv.Atoi(size)
-		if err != nil {
-			b.Fatal(err)
-		}
-		program, argument, _ := strings.Cut(process, " ")
-		switch program = path.Base(program); {
-		case program == "available":
-			l.availableKiB = kib
-		case program == "banger-shim":
-			l.shims++
-			l.shimKiB += kib
-		case program == "banger-agent" && argument == "control":
-			l.controlKiB += kib
-		case program == "banger-agent" || program == "init":
-			l.agentKiB += kib
-		}
+// fillTmux has tmux's server start so many sessions, and no client for each.
+func (p *place) fillTmux(b *testing.B, sessions int) {
+	b.Helper()
+	p.startTmux(b)
+	for n := 0; n < sessions; n += 100 { // a command list has its limit
+		p.must(b, p.ssh(b.Context(), fmt.Sprintf("for n in $(seq %d %d); do echo new-session -d -s idle$n '%q'; done >$HOME/idle.conf && tmux source-file $HOME/idle.conf",
+			n, min(n+99, sessions-1), idle)))
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"banger/internal/hosttest"
 	"banger/internal/image/ext4"
 	"banger/internal/machine"
-	"banger/test/installation"
 )
 
 // The logs whose ends are read, and how often each is. All that is before the last
@@ -33,30 +32,21 @@ const (
 
 // BenchmarkTail measures what the last 200 lines cost of a log that has 4 MiB, and of
 // one that has 4 GiB: from running sessions, and from the disk of a stopped VM. The two
-// sizes alternate. It prints the table in bench/README.md, and fails if one of the
-// ratios is above the goal.
+// sizes alternate.
 //
 // The guest is this host behind a real SSH server, with the real agent and shims, since
 // an emulated one would write for half an hour. The disk is a real one.
 func BenchmarkTail(b *testing.B) {
-	bin, err := installation.Build(b.TempDir(), false)
-	if err != nil {
-		b.Fatal(err)
-	}
 	guest := hosttest.Binaries{Agent: filepath.Join(string(bin), "banger-agent"), Shim: filepath.Join(string(bin), "banger-shim")}
 	for b.Loop() {
 		h := hosttest.NewWith(b, guest, hosttest.Options{Disks: func(d machine.Disks) machine.Disks { return workDisks{d} }})
 		vm := h.StartVM("v")
 		writeLog(b, h, "small", smallLog)
 		writeLog(b, h, "large", largeLog)
-		var table strings.Builder
-		table.WriteString("| session | 4 MiB | 4 GiB | ratio |\n| --- | ---: | ---: | ---: |\n")
-		compareTails(b, h, "runs", &table)
+		compareTails(b, h, "runs")
 		stopVM(b, h, vm)
-		compareTails(b, h, "is on the disk of a stopped VM", &table)
-		fmt.Print("\n", table.String())
+		compareTails(b, h, "stopped")
 	}
-	b.ReportMetric(0, "ns/op") // the table says it
 }
 
 // workDisks are read as the daemon reads them.
@@ -103,21 +93,17 @@ func stopVM(b *testing.B, h *hosttest.Host, vm banger.VM) {
 	}
 }
 
-// compareTails adds a row to the table. What has been written before is on the disk by
+// compareTails reads both logs in turn. What has been written before is on the disk by
 // then: it is the reading that counts.
-func compareTails(b *testing.B, h *hosttest.Host, where string, table *strings.Builder) {
+func compareTails(b *testing.B, h *hosttest.Host, vm string) {
 	unix.Sync()
-	var small, large []time.Duration
-	for range tailReads {
-		small = append(small, readTail(b, h, "small"))
-		large = append(large, readTail(b, h, "large"))
+	read := func(name string) contender {
+		return contender{name: name, do: func(b *testing.B, _ int) time.Duration { return readTail(b, h, name) }}
 	}
-	few, many := median(small), median(large)
-	ratio := float64(many) / float64(few)
-	if ratio > tailGoal {
-		b.Errorf("of a session that %s the last lines of 4 GiB take %v, those of 4 MiB %v", where, many, few)
-	}
-	fmt.Fprintf(table, "| %s | %.2f ms | %.2f ms | %.2f |\n", where, few.Seconds()*1e3, many.Seconds()*1e3, ratio)
+	m := &measure{Name: "Tail", Title: "The last lines of 4 MiB and of 4 GiB", Place: "host", Level: "vm=" + vm, Unit: "ns/op",
+		Series: alternate(b, tailReads, read("small"), read("large"))}
+	m.atMost("the end of 4 GiB against that of 4 MiB", m.of("large", 0.5), m.of("small", 0.5), tailGoal)
+	m.record(b)
 }
 
 // readTail returns how long the last lines of a log take.

@@ -67,7 +67,6 @@ const exitCannotStart = 127 << 8
 // sendExit reports how a command ended, RFC 4254, section 6.10, and closes the
 // channel. Its errors mean that the client has gone.
 func sendExit(channel ssh.Channel, status syscall.WaitStatus) {
-	_ = channel.CloseWrite()
 	if status.Signaled() {
 		_, _ = channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
 			Signal     string
@@ -78,5 +77,6 @@ func sendExit(channel ssh.Channel, status syscall.WaitStatus) {
 	} else {
 		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status.ExitStatus())}))
 	}
+	_ = channel.CloseWrite() // after that the client may close the channel
 	_ = channel.Close()
 }

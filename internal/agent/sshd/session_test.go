@@ -78,6 +78,30 @@ func TestExec_EveryByteArrivesAndEndOfFileIsReal(t *testing.T) {
 	}
 }
 
+// OpenSSH's client closes its channel when both directions have ended, and what comes
+// after that is lost.
+func TestExec_TheStatusComesBeforeTheEndOfOutput(t *testing.T) {
+	channel, requests, err := newServer(t).dial(t, "root").OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	if ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{"true"})); !ok || err != nil {
+		t.Fatalf("the command is refused: %v", err)
+	}
+	if _, err := io.ReadAll(channel); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case r := <-requests:
+		if r.Type != "exit-status" {
+			t.Errorf("before the end of output comes %s", r.Type)
+		}
+	default:
+		t.Error("output has ended, and the status is not there")
+	}
+}
+
 func TestExec_ALeftOverThatHoldsStdoutDoesNotKeepTheChannel(t *testing.T) {
 	client := newServer(t).dial(t, "root")
 	dir := t.TempDir()
