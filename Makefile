@@ -67,11 +67,11 @@ fault: build
 	$(GOPLS)
 	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
 
-# BENCH picks some of it: a benchmark's name, and its place: make bench BENCH=Echo/host
+# BENCH picks some of it, by the name of a benchmark and its place: BENCH=Echo/host
 BENCH ?= .
 bench: build
 	./scripts/install-deps run bench
-	$(GO) test -timeout 30m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
+	$(TEST) -timeout 40m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
 
 kvm-lab: install-deps build
 	$(TEST) -count=1 -timeout 15m -v ./test/kvmlab
