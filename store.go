@@ -41,6 +41,9 @@ type SessionStore interface {
 	FindSession(ctx context.Context, vm VMID, idempotencyKey string) (Session, error)
 	ListSessions(ctx context.Context, vm VMID) ([]Session, error) // of all VMs if vm is empty; oldest first
 	UpdateSession(ctx context.Context, id SessionID, change func(*Session) error) (Session, error)
+	// UpdateSessions is UpdateSession for each of many that exists, all in one
+	// transaction: either every change is made or none.
+	UpdateSessions(ctx context.Context, ids []SessionID, change func(*Session) error) error
 	DeleteSession(ctx context.Context, id SessionID) error
 }
 

@@ -229,6 +229,42 @@ func testSerialUpdates(t *testing.T, s banger.Store) {
 	wantEqual(t, "sum of 40 updates", got.StdinOffset, int64(40))
 }
 
+func testManyUpdates(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	a, b := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
+	since := revision(t, s)
+	ids := []banger.SessionID{a.ID, "nil", b.ID}
+	cause := errors.New("no")
+	err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		x.StdinOffset++
+		if x.ID == b.ID {
+			return cause
+		}
+		return nil
+	})
+	if !errors.Is(err, cause) {
+		t.Fatalf("the error of a change became %v", err)
+	}
+	err = s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		x.Status, x.Tags["more"] = banger.StatusExited, "yes"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range []*banger.Session{&a, &b} {
+		got, err := s.GetSession(t.Context(), x.ID)
+		if err != nil || got.Status != banger.StatusExited || got.Tags["more"] != "yes" || got.StdinOffset != x.StdinOffset {
+			t.Errorf("%+v, %v", got, err)
+		}
+		wantEqual(t, "revision", got.Revision, since+int64(i)+1)
+		*x = got
+	}
+	for i, e := range events(t, s, since) {
+		wantEqual(t, "event", *e.Session, []banger.Session{a, b}[i])
+	}
+}
+
 func testImageName(t *testing.T, s banger.Store) {
 	old := putImage(t, s, "old", "default")
 	since := revision(t, s)

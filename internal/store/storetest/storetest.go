@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) banger.Store) {
 		{"Session_NameIsUniqueWithinItsVM", testSessionNames},
 		{"Session_KeyStartsOnlyOne", testIdempotency},
 		{"Session_UpdatesAreSerial", testSerialUpdates},
+		{"Session_ManyChangeTogetherOrNotAtAll", testManyUpdates},
 		{"Image_TakesItsName", testImageName},
 		{"Image_InUseIsNotDeleted", testImageInUse},
 		{"Update_ForbiddenTransitionChangesNothing", testTransitions},
