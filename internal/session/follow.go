@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"banger"
@@ -21,26 +23,16 @@ type follower struct {
 // reconnect. A session that cannot be settled now does not keep the others from
 // their guest.
 func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Guest, reports []banger.GuestSession) error {
-	known := map[banger.SessionID]bool{}
-	refused := 0
-	for _, r := range reports {
-		known[r.ID] = true
-		switch err := f.apply(ctx, f.vm, r); {
-		case isRefused(err):
-			refused++
-		case err != nil:
-			return err
-		}
-	}
-	if refused > 0 {
-		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
-	}
 	sessions, err := f.store.ListSessions(ctx, f.vm)
 	if err != nil {
 		return err
 	}
+	reported, err := f.applyAll(ctx, sessions, reports)
+	if err != nil {
+		return err
+	}
 	for _, x := range sessions {
-		if x.Status.Ended() || known[x.ID] || f.claimed(x.ID) {
+		if x.Status.Ended() || reported[x.ID] || f.claimed(x.ID) {
 			continue
 		}
 		err := f.settle(ctx, g, x)
@@ -53,6 +45,50 @@ func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gu
 	}
 	f.keeper.look(f.vm, time.Now())
 	return nil
+}
+
+// changesAtOnce is how many sessions change in one transaction. All others wait for it.
+const changesAtOnce = 32
+
+// applyAll copies what reports tell into the records, which were read after the reports
+// were made, and returns which sessions are reported. What a record knows already
+// costs no transaction.
+func (f *follower) applyAll(ctx context.Context, records []banger.Session, reports []banger.GuestSession) (reported map[banger.SessionID]bool, err error) {
+	known := make(map[banger.SessionID]int64, len(records))
+	for _, x := range records {
+		known[x.ID] = x.Sequence
+	}
+	reported = make(map[banger.SessionID]bool, len(reports))
+	news, refused := map[banger.SessionID]banger.GuestSession{}, 0
+	for _, r := range reports {
+		reported[r.ID] = true
+		sequence, ok := known[r.ID]
+		switch {
+		case !ok:
+			refused++
+		case r.Sequence > sequence:
+			news[r.ID] = r
+		}
+	}
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(news)), changesAtOnce) {
+		impossible := 0
+		err := f.store.UpdateSessions(ctx, ids, func(x *banger.Session) error {
+			err := takeReport(x, f.vm, news[x.ID])
+			if isRefused(err) {
+				impossible++
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		refused += impossible
+	}
+	if refused > 0 {
+		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
+	}
+	return reported, nil
 }
 
 // GuestChanged implements banger.GuestHandler.
@@ -90,25 +126,29 @@ func (f *follower) settle(ctx context.Context, g banger.Guest, x banger.Session)
 
 // apply copies a guest's report into the record, unless the record is newer.
 func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSession) error {
-	return s.update(ctx, r.ID, func(x *banger.Session) error {
-		if x.VMID != vm {
-			return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
-		}
-		if r.Sequence <= x.Sequence {
-			return nil
-		}
-		if err := x.SessionState.CheckTransition(r.SessionState); err != nil {
-			return err
-		}
-		x.SessionState = r.SessionState
-		if r.GuestStateDir != "" {
-			setGuestDir(x, r.GuestStateDir)
-		}
-		if r.Status.Ended() {
-			x.EndedAt = endOf(r.SessionState, r.EndedAt)
-		}
+	return s.update(ctx, r.ID, func(x *banger.Session) error { return takeReport(x, vm, r) })
+}
+
+// takeReport copies a report of a VM's guest into the record x, unless that is newer.
+// One that cannot be right changes nothing.
+func takeReport(x *banger.Session, vm banger.VMID, r banger.GuestSession) error {
+	if x.VMID != vm {
+		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
+	}
+	if r.Sequence <= x.Sequence {
 		return nil
-	})
+	}
+	if err := x.SessionState.CheckTransition(r.SessionState); err != nil {
+		return err
+	}
+	x.SessionState = r.SessionState
+	if r.GuestStateDir != "" {
+		setGuestDir(x, r.GuestStateDir)
+	}
+	if r.Status.Ended() {
+		x.EndedAt = endOf(r.SessionState, r.EndedAt)
+	}
+	return nil
 }
 
 // recordMissing records the end of a session that ran and that its guest does not

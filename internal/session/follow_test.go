@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -90,6 +91,46 @@ func TestReconcile_ReportsOfStrangersChangeNothing(t *testing.T) {
 		}
 		if x := r.get(t); x.Status != banger.StatusRunning {
 			t.Errorf("another VM's guest changed it: %+v", x.SessionState)
+		}
+	})
+}
+
+func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		const sessions = 100
+		var reports []banger.GuestSession
+		for i := range sessions {
+			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint(i), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinPipe}}
+			x.Status, x.Sequence = banger.StatusRunning, 1
+			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+				t.Fatal(err)
+			}
+			// Of each three one has ended, one is as it was, and of one what is told cannot be.
+			news := []banger.GuestSession{report(x.ID, 2, banger.StatusExited), report(x.ID, 1, banger.StatusRunning), report(x.ID, 2, banger.StatusStarting)}
+			reports = append(reports, news[i%3])
+		}
+		before, err := r.store.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, reports); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.store.ListSessions(t.Context(), r.vm.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := int64(0)
+		for i, x := range got {
+			if x.Status.Ended() != (i%3 == 0) {
+				t.Errorf("session %d is %s", i, x.Status)
+			}
+			if x.Status.Ended() {
+				ended++
+			}
+		}
+		if after, err := r.store.Revision(t.Context()); err != nil || after-before != ended {
+			t.Errorf("%d sessions have ended and %d events are made, %v", ended, after-before, err)
 		}
 	})
 }

@@ -69,10 +69,29 @@ func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey 
 
 // ListSessions implements banger.SessionStore.
 func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
-	if vm == "" {
-		return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions ORDER BY seq")
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
 	}
-	return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
+	defer leave()
+	sessions, kept, generation := s.lists.get(vm)
+	if kept {
+		return sessions, nil
+	}
+	bytes := 0
+	decode := func(document []byte) (banger.Session, error) {
+		bytes += len(document)
+		return decode[banger.Session](document)
+	}
+	query, args := "SELECT record FROM sessions ORDER BY seq", []any(nil)
+	if vm != "" {
+		query, args = "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", []any{string(vm)}
+	}
+	if sessions, err = read(ctx, s, decode, query, args...); err != nil {
+		return nil, err
+	}
+	s.lists.keep(vm, sessions, generation, bytes)
+	return sessions, nil
 }
 
 // UpdateSession implements banger.SessionStore.
@@ -82,26 +101,51 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 		if err != nil {
 			return err
 		}
-		if x, err = t.session(id); err != nil { // a second copy: change may write into its maps
-			return err
-		}
-		if err := change(&x); err != nil {
-			return err
-		}
-		if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
-			return err
-		}
-		if x.ID != before.ID || x.VMID != before.VMID {
-			return banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", id, x.ID, x.VMID)
-		}
-		x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
-		if differs, err := changed(before, x); err != nil || !differs {
-			return err
-		}
-		x, err = t.putSession(x)
+		x, err = t.changeSession(before, change)
 		return err
 	})
 	return result(x, err)
+}
+
+// UpdateSessions implements banger.SessionStore.
+func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
+	return s.write(ctx, "change sessions", func(t *tx) error {
+		for _, id := range ids {
+			before, err := t.session(id)
+			if banger.CodeOf(err) == banger.CodeNotFound {
+				continue
+			}
+			if err == nil {
+				_, err = t.changeSession(before, change)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// changeSession carries out one change of a record and returns what it has become.
+func (t *tx) changeSession(before banger.Session, change func(*banger.Session) error) (banger.Session, error) {
+	x, err := t.session(before.ID) // a second copy: change may write into its maps
+	if err != nil {
+		return x, err
+	}
+	if err := change(&x); err != nil {
+		return x, err
+	}
+	if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
+		return x, err
+	}
+	if x.ID != before.ID || x.VMID != before.VMID {
+		return x, banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", before.ID, x.ID, x.VMID)
+	}
+	x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
+	if differs, err := changed(before, x); err != nil || !differs {
+		return x, err
+	}
+	return t.putSession(x)
 }
 
 // putSession replaces a record that has changed and returns it as a reader will

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +228,80 @@ func testSerialUpdates(t *testing.T, s banger.Store) {
 		t.Fatal(err)
 	}
 	wantEqual(t, "sum of 40 updates", got.StdinOffset, int64(40))
+}
+
+func testManyUpdates(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	a, b := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
+	since := revision(t, s)
+	ids := []banger.SessionID{a.ID, "nil", b.ID}
+	cause := errors.New("no")
+	err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		x.StdinOffset++
+		if x.ID == b.ID {
+			return cause
+		}
+		return nil
+	})
+	if !errors.Is(err, cause) {
+		t.Fatalf("the error of a change became %v", err)
+	}
+	err = s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		x.Status, x.Tags["more"] = banger.StatusExited, "yes"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range []*banger.Session{&a, &b} {
+		got, err := s.GetSession(t.Context(), x.ID)
+		if err != nil || got.Status != banger.StatusExited || got.Tags["more"] != "yes" || got.StdinOffset != x.StdinOffset {
+			t.Errorf("%+v, %v", got, err)
+		}
+		wantEqual(t, "revision", got.Revision, since+int64(i)+1)
+		*x = got
+	}
+	for i, e := range events(t, s, since) {
+		wantEqual(t, "event", *e.Session, []banger.Session{a, b}[i])
+	}
+}
+
+func testListsConcurrent(t *testing.T, s banger.Store) {
+	const sessions, updates = 4, 20
+	vm := createVM(t, s, "one")
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	for i := range sessions {
+		x := createSession(t, s, vm, fmt.Sprint(i))
+		writers.Go(func() {
+			for range updates {
+				if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	err := s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+		for _, id := range []banger.VMID{vm.ID, ""} {
+			list, err := s.ListSessions(t.Context(), id)
+			if err != nil {
+				return err
+			}
+			for _, x := range list {
+				if e.Session != nil && x.ID == e.Session.ID && x.Revision < e.Revision {
+					t.Errorf("after event %d the list has revision %d", e.Revision, x.Revision)
+				}
+			}
+			clear(list) // it is the caller's
+		}
+		if e.Revision == 1+sessions+sessions*updates {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Error(err)
+	}
 }
 
 func testImageName(t *testing.T, s banger.Store) {
