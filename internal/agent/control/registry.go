@@ -66,14 +66,19 @@ func (s *server) takeInAll() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot list sessions: %w", err)
 	}
+	onDisk := make(map[banger.SessionID]bool, len(entries))
 	var group errgroup.Group
 	group.SetLimit(scanParallel)
 	for _, e := range entries {
 		if !e.IsDir() || !banger.ValidID(e.Name()) {
 			continue
 		}
+		id := banger.SessionID(e.Name())
+		onDisk[id] = true
+		if s.lookup(id) != nil {
+			continue
+		}
 		group.Go(func() error {
-			id := banger.SessionID(e.Name())
 			unlock := s.claims.lock(id)
 			defer unlock()
 			s.takeIn(id)
@@ -82,6 +87,9 @@ func (s *server) takeInAll() error {
 	}
 	_ = group.Wait()
 	for _, x := range s.known() {
+		if onDisk[x.id] {
+			continue
+		}
 		if _, err := os.Lstat(x.dir); errors.Is(err, fs.ErrNotExist) {
 			s.forget(x.id) // another control server has removed it
 		}
@@ -89,14 +97,18 @@ func (s *server) takeInAll() error {
 	return nil
 }
 
+// lookup returns a session that this server knows, else nil.
+func (s *server) lookup(id banger.SessionID) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
 // takeIn returns a session, nil if there is none. One that this server did not
 // know is read from the disk: if it lives, it is watched from now on; if it has
 // lost its owner, its end is recorded. The caller holds its claim.
 func (s *server) takeIn(id banger.SessionID) *session {
-	s.mu.Lock()
-	x := s.sessions[id]
-	s.mu.Unlock()
-	if x != nil {
+	if x := s.lookup(id); x != nil {
 		return x
 	}
 	dir := s.dir(id)
@@ -109,10 +121,19 @@ func (s *server) takeIn(id banger.SessionID) *session {
 		state = sessiondir.State{}
 		state.Status = banger.StatusStarting
 	}
-	x = newSession(id, dir, state.SessionState, s.push)
-	if !x.ended() && !s.settle(x, false) {
+	x := newSession(id, dir, state.SessionState, s.push)
+	if !x.ended() && (owned(dir) || !s.settle(x, false)) {
 		s.tasks.Go(func() { s.watch(x) })
 	}
 	s.register(x)
 	return x
+}
+
+// owned reports whether somebody holds the lock of a session.
+func owned(dir string) bool {
+	lock, err := sessiondir.TryLock(dir)
+	if err == nil {
+		lock.Close()
+	}
+	return errors.Is(err, sessiondir.ErrLocked)
 }

@@ -45,6 +45,7 @@ type server struct {
 	claims  claims
 	// scanned is closed when all sessions that were on the disk at the start are known.
 	scanned chan struct{}
+	turns   chan struct{} // has an element for each watch that may begin
 
 	mu       sync.Mutex // guards the fields below
 	greeted  bool       // the hello was answered: changes are pushed
@@ -70,7 +71,10 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	s := &server{
 		Config: cfg, ctx: serving, standby: newStandby(cfg.ShimPath), bootID: bootID, users: passwd.System(), logs: logs,
 		wire:    guestrpc.NewChannel(in, writeCloser{out}),
-		scanned: make(chan struct{}), sessions: map[banger.SessionID]*session{},
+		scanned: make(chan struct{}), turns: make(chan struct{}, beginParallel), sessions: map[banger.SessionID]*session{},
+	}
+	for range beginParallel {
+		s.turns <- struct{}{}
 	}
 	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
 		AllowPush:      true,

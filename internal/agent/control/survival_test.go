@@ -88,6 +88,27 @@ func TestSession_SurvivesKillOfControl(t *testing.T) {
 	}
 }
 
+func TestWatch_ShimsThatDoNotAnswerHinderNobody(t *testing.T) {
+	dir := sessions(t)
+	l := serve(t, dir)
+	for range 10 {
+		frozen := parent(t, l.start(banger.StdinPipe, "cat").GuestPID)
+		if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(frozen, syscall.SIGCONT) }()
+	}
+	s := l.start(banger.StdinPipe, "cat")
+	next := serve(t, dir)
+	if list := next.list(); len(list) != 11 {
+		t.Errorf("%d sessions are known", len(list))
+	}
+	next.write(s.ID, "", true)
+	if end := next.awaitEnd(s.ID); end.Status != banger.StatusExited {
+		t.Errorf("the end is %+v", end)
+	}
+}
+
 func TestSession_ThatEndedWithoutControlIsKnownToTheNext(t *testing.T) {
 	dir := sessions(t)
 	l, cmd := serveProcess(t, dir)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"banger"
@@ -21,12 +22,18 @@ const (
 // watch follows a session until it has ended or the server ends.
 func (s *server) watch(x *session) {
 	retry, reached := minRetry, false
+	began := s.beginWatch()
+	defer began()
 	for !x.ended() {
 		conn, err := shimclient.Dial(s.ctx, x.dir)
 		if err == nil {
 			retry, reached = minRetry, true
-			err = conn.Watch(s.ctx, x.update)
+			err = conn.Watch(s.ctx, func(state banger.SessionState) {
+				began()
+				x.update(state)
+			})
 		}
+		began()
 		if x.ended() || s.ctx.Err() != nil || s.settle(x, reached) {
 			return
 		}
@@ -38,6 +45,29 @@ func (s *server) watch(x *session) {
 		}
 		retry = min(2*retry, maxRetry)
 	}
+}
+
+// Watches begin a few at a time, and not before all sessions are known: a thousand shims
+// that wake up together would keep that waiting. One that does not answer is not waited
+// for longer.
+const (
+	beginParallel = 4
+	beginTimeout  = 100 * time.Millisecond
+)
+
+// beginWatch waits until a watch may begin. The function that it returns tells that it
+// has, or could not; more calls of it do nothing.
+func (s *server) beginWatch() (began func()) {
+	for _, turn := range []<-chan struct{}{s.scanned, s.turns} {
+		select {
+		case <-turn:
+		case <-s.ctx.Done():
+			return func() {}
+		}
+	}
+	began = sync.OnceFunc(func() { s.turns <- struct{}{} })
+	time.AfterFunc(beginTimeout, began)
+	return began
 }
 
 // settle records the end of a session that nobody owns, and reports whether it
