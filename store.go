@@ -39,7 +39,9 @@ type SessionStore interface {
 	GetSession(ctx context.Context, id SessionID) (Session, error)
 	// FindSession returns the session of a VM that was created with a key.
 	FindSession(ctx context.Context, vm VMID, idempotencyKey string) (Session, error)
-	ListSessions(ctx context.Context, vm VMID) ([]Session, error) // of all VMs if vm is empty; oldest first
+	// ListSessions returns the sessions of a VM, or of all if vm is empty, oldest first.
+	// What they refer to may be shared: it must not be changed.
+	ListSessions(ctx context.Context, vm VMID) ([]Session, error)
 	UpdateSession(ctx context.Context, id SessionID, change func(*Session) error) (Session, error)
 	// UpdateSessions is UpdateSession for each of many that exists, all in one
 	// transaction: either every change is made or none.

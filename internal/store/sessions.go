@@ -69,10 +69,29 @@ func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey 
 
 // ListSessions implements banger.SessionStore.
 func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
-	if vm == "" {
-		return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions ORDER BY seq")
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
 	}
-	return read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
+	defer leave()
+	sessions, kept, generation := s.lists.get(vm)
+	if kept {
+		return sessions, nil
+	}
+	bytes := 0
+	decode := func(document []byte) (banger.Session, error) {
+		bytes += len(document)
+		return decode[banger.Session](document)
+	}
+	query, args := "SELECT record FROM sessions ORDER BY seq", []any(nil)
+	if vm != "" {
+		query, args = "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", []any{string(vm)}
+	}
+	if sessions, err = read(ctx, s, decode, query, args...); err != nil {
+		return nil, err
+	}
+	s.lists.keep(vm, sessions, generation, bytes)
+	return sessions, nil
 }
 
 // UpdateSession implements banger.SessionStore.

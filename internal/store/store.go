@@ -36,6 +36,7 @@ type Store struct {
 	writer   *sql.DB // one connection; its transactions begin with the write lock
 	readers  *sql.DB // query-only
 	watchers watchers
+	lists    lists
 	closing  chan struct{} // closed when Close begins
 
 	mu     sync.Mutex // guards closed and that no call begins after it is set

@@ -45,12 +45,16 @@ func (s *Store) write(ctx context.Context, action string, f func(*tx) error) err
 	if err := s.run(t, f); err != nil {
 		return s.explain(ctx, action, err)
 	}
-	if err := t.Commit(); err != nil {
+	if !t.emitted {
+		return s.explain(ctx, action, t.Commit())
+	}
+	committed := s.lists.change()
+	err = t.Commit()
+	committed()
+	if err != nil {
 		return s.explain(ctx, action, err)
 	}
-	if t.emitted {
-		s.watchers.wake()
-	}
+	s.watchers.wake()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -262,6 +263,44 @@ func testManyUpdates(t *testing.T, s banger.Store) {
 	}
 	for i, e := range events(t, s, since) {
 		wantEqual(t, "event", *e.Session, []banger.Session{a, b}[i])
+	}
+}
+
+func testListsConcurrent(t *testing.T, s banger.Store) {
+	const sessions, updates = 4, 20
+	vm := createVM(t, s, "one")
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	for i := range sessions {
+		x := createSession(t, s, vm, fmt.Sprint(i))
+		writers.Go(func() {
+			for range updates {
+				if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	err := s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+		for _, id := range []banger.VMID{vm.ID, ""} {
+			list, err := s.ListSessions(t.Context(), id)
+			if err != nil {
+				return err
+			}
+			for _, x := range list {
+				if e.Session != nil && x.ID == e.Session.ID && x.Revision < e.Revision {
+					t.Errorf("after event %d the list has revision %d", e.Revision, x.Revision)
+				}
+			}
+			clear(list) // it is the caller's
+		}
+		if e.Revision == 1+sessions+sessions*updates {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Error(err)
 	}
 }
 

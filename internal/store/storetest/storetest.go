@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) banger.Store) {
 		{"Session_KeyStartsOnlyOne", testIdempotency},
 		{"Session_UpdatesAreSerial", testSerialUpdates},
 		{"Session_ManyChangeTogetherOrNotAtAll", testManyUpdates},
+		{"Session_ListIsNoOlderThanItsEvents", testListsConcurrent},
 		{"Image_TakesItsName", testImageName},
 		{"Image_InUseIsNotDeleted", testImageInUse},
 		{"Update_ForbiddenTransitionChangesNothing", testTransitions},
