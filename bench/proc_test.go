@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,4 +92,19 @@ func cpu(b *testing.B, pids ...int) time.Duration {
 		}
 	}
 	return sum
+}
+
+// parent returns the parent of a process; proc(5), /proc/PID/stat.
+func parent(b *testing.B, pid int) int {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var state string
+	var parent int
+	if _, err := fmt.Sscan(string(data[bytes.LastIndexByte(data, ')')+1:]), &state, &parent); err != nil {
+		b.Fatal(err)
+	}
+	return parent
 }

@@ -96,7 +96,7 @@ func TestWatch_ShimsThatDoNotAnswerHinderNobody(t *testing.T) {
 		if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		defer syscall.Kill(frozen, syscall.SIGCONT)
+		defer func() { _ = syscall.Kill(frozen, syscall.SIGCONT) }()
 	}
 	s := l.start(banger.StdinPipe, "cat")
 	next := serve(t, dir)
