@@ -23,7 +23,7 @@ func BenchmarkBoot(b *testing.B) {
 		vm := i.StartVM(b, "v")
 		i.MustRun(b, "vm", "stop", "v")
 		floor := newFloor(b, i, vm)
-		m := &measure{Name: "Boot", Title: "A VM starts and has a session that runs", Place: "guest", Unit: "ns/op", Series: alternate(b, 5,
+		m := &measure{Name: "Boot", Title: "A VM starts and has a session that runs", Place: "guest", Unit: "ns/op", Series: alternate(b, 3,
 			contender{name: "banger", do: func(b *testing.B, _ int) time.Duration { return boot(b, i) }},
 			contender{name: "floor", do: func(b *testing.B, _ int) time.Duration { return floor.run(b) }},
 		)}

@@ -105,7 +105,7 @@
 //
 // # Crashes
 //
-// A new session's folder is durable within a second, and before its end is told. Until
+// A new session's folder is durable soon, and before its end is told. Until
 // then a crash of the machine may take it, or leave files of it empty.
 //
 // When a machine crashes, a log may end with zeros in place of bytes that were not

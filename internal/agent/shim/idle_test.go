@@ -72,10 +72,10 @@ func TestShim_SleepsWhenIdle(t *testing.T) {
 		}
 		return total
 	}
-	// What was begun by the start settles first, and last the folder, after a second.
+	// What was begun by the start settles first.
 	before := wakeups()
 	waitFor(t, "the shims to settle", func() bool {
-		<-time.After(1200 * time.Millisecond)
+		<-time.After(300 * time.Millisecond)
 		last := before
 		before = wakeups()
 		return before == last

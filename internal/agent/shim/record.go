@@ -29,15 +29,18 @@ type record struct {
 	observers map[*observer]bool
 }
 
+// settleAfter is when a session's folder is made durable: not while its start is waited
+// for, and soon, so that the end of a short session need not do it.
+const settleAfter = 100 * time.Millisecond
+
 // observer is one connection's queue; it is closed by the record.
 type observer struct{ queue chan sessionstream.Control }
 
-// begin is change for the first one, which a crash of the machine may take as long as
-// it may take output: until syncEvery has passed. Whoever asked for the session knows
-// of it.
+// begin is change for the first one, which a crash of the machine may take until
+// settleAfter has passed. Whoever asked for the session knows of it.
 func (r *record) begin(apply func(*sessiondir.State)) {
 	r.commit(apply, sessiondir.PutState)
-	time.AfterFunc(syncEvery, r.settle) // the next change does it, if it comes first
+	time.AfterFunc(settleAfter, r.settle) // the next change does it, if it comes first
 }
 
 // settle makes the session's folder durable, unless that has been done.
