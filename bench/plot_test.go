@@ -16,6 +16,9 @@ import (
 // fewSamples is how many do not make a distribution worth drawing.
 const fewSamples = 10
 
+// mostSteps is how many steps of a distribution can be told apart.
+const mostSteps = 200
+
 // draw draws a measure into a file: how its samples are distributed, or with few of
 // them their medians. Levels of one measure are drawn together.
 func draw(all []measure) error {
@@ -75,9 +78,11 @@ func (m *measure) drawDistributions(p *plot.Plot) error {
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
 	for at, s := range m.Series {
 		sorted := slices.Sorted(slices.Values(s.Samples))
-		points := make(plotter.XYs, len(sorted))
+		var points plotter.XYs
 		for n, v := range sorted {
-			points[n] = plotter.XY{X: v / unit, Y: float64(n+1) / float64(len(sorted))}
+			if n%max(1, len(sorted)/mostSteps) == 0 || n == len(sorted)-1 {
+				points = append(points, plotter.XY{X: v / unit, Y: float64(n+1) / float64(len(sorted))})
+			}
 		}
 		line, err := plotter.NewLine(points)
 		if err != nil {
