@@ -32,7 +32,6 @@ type pump struct {
 	raw    syscall.RawConn
 	buffer *buffer
 	keep   func(banger.Stream, []byte) // takes what was read
-	pace   pace                        // of run
 	atEnd  bool                        // nobody can write any more; guarded by done
 	done   chan struct{}               // closed when run returns
 }
@@ -53,9 +52,6 @@ func (p *pump) run() {
 		var err error
 		waitErr := p.raw.Read(func(fd uintptr) bool {
 			n, err = p.move(int(fd))
-			if errors.Is(err, unix.EAGAIN) && p.pace.empty(int(fd)) {
-				n, err = p.move(int(fd))
-			}
 			return !errors.Is(err, unix.EAGAIN)
 		})
 		if waitErr != nil {
@@ -65,7 +61,6 @@ func (p *pump) run() {
 			p.atEnd = true
 			return
 		}
-		p.pace.note(n)
 	}
 }
 
