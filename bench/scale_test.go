@@ -23,7 +23,7 @@ func BenchmarkScale(b *testing.B) {
 		p.idleMemory(b, before)
 		p.idleCPU(b)
 	})
-	inGuest(b, func(b *testing.B, p *place) { p.scale(b, 25) }, "--memory", "3G")
+	inGuest(b, func(b *testing.B, p *place) { p.scale(b, 15) }, "--memory", "3G")
 }
 
 // scale measures at some numbers of sessions.
