@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,17 +93,8 @@ func cpu(b *testing.B, pids ...int) time.Duration {
 	return sum
 }
 
-// parent returns the parent of a process; proc(5), /proc/PID/stat.
+// parent returns the parent of a process.
 func parent(b *testing.B, pid int) int {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	var state string
-	var parent int
-	if _, err := fmt.Sscan(string(data[bytes.LastIndexByte(data, ')')+1:]), &state, &parent); err != nil {
-		b.Fatal(err)
-	}
-	return parent
+	return int(field(b, fmt.Sprintf("/proc/%d/status", pid), "PPid"))
 }

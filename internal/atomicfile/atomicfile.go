@@ -49,27 +49,21 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 
 // Sync makes the content of a file durable; fsync(2). It follows no link.
 func Sync(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("cannot sync file %s: %w", path, err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("cannot sync file %s: %w", path, err)
-	}
-	return nil
+	return syncAs("file", path, unix.O_NOFOLLOW|unix.O_NONBLOCK)
 }
 
 // SyncDir makes the names in a folder durable: a rename or a new file in it
 // survives a loss of power only after that; fsync(2).
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
+func SyncDir(dir string) error { return syncAs("folder", dir, 0) }
+
+func syncAs(what, path string, flags int) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|flags, 0)
 	if err != nil {
-		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
+		return fmt.Errorf("cannot sync %s %s: %w", what, path, err)
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
+		return fmt.Errorf("cannot sync %s %s: %w", what, path, err)
 	}
 	return nil
 }
