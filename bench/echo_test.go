@@ -11,9 +11,9 @@ import (
 	"banger"
 )
 
-// A key is what is typed: one that no escape sequence has, and that ssh means nothing
-// by. On a terminal a carriage return follows it, so that no line is ever full.
-const key = '#'
+// keys are typed in turn, so that an echo that comes late, or twice, is none of the next:
+// what no escape sequence has, and ssh means nothing by.
+const keys = "#%&"
 
 // Who echoes is cat in each case: on a terminal it reads each key as an editor would.
 const (
@@ -33,7 +33,6 @@ func (p *place) echoes(b *testing.B, rounds int) {
 }
 
 func echoOnPipes(b *testing.B, p *place, rounds int) {
-	keys := []byte{key}
 	conn := p.connect(b)
 	channel, err := conn.NewSession()
 	if err != nil {
@@ -47,18 +46,17 @@ func echoOnPipes(b *testing.B, p *place, rounds int) {
 	x := p.mustRun(b, banger.Launch{Command: "cat", StdinMode: banger.StdinPipe})
 	y := p.mustRun(b, banger.Launch{Command: "cat", StdinMode: banger.StdinPipe})
 	m := &measure{Name: "EchoPipe", Title: "A key's echo through pipes", Place: p.name, Unit: "ns/op", Series: alternate(b, rounds,
-		typist("banger", p.attach(b, x), keys),
-		typist("banger-cli", converse(b, p.Command(b.Context(), "session", "attach", "v", string(y.ID))), keys),
-		typist("ssh", converse(b, p.ssh(b.Context(), echoPipe)), keys),
-		typist("ssh-anew", converse(b, p.sshAnew(b.Context(), echoPipe)), keys),
-		typist("channel", pipes{in, out}, keys),
+		typist("banger", p.attach(b, x), ""),
+		typist("banger-cli", converse(b, p.Command(b.Context(), "session", "attach", "v", string(y.ID))), ""),
+		typist("ssh", converse(b, p.ssh(b.Context(), echoPipe)), ""),
+		typist("ssh-anew", converse(b, p.sshAnew(b.Context(), echoPipe)), ""),
+		typist("channel", pipes{in, out}, ""),
 	)}
 	m.judgeEcho("echo on pipes")
 	m.record(b)
 }
 
 func echoOnTerminals(b *testing.B, p *place, rounds int) {
-	keys := []byte{key, '\r'}
 	tty := func(anew bool, command string) io.ReadWriter {
 		ssh := p.ssh
 		if anew {
@@ -74,12 +72,12 @@ func echoOnTerminals(b *testing.B, p *place, rounds int) {
 	l.StdinMode, l.TTY = banger.StdinPipe, true
 	x, y := p.mustRun(b, l), p.mustRun(b, l)
 	m := &measure{Name: "EchoTTY", Title: "A key's echo through a terminal", Place: p.name, Unit: "ns/op", Series: alternate(b, rounds,
-		typist("banger", p.attach(b, x), keys),
-		typist("banger-cli", converse(b, p.Command(b.Context(), "session", "attach", "v", string(y.ID))), keys),
-		typist("ssh", tty(false, echoTTY), keys),
-		typist("ssh-anew", tty(true, echoTTY), keys),
-		typist("tmux", tty(false, "tmux attach -t echo"), keys),
-		typist("dtach", tty(false, "dtach -a $HOME/echo -r none"), keys),
+		typist("banger", p.attach(b, x), enter),
+		typist("banger-cli", converse(b, p.Command(b.Context(), "session", "attach", "v", string(y.ID))), enter),
+		typist("ssh", tty(false, echoTTY), enter),
+		typist("ssh-anew", tty(true, echoTTY), enter),
+		typist("tmux", tty(false, "tmux attach -t echo"), enter),
+		typist("dtach", tty(false, "dtach -a $HOME/echo -r none"), enter),
 	)}
 	m.judgeEcho("echo on a terminal")
 	m.record(b)
@@ -91,12 +89,17 @@ func (m *measure) judgeEcho(what string) {
 	m.atMost(what+", command line", m.of("banger-cli", 0.5), m.least(0.5, "ssh", "ssh-anew"), 1.2)
 }
 
-// typist types keys at a conversation and reads on until the key comes back.
-func typist(name string, at io.ReadWriter, keys []byte) contender {
+// enter follows a key on a terminal, so that no line is ever full.
+const enter = "\r"
+
+// typist types a key, and what follows it, at a conversation and reads on until the key
+// comes back.
+func typist(name string, at io.ReadWriter, then string) contender {
 	answer := make([]byte, 64<<10)
-	return contender{name: name, do: func(b *testing.B, _ int) time.Duration {
+	return contender{name: name, do: func(b *testing.B, n int) time.Duration {
+		key := keys[n%len(keys)]
 		return timed(b, func() error {
-			if _, err := at.Write(keys); err != nil {
+			if _, err := at.Write(append([]byte{key}, then...)); err != nil {
 				return err
 			}
 			for {

@@ -117,6 +117,12 @@ func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Ses
 	if err != nil {
 		return banger.Session{}, err
 	}
+	if banger.ValidID(ref) { // a list of all would be longer
+		x, err := s.store.GetSession(ctx, banger.SessionID(ref))
+		if err == nil && x.VMID == vm.ID {
+			return x, nil
+		}
+	}
 	sessions, err := s.store.ListSessions(ctx, vm.ID)
 	if err != nil {
 		return banger.Session{}, err

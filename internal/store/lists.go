@@ -10,31 +10,63 @@ import (
 // maxListBytes bounds the documents of the lists that are kept.
 const maxListBytes = 8 << 20
 
-// lists keeps what was last listed until a record changes: to decode a thousand sessions
-// takes ten milliseconds, and every lookup by name is a list. The zero value is ready.
+// lists keeps the sessions that were last listed and follows their changes: to decode a
+// thousand of them takes ten milliseconds, and every lookup by name is a list. Who wants
+// one while a change is committed waits, so that nobody gets an older list than what was
+// read before. The zero value is ready.
 type lists struct {
-	mu         sync.Mutex // guards the fields below
-	generation int64      // grows with each change
-	committing bool       // whether readers see the change cannot be told
-	bytes      int
+	mu         sync.Mutex                       // guards the fields below
+	generation int64                            // grows with each change
+	bytes      int                              // of all documents that were taken in
 	sessions   map[banger.VMID][]banger.Session // "" has those of all VMs
 }
 
-// change tells that a change is about to be committed. The caller calls done when it is,
-// or could not be.
-func (l *lists) change() (done func()) {
+// listChange is what a transaction makes of one session.
+type listChange struct {
+	session banger.Session // as a reader will see it
+	bytes   int            // of its document; 0 if it was deleted
+}
+
+// change commits a transaction that makes these changes, in their order.
+func (l *lists) change(changes []listChange, commit func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++
-	l.committing = true
-	l.bytes, l.sessions = 0, nil
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.generation++
-		l.committing = false
+	if err := commit(); err != nil {
+		l.drop() // it may have been committed all the same
+		return err
+	}
+	for _, c := range changes {
+		for _, vm := range []banger.VMID{"", c.session.VMID} {
+			l.apply(vm, c)
+		}
+	}
+	return nil
+}
+
+// apply makes a change in one list, if that is kept.
+func (l *lists) apply(vm banger.VMID, c listChange) {
+	list, kept := l.sessions[vm]
+	if !kept {
+		return
+	}
+	at := slices.IndexFunc(list, func(x banger.Session) bool { return x.ID == c.session.ID })
+	switch {
+	case c.bytes == 0 && at >= 0:
+		list = slices.Delete(list, at, at+1)
+	case c.bytes == 0:
+	case at >= 0:
+		list[at] = c.session
+	default:
+		list = append(list, c.session)
+	}
+	l.sessions[vm] = list
+	if l.bytes += c.bytes; l.bytes > maxListBytes {
+		l.drop() // what has been replaced is counted as well
 	}
 }
+
+func (l *lists) drop() { l.bytes, l.sessions = 0, nil }
 
 // get returns a list, if it is kept, and what keep wants to know. The caller may change
 // the list, but not what its elements refer to.
@@ -50,7 +82,7 @@ func (l *lists) get(vm banger.VMID) (sessions []banger.Session, kept bool, gener
 func (l *lists) keep(vm banger.VMID, sessions []banger.Session, generation int64, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if generation != l.generation || l.committing || bytes > maxListBytes-l.bytes {
+	if generation != l.generation || bytes > maxListBytes-l.bytes {
 		return
 	}
 	if l.sessions == nil {

@@ -1,24 +1,36 @@
 package store
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"banger"
 )
 
+func committed() error { return nil }
+
+// ids returns the ids in a kept list, or "none" if there is none.
+func (l *lists) ids(vm banger.VMID) []string {
+	sessions, kept, _ := l.get(vm)
+	if !kept {
+		return []string{"none"}
+	}
+	var ids []string
+	for _, x := range sessions {
+		ids = append(ids, string(x.ID)+x.Name)
+	}
+	return ids
+}
+
 func TestLists_WhatAChangeMayHaveOvertakenIsNotKept(t *testing.T) {
 	list := []banger.Session{{ID: "a"}}
 	var l lists
 	_, _, before := l.get("")
-	done := l.change()
-	l.keep("", list, before, 1)
-	_, _, during := l.get("")
-	l.keep("", list, during, 1) // it may have been read before the commit, and be asked for after it
-	if _, kept, _ := l.get(""); kept {
-		t.Error("a list is kept while a change is committed")
+	if err := l.change(nil, committed); err != nil {
+		t.Fatal(err)
 	}
-	done()
-	l.keep("", list, during, 1)
+	l.keep("", list, before, 1)
 	_, kept, after := l.get("")
 	if kept {
 		t.Error("a list is kept that was read before a change")
@@ -35,5 +47,51 @@ func TestLists_WhatAChangeMayHaveOvertakenIsNotKept(t *testing.T) {
 	clear(got)
 	if again, _, _ := l.get(""); again[0].ID != "a" {
 		t.Error("who gets a list changes the one that is kept")
+	}
+}
+
+func TestLists_FollowEachChange(t *testing.T) {
+	var l lists
+	_, _, generation := l.get("")
+	l.keep("", []banger.Session{{ID: "a", VMID: "1"}, {ID: "b", VMID: "2"}}, generation, 2)
+	l.keep("1", []banger.Session{{ID: "a", VMID: "1"}}, generation, 1)
+	changes := []listChange{
+		{banger.Session{ID: "c", VMID: "1"}, 1},
+		{banger.Session{ID: "a", VMID: "1", Name: "new"}, 1},
+		{session: banger.Session{ID: "b", VMID: "2"}},
+		{session: banger.Session{ID: "b", VMID: "2"}},
+		{banger.Session{ID: "d", VMID: "2"}, 1},
+	}
+	if err := l.change(changes, committed); err != nil {
+		t.Fatal(err)
+	}
+	for vm, want := range map[banger.VMID][]string{"": {"anew", "c", "d"}, "1": {"anew", "c"}, "2": {"none"}} {
+		if got := l.ids(vm); !slices.Equal(got, want) {
+			t.Errorf("VM %q has %v, not %v", vm, got, want)
+		}
+	}
+}
+
+func TestLists_AreDroppedWhenTheyCannotBeRight(t *testing.T) {
+	full := func() *lists {
+		var l lists
+		l.keep("", []banger.Session{{ID: "a"}}, 0, 1)
+		return &l
+	}
+	l, failed := full(), errors.New("the disk is full")
+	if err := l.change(nil, func() error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("a commit fails with %v", err)
+	}
+	if got := l.ids(""); !slices.Equal(got, []string{"none"}) {
+		t.Errorf("after a commit that failed %v is kept", got)
+	}
+	l = full()
+	for range 2 {
+		if err := l.change([]listChange{{banger.Session{ID: "a"}, maxListBytes / 2}}, committed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.ids(""); !slices.Equal(got, []string{"none"}) {
+		t.Errorf("of too many bytes %v is kept", got)
 	}
 }

@@ -48,10 +48,18 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 		string(x.ID), string(x.VMID), x.Name, idempotencyKey, string(record)); err != nil {
 		return x, err
 	}
-	if err := t.emit(banger.EventSessionCreated, x); err != nil {
+	return t.tellSession(banger.EventSessionCreated, record)
+}
+
+// tellSession emits the event of a session whose document has been written, and returns
+// the session as a reader will see it.
+func (t *tx) tellSession(kind banger.EventKind, record []byte) (banger.Session, error) {
+	x, err := decode[banger.Session](record)
+	if err != nil {
 		return x, err
 	}
-	return decode[banger.Session](record)
+	t.sessions = append(t.sessions, listChange{x, len(record)})
+	return x, t.emit(kind, record)
 }
 
 // GetSession implements banger.SessionStore.
@@ -162,10 +170,7 @@ func (t *tx) putSession(x banger.Session) (banger.Session, error) {
 	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE id = ?", x.Name, string(record), string(x.ID)); err != nil {
 		return x, err
 	}
-	if err := t.emit(banger.EventSessionChanged, x); err != nil {
-		return x, err
-	}
-	return decode[banger.Session](record)
+	return t.tellSession(banger.EventSessionChanged, record)
 }
 
 // DeleteSession implements banger.SessionStore.
@@ -184,7 +189,8 @@ func (t *tx) deleteSession(x banger.Session) error {
 		return err
 	}
 	x.Revision = t.next()
-	return t.emit(banger.EventSessionDeleted, x)
+	t.sessions = append(t.sessions, listChange{session: x})
+	return t.emitRecord(banger.EventSessionDeleted, x)
 }
 
 func (t *tx) session(id banger.SessionID) (banger.Session, error) {

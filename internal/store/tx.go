@@ -19,6 +19,7 @@ type tx struct {
 	now      time.Time
 	revision int64 // of the newest event, this transaction's included
 	emitted  bool
+	sessions []listChange
 }
 
 // write runs f in a transaction, then wakes the watchers. ctx is heeded while
@@ -48,10 +49,7 @@ func (s *Store) write(ctx context.Context, action string, f func(*tx) error) err
 	if !t.emitted {
 		return s.explain(ctx, action, t.Commit())
 	}
-	committed := s.lists.change()
-	err = t.Commit()
-	committed()
-	if err != nil {
+	if err := s.lists.change(t.sessions, t.Commit); err != nil {
 		return s.explain(ctx, action, err)
 	}
 	s.watchers.wake()
@@ -75,20 +73,25 @@ func (s *Store) run(t *tx, f func(*tx) error) error {
 // follow before the next one.
 func (t *tx) next() int64 { return t.revision + 1 }
 
-// emit adds the event of a change. record is the record after it, with the
+// emit adds the event of a change. record is the document after it, with the
 // revision that next returned.
-func (t *tx) emit(kind banger.EventKind, record any) error {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
+func (t *tx) emit(kind banger.EventKind, record []byte) error {
 	t.revision++
 	t.emitted = true
 	if err := t.exec("INSERT INTO events (revision, time, kind, record) VALUES (?, ?, ?, ?)",
-		t.revision, t.now.UnixNano(), string(kind), string(data)); err != nil {
+		t.revision, t.now.UnixNano(), string(kind), string(record)); err != nil {
 		return err
 	}
-	return t.exec("UPDATE event_bytes SET total = total + ?", len(data))
+	return t.exec("UPDATE event_bytes SET total = total + ?", len(record))
+}
+
+// emitRecord does the same with a record.
+func (t *tx) emitRecord(kind banger.EventKind, record any) error {
+	document, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return t.emit(kind, document)
 }
 
 // prune deletes the oldest events beyond the limits, but never the newest.

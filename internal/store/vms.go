@@ -43,7 +43,7 @@ func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 		if vm, err = decodeVM(record); err != nil {
 			return err
 		}
-		return t.emit(banger.EventVMCreated, vm)
+		return t.emitRecord(banger.EventVMCreated, vm)
 	})
 	return result(vm, err)
 }
@@ -89,7 +89,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 		if vm, err = t.putVM(vm); err != nil || !visible {
 			return err
 		}
-		return t.emit(banger.EventVMChanged, vm)
+		return t.emitRecord(banger.EventVMChanged, vm)
 	})
 	return result(vm, err)
 }
@@ -114,7 +114,7 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 			return err
 		}
 		vm.Revision = t.next()
-		return t.emit(banger.EventVMDeleted, vm)
+		return t.emitRecord(banger.EventVMDeleted, vm)
 	})
 }
 
