@@ -205,6 +205,7 @@ type SessionRequest struct {
 	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
 	Tags           map[string]string `json:"tags,omitempty"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"the first session of a key is returned instead of a second"`
+	NoWait         bool              `json:"no_wait,omitempty" doc:"answer when the session is recorded, before its command runs: it can be attached to at once, and waited for"`
 }
 
 // SessionFilter selects sessions; zero fields select all.
@@ -217,8 +218,8 @@ type SessionFilter struct {
 // SessionService starts, finds and removes sessions. A ref is an exact id, an
 // exact name or a unique prefix of either. Safe for concurrent use.
 type SessionService interface {
-	// StartSession returns when the command runs or the launch has failed; a
-	// failed launch is a Session, not an error.
+	// StartSession returns when the command runs or the launch has failed, or with
+	// NoWait before that; a failed launch is a Session, not an error.
 	StartSession(ctx context.Context, vm string, r SessionRequest) (Session, error)
 	ListSessions(ctx context.Context, f SessionFilter) ([]Session, error)
 	GetSession(ctx context.Context, vm, session string) (Session, error)
@@ -241,7 +242,8 @@ type SessionService interface {
 // concurrent use.
 type SessionStreams interface {
 	// AttachSession makes a socket on which package sessionstream is spoken with
-	// the session, running or ended.
+	// the session: starting, running or ended. One whose launch failed has an exit and no
+	// output.
 	AttachSession(ctx context.Context, vm, session string, r AttachRequest) (AttachInfo, error)
 	// SendSession feeds stdin until r.Data is empty, then closes it if r.EOF is
 	// set. The result is valid with an error too: it says what was accepted.

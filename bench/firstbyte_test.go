@@ -8,6 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/sessionstream"
 )
 
 // BenchmarkFirstByte measures the time from the start of a new command to the first
@@ -41,17 +42,20 @@ func (p *place) firstBytes(b *testing.B, rounds int) {
 // speak writes a byte, and lives on until its stdin ends.
 const speak = "echo x; read y"
 
-// firstByte starts a session, attaches to it and receives its first byte. The session
+// firstByte starts a session with an attachment and receives its first byte. The session
 // is removed.
 func (p *place) firstByte(b *testing.B) time.Duration {
 	var x banger.Session
+	l := shell(speak)
+	l.StdinMode = banger.StdinPipe
 	took := timed(b, func() error {
-		l := shell(speak)
-		l.StdinMode = banger.StdinPipe
-		x = p.mustRun(b, l)
-		a := p.view(b, x)
+		started, a, err := p.StartAttached(b.Context(), "v", banger.SessionRequest{Launch: l}, sessionstream.Attach{Role: sessionstream.RoleViewer})
+		if err != nil {
+			return err
+		}
+		x = started
 		defer a.Close()
-		_, err := a.Read(make([]byte, 1))
+		_, err = attachment{a}.Read(make([]byte, 1))
 		return err
 	})
 	p.remove(b, x)

@@ -16,19 +16,28 @@ func (c *Client) AttachSession(ctx context.Context, vm, session string, r banger
 	return call[banger.AttachInfo](ctx, c, q)
 }
 
+// StartAttached starts a session and attaches to it before it runs: its output comes from
+// the first byte on. r.NoWait is set; a launch that fails is an Exit of the attachment.
+func (c *Client) StartAttached(ctx context.Context, vm string, r banger.SessionRequest, a sessionstream.Attach) (banger.Session, *sessionstream.Attachment, error) {
+	r.NoWait = true
+	x, err := c.StartSession(ctx, vm, r)
+	if err != nil {
+		return banger.Session{}, nil, err
+	}
+	a.From, a.Tail = &banger.LogCursor{}, nil
+	attachment, err := c.Attach(ctx, string(x.VMID), string(x.ID), a)
+	return x, attachment, err
+}
+
 // Attach attaches to a session. a.AttachID is made up if it is empty. The
 // attachment outlasts broken links and the daemon itself; sessionstream.Attachment
 // has what can be done with it.
 func (c *Client) Attach(ctx context.Context, vm, session string, a sessionstream.Attach) (*sessionstream.Attachment, error) {
-	x, err := c.GetSession(ctx, vm, session)
-	if err != nil {
-		return nil, err
-	}
 	if a.AttachID == "" {
 		a.AttachID = string(banger.NewSessionID())
 	}
 	return sessionstream.Open(ctx, sessionstream.Config{
-		Dial: sessionstream.DialSession(c, string(x.VMID), string(x.ID), a.AttachID), Attach: a, KeepLease: true,
+		Dial: sessionstream.DialSession(c, vm, session, a.AttachID), Attach: a, KeepLease: true,
 	})
 }
 

@@ -106,12 +106,10 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 	if _, err := s.VMs.StartVM(ctx, string(vm.ID)); err != nil {
 		return err
 	}
+	r.NoWait = true
 	x, err := s.Sessions.StartSession(ctx, string(vm.ID), r)
 	if err != nil {
 		return err
-	}
-	if x.EndedBy == banger.EndedByLaunch {
-		return launchError(x)
 	}
 	state, err := c.attach(ctx, x, o)
 	goesOn = state == nil

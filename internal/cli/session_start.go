@@ -55,7 +55,7 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 			return err
 		}
 		if *attached {
-			r.Window = c.firstWindow(r)
+			r.Window, r.NoWait = c.firstWindow(r), true
 		}
 		s, err := c.Backend.Services().Sessions.StartSession(cmd.Context(), args[0], r)
 		if err != nil {

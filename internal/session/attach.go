@@ -22,14 +22,11 @@ const attachPatience = 30 * time.Second
 // process; what lasts is the attachment, which a client takes to the next daemon.
 func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger.AttachRequest) (banger.AttachInfo, error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
-	if err == nil {
+	if err == nil && !s.claimed(x.ID) { // a launch in hand is waited for by who serves the attachment
 		x, err = s.settled(ctx, x)
 	}
 	if err != nil {
 		return banger.AttachInfo{}, err
-	}
-	if x.EndedBy == banger.EndedByLaunch {
-		return banger.AttachInfo{}, banger.Errorf(banger.CodeState, "cannot attach to session %q: it never ran: %s", x.Name, x.LaunchMessage)
 	}
 	if r.AttachID == "" {
 		r.AttachID = string(banger.NewSessionID())
@@ -43,7 +40,7 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 	}
 	s.work.Go(func() { s.serveAttachment(l, x, r.AttachID) })
 	return banger.AttachInfo{
-		AttachID: r.AttachID, TransportKind: banger.TransportUnix, TransportTarget: path, SocketPath: path,
+		VMID: x.VMID, SessionID: x.ID, AttachID: r.AttachID, TransportKind: banger.TransportUnix, TransportTarget: path, SocketPath: path,
 		StreamFormat: banger.StreamFormatOne,
 	}, nil
 }
@@ -92,11 +89,14 @@ const (
 	maxDialPause = time.Second
 )
 
-// dial opens a connection to what serves a session's streams: its shim, once the
-// link is up, or if the session has ended, ourselves.
+// dial opens a connection to what serves a session's streams: its shim, once that runs
+// and the link is up, or if the session has ended, ourselves.
 func (s *Service) dial(ctx context.Context, id banger.SessionID) (net.Conn, error) {
 	for pause := minDialPause; ; pause = min(2*pause, maxDialPause) {
 		x, err := s.store.GetSession(ctx, id)
+		if err == nil && x.Status == banger.StatusStarting {
+			x, err = s.launched(ctx, x)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -23,11 +23,14 @@ type launch struct {
 	ctx    context.Context // ends when its machine or the service does
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when it has been given up
+
+	answered chan struct{}       // closed when the guest has answered
+	report   banger.GuestSession // its answer
 }
 
 // claim takes a launch in hand, before its record exists.
 func (s *Service) claim(id banger.SessionID) *launch {
-	l := &launch{done: make(chan struct{})}
+	l := &launch{done: make(chan struct{}), answered: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancelCause(s.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,6 +53,26 @@ func (s *Service) claimed(id banger.SessionID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.launches[id] != nil
+}
+
+// launched waits for a launch that is in hand, and returns its session as the guest has
+// answered, which is before the record tells it.
+func (s *Service) launched(ctx context.Context, x banger.Session) (banger.Session, error) {
+	s.mu.Lock()
+	l := s.launches[x.ID]
+	s.mu.Unlock()
+	if l == nil {
+		return s.store.GetSession(ctx, x.ID) // it was in hand a moment ago, or is left to the next link
+	}
+	select {
+	case <-l.answered:
+		err := takeReport(&x, x.VMID, l.report)
+		return x, err
+	case <-l.done:
+		return s.store.GetSession(ctx, x.ID)
+	case <-ctx.Done():
+		return x, context.Cause(ctx)
+	}
 }
 
 // interrupt has a launch given up whose machine has ended, if it is in hand, and
@@ -77,7 +100,7 @@ var errMachineEnded = errors.New("the machine has ended")
 // and then the next daemon does.
 func (s *Service) carryOut(l *launch, x banger.Session) {
 	defer s.release(x.ID)
-	err := s.tryLaunch(l.ctx, x)
+	err := s.tryLaunch(l, x)
 	for pause := minSettlePause; isUnsettled(err) && l.ctx.Err() == nil; pause = min(2*pause, maxSettlePause) {
 		s.log.Warn("launch is unsettled", "session", x.ID, "cause", err)
 		select {
@@ -97,7 +120,8 @@ func isUnsettled(err error) bool { return err != nil && banger.CodeOf(err) != ba
 // tryLaunch asks the guest to start a session until it answers. A guest that
 // could not be reached has not started it, and the launch has failed. An error
 // means that the answer to a request is missing.
-func (s *Service) tryLaunch(ctx context.Context, x banger.Session) error {
+func (s *Service) tryLaunch(l *launch, x banger.Session) error {
+	ctx := l.ctx
 	reach, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	asked, answered := false, false
@@ -111,6 +135,8 @@ func (s *Service) tryLaunch(ctx context.Context, x banger.Session) error {
 	store := context.WithoutCancel(ctx)
 	switch {
 	case err == nil:
+		l.report = report
+		close(l.answered)
 		return s.apply(store, x.VMID, report)
 	case !asked:
 		stage := banger.StageSSHUnavailable

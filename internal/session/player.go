@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -75,6 +76,9 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		next.Stream = banger.StreamStdout
 	}
 	switch {
+	case state.EndedBy == banger.EndedByLaunch: // it has no logs
+		attached.Output = cmp.Or(attach.From, &banger.LogCursor{})
+		return p.send(attached, &sessionstream.Exit{State: state})
 	case attach.NoOutput:
 		return p.send(attached, &sessionstream.Exit{State: state})
 	case attach.From != nil:

@@ -49,6 +49,9 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 	if created {
 		s.work.Go(func() { s.carryOut(l, stored) })
 	}
+	if r.NoWait {
+		return stored, nil
+	}
 	return s.awaitStart(ctx, stored)
 }
 

@@ -1,0 +1,94 @@
+package session_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+
+	"banger"
+	"banger/internal/hosttest"
+	"banger/sessionstream"
+)
+
+// startAttached starts a session, attaches to it before it runs, and returns what it
+// writes and how it ends.
+func startAttached(t *testing.T, h *hosttest.Host, r banger.SessionRequest) (stdout string, end banger.SessionState, err error) {
+	t.Helper()
+	r.NoWait = true
+	x, err := h.Sessions.StartSession(t.Context(), vmName, r)
+	if err != nil {
+		return "", end, err
+	}
+	if x.Status != banger.StatusStarting {
+		return "", end, fmt.Errorf("it was waited for: %+v", x.SessionState)
+	}
+	id := string(banger.NewSessionID())
+	a, err := sessionstream.Open(t.Context(), sessionstream.Config{
+		Dial:   sessionstream.DialSession(h.Sessions, vmName, r.Name, id),
+		Attach: sessionstream.Attach{Role: sessionstream.RoleViewer, AttachID: id, From: &banger.LogCursor{}},
+	})
+	if err != nil {
+		return "", end, err
+	}
+	defer a.Close()
+	var out bytes.Buffer
+	for {
+		m, err := a.Receive()
+		if errors.Is(err, io.EOF) {
+			return out.String(), end, nil
+		}
+		if err != nil {
+			return "", end, err
+		}
+		if exit, ok := m.Control.(*sessionstream.Exit); ok {
+			end = exit.State
+		}
+		out.Write(m.Data)
+	}
+}
+
+func TestAttach_ToASessionThatIsStartingHasAllOfIt(t *testing.T) {
+	h := newHost(t)
+	var group sync.WaitGroup
+	for n := range 20 {
+		group.Go(func() {
+			got, end, err := startAttached(t, h, shell(fmt.Sprint("s", n), "echo first; echo last; exit 3"))
+			if err != nil || got != "first\nlast\n" || end.ExitCode == nil || *end.ExitCode != 3 {
+				t.Errorf("%q, %v, %+v", got, err, end)
+			}
+		})
+		if n%5 == 4 {
+			h.Cut()
+		}
+	}
+	group.Wait()
+}
+
+func TestAttach_ToALaunchThatFailsHasItsEnd(t *testing.T) {
+	h := newHost(t)
+	r := shell("s", "")
+	r.Command = "/no/such/command"
+	for _, name := range []string{"s", "t"} {
+		r.Name = name
+		got, end, err := startAttached(t, h, r)
+		if err != nil || got != "" || end.EndedBy != banger.EndedByLaunch || end.LaunchStage != banger.StagePreflightCommand || end.LaunchMessage == "" {
+			t.Errorf("%q, %v, %+v", got, err, end)
+		}
+	}
+	id := string(banger.NewSessionID())
+	a, err := sessionstream.Open(t.Context(), sessionstream.Config{
+		Dial:   sessionstream.DialSession(h.Sessions, vmName, "s", id),
+		Attach: sessionstream.Attach{Role: sessionstream.RoleViewer, AttachID: id},
+	})
+	if err != nil {
+		t.Fatalf("to one that failed long ago: %v", err)
+	}
+	defer a.Close()
+	m, err := a.Receive()
+	if exit, ok := m.Control.(*sessionstream.Exit); !ok || exit.State.EndedBy != banger.EndedByLaunch {
+		t.Errorf("to one that failed long ago: %+v, %v", m, err)
+	}
+}
