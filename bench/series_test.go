@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -23,13 +24,16 @@ type series struct {
 	Samples []float64 `json:"samples"`
 }
 
-// alternate has all contenders do it in turn, so that what else the machine does
-// comes to each of them. One round before all others is not counted.
+// alternate has all contenders do it in turn, in another order in each round, so that
+// what else the machine does, and what one of them leaves behind, comes to each. One
+// round before all others is not counted.
 func alternate(b *testing.B, rounds int, contenders ...contender) []series {
 	b.Helper()
 	all := make([]series, len(contenders))
+	orders := rand.New(rand.NewPCG(1, 2)) // the same in each run
 	for n := range rounds + 1 {
-		for at, c := range contenders {
+		for _, at := range orders.Perm(len(contenders)) {
+			c := contenders[at]
 			if n > 0 && c.every > 0 && n%c.every != 0 {
 				continue
 			}

@@ -167,7 +167,8 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 
 // launchShim has a shim own a session.
 func (s *server) launchShim(ctx context.Context, lock *os.File, l shim.Launch) (sessiondir.State, *shimclient.Child, error) {
-	defer s.standby.next()
+	began := time.Now()
+	defer func() { s.standby.next(time.Since(began)) }()
 	process, err := s.standby.take()
 	if err != nil {
 		return sessiondir.State{}, nil, err

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"runtime"
+	"time"
 
 	"banger/internal/agent/shimclient"
 )
@@ -11,16 +13,18 @@ import (
 type standby struct {
 	path  string                   // of the shim
 	ready chan *shimclient.Standby // what nobody takes stays its keeper's
-	wake  chan struct{}            // has an element after a launch
+	wake  chan time.Duration       // gets what a launch took, after it
+	pause bool                     // between a launch and the start of the next shim
 }
 
 func newStandby(path string) *standby {
-	return &standby{path: path, ready: make(chan *shimclient.Standby), wake: make(chan struct{}, 1)}
+	return &standby{path: path, ready: make(chan *shimclient.Standby), wake: make(chan time.Duration, 1), pause: runtime.NumCPU() == 1}
 }
 
 // run keeps it until ctx ends. It starts the next one when the launch that has taken the
-// last is over, which would have to share the CPU with it otherwise. If none can be
-// started, a launch will say why.
+// last is over, which would have to share the CPU with it otherwise; where there is one
+// CPU, as long after that as the launch took, since whoever asked for that has mostly
+// more to ask. If none can be started, a launch will say why.
 func (s *standby) run(ctx context.Context) {
 	for {
 		if shim, err := shimclient.Start(s.path); err == nil {
@@ -31,10 +35,18 @@ func (s *standby) run(ctx context.Context) {
 				return
 			}
 		}
+		var took time.Duration
 		select {
-		case <-s.wake:
+		case took = <-s.wake:
 		case <-ctx.Done():
 			return
+		}
+		if s.pause {
+			select {
+			case <-time.After(took):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
@@ -52,10 +64,10 @@ func (s *standby) take() (*shimclient.Standby, error) {
 	return shimclient.Start(s.path)
 }
 
-// next has another one started, if it was taken.
-func (s *standby) next() {
+// next has another one started, if it was taken, after a launch that took so long.
+func (s *standby) next(took time.Duration) {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wake <- took:
 	default:
 	}
 }
