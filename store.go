@@ -25,7 +25,9 @@ type Store interface {
 type VMStore interface {
 	CreateVM(ctx context.Context, vm VM) (VM, error)
 	GetVM(ctx context.Context, id VMID) (VM, error)
-	ListVMs(ctx context.Context) ([]VM, error) // oldest first
+	// ListVMs returns all, oldest first. What they refer to may be shared: it must not be
+	// changed.
+	ListVMs(ctx context.Context) ([]VM, error)
 	UpdateVM(ctx context.Context, id VMID, change func(*VM) error) (VM, error)
 	// DeleteVM deletes its sessions too, each with its event.
 	DeleteVM(ctx context.Context, id VMID) error

@@ -165,6 +165,9 @@ func (s *Service) recordMissing(ctx context.Context, id banger.SessionID) error 
 
 func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
 	x, err := s.store.UpdateSession(ctx, id, change)
+	if err == nil {
+		s.recorded(x)
+	}
 	if err == nil && x.Status.Ended() {
 		s.keeper.look(x.VMID, time.Now())
 	}

@@ -26,6 +26,8 @@ type launch struct {
 
 	answered chan struct{}       // closed when the guest has answered
 	report   banger.GuestSession // its answer
+
+	record banger.Session // as it was last changed; guarded by Service.mu until done is closed
 }
 
 // claim takes a launch in hand, before its record exists.
@@ -48,19 +50,29 @@ func (s *Service) release(id banger.SessionID) {
 	delete(s.launches, id)
 }
 
-// claimed reports whether a session's launch is in hand.
-func (s *Service) claimed(id banger.SessionID) bool {
+// inHand returns a session's launch, nil if it is not in hand.
+func (s *Service) inHand(id banger.SessionID) *launch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.launches[id] != nil
+	return s.launches[id]
+}
+
+// claimed reports whether a session's launch is in hand.
+func (s *Service) claimed(id banger.SessionID) bool { return s.inHand(id) != nil }
+
+// recorded has a launch that is in hand know its record.
+func (s *Service) recorded(x banger.Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.launches[x.ID]; l != nil {
+		l.record = x
+	}
 }
 
 // launched waits for a launch that is in hand, and returns its session as the guest has
 // answered, which is before the record tells it.
 func (s *Service) launched(ctx context.Context, x banger.Session) (banger.Session, error) {
-	s.mu.Lock()
-	l := s.launches[x.ID]
-	s.mu.Unlock()
+	l := s.inHand(x.ID)
 	if l == nil {
 		return s.store.GetSession(ctx, x.ID) // it was in hand a moment ago, or is left to the next link
 	}
@@ -78,9 +90,7 @@ func (s *Service) launched(ctx context.Context, x banger.Session) (banger.Sessio
 // interrupt has a launch given up whose machine has ended, if it is in hand, and
 // returns when nobody has it in hand any more.
 func (s *Service) interrupt(ctx context.Context, id banger.SessionID) error {
-	s.mu.Lock()
-	l := s.launches[id]
-	s.mu.Unlock()
+	l := s.inHand(id)
 	if l == nil {
 		return nil
 	}

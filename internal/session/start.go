@@ -59,6 +59,15 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 func (s *Service) awaitStart(ctx context.Context, x banger.Session) (banger.Session, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, launchPatience, errNoAnswer)
 	defer cancel()
+	if l := s.inHand(x.ID); l != nil {
+		select {
+		case <-l.done:
+			if l.record.ID != "" && l.record.Status != banger.StatusStarting {
+				return l.record, nil
+			}
+		case <-ctx.Done(): // waitFor fails
+		}
+	}
 	started, err := s.waitFor(ctx, x.ID, func(x banger.Session) bool { return x.Status != banger.StatusStarting })
 	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
 		return x, banger.Errorf(banger.CodeUnavailable, "cannot tell yet whether session %q was started: %w", x.Name, errNoAnswer).

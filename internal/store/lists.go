@@ -11,14 +11,17 @@ import (
 const maxListBytes = 8 << 20
 
 // lists keeps the sessions that were last listed and follows their changes: to decode a
-// thousand of them takes ten milliseconds, and every lookup by name is a list. Who wants
-// one while a change is committed waits, so that nobody gets an older list than what was
-// read before. The zero value is ready.
+// thousand of them takes ten milliseconds, and every lookup by name is a list. So is that
+// of a VM, with which each request begins; those are few and are read again after a change.
+// Who wants a list while a change is committed waits, so that nobody gets an older one than
+// what was read before. The zero value is ready.
 type lists struct {
 	mu         sync.Mutex                       // guards the fields below
 	generation int64                            // grows with each change
 	bytes      int                              // of all documents that were taken in
 	sessions   map[banger.VMID][]banger.Session // "" has those of all VMs
+	vms        []banger.VM
+	hasVMs     bool
 }
 
 // listChange is what a transaction makes of one session.
@@ -27,11 +30,15 @@ type listChange struct {
 	bytes   int            // of its document; 0 if it was deleted
 }
 
-// change commits a transaction that makes these changes, in their order.
-func (l *lists) change(changes []listChange, commit func() error) error {
+// change commits a transaction that makes these changes of sessions, in their order, and
+// perhaps others of VMs.
+func (l *lists) change(changes []listChange, vms bool, commit func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++
+	if vms {
+		l.vms, l.hasVMs = nil, false
+	}
 	if err := commit(); err != nil {
 		l.drop() // it may have been committed all the same
 		return err
@@ -67,6 +74,22 @@ func (l *lists) apply(vm banger.VMID, c listChange) {
 }
 
 func (l *lists) drop() { l.bytes, l.sessions = 0, nil }
+
+// getVMs is get of the VMs.
+func (l *lists) getVMs() (vms []banger.VM, kept bool, generation int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.vms), l.hasVMs, l.generation
+}
+
+// keepVMs is keep of the VMs.
+func (l *lists) keepVMs(vms []banger.VM, generation int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if generation == l.generation {
+		l.vms, l.hasVMs = slices.Clone(vms), true
+	}
+}
 
 // get returns a list, if it is kept, and what keep wants to know. The caller may change
 // the list, but not what its elements refer to.

@@ -27,7 +27,7 @@ func TestLists_WhatAChangeMayHaveOvertakenIsNotKept(t *testing.T) {
 	list := []banger.Session{{ID: "a"}}
 	var l lists
 	_, _, before := l.get("")
-	if err := l.change(nil, committed); err != nil {
+	if err := l.change(nil, false, committed); err != nil {
 		t.Fatal(err)
 	}
 	l.keep("", list, before, 1)
@@ -62,13 +62,34 @@ func TestLists_FollowEachChange(t *testing.T) {
 		{session: banger.Session{ID: "b", VMID: "2"}},
 		{banger.Session{ID: "d", VMID: "2"}, 1},
 	}
-	if err := l.change(changes, committed); err != nil {
+	if err := l.change(changes, false, committed); err != nil {
 		t.Fatal(err)
 	}
 	for vm, want := range map[banger.VMID][]string{"": {"anew", "c", "d"}, "1": {"anew", "c"}, "2": {"none"}} {
 		if got := l.ids(vm); !slices.Equal(got, want) {
 			t.Errorf("VM %q has %v, not %v", vm, got, want)
 		}
+	}
+}
+
+func TestLists_OfVMsAreReadAgainAfterAChange(t *testing.T) {
+	var l lists
+	l.keepVMs([]banger.VM{{ID: "1"}}, 0)
+	if err := l.change(nil, false, committed); err != nil {
+		t.Fatal(err)
+	}
+	if vms, kept, _ := l.getVMs(); !kept || len(vms) != 1 {
+		t.Errorf("after another change %v are kept: %v", vms, kept)
+	}
+	if err := l.change(nil, true, committed); err != nil {
+		t.Fatal(err)
+	}
+	if vms, kept, _ := l.getVMs(); kept || len(vms) != 0 {
+		t.Errorf("after a change %v are kept", vms)
+	}
+	l.keepVMs([]banger.VM{{ID: "1"}}, 1)
+	if _, kept, _ := l.getVMs(); kept {
+		t.Error("VMs are kept that were read before a change")
 	}
 }
 
@@ -79,7 +100,7 @@ func TestLists_AreDroppedWhenTheyCannotBeRight(t *testing.T) {
 		return &l
 	}
 	l, failed := full(), errors.New("the disk is full")
-	if err := l.change(nil, func() error { return failed }); !errors.Is(err, failed) {
+	if err := l.change(nil, false, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("a commit fails with %v", err)
 	}
 	if got := l.ids(""); !slices.Equal(got, []string{"none"}) {
@@ -87,7 +108,7 @@ func TestLists_AreDroppedWhenTheyCannotBeRight(t *testing.T) {
 	}
 	l = full()
 	for range 2 {
-		if err := l.change([]listChange{{banger.Session{ID: "a"}, maxListBytes / 2}}, committed); err != nil {
+		if err := l.change([]listChange{{banger.Session{ID: "a"}, maxListBytes / 2}}, false, committed); err != nil {
 			t.Fatal(err)
 		}
 	}

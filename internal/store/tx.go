@@ -19,7 +19,8 @@ type tx struct {
 	now      time.Time
 	revision int64 // of the newest event, this transaction's included
 	emitted  bool
-	sessions []listChange
+	sessions []listChange // what it makes of them
+	vms      bool         // whether it changes any
 }
 
 // write runs f in a transaction, then wakes the watchers. ctx is heeded while
@@ -46,13 +47,12 @@ func (s *Store) write(ctx context.Context, action string, f func(*tx) error) err
 	if err := s.run(t, f); err != nil {
 		return s.explain(ctx, action, err)
 	}
-	if !t.emitted {
-		return s.explain(ctx, action, t.Commit())
-	}
-	if err := s.lists.change(t.sessions, t.Commit); err != nil {
+	if err := s.lists.change(t.sessions, t.vms, t.Commit); err != nil {
 		return s.explain(ctx, action, err)
 	}
-	s.watchers.wake()
+	if t.emitted {
+		s.watchers.wake()
+	}
 	return nil
 }
 

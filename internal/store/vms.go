@@ -36,6 +36,7 @@ func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 		if err != nil {
 			return err
 		}
+		t.vms = true
 		if err := t.exec("INSERT INTO vms (id, name, image_id, record) VALUES (?, ?, nullif(?, ''), ?)",
 			string(vm.ID), vm.Name, string(vm.ImageID), string(record)); err != nil {
 			return err
@@ -56,7 +57,20 @@ func (s *Store) GetVM(ctx context.Context, id banger.VMID) (banger.VM, error) {
 
 // ListVMs implements banger.VMStore.
 func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
-	return read(ctx, s, decodeVM, "SELECT record FROM vms ORDER BY seq")
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	vms, kept, generation := s.lists.getVMs()
+	if kept {
+		return vms, nil
+	}
+	vms, err = read(ctx, s, decodeVM, "SELECT record FROM vms ORDER BY seq")
+	if err == nil {
+		s.lists.keepVMs(vms, generation)
+	}
+	return vms, err
 }
 
 // UpdateVM implements banger.VMStore.
@@ -110,6 +124,7 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 				return err
 			}
 		}
+		t.vms = true
 		if err := t.exec("DELETE FROM vms WHERE id = ?", string(id)); err != nil {
 			return err
 		}
@@ -135,6 +150,7 @@ func (t *tx) putVM(vm banger.VM) (banger.VM, error) {
 	if err != nil {
 		return vm, err
 	}
+	t.vms = true
 	if err := t.exec("UPDATE vms SET name = ?, image_id = nullif(?, ''), record = ? WHERE id = ?",
 		vm.Name, string(vm.ImageID), string(record), string(vm.ID)); err != nil {
 		return vm, err
