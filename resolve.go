@@ -18,6 +18,9 @@ func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
 func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
 
 // Ref returns the id and the name.
+func (s SessionSummary) Ref() (id, name string) { return string(s.ID), s.Name }
+
+// Ref returns the id and the name.
 func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
 
 // Resolve finds the record that ref means: the one with that id, else the one

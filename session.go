@@ -222,6 +222,8 @@ type SessionService interface {
 	// NoWait before that; a failed launch is a Session, not an error.
 	StartSession(ctx context.Context, vm string, r SessionRequest) (Session, error)
 	ListSessions(ctx context.Context, f SessionFilter) ([]Session, error)
+	// SummarizeSessions is ListSessions for a table of them.
+	SummarizeSessions(ctx context.Context, f SessionFilter) ([]SessionSummary, error)
 	GetSession(ctx context.Context, vm, session string) (Session, error)
 	// InspectSession is GetSession with the counters as they are at this moment,
 	// if its guest can be asked.

@@ -97,12 +97,9 @@ func sessionRoutes() []Route {
 		{ID: "startSession", Method: http.MethodPost, Path: "/v1/vms/{vm}/sessions", Summary: "Start a session; a launch that failed is a session too.",
 			Body: banger.SessionRequest{}, Result: banger.Session{}, Status: http.StatusCreated},
 		{ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Summary: "List sessions, oldest first.",
-			Query: []Param{
-				{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
-				{Name: "status", Type: ParamText, Doc: "only those in a status"},
-				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
-			},
-			Result: SessionList{}, Status: http.StatusOK},
+			Query: filterParams(), Result: SessionList{}, Status: http.StatusOK},
+		{ID: "summarizeSessions", Method: http.MethodGet, Path: "/v1/sessions/summaries", Summary: "List what a table shows of sessions, oldest first.",
+			Query: filterParams(), Result: SummaryList{}, Status: http.StatusOK},
 		{ID: "getSession", Method: http.MethodGet, Path: sessionPath, Summary: "Show a session.",
 			Query:  []Param{{Name: "live", Type: ParamBool, Doc: "with the counters as they are now, if its guest can be asked"}},
 			Result: banger.Session{}, Status: http.StatusOK},
@@ -121,6 +118,15 @@ func sessionRoutes() []Route {
 				{Name: "dry_run", Type: ParamBool, Doc: "only tell"},
 			},
 			Result: banger.PruneResult{}, Status: http.StatusOK},
+	}
+}
+
+// filterParams are those of banger.SessionFilter.
+func filterParams() []Param {
+	return []Param{
+		{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
+		{Name: "status", Type: ParamText, Doc: "only those in a status"},
+		{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
 	}
 }
 

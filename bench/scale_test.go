@@ -112,14 +112,18 @@ func (p *place) restartDaemon(b *testing.B) contender {
 // list measures the time to list so many sessions, and as many of tmux.
 func (p *place) list(b *testing.B, sessions, rounds int) {
 	p.fillTmux(b, sessions)
+	running := banger.SessionFilter{VM: "v", Status: banger.StatusRunning}
 	m := &measure{Name: "List", Title: "All sessions are listed", Place: p.name, Level: fmt.Sprint("sessions=", sessions), Unit: "ns/op", Series: alternate(b, rounds,
 		contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
 			return timed(b, func() error {
-				found, err := p.ListSessions(b.Context(), banger.SessionFilter{VM: "v", Status: banger.StatusRunning})
-				if err == nil && len(found) < sessions {
-					err = fmt.Errorf("%d sessions are listed", len(found))
-				}
-				return err
+				found, err := p.SummarizeSessions(b.Context(), running)
+				return enough(len(found), sessions, err)
+			})
+		}},
+		contender{name: "banger-records", do: func(b *testing.B, _ int) time.Duration {
+			return timed(b, func() error {
+				found, err := p.ListSessions(b.Context(), running)
+				return enough(len(found), sessions, err)
 			})
 		}},
 		contender{name: "banger-cli", do: func(b *testing.B, _ int) time.Duration {
@@ -128,15 +132,20 @@ func (p *place) list(b *testing.B, sessions, rounds int) {
 		contender{name: "tmux", do: func(b *testing.B, _ int) time.Duration {
 			return timed(b, func() error {
 				out, err := p.ssh(b.Context(), "tmux list-sessions").Output()
-				if found := strings.Count(string(out), "\n"); err == nil && found < sessions {
-					err = fmt.Errorf("%d sessions are listed", found)
-				}
-				return err
+				return enough(strings.Count(string(out), "\n"), sessions, err)
 			})
 		}},
 	)}
 	m.fewer(fmt.Sprintf("list of %d sessions", sessions), m.of("banger", 0.5), m.of("tmux", 0.5), 10)
 	m.record(b)
+}
+
+// enough fails a list that has too few sessions.
+func enough(found, sessions int, err error) error {
+	if err == nil && found < sessions {
+		err = fmt.Errorf("%d sessions are listed", found)
+	}
+	return err
 }
 
 // fillTmux has tmux's server start so many sessions, and no client for each.

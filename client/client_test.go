@@ -61,6 +61,10 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.ListSessions(ctx, banger.SessionFilter{VM: "v&w", Status: banger.StatusRunning, Tags: map[string]string{"a": "b=c"}})
 			return err
 		}},
+		{`SummarizeSessions {"" "failed" map[]}`, func() error {
+			_, err := r.SummarizeSessions(ctx, banger.SessionFilter{Status: banger.StatusFailed})
+			return err
+		}},
 		{`GetSession "v" "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetSession(ctx, "v", nasty); return err }},
 		{`RemoveSession "v" "s" true`, func() error { return r.RemoveSession(ctx, "v", "s", true) }},
 		{`PruneSessions "v" map[k:v] 1h0m0s keep 0 bytes 7 dry true`, func() error {

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/mailru/easyjson"
+
 	"banger"
 	"banger/api"
 )
@@ -96,14 +98,23 @@ func (c *Client) do(ctx context.Context, r request, result any) (*banger.SendRes
 	if result == nil {
 		return nil, nil
 	}
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
+	var body bytes.Buffer
+	body.Grow(int(max(resp.ContentLength, 0)) + bytes.MinRead)
+	if _, err := body.ReadFrom(resp.Body); err != nil {
 		return nil, c.transportError(ctx, err)
 	}
-	if err := json.Unmarshal(data, result); err != nil {
+	if err := unmarshal(body.Bytes(), result); err != nil {
 		return nil, banger.Errorf(banger.CodeInternal, "cannot understand the daemon's answer: %w", err)
 	}
 	return nil, nil
+}
+
+// unmarshal decodes a body, by generated code if there is any.
+func unmarshal(data []byte, body any) error {
+	if m, ok := body.(easyjson.Unmarshaler); ok {
+		return easyjson.Unmarshal(data, m)
+	}
+	return json.Unmarshal(data, body)
 }
 
 // call sends a request whose JSON answer is an R.

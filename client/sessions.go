@@ -28,7 +28,19 @@ func (c *Client) StartSession(ctx context.Context, vm string, r banger.SessionRe
 
 // ListSessions implements banger.SessionService.
 func (c *Client) ListSessions(ctx context.Context, f banger.SessionFilter) ([]banger.Session, error) {
-	q := get("/v1/sessions")
+	list, err := call[api.SessionList](ctx, c, filtered("/v1/sessions", f))
+	return list.Sessions, err
+}
+
+// SummarizeSessions implements banger.SessionService.
+func (c *Client) SummarizeSessions(ctx context.Context, f banger.SessionFilter) ([]banger.SessionSummary, error) {
+	list, err := call[api.SummaryList](ctx, c, filtered("/v1/sessions/summaries", f))
+	return list.Sessions, err
+}
+
+// filtered is a request for what a filter selects.
+func filtered(path string, f banger.SessionFilter) request {
+	q := get(path)
 	if f.VM != "" {
 		q.query.Set("vm", f.VM)
 	}
@@ -36,8 +48,7 @@ func (c *Client) ListSessions(ctx context.Context, f banger.SessionFilter) ([]ba
 		q.query.Set("status", string(f.Status))
 	}
 	setTags(q.query, f.Tags)
-	list, err := call[api.SessionList](ctx, c, q)
-	return list.Sessions, err
+	return q
 }
 
 // GetSession implements banger.SessionService.

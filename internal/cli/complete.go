@@ -60,7 +60,7 @@ func imageNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 
 // sessionNames finds the sessions of the VM that is the first argument.
 func sessionNames(ctx context.Context, s Services, args []string) ([]string, error) {
-	sessions, err := s.Sessions.ListSessions(ctx, banger.SessionFilter{VM: args[0]})
+	sessions, err := s.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: args[0]})
 	return names(sessions), err
 }
 

@@ -35,7 +35,7 @@ func (c *CLI) printEvent(e banger.Event) error {
 		name, state = e.VM.Name, string(e.VM.State)
 	case e.Session != nil:
 		name, state = e.Session.Name, string(e.Session.Status)
-		if o := outcome(e.Session.SessionState); o != "" {
+		if o := outcome(e.Session.Summary()); o != "" {
 			state += " " + o
 		}
 	case e.Image != nil:

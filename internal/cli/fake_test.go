@@ -164,6 +164,14 @@ func (f *fake) ListSessions(_ context.Context, filter banger.SessionFilter) ([]b
 	return f.sessions, f.err
 }
 
+func (f *fake) SummarizeSessions(ctx context.Context, filter banger.SessionFilter) (summaries []banger.SessionSummary, err error) {
+	sessions, err := f.ListSessions(ctx, filter)
+	for _, x := range sessions {
+		summaries = append(summaries, x.Summary())
+	}
+	return summaries, err
+}
+
 func (f *fake) GetSession(_ context.Context, vm, session string) (banger.Session, error) {
 	f.ask("get-session", vm, session)
 	return f.session(), f.err

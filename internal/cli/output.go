@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,16 +46,24 @@ func (c *CLI) printJSONLine(v any) error {
 // table prints rows in aligned columns. Every cell is neutralised; an empty one
 // is shown as a dash, so that a row always has the same number of words.
 func table(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(header, "\t"))
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = orDash(safe(cell))
+	return aligned(w, func(w io.Writer) {
+		fmt.Fprintln(w, strings.Join(header, "\t"))
+		for _, row := range rows {
+			cells := make([]string, len(row))
+			for i, cell := range row {
+				cells[i] = orDash(safe(cell))
+			}
+			fmt.Fprintln(w, strings.Join(cells, "\t"))
 		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
-	}
-	return tw.Flush()
+	})
+}
+
+// aligned aligns what print writes in columns, which tabs end.
+func aligned(w io.Writer, print func(io.Writer)) error {
+	out := bufio.NewWriter(w) // a tabwriter writes each cell by itself
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	print(columns)
+	return errors.Join(columns.Flush(), out.Flush())
 }
 
 // field is one line of what show prints.
@@ -62,18 +72,18 @@ type field struct{ name, value string }
 // printFields prints the fields that have a value, aligned. A value of several
 // lines goes on under its first.
 func printFields(w io.Writer, fields []field) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, f := range fields {
-		if f.value == "" {
-			continue
+	return aligned(w, func(w io.Writer) {
+		for _, f := range fields {
+			if f.value == "" {
+				continue
+			}
+			name := f.name
+			for line := range strings.SplitSeq(strings.TrimRight(f.value, "\n"), "\n") {
+				fmt.Fprintf(w, "%s\t%s\n", name, safe(line))
+				name = ""
+			}
 		}
-		name := f.name
-		for line := range strings.SplitSeq(strings.TrimRight(f.value, "\n"), "\n") {
-			fmt.Fprintf(tw, "%s\t%s\n", name, safe(line))
-			name = ""
-		}
-	}
-	return tw.Flush()
+	})
 }
 
 func orDash(s string) string {

@@ -32,12 +32,17 @@ func (c *CLI) sessionListCommand() *cobra.Command {
 		if filter.Tags, err = pairs("--tag", *tags); err != nil {
 			return err
 		}
-		sessions, err := c.Backend.Services().Sessions.ListSessions(cmd.Context(), filter)
+		service := c.Backend.Services().Sessions
+		if *asJSON {
+			sessions, err := service.ListSessions(cmd.Context(), filter)
+			if err != nil {
+				return err
+			}
+			return printJSONList(c, sessions)
+		}
+		sessions, err := service.SummarizeSessions(cmd.Context(), filter)
 		if err != nil {
 			return err
-		}
-		if *asJSON {
-			return printJSONList(c, sessions)
 		}
 		return c.printSessions(cmd.Context(), sessions)
 	}
@@ -54,7 +59,7 @@ func statusChoices() []string {
 	return choices
 }
 
-func (c *CLI) printSessions(ctx context.Context, sessions []banger.Session) error {
+func (c *CLI) printSessions(ctx context.Context, sessions []banger.SessionSummary) error {
 	vms, err := c.Backend.Services().VMs.ListVMs(ctx)
 	if err != nil {
 		return err
@@ -65,15 +70,15 @@ func (c *CLI) printSessions(ctx context.Context, sessions []banger.Session) erro
 	}
 	rows := make([][]string, len(sessions))
 	for i, s := range sessions {
-		rows[i] = []string{vmName[s.VMID], s.Name, string(s.Status), outcome(s.SessionState),
-			formatTime(s.CreatedAt), string(s.ID), commandLine(s.Launch)}
+		rows[i] = []string{vmName[s.VMID], s.Name, string(s.Status), outcome(s),
+			formatTime(s.CreatedAt), string(s.ID), s.CommandLine}
 	}
 	return table(c.Stdout, []string{"VM", "NAME", "STATUS", "EXIT", "CREATED", "ID", "COMMAND"}, rows)
 }
 
 // outcome is the end of a session in one word: its exit status, its signal, or
 // else what ended it.
-func outcome(s banger.SessionState) string {
+func outcome(s banger.SessionSummary) string {
 	switch {
 	case s.ExitSignal != "":
 		return s.ExitSignal
@@ -82,19 +87,6 @@ func outcome(s banger.SessionState) string {
 	default:
 		return string(s.EndedBy)
 	}
-}
-
-// commandLine shows a command as one would type it, roughly: it is for the eye.
-func commandLine(l banger.Launch) string {
-	words := make([]string, 0, 1+len(l.Args))
-	for _, w := range append([]banger.ByteString{l.Command}, l.Args...) {
-		word := string(w)
-		if word == "" || strings.ContainsAny(word, " \t\n\"'\\$`*?;&|<>()") {
-			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, " ")
 }
 
 func (c *CLI) sessionShowCommand() *cobra.Command {
@@ -118,14 +110,14 @@ func sessionFields(s banger.Session) []field {
 		{"name", s.Name},
 		{"id", string(s.ID)},
 		{"vm id", string(s.VMID)},
-		{"command", commandLine(s.Launch)},
+		{"command", s.CommandLine(0)},
 		{"cwd", string(s.Cwd)},
 		{"user", s.User},
 		{"stdin", string(s.StdinMode)},
 		{"tty", map[bool]string{true: "yes"}[s.TTY]},
 		{"limits", limitText(s.Launch)},
 		{"status", string(s.Status)},
-		{"exit", outcome(s.SessionState)},
+		{"exit", outcome(s.Summary())},
 		{"ended by", string(s.EndedBy)},
 		{"launch stage", string(s.LaunchStage)},
 		{"launch message", s.LaunchMessage},

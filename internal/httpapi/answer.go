@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/mailru/easyjson"
+
 	"banger"
 	"banger/api"
 )
@@ -82,6 +84,14 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	writeResult(w, status(body.Error.Code), body)
 }
 
+// marshal encodes a body, by generated code if there is any.
+func marshal(body any) ([]byte, error) {
+	if m, ok := body.(easyjson.Marshaler); ok {
+		return easyjson.Marshal(m)
+	}
+	return json.Marshal(body)
+}
+
 // writeResult sends an answer. That the client may have gone is not its matter.
 func writeResult(w http.ResponseWriter, status int, result any) {
 	if result == nil {
@@ -93,7 +103,7 @@ func writeResult(w http.ResponseWriter, status int, result any) {
 	if !isBytes {
 		contentType = api.ContentJSON
 		var err error
-		if data, err = json.Marshal(result); err != nil {
+		if data, err = marshal(result); err != nil {
 			status, contentType = http.StatusInternalServerError, "text/plain"
 			data = []byte(err.Error())
 		}

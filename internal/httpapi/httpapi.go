@@ -69,7 +69,7 @@ func (s *server) calls() map[string]call {
 		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
 		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "deleteVM": s.deleteVM,
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
-		"startSession": s.startSession, "listSessions": s.listSessions, "getSession": s.getSession,
+		"startSession": s.startSession, "listSessions": s.listSessions, "summarizeSessions": s.summarizeSessions, "getSession": s.getSession,
 		"removeSession": s.removeSession, "waitSession": s.waitSession, "pruneSessions": s.pruneSessions,
 		"attachSession": s.attachSession, "sendSession": s.sendSession, "matchSession": s.matchSession,
 		"stopSession": s.stopSession, "killSession": s.killSession, "signalSession": s.signalSession,

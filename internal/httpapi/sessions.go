@@ -17,14 +17,26 @@ func (s *server) startSession(r *request) (any, error) {
 }
 
 func (s *server) listSessions(r *request) (any, error) {
-	tags, err := r.tags("tag")
+	filter, err := sessionFilter(r)
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := s.Sessions.ListSessions(r.Context(), banger.SessionFilter{
-		VM: r.query.Get("vm"), Status: banger.Status(r.query.Get("status")), Tags: tags,
-	})
+	sessions, err := s.Sessions.ListSessions(r.Context(), filter)
 	return api.SessionList{Sessions: list(sessions)}, err
+}
+
+func (s *server) summarizeSessions(r *request) (any, error) {
+	filter, err := sessionFilter(r)
+	if err != nil {
+		return nil, err
+	}
+	summaries, err := s.Sessions.SummarizeSessions(r.Context(), filter)
+	return api.SummaryList{Sessions: list(summaries)}, err
+}
+
+func sessionFilter(r *request) (banger.SessionFilter, error) {
+	tags, err := r.tags("tag")
+	return banger.SessionFilter{VM: r.query.Get("vm"), Status: banger.Status(r.query.Get("status")), Tags: tags}, err
 }
 
 func (s *server) getSession(r *request) (any, error) {

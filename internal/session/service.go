@@ -111,6 +111,19 @@ func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) ([]b
 	}), nil
 }
 
+// SummarizeSessions implements banger.SessionService.
+func (s *Service) SummarizeSessions(ctx context.Context, f banger.SessionFilter) ([]banger.SessionSummary, error) {
+	sessions, err := s.ListSessions(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	summaries := make([]banger.SessionSummary, len(sessions))
+	for i, x := range sessions {
+		summaries[i] = x.Summary()
+	}
+	return summaries, nil
+}
+
 // GetSession implements banger.SessionService.
 func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
 	vm, err := s.vm(ctx, vmRef)

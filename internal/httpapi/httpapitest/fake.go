@@ -132,6 +132,12 @@ func (f *Fake) ListSessions(_ context.Context, filter banger.SessionFilter) ([]b
 	return []banger.Session{f.Session}, f.Err
 }
 
+// SummarizeSessions implements banger.SessionService.
+func (f *Fake) SummarizeSessions(_ context.Context, filter banger.SessionFilter) ([]banger.SessionSummary, error) {
+	f.record("SummarizeSessions %q", filter)
+	return []banger.SessionSummary{f.Session.Summary()}, f.Err
+}
+
 // GetSession implements banger.SessionService.
 func (f *Fake) GetSession(_ context.Context, vm, session string) (banger.Session, error) {
 	f.record("GetSession %q %q", vm, session)
