@@ -91,7 +91,7 @@ func (p *place) channelTrue(b *testing.B) contender {
 }
 
 // restartDaemon kills the daemon and measures the time from the start of another until
-// that has reconciled with the place, and answers for it.
+// that has reconciled with the place, and hands on a question to it.
 func (p *place) restartDaemon(b *testing.B) contender {
 	x := p.mustRun(b, idleLaunch())
 	return contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
@@ -100,7 +100,11 @@ func (p *place) restartDaemon(b *testing.B) contender {
 			if _, err := p.Command(b.Context(), "vm", "show", "v").Output(); err != nil {
 				return err
 			}
-			x, err := p.InspectSession(b.Context(), "v", string(x.ID))
+			_, err := p.ReadLogs(b.Context(), "v", string(x.ID), banger.LogRequest{Lines: 1, Stream: banger.StreamBoth}, func(banger.LogChunk) error { return nil })
+			if err != nil {
+				return err
+			}
+			x, err := p.GetSession(b.Context(), "v", string(x.ID))
 			if err == nil && x.Status != banger.StatusRunning {
 				err = fmt.Errorf("the session is %s", x.Status)
 			}

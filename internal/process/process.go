@@ -4,12 +4,17 @@ package process
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Identity names one process for ever: no other process of any boot has it.
@@ -42,8 +47,45 @@ func (id Identity) Alive() bool {
 	return err == nil && now == id
 }
 
+// AwaitEnd returns nil when the process has ended, though nobody may have reaped it. It
+// fails when ctx ends, and on kernels without pidfds; pidfd_open(2).
+func (id Identity) AwaitEnd(ctx context.Context) error {
+	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) || id.PID == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot wait for process %d: %w", id.PID, err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	if !id.Alive() { // only now can the pid not come to mean another one
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
+	defer stop()
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Read(readable)
+	}
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// readable reports what a pidfd's readability means: its process has ended.
+func readable(pidfd uintptr) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
+}
+
 // BootID returns the running kernel's boot id, random(4).
-func BootID() (string, error) {
+func BootID() (string, error) { return bootID() }
+
+var bootID = sync.OnceValues(readBootID)
+
+func readBootID() (string, error) {
 	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", fmt.Errorf("cannot read boot id: %w", err)

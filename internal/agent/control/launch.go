@@ -154,7 +154,7 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 	}
 	x := newSession(l.ID, dir, state.SessionState, s.push)
 	s.tasks.Go(func() {
-		s.watch(x)
+		s.watch(x, func() {})
 		if s.ctx.Err() != nil {
 			return // init adopts and reaps it
 		}

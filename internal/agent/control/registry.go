@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/process"
 	"banger/internal/sessiondir"
 )
 
@@ -57,6 +58,7 @@ func (s *server) find(id banger.SessionID) (*session, error) {
 	if x == nil {
 		return nil, banger.Errorf(banger.CodeNotFound, "cannot find session %s: the guest has no such session", id)
 	}
+	x.want()
 	return x, nil
 }
 
@@ -123,7 +125,8 @@ func (s *server) takeIn(id banger.SessionID) *session {
 	}
 	x := newSession(id, dir, state.SessionState, s.push)
 	if !x.ended() && (owned(dir) || !s.settle(x, false)) {
-		s.tasks.Go(func() { s.watch(x) })
+		command := process.Identity{PID: state.GuestPID, StartTime: state.PIDStartTime, BootID: state.BootID}
+		s.tasks.Go(func() { s.watchInTurn(x, command) })
 	}
 	s.register(x)
 	return x

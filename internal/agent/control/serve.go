@@ -45,7 +45,7 @@ type server struct {
 	claims  claims
 	// scanned is closed when all sessions that were on the disk at the start are known.
 	scanned chan struct{}
-	turns   chan struct{} // has an element for each watch that may begin
+	turn    chan struct{} // has an element while a shim may be woken; see watchInTurn
 
 	mu       sync.Mutex // guards the fields below
 	greeted  bool       // the hello was answered: changes are pushed
@@ -71,11 +71,9 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	s := &server{
 		Config: cfg, ctx: serving, standby: newStandby(cfg.ShimPath), bootID: bootID, users: passwd.System(), logs: logs,
 		wire:    guestrpc.NewChannel(in, writeCloser{out}),
-		scanned: make(chan struct{}), turns: make(chan struct{}, beginParallel), sessions: map[banger.SessionID]*session{},
+		scanned: make(chan struct{}), turn: make(chan struct{}, 1), sessions: map[banger.SessionID]*session{},
 	}
-	for range beginParallel {
-		s.turns <- struct{}{}
-	}
+	s.turn <- struct{}{}
 	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
 		AllowPush:      true,
 		DisableBuiltin: true, // rpc.cancel is among our methods

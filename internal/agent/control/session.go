@@ -14,6 +14,10 @@ type session struct {
 	// push tells a change on the link, if it can.
 	push func(banger.GuestSession) (told bool)
 
+	// wanted is closed, by want, when somebody has asked for the session.
+	wanted chan struct{}
+	want   func()
+
 	mu      sync.Mutex // guards the fields below, and the order of pushes
 	state   banger.SessionState
 	told    int64         // the highest sequence that an answer or a push has told
@@ -21,7 +25,11 @@ type session struct {
 }
 
 func newSession(id banger.SessionID, dir string, state banger.SessionState, push func(banger.GuestSession) bool) *session {
-	return &session{id: id, dir: dir, push: push, state: state, changed: make(chan struct{})}
+	wanted := make(chan struct{})
+	return &session{
+		id: id, dir: dir, push: push, state: state, changed: make(chan struct{}),
+		wanted: wanted, want: sync.OnceFunc(func() { close(wanted) }),
+	}
 }
 
 // current returns the state, and a channel that is closed when there is a newer one.

@@ -98,13 +98,20 @@ func TestWatch_ShimsThatDoNotAnswerHinderNobody(t *testing.T) {
 		}
 		defer func() { _ = syscall.Kill(frozen, syscall.SIGCONT) }()
 	}
-	s := l.start(banger.StdinPipe, "cat")
+	s, killed := l.start(banger.StdinPipe, "cat"), l.start(banger.StdinPipe, "cat")
 	next := serve(t, dir)
-	if list := next.list(); len(list) != 11 {
+	if list := next.list(); len(list) != 12 {
 		t.Errorf("%d sessions are known", len(list))
 	}
 	next.write(s.ID, "", true)
 	if end := next.awaitEnd(s.ID); end.Status != banger.StatusExited {
+		t.Errorf("the end is %+v", end)
+	}
+	// This one nobody has asked for.
+	if err := syscall.Kill(killed.GuestPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if end := next.awaitEnd(killed.ID); end.ExitSignal != "SIGKILL" {
 		t.Errorf("the end is %+v", end)
 	}
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/shimclient"
+	"banger/internal/process"
 	"banger/internal/sessiondir"
 )
 
@@ -19,21 +21,21 @@ const (
 	maxRetry = time.Second
 )
 
-// watch follows a session until it has ended or the server ends.
-func (s *server) watch(x *session) {
+// watch follows a session until it has ended or the server ends. It calls met when its
+// shim has told the state, or cannot, and perhaps again.
+func (s *server) watch(x *session, met func()) {
 	retry, reached := minRetry, false
-	began := s.beginWatch()
-	defer began()
+	defer met()
 	for !x.ended() {
 		conn, err := shimclient.Dial(s.ctx, x.dir)
 		if err == nil {
 			retry, reached = minRetry, true
 			err = conn.Watch(s.ctx, func(state banger.SessionState) {
-				began()
+				met()
 				x.update(state)
 			})
 		}
-		began()
+		met()
 		if x.ended() || s.ctx.Err() != nil || s.settle(x, reached) {
 			return
 		}
@@ -47,27 +49,43 @@ func (s *server) watch(x *session) {
 	}
 }
 
-// Watches begin a few at a time, and not before all sessions are known: a thousand shims
-// that wake up together would keep that waiting. One that does not answer is not waited
-// for longer.
-const (
-	beginParallel = 4
-	beginTimeout  = 100 * time.Millisecond
-)
+// meetTimeout is how long the other shims wait for one that does not answer.
+const meetTimeout = 100 * time.Millisecond
 
-// beginWatch waits until a watch may begin. The function that it returns tells that it
-// has, or could not; more calls of it do nothing.
-func (s *server) beginWatch() (began func()) {
-	for _, turn := range []<-chan struct{}{s.scanned, s.turns} {
-		select {
-		case <-turn:
-		case <-s.ctx.Done():
-			return func() {}
-		}
+// watchInTurn is watch for a session that was found on the disk, and whose command is
+// process: its shim has nothing to do and would be woken. A thousand that are woken
+// together keep everything else waiting, so it is one after the other, not before all
+// sessions are known, and half of the time none. One that somebody asks for, or whose
+// command ends, is not behind the others.
+func (s *server) watchInTurn(x *session, command process.Identity) {
+	select {
+	case <-s.scanned:
+	case <-s.ctx.Done():
+		return
 	}
-	began = sync.OnceFunc(func() { s.turns <- struct{}{} })
-	time.AfterFunc(beginTimeout, began)
-	return began
+	waiting, done := context.WithCancel(s.ctx)
+	defer done()
+	ended := make(chan struct{})
+	s.tasks.Go(func() {
+		if command.AwaitEnd(waiting) == nil {
+			close(ended)
+		}
+	})
+	met := func() {}
+	select {
+	case <-s.turn:
+		began := time.Now()
+		met = sync.OnceFunc(func() {
+			time.AfterFunc(time.Since(began), func() { s.turn <- struct{}{} })
+		})
+		time.AfterFunc(meetTimeout, met)
+	case <-x.wanted:
+	case <-ended:
+	case <-s.ctx.Done():
+		return
+	}
+	done()
+	s.watch(x, met)
 }
 
 // settle records the end of a session that nobody owns, and reports whether it
