@@ -16,7 +16,7 @@ import (
 // who waits for it knows.
 func BenchmarkExit(b *testing.B) {
 	onHost(b, func(b *testing.B, p *place) { exits(b, p, 100) })
-	inGuest(b, func(b *testing.B, p *place) { exits(b, p, 25) })
+	inGuest(b, func(b *testing.B, p *place) { exits(b, p, 15) })
 }
 
 func exits(b *testing.B, p *place, rounds int) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/sessionstream"
 )
 
 // BenchmarkThroughput measures how fast output comes through an attachment: while it
@@ -46,7 +47,7 @@ func throughput(b *testing.B, p *place, size, rounds int) {
 	replay := &measure{Name: "Replay", Title: fmt.Sprintf("%d MiB of output that is in the log", size>>20), Place: p.name, Unit: "B/s",
 		Series: perSecond(alternate(b, rounds,
 			contender{name: "banger", do: func(b *testing.B, _ int) time.Duration {
-				return timed(b, func() error { p.receive(b, x, size); return nil })
+				return timed(b, func() error { receive(b, p.view(b, x), size); return nil })
 			}},
 			p.reading("ssh", p.ssh, "cat $HOME/log", size), p.reading("ssh-anew", p.sshAnew, "cat $HOME/log", size),
 		), size)}
@@ -76,18 +77,21 @@ func longLog(command string) banger.Launch {
 func (p *place) receiveLive(b *testing.B, produce string, size int) time.Duration {
 	var x banger.Session
 	took := timed(b, func() error {
-		x = p.mustRun(b, longLog(produce))
-		p.receive(b, x, size)
+		started, a, err := p.StartAttached(b.Context(), "v", banger.SessionRequest{Launch: longLog(produce)}, sessionstream.Attach{Role: sessionstream.RoleViewer})
+		if err != nil {
+			return err
+		}
+		x = started
+		receive(b, attachment{a}, size)
 		return nil
 	})
 	p.remove(b, x)
 	return took
 }
 
-// receive attaches to a session and receives so many bytes of its stdout.
-func (p *place) receive(b *testing.B, x banger.Session, size int) {
+// receive receives so many bytes of a session's stdout, and ends the attachment.
+func receive(b *testing.B, a attachment, size int) {
 	b.Helper()
-	a := p.view(b, x)
 	defer a.Close()
 	for size > 0 {
 		m, err := a.Receive()

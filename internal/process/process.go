@@ -50,8 +50,11 @@ func (id Identity) Alive() bool {
 // AwaitEnd returns nil when the process has ended, though nobody may have reaped it. It
 // fails when ctx ends, and on kernels without pidfds; pidfd_open(2).
 func (id Identity) AwaitEnd(ctx context.Context) error {
+	if id.PID == 0 {
+		return nil // there is no such process
+	}
 	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
-	if errors.Is(err, unix.ESRCH) || id.PID == 0 {
+	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
