@@ -15,7 +15,7 @@ import (
 // byte of its output at who asked for it.
 func BenchmarkFirstByte(b *testing.B) {
 	onHost(b, func(b *testing.B, p *place) { p.firstBytes(b, 200) })
-	inGuest(b, func(b *testing.B, p *place) { p.firstBytes(b, 25) })
+	inGuest(b, func(b *testing.B, p *place) { p.firstBytes(b, 15) })
 }
 
 func (p *place) firstBytes(b *testing.B, rounds int) {
