@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -114,5 +115,40 @@ func TestLists_AreDroppedWhenTheyCannotBeRight(t *testing.T) {
 	}
 	if got := l.ids(""); !slices.Equal(got, []string{"none"}) {
 		t.Errorf("of too many bytes %v is kept", got)
+	}
+}
+
+func TestLists_AfterAChangeOnlyThatIsDecoded(t *testing.T) {
+	s := openTest(t, testPath(t))
+	vm := createVM(t, s, "v")
+	const sessions = 500
+	var last banger.SessionID
+	for n := range sessions {
+		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
+		if _, _, err := s.CreateSession(t.Context(), x, ""); err != nil {
+			t.Fatal(err)
+		}
+		last = x.ID
+	}
+	list := func() []banger.Session {
+		found, err := s.ListSessions(t.Context(), vm.ID)
+		if err != nil || len(found) != sessions {
+			t.Fatalf("%d sessions: %v", len(found), err)
+		}
+		return found
+	}
+	list()
+	var offset int64
+	allocations := testing.AllocsPerRun(10, func() {
+		offset++
+		if _, err := s.UpdateSession(t.Context(), last, func(x *banger.Session) error { x.StdinOffset = offset; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if found := list(); found[sessions-1].StdinOffset != offset {
+			t.Errorf("the list tells %d, not %d", found[sessions-1].StdinOffset, offset)
+		}
+	})
+	if allocations > sessions {
+		t.Errorf("a change and a list of %d sessions allocate %v times", sessions, allocations)
 	}
 }
