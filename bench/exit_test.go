@@ -15,7 +15,7 @@ import (
 // BenchmarkExit measures the time from what makes a command end to the moment when
 // who waits for it knows.
 func BenchmarkExit(b *testing.B) {
-	onHost(b, func(b *testing.B, p *place) { exits(b, p, 100) })
+	onHost(b, func(b *testing.B, p *place) { exits(b, p, 60) })
 	inGuest(b, func(b *testing.B, p *place) { exits(b, p, 15) })
 }
 

@@ -14,7 +14,7 @@ import (
 // BenchmarkFirstByte measures the time from the start of a new command to the first
 // byte of its output at who asked for it.
 func BenchmarkFirstByte(b *testing.B) {
-	onHost(b, func(b *testing.B, p *place) { p.firstBytes(b, 200) })
+	onHost(b, func(b *testing.B, p *place) { p.firstBytes(b, 100) })
 	inGuest(b, func(b *testing.B, p *place) { p.firstBytes(b, 15) })
 }
 

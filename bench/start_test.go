@@ -22,7 +22,7 @@ func shell(command string) banger.Launch {
 
 // BenchmarkStart measures the time until a command runs, on a warm link.
 func BenchmarkStart(b *testing.B) {
-	onHost(b, func(b *testing.B, p *place) { p.starts(b, 200, 1) })
+	onHost(b, func(b *testing.B, p *place) { p.starts(b, 100, 1) })
 	inGuest(b, func(b *testing.B, p *place) { p.starts(b, 30, 4) }, "--memory", "2G")
 }
 

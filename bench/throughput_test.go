@@ -17,7 +17,7 @@ import (
 // is written, and when it is in the log already.
 func BenchmarkThroughput(b *testing.B) {
 	onHost(b, func(b *testing.B, p *place) { throughput(b, p, 1<<30, 2) })
-	inGuest(b, func(b *testing.B, p *place) { throughput(b, p, 16<<20, 2) })
+	inGuest(b, func(b *testing.B, p *place) { throughput(b, p, 8<<20, 2) })
 }
 
 func throughput(b *testing.B, p *place, size, rounds int) {
