@@ -47,29 +47,44 @@ func (id Identity) Alive() bool {
 	return err == nil && now == id
 }
 
-// AwaitEnd returns nil when the process has ended, though nobody may have reaped it. It
-// fails when ctx ends, and on kernels without pidfds; pidfd_open(2).
-func (id Identity) AwaitEnd(ctx context.Context) error {
+// Open returns a pidfd of the process, which the runtime's poller can wait on; the
+// caller closes it. It fails with ErrGone, and on kernels without pidfds; pidfd_open(2).
+func (id Identity) Open() (*os.File, error) {
 	if id.PID == 0 {
-		return nil // there is no such process
+		return nil, ErrGone
 	}
 	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
 	if errors.Is(err, unix.ESRCH) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open process %d: %w", id.PID, err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	// Whoever had the pid when it was opened keeps it while the pidfd is open and
+	// unreaped, so the identity is checked after, not before.
+	if !id.Alive() {
+		return nil, errors.Join(ErrGone, f.Close())
+	}
+	return f, nil
+}
+
+// AwaitEnd returns nil when the process has ended, though nobody may have reaped it. It
+// fails when ctx ends, and where Open does for another reason than ErrGone.
+func (id Identity) AwaitEnd(ctx context.Context) error {
+	f, err := id.Open()
+	if errors.Is(err, ErrGone) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot wait for process %d: %w", id.PID, err)
+		return err
 	}
-	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
-	if !id.Alive() { // only now can the pid not come to mean another one
-		return nil
-	}
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
 	defer stop()
 	raw, err := f.SyscallConn()
 	if err == nil {
-		err = raw.Read(readable)
+		err = raw.Read(Ended)
 	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -77,8 +92,9 @@ func (id Identity) AwaitEnd(ctx context.Context) error {
 	return err
 }
 
-// readable reports what a pidfd's readability means: its process has ended.
-func readable(pidfd uintptr) bool {
+// Ended reports whether the process of a pidfd has ended, reaped or not: that makes it
+// readable.
+func Ended(pidfd uintptr) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
 	return err == nil && n > 0
 }

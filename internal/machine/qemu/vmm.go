@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -26,20 +25,11 @@ type vmm struct {
 
 // openVMM takes hold of a process, or fails with process.ErrGone.
 func openVMM(id process.Identity) (*vmm, error) {
-	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
-	if errors.Is(err, unix.ESRCH) {
-		return nil, process.ErrGone
-	}
+	fd, err := id.Open()
 	if err != nil {
-		return nil, fmt.Errorf("cannot open process %d: %w", id.PID, err)
+		return nil, err
 	}
-	p := &vmm{id: id, fd: os.NewFile(uintptr(fd), "pidfd")}
-	// Whoever had the pid when it was opened keeps it while the pidfd is open and
-	// unreaped, so the identity is checked after, not before.
-	if !id.Alive() {
-		return nil, errors.Join(process.ErrGone, p.close())
-	}
-	return p, nil
+	return &vmm{id: id, fd: fd}, nil
 }
 
 // wait returns nil when the process has ended; it is then reaped if it is a
@@ -49,7 +39,7 @@ func (p *vmm) wait() error {
 	if err != nil {
 		return err
 	}
-	err = raw.Read(readable)
+	err = raw.Read(process.Ended)
 	if p.closed.Load() {
 		return os.ErrClosed // which is not what a raw connection says of it
 	}
@@ -95,7 +85,7 @@ func (p *vmm) arguments() ([]string, error) {
 func (p *vmm) ended() bool {
 	gone := false
 	_ = p.control(func(fd uintptr) error {
-		gone = readable(fd)
+		gone = process.Ended(fd)
 		return nil
 	})
 	return gone
@@ -136,10 +126,4 @@ func (p *vmm) control(fn func(fd uintptr) error) error {
 		return err
 	}
 	return inner
-}
-
-// readable reports what a pidfd's readability means: its process has ended.
-func readable(fd uintptr) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-	return err == nil && n > 0
 }
