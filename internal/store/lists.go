@@ -20,8 +20,7 @@ type lists struct {
 	generation int64                            // grows with each change
 	bytes      int                              // of all documents that were taken in
 	sessions   map[banger.VMID][]banger.Session // "" has those of all VMs
-	vms        []banger.VM
-	hasVMs     bool
+	vms        []banger.VM                      // nil if they are not kept
 }
 
 // listChange is what a transaction makes of one session.
@@ -37,7 +36,7 @@ func (l *lists) change(changes []listChange, vms bool, commit func() error) erro
 	defer l.mu.Unlock()
 	l.generation++
 	if vms {
-		l.vms, l.hasVMs = nil, false
+		l.vms = nil
 	}
 	if err := commit(); err != nil {
 		l.drop() // it may have been committed all the same
@@ -79,7 +78,7 @@ func (l *lists) drop() { l.bytes, l.sessions = 0, nil }
 func (l *lists) getVMs() (vms []banger.VM, kept bool, generation int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.vms), l.hasVMs, l.generation
+	return slices.Clone(l.vms), l.vms != nil, l.generation
 }
 
 // keepVMs is keep of the VMs.
@@ -87,7 +86,7 @@ func (l *lists) keepVMs(vms []banger.VM, generation int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if generation == l.generation {
-		l.vms, l.hasVMs = slices.Clone(vms), true
+		l.vms = slices.Clone(vms)
 	}
 }
 
