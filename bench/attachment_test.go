@@ -24,6 +24,16 @@ func (p *place) view(b *testing.B, x banger.Session) attachment {
 	return p.as(b, x, sessionstream.RoleViewer)
 }
 
+// startViewed starts a session and becomes a viewer of it with the same.
+func (p *place) startViewed(b *testing.B, l banger.Launch) (banger.Session, attachment) {
+	b.Helper()
+	x, a, err := p.StartAttached(b.Context(), "v", banger.SessionRequest{Launch: l}, sessionstream.Attach{Role: sessionstream.RoleViewer})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return x, attachment{a}
+}
+
 func (p *place) as(b *testing.B, x banger.Session, role sessionstream.Role) attachment {
 	b.Helper()
 	a, err := p.Attach(b.Context(), string(x.VMID), string(x.ID), sessionstream.Attach{Role: role, From: &banger.LogCursor{}})

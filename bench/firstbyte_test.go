@@ -8,7 +8,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/sessionstream"
 )
 
 // BenchmarkFirstByte measures the time from the start of a new command to the first
@@ -49,13 +48,10 @@ func (p *place) firstByte(b *testing.B) time.Duration {
 	l := shell(speak)
 	l.StdinMode = banger.StdinPipe
 	took := timed(b, func() error {
-		started, a, err := p.StartAttached(b.Context(), "v", banger.SessionRequest{Launch: l}, sessionstream.Attach{Role: sessionstream.RoleViewer})
-		if err != nil {
-			return err
-		}
-		x = started
+		var a attachment
+		x, a = p.startViewed(b, l)
 		defer a.Close()
-		_, err = attachment{a}.Read(make([]byte, 1))
+		_, err := a.Read(make([]byte, 1))
 		return err
 	})
 	p.remove(b, x)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"banger"
-	"banger/sessionstream"
 )
 
 // BenchmarkThroughput measures how fast output comes through an attachment: while it
@@ -77,12 +76,9 @@ func longLog(command string) banger.Launch {
 func (p *place) receiveLive(b *testing.B, produce string, size int) time.Duration {
 	var x banger.Session
 	took := timed(b, func() error {
-		started, a, err := p.StartAttached(b.Context(), "v", banger.SessionRequest{Launch: longLog(produce)}, sessionstream.Attach{Role: sessionstream.RoleViewer})
-		if err != nil {
-			return err
-		}
-		x = started
-		receive(b, attachment{a}, size)
+		var a attachment
+		x, a = p.startViewed(b, longLog(produce))
+		receive(b, a, size)
 		return nil
 	})
 	p.remove(b, x)

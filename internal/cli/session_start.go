@@ -61,7 +61,7 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 		if err != nil {
 			return err
 		}
-		if *attached && s.EndedBy != banger.EndedByLaunch {
+		if *attached {
 			o := attach()
 			o.from, o.eof = &banger.LogCursor{}, !o.noStdin
 			return c.attachToEnd(cmd.Context(), s, o)
