@@ -59,6 +59,7 @@ func layers() map[string]layer {
 		"internal/ext4fs":              tool,
 		"internal/filesum":             tool,
 		"internal/firstbytes":          tool,
+		"internal/guestbudget":         tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,
