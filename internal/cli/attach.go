@@ -33,6 +33,7 @@ type attachOptions struct {
 	noStdin    bool
 	eof        bool // our end of stdin is the session's
 	rawReplay  bool
+	raw        bool              // print output on a terminal as it is, whatever the session
 	from       *banger.LogCursor // nil: now, and a terminal is painted
 	detachKeys []byte
 	// forward has SIGTERM and SIGHUP go to the session, as SIGINT does.
@@ -47,7 +48,7 @@ type attaching struct {
 	session    banger.Session
 	attachment *sessionstream.Attachment
 	terminal   *terminal // lent to the session; nil if it has none or we have none
-	out        io.Writer // for stdout of the session
+	out, errs  io.Writer // for stdout and stderr of the session
 
 	mu       sync.Mutex         // guards everything below
 	writing  bool               // we are the writer
@@ -60,7 +61,7 @@ type attaching struct {
 // attach connects a session with our standard streams until it ends or we leave.
 // The state is that of the end, or nil if we left.
 func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*banger.SessionState, error) {
-	a := &attaching{CLI: c, attachOptions: o, session: x, out: c.Stdout}
+	a := &attaching{CLI: c, attachOptions: o, session: x, out: guestOutput(c.Stdout, o.raw), errs: guestOutput(c.Stderr, o.raw)}
 	if x.TTY {
 		if a.terminal = userTerminal(c.Stdin, c.Stdout); a.terminal != nil {
 			a.out = a.terminal
@@ -269,7 +270,7 @@ func (a *attaching) receive(end context.CancelCauseFunc) (*banger.SessionState, 
 func (a *attaching) print(m sessionstream.Message) error {
 	out := a.out
 	if m.Stream == banger.StreamStderr {
-		out = a.Stderr
+		out = a.errs
 	}
 	if _, err := out.Write(m.Data); err != nil {
 		return fmt.Errorf("cannot print output: %w", err)

@@ -51,8 +51,18 @@ type CLI struct {
 }
 
 // Run carries out one command line, without the program's name, prints what
-// went wrong and returns the exit status.
+// went wrong and returns the exit status. Where Stdout or Stderr is a terminal, what
+// is printed there is neutralised; see display.
 func (c *CLI) Run(ctx context.Context, args []string) int {
+	shown := *c
+	shown.Stdout, shown.Stderr = newDisplay(c.Stdout), newDisplay(c.Stderr)
+	status := shown.execute(ctx, args)
+	_, _ = flush(shown.Stdout), flush(shown.Stderr) // a terminal that is gone shows nothing
+	return status
+}
+
+// execute is Run with streams that are neutralised.
+func (c *CLI) execute(ctx context.Context, args []string) int {
 	root, entered := c.rootCommand()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -32,13 +33,24 @@ func (c *CLI) complete(positions ...completer) cobra.CompletionFunc {
 		}
 		var fitting []string
 		for _, name := range names {
-			// A completion script reads lines, so other names cannot be offered.
-			if strings.HasPrefix(name, prefix) && name != "" && safe(name) == name {
+			if strings.HasPrefix(name, prefix) && plainWord(name) {
 				fitting = append(fitting, name)
 			}
 		}
 		return fitting, noFiles
 	}
+}
+
+// plainWord reports whether a shell takes a name as it is for one word that is not an
+// option. A shell inserts what is offered without quoting it, and evaluates some of it
+// while it completes, so other names, which a guest may have made up, are not offered.
+func plainWord(name string) bool {
+	for _, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_.-+@:,/%", r) {
+			return false
+		}
+	}
+	return name != "" && name[0] != '-'
 }
 
 // completeFlag has the value of a flag completed.

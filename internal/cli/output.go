@@ -2,17 +2,16 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // jsonFlag adds --json.
@@ -22,10 +21,25 @@ func jsonFlag(cmd *cobra.Command) *bool {
 
 // printJSON prints one value, indented.
 func (c *CLI) printJSON(v any) error {
-	enc := json.NewEncoder(c.Stdout)
+	return c.encodeJSON(v, "  ")
+}
+
+// encodeJSON prints one value and a newline. On a terminal its text is the same JSON
+// without characters that the terminal would obey.
+func (c *CLI) encodeJSON(v any, indent string) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	out := text.Bytes()
+	if isTerminal(c.Stdout) {
+		out = printableJSON(out)
+	}
+	_, err := c.Stdout.Write(out)
+	return err
 }
 
 // printJSONList is printJSON for a list; none is [], not null.
@@ -38,9 +52,7 @@ func printJSONList[T any](c *CLI, list []T) error {
 
 // printJSONLine prints one value of a stream on a line of its own.
 func (c *CLI) printJSONLine(v any) error {
-	enc := json.NewEncoder(c.Stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return c.encodeJSON(v, "")
 }
 
 // table prints rows in aligned columns. Every cell is neutralised; an empty one
@@ -99,21 +111,4 @@ func formatTime(t time.Time) string {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// isTerminal reports whether a stream of this process is a terminal.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// untrusted returns where bytes of a guest are written to: as they are into a
-// file or pipe, neutralised onto a terminal. The second result writes what is
-// still kept back.
-func untrusted(w io.Writer) (io.Writer, func() error) {
-	if !isTerminal(w) {
-		return w, func() error { return nil }
-	}
-	s := &safeWriter{to: w}
-	return s, s.Flush
 }

@@ -21,8 +21,8 @@ type progress interface {
 
 // newProgress shows a bar on a terminal and lines anywhere else.
 func newProgress(w io.Writer) progress {
-	if isTerminal(w) {
-		return newBarProgress(w)
+	if screen := terminalFile(w); screen != nil {
+		return newBarProgress(screen) // a bar moves the cursor
 	}
 	return &lineProgress{to: w}
 }

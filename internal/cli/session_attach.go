@@ -21,7 +21,8 @@ for byte; stdin goes to it. The exit status is the session's if it ends, and 0
 after a detach. One attachment at a time writes; any number may --view.
 
 Of a session on a terminal (--tty) the screen is shown at once. ctrl-\ detaches.
-Of any other, ctrl-c interrupts the command and ctrl-\ detaches.
+Of any other, ctrl-c interrupts the command, ctrl-\ detaches, and control characters in
+its output are made visible on a terminal (--raw: as they are).
 
 When the link or the daemon breaks, the attachment goes on where it was.`)
 	cmd.Example = `  banger session attach dev shell
@@ -61,9 +62,10 @@ func attachFlags(cmd *cobra.Command) func() attachOptions {
 	_ = keys.Set(defaultDetachKeys)
 	flags.Var(&keys, "detach-keys", "keys that detach from a session on a terminal; empty: none do")
 	noStdin := flags.Bool("no-stdin", false, "do not read our stdin")
-	raw := flags.Bool("raw-replay", false, "of a session on a terminal, do not paint the screen: only what is written comes")
+	raw := rawFlag(cmd)
+	rawReplay := flags.Bool("raw-replay", false, "of a session on a terminal, do not paint the screen: only what is written comes")
 	return func() attachOptions {
-		return attachOptions{detachKeys: keys, noStdin: *noStdin, rawReplay: *raw}
+		return attachOptions{detachKeys: keys, noStdin: *noStdin, rawReplay: *rawReplay, raw: *raw}
 	}
 }
 

@@ -17,7 +17,8 @@ func (c *CLI) sessionLogsCommand() *cobra.Command {
 	cmd := c.sessionCmd("logs", "Print what a session wrote",
 		`Print what a session wrote: its stdout to stdout, its stderr to stderr, in the
 order in which it wrote them. Into a file or pipe every byte is printed as it is; on a
-terminal, control characters are made visible, since a session is not trusted.
+terminal, control characters are made visible, since a session is not trusted (--raw:
+as they are).
 
 A program that polls without losing a byte: --json --limit BYTES, and --from the
 offset that the last line has in "next".
@@ -38,7 +39,9 @@ offset that the last line has in "next".
 	since, until := addMoments(flags)
 	grep := flags.String("grep", "", "only the lines that match this regular expression (RE2), of all the output unless told otherwise")
 	cmd.MarkFlagsMutuallyExclusive("lines", "from", "since")
+	raw := rawFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("timestamps", "json")
+	cmd.MarkFlagsMutuallyExclusive("raw", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r := banger.LogRequest{Stream: banger.Stream(stream.value), Lines: int(lines), Follow: *follow, Limit: *limit,
 			Since: since.Time, Until: until.Time, Grep: *grep}
@@ -57,7 +60,7 @@ offset that the last line has in "next".
 		if _, err := linematch.CompileFilter(r.Grep); err != nil {
 			return err
 		}
-		printer := newLogPrinter(c, *timestamps)
+		printer := newLogPrinter(c, *timestamps, *raw)
 		printer.stdout.lines, printer.stderr.lines = r.Grep != "", r.Grep != ""
 		print := printer.print
 		if *asJSON {
@@ -85,7 +88,6 @@ type logPrinter struct {
 // logOutput is where one stream goes.
 type logOutput struct {
 	to         io.Writer
-	flush      func() error
 	timestamps bool
 	midLine    bool // the last byte written was not a newline
 	// lines says that the pieces are lines, of which some are left out: one without
@@ -94,10 +96,9 @@ type logOutput struct {
 	at    int64 // with lines: the position behind the last piece
 }
 
-func newLogPrinter(c *CLI, timestamps bool) *logPrinter {
+func newLogPrinter(c *CLI, timestamps, raw bool) *logPrinter {
 	p := &logPrinter{notices: c.Stderr}
-	p.stdout.to, p.stdout.flush = untrusted(c.Stdout)
-	p.stderr.to, p.stderr.flush = untrusted(c.Stderr)
+	p.stdout.to, p.stderr.to = guestOutput(c.Stdout, raw), guestOutput(c.Stderr, raw)
 	p.stdout.timestamps, p.stderr.timestamps = timestamps, timestamps
 	return p
 }
@@ -123,10 +124,10 @@ func printGap(w io.Writer, stream banger.Stream, n int64, reason string) error {
 }
 
 func (p *logPrinter) flush() error {
-	if err := p.stdout.flush(); err != nil {
+	if err := flush(p.stdout.to); err != nil {
 		return err
 	}
-	return p.stderr.flush()
+	return flush(p.stderr.to)
 }
 
 // end is flush when nothing more will come.

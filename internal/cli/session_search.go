@@ -41,6 +41,8 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 	since, until := addMoments(flags)
 	limit := flags.Int("limit", 0, "end after so many lines (default: no limit)")
 	asJSON := flags.Bool("json", false, "print what is found, and what could not be searched, as JSON, one a line, and a summary last")
+	raw := rawFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("json", "raw")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r := banger.SearchRequest{Pattern: args[0], VMs: *vms, Stream: banger.Stream(stream.value), Since: since.Time, Until: until.Time, Limit: *limit}
 		if status.value != anyStatus {
@@ -56,7 +58,7 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 		if r.Tags, err = pairs("--tag", *tags); err != nil {
 			return err
 		}
-		print := c.printResult
+		print := func(result banger.SearchResult) error { return c.printResult(result, *raw) }
 		if *asJSON {
 			print = func(result banger.SearchResult) error { return c.printJSONLine(result) }
 		}
@@ -74,17 +76,13 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 
 // printResult prints a line on stdout, as it is into a file or pipe, or on stderr what
 // could not be searched.
-func (c *CLI) printResult(r banger.SearchResult) error {
+func (c *CLI) printResult(r banger.SearchResult, raw bool) error {
 	if r.Failure != nil {
 		_, err := fmt.Fprintf(c.Stderr, "banger: %s\n", safeText(r.Failure.Error.Error()))
 		return err
 	}
-	to, flush := untrusted(c.Stdout)
 	line := bytes.TrimSuffix(bytes.TrimSuffix(r.Hit.Line, []byte("\n")), []byte("\r"))
-	_, err := fmt.Fprintf(to, "%s %s %s %d %s %s\n", safe(r.Hit.VM), safe(r.Hit.Session), r.Hit.Stream, r.Hit.Offset, formatStamp(r.Hit.Time), line)
-	if err == nil {
-		err = flush()
-	}
+	_, err := fmt.Fprintf(guestOutput(c.Stdout, raw), "%s %s %s %d %s %s\n", safe(r.Hit.VM), safe(r.Hit.Session), r.Hit.Stream, r.Hit.Offset, formatStamp(r.Hit.Time), line)
 	if err != nil {
 		return fmt.Errorf("cannot print what was found: %w", err)
 	}

@@ -25,10 +25,11 @@ type terminal struct {
 
 // userTerminal returns the terminal that in and out are, nil if they are not both one.
 func userTerminal(in io.Reader, out io.Writer) *terminal {
-	if !isTerminal(in) || !isTerminal(out) {
+	keys, screen := terminalFile(in), terminalFile(out)
+	if keys == nil || screen == nil {
 		return nil
 	}
-	return &terminal{in: in.(*os.File), out: out.(*os.File)}
+	return &terminal{in: keys, out: screen}
 }
 
 // makeRaw gives the terminal to the session: every key is a byte for it.

@@ -91,6 +91,8 @@ func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(vmNames),
 	}
 	asJSON := jsonFlag(cmd)
+	raw := rawFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("json", "raw")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		const maxBytes = 1 << 20
 		log, err := c.Backend.Services().VMs.ConsoleLog(cmd.Context(), args[0], maxBytes)
@@ -100,11 +102,10 @@ func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 		if *asJSON {
 			return c.printJSON(map[string][]byte{"data": log})
 		}
-		out, flush := untrusted(c.Stdout)
-		if _, err := out.Write(log); err != nil {
+		if _, err := guestOutput(c.Stdout, *raw).Write(log); err != nil {
 			return fmt.Errorf("cannot print console log: %w", err)
 		}
-		return flush()
+		return nil
 	}
 	return cmd
 }
