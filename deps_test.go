@@ -60,6 +60,7 @@ func layers() map[string]layer {
 		"internal/filesum":             tool,
 		"internal/firstbytes":          tool,
 		"internal/guestbudget":         tool,
+		"internal/jsonfault":           tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,

@@ -1,6 +1,9 @@
 package banger
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // LogRequest selects a part of a session's output.
 type LogRequest struct {
@@ -77,6 +80,9 @@ type LogCursor struct {
 	Stdout int64 `json:"stdout"`
 	Stderr int64 `json:"stderr"`
 }
+
+// String is for texts that people read.
+func (c LogCursor) String() string { return fmt.Sprintf("stdout %d, stderr %d", c.Stdout, c.Stderr) }
 
 // Advance returns the position after a chunk.
 func (c LogCursor) Advance(chunk LogChunk) LogCursor {

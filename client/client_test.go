@@ -79,7 +79,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.AttachSession(ctx, "v", "s", banger.AttachRequest{AttachID: "a"})
 			return err
 		}},
-		{`MatchSession "v" "s" "a+ \x00" stderr cursor &{3 4}`, func() error {
+		{`MatchSession "v" "s" "a+ \x00" stderr cursor stdout 3, stderr 4`, func() error {
 			_, err := r.MatchSession(ctx, "v", "s", banger.MatchRequest{Pattern: "a+ \x00", Stream: banger.StreamStderr, Cursor: &banger.LogCursor{Stdout: 3, Stderr: 4}})
 			return err
 		}},

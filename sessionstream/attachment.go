@@ -321,7 +321,7 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 func (a *Attachment) takeUp(asked Attach, got *Attached, first bool) error {
 	if !asked.NoOutput {
 		if got.Output == nil || asked.From != nil && *got.Output != *asked.From {
-			return errorf(CodeInvalid, "the server does not begin its output at %+v", asked.From)
+			return errorf(CodeInvalid, "the server does not begin its output at %v", asked.From)
 		}
 		a.output = *got.Output
 	}

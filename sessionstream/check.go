@@ -47,7 +47,7 @@ func (c *Attach) check() error {
 		return errorf(CodeInvalid, "a tail of %d lines is not between 0 and %d, or comes with another beginning", *c.Tail, MaxTailLines)
 	}
 	if c.From != nil && (c.From.Stdout < 0 || c.From.Stderr < 0) {
-		return errorf(CodeInvalid, "output cannot begin at %+v", *c.From)
+		return errorf(CodeInvalid, "output cannot begin at %v", *c.From)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (c *EOF) check() error { return checkOffset(c.Offset) }
 
 func (c *Attached) check() error {
 	if c.Output != nil && (c.Output.Stdout < 0 || c.Output.Stderr < 0) {
-		return errorf(CodeInvalid, "output cannot begin at %+v", *c.Output)
+		return errorf(CodeInvalid, "output cannot begin at %v", *c.Output)
 	}
 	if c.Stdin != nil {
 		return c.Stdin.check()
@@ -104,7 +104,7 @@ func (c *Granted) check() error { return c.Stdin.check() }
 
 func (g *Grant) check() error {
 	if g.Offset < 0 || g.WindowBytes < 1 || g.WindowBytes > MaxStdinWindow || g.LeaseMS < 1 {
-		return errorf(CodeInvalid, "no writer can be granted %+v", *g)
+		return errorf(CodeInvalid, "no writer can be granted offset %d, window_bytes %d and lease_ms %d", g.Offset, g.WindowBytes, g.LeaseMS)
 	}
 	return nil
 }

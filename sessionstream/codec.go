@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"banger/internal/jsonfault"
 )
 
 // newControl returns a zero control of a type, or nil.
@@ -94,7 +96,7 @@ func decodeObject(dec *json.Decoder, c Control) error {
 	if fromClient(c) {
 		d.DisallowUnknownFields()
 	}
-	return d.Decode(c)
+	return jsonfault.Describe(d.Decode(c))
 }
 
 func fromClient(c Control) bool {

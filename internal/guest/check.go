@@ -81,7 +81,7 @@ const maxReasonBytes = 200
 func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 	const what = "page of a log"
 	if r.Tail == nil && r.Since == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
-		return misunderstood(what, "it begins at %+v", p.Begin)
+		return misunderstood(what, "it begins at %v", p.Begin)
 	}
 	next, room, data := p.Begin, r.MaxBytes, false
 	for _, c := range p.Chunks {
@@ -104,7 +104,7 @@ func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
 	}
 	switch {
 	case p.Next != next:
-		return misunderstood(what, "it ends at %+v and says %+v", next, p.Next)
+		return misunderstood(what, "it ends at %v and says %v", next, p.Next)
 	case p.Ended && !p.AtEnd, !data && !p.AtEnd, len(p.Chunks) == 0 && r.Wait && !p.Ended:
 		return misunderstood(what, "it has nothing and is not the end")
 	}

@@ -5,6 +5,8 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"banger"
@@ -53,6 +55,9 @@ func newServer(services Services, version string, heartbeat time.Duration) http.
 		}
 		mux.HandleFunc(route.Method+" "+route.Path, handler)
 	}
+	for path, methods := range methodsByPath() {
+		mux.HandleFunc(path, otherMethod(methods))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, banger.Errorf(banger.CodeNotFound, "cannot %s %s: there is no such route", r.Method, r.URL.Path).
 			WithHint("GET /openapi.json has the routes"))
@@ -61,6 +66,34 @@ func newServer(services Services, version string, heartbeat time.Duration) http.
 		w.Header().Set(api.HeaderVersion, version)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// methodsByPath returns what each path can be asked with, sorted. What is read by GET
+// can be asked by HEAD, too.
+func methodsByPath() map[string][]string {
+	methods := map[string][]string{}
+	for _, route := range api.Routes() {
+		methods[route.Path] = append(methods[route.Path], route.Method)
+		if route.Method == http.MethodGet {
+			methods[route.Path] = append(methods[route.Path], http.MethodHead)
+		}
+	}
+	for _, list := range methods {
+		slices.Sort(list)
+	}
+	return methods
+}
+
+// otherMethod answers a request for a path that is there, with a method that it does not
+// have: RFC 9110, section 15.5.6.
+func otherMethod(methods []string) http.HandlerFunc {
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		err := banger.Errorf(banger.CodeInvalid, "cannot %s %s: that path takes %s only", r.Method, r.URL.Path, allow).
+			WithHint("GET /openapi.json has the routes")
+		writeResult(w, http.StatusMethodNotAllowed, api.ErrorBody{Error: err})
+	}
 }
 
 // calls and streams are what serves each route of package api, by its ID.

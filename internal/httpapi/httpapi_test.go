@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -98,7 +99,7 @@ func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"GET", "/v1/vms?all=true", "", `"all"`},
 		{"DELETE", "/v1/vms/a?force=yes", "", "true or false"},
 		{"DELETE", "/v1/vms/a?force=true&force=true", "", "2 times"},
-		{"POST", "/v1/vms/a/stop?grace=10", "", "missing unit"},
+		{"POST", "/v1/vms/a/stop?grace=10", "", "a duration such as"},
 		{"POST", "/v1/vms/a/stop?grace=-1s", "", "negative"},
 		{"GET", "/v1/vms/a/console-log?max_bytes=-1", "", "-1"},
 		{"GET", "/v1/sessions?tag=x", "", "KEY=VALUE"},
@@ -109,10 +110,58 @@ func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
 		status, answer := r.do(c.method, c.path, c.body)
 		r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, c.text)
 	}
-	status, answer := r.do("PUT", "/v1/vms", "")
+	status, answer := r.do("PUT", "/v1/vm", "")
 	r.wantError(status, answer, http.StatusNotFound, banger.CodeNotFound, "no such route")
 	if calls := r.fake.Calls(); len(calls) != 0 {
 		t.Errorf("services were called: %q", calls)
+	}
+}
+
+func TestAPI_AnotherMethodOfAKnownPathIsToldWhichItTakes(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ method, path, allow string }{
+		{"PUT", "/v1/vms", "GET, HEAD, POST"},
+		{"POST", "/v1/vms/a", "DELETE, GET, HEAD"},
+		{"GET", "/v1/vms/a/start", "POST"},
+		{"PATCH", "/v1/vms/a%2Fb/sessions/..%2F", "DELETE, GET, HEAD"},
+		{"GET", "/v1/vms/a/sessions", "POST"},
+		{"DELETE", "/v1/events", "GET, HEAD"},
+		{"OPTIONS", "/openapi.json", "GET, HEAD"},
+	} {
+		resp := r.open(t.Context(), c.method, c.path, "")
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if allow := resp.Header.Get("Allow"); allow != c.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", c.method, c.path, allow, c.allow)
+		}
+		r.wantError(resp.StatusCode, string(answer), http.StatusMethodNotAllowed, banger.CodeInvalid, c.allow)
+	}
+	if calls := r.fake.Calls(); len(calls) != 0 {
+		t.Errorf("services were called: %q", calls)
+	}
+}
+
+func TestAPI_ErrorsSpeakOfJSONAndNotOfGo(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ method, path, body, text string }{
+		{"POST", "/v1/vms", `{"cpus":"two"}`, "member cpus is a string and has to be an integer"},
+		{"POST", "/v1/vms/a/sessions", `{"command":5}`, "member command is a number and has to be a string"},
+		{"POST", "/v1/vms/a/sessions", `{"window":{"rows":-1}}`, "member window.rows is -1 and has to be an integer from 0 to 65535"},
+		{"POST", "/v1/vms/a/sessions", `{"cmd":"x"}`, `there is no member "cmd"`},
+		{"GET", "/v1/vms/a/sessions/b/logs?lines=x", "", "an integer"},
+		{"GET", "/v1/vms/a/sessions/b/logs?since=yesterday", "", "RFC 3339"},
+		{"GET", "/v1/vms/a/sessions/b/wait?timeout=10", "", "a duration such as"},
+	} {
+		status, answer := r.do(c.method, c.path, c.body)
+		e := r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, c.text)
+		for _, word := range []string{"json:", "Go ", "strconv", "time:", "struct", "04:05.999"} {
+			if strings.Contains(e.Message, word) {
+				t.Errorf("%s %s: %q speaks of Go: %q", c.method, c.path, e.Message, word)
+			}
+		}
 	}
 }
 

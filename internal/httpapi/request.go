@@ -13,6 +13,7 @@ import (
 
 	"banger"
 	"banger/api"
+	"banger/internal/jsonfault"
 )
 
 // request is a checked request.
@@ -46,7 +47,7 @@ func (r *request) decode(v any) error {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("its body is empty")
 	}
-	return banger.Errorf(banger.CodeInvalid, "cannot read request: %w", err)
+	return banger.Errorf(banger.CodeInvalid, "cannot read request: %w", jsonfault.Describe(err))
 }
 
 // parseQuery returns the parameters of a request after it has checked them
@@ -75,24 +76,27 @@ func parseQuery(r *http.Request, params []api.Param) (url.Values, error) {
 }
 
 func checkParam(p api.Param, value string) error {
-	var err error
+	wanted := ""
 	switch p.Type {
 	case api.ParamBool:
 		if value != "true" && value != "false" {
-			err = errors.New("it is true or false")
+			wanted = "true or false"
 		}
 	case api.ParamInt:
-		_, err = strconv.ParseInt(value, 10, 64)
+		if _, err := strconv.ParseInt(value, 10, 64); err != nil {
+			wanted = "an integer of at most 64 bits"
+		}
 	case api.ParamDuration:
-		var d time.Duration
-		if d, err = time.ParseDuration(value); err == nil && d < 0 {
-			err = errors.New("it is negative")
+		if d, err := time.ParseDuration(value); err != nil || d < 0 {
+			wanted = "a duration such as 500ms, 10s or 1h30m, which is not negative"
 		}
 	case api.ParamTime:
-		_, err = time.Parse(time.RFC3339Nano, value)
+		if _, err := time.Parse(time.RFC3339Nano, value); err != nil {
+			wanted = "a time such as 2026-01-02T15:04:05Z (RFC 3339)"
+		}
 	}
-	if err != nil {
-		return banger.Errorf(banger.CodeInvalid, "cannot use %q as parameter %s: %w", value, p.Name, err)
+	if wanted != "" {
+		return banger.Errorf(banger.CodeInvalid, "cannot use %q as parameter %s: it has to be %s", value, p.Name, wanted)
 	}
 	return nil
 }

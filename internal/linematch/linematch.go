@@ -20,7 +20,7 @@ func Compile(r banger.MatchRequest) (*regexp.Regexp, error) {
 			WithHint("for any output, look for .+")
 	}
 	if r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0) {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot look for a match: cursor %+v is negative", *r.Cursor)
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot look for a match: cursor %v is negative", *r.Cursor)
 	}
 	return pattern, nil
 }

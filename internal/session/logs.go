@@ -46,7 +46,7 @@ func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, erro
 	case r.Limit < 0:
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: a limit of %d bytes is negative", x.Name, r.Limit)
 	case r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0):
-		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: cursor %+v is negative", x.Name, *r.Cursor)
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: cursor %v is negative", x.Name, *r.Cursor)
 	case r.Cursor != nil:
 		read.Cursor = *r.Cursor
 	case r.From != nil && *r.From < 0:

@@ -91,7 +91,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 	for first := true; ; first = false {
 		page, err := p.service.readPage(ctx, p.session, next, true)
 		if err != nil {
-			return fmt.Errorf("cannot read the output of session %q behind %+v: %w", p.session.Name, next.Cursor, err)
+			return fmt.Errorf("cannot read the output of session %q behind %v: %w", p.session.Name, next.Cursor, err)
 		}
 		if first {
 			attached.Output = &page.Begin

@@ -26,7 +26,7 @@ type Follower struct {
 func (w *Writer) Follow(from banger.LogCursor) (*Follower, error) {
 	f := &Follower{w: w, at: position{from.Stdout, from.Stderr}}
 	if size := w.sizes(); !f.at.within(size) || !(position{}).within(f.at) {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot read output at %+v: there are %d bytes of stdout and %d of stderr", from, size[stdout], size[stderr])
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read output at %v: there are %d bytes of stdout and %d of stderr", from, size[stdout], size[stderr])
 	}
 	return f, nil
 }

@@ -52,7 +52,7 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 			return chunks, next, atEnd, err
 		}
 	}
-	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at offset %+v: it is given up faster than it can be read", from)
+	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at %v: it is given up faster than it can be read", from)
 }
 
 // GuestPage is Page of a request, which may ask for the last lines or for what is
