@@ -26,6 +26,8 @@ type vector struct {
 	// Error is what a reader reports after the frames: a code of this format,
 	// "truncated", or empty for a clean end.
 	Error string `json:"error,omitempty"`
+	// ReadOnly says that a writer writes the same frames in other bytes.
+	ReadOnly bool `json:"read_only,omitempty"`
 }
 
 type vectorFrame struct {
@@ -112,7 +114,7 @@ func TestVectorsAreReadAsDescribed(t *testing.T) {
 
 func TestVectorsAreWhatTheWriterWrites(t *testing.T) {
 	for _, v := range readVectors(t) {
-		if v.Error != "" {
+		if v.Error != "" || v.ReadOnly {
 			continue
 		}
 		var stream bytes.Buffer
