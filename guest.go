@@ -15,7 +15,7 @@ type Guest interface {
 	// state and starts nothing. A launch that failed is a state, not an error.
 	Launch(ctx context.Context, l GuestLaunch) (GuestSession, error)
 	// Abandon makes sure that a session whose Launch got no answer never starts:
-	// it returns its state if it did, else records it as failed in StageLaunch.
+	// it returns its state if it did, else records it as failed in StageDialGuest.
 	Abandon(ctx context.Context, id SessionID) (GuestSession, error)
 	// Stop begins to end a session. It returns when that has begun; a kill (grace 0)
 	// when the session has ended, and what outlived its command has been killed.

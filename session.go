@@ -43,7 +43,7 @@ type LaunchStage string
 // The stages, in their order.
 const (
 	StageSSHUnavailable   LaunchStage = "ssh_unavailable"
-	StageDialGuest        LaunchStage = "dial_guest"
+	StageDialGuest        LaunchStage = "dial_guest" // the launch did not arrive: the daemon or the link died first
 	StageUploadAgent      LaunchStage = "upload_agent"
 	StagePreflightCwd     LaunchStage = "preflight_cwd"
 	StagePreflightCommand LaunchStage = "preflight_command"
@@ -137,6 +137,13 @@ type SessionState struct {
 	Sequence int64 `json:"sequence"`
 }
 
+// NeverArrived reports whether a session ended before its launch had arrived in the
+// guest: nothing of it ran, and nothing ever will.
+func (s SessionState) NeverArrived() bool {
+	return s.EndedBy == EndedByLaunch &&
+		(s.LaunchStage == StageSSHUnavailable || s.LaunchStage == StageDialGuest || s.LaunchStage == StageUploadAgent)
+}
+
 // NoteError adds a sentence, which may be empty, to LastError.
 func (s *SessionState) NoteError(text string) {
 	if s.LastError != "" && text != "" {
@@ -204,7 +211,7 @@ type SessionRequest struct {
 	Launch
 	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
 	Tags           map[string]string `json:"tags,omitempty"`
-	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"the first session of a key is returned instead of a second"`
+	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"at most 255 bytes, for this VM: the first session of a key is returned instead of a second, unless its launch never arrived in the guest (launch_stage ssh_unavailable, dial_guest or upload_agent): then the key, and the name if it is asked for again, pass to a new session"`
 	NoWait         bool              `json:"no_wait,omitempty" doc:"answer when the session is recorded, before its command runs: it can be attached to at once, and waited for"`
 }
 

@@ -35,11 +35,12 @@ type VMStore interface {
 
 // SessionStore keeps sessions.
 type SessionStore interface {
-	// CreateSession stores a session unless its VM has one with the same
-	// idempotency key, which it then returns with created false.
+	// CreateSession stores a session unless another one of its VM holds the same
+	// idempotency key, which it then returns with created false. One that NeverArrived
+	// gives the key up, and its name, if s has the same, for one that is made up.
 	CreateSession(ctx context.Context, s Session, idempotencyKey string) (session Session, created bool, err error)
 	GetSession(ctx context.Context, id SessionID) (Session, error)
-	// FindSession returns the session of a VM that was created with a key.
+	// FindSession returns the session of a VM that holds a key.
 	FindSession(ctx context.Context, vm VMID, idempotencyKey string) (Session, error)
 	// ListSessions returns the sessions of a VM, or of all if vm is empty, oldest first.
 	// What they refer to may be shared: it must not be changed.

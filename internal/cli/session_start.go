@@ -90,7 +90,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	var r banger.SessionRequest
 	flags.StringVar(&r.Name, "name", "", "name, unique in the VM (default: the command's and a short id)")
 	flags.StringVar(&r.User, "user", "", "user in the guest (default root)")
-	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "return the first session of this key instead of starting a second")
+	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "return the first session of this key instead of starting a second, unless its launch never reached the guest")
 	flags.BoolVar(&r.TTY, "tty", false, "run on a pseudo-terminal; implies --stdin pipe")
 	cwd := flags.String("cwd", "", "working directory, absolute (default: the user's home)")
 	env := flags.StringArray("env", nil, "KEY=VALUE to add to the environment, or KEY to pass on your own; may be repeated")

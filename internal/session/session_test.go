@@ -241,6 +241,41 @@ func TestSession_SameKeyStartsOneSession(t *testing.T) {
 	}
 }
 
+func TestSession_KeyOfAStartThatDiedWithItsDaemonStartsOne(t *testing.T) {
+	h := newHost(t)
+	vm, err := h.VMs.GetVM(t.Context(), vmName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a daemon leaves that dies between its answer to a start with NoWait and the launch.
+	left := banger.Session{
+		ID: banger.NewSessionID(), VMID: vm.ID, Name: "s", Launch: shell("s", "true").Launch,
+		SessionState: banger.SessionState{Status: banger.StatusStarting},
+	}
+	if _, _, err := h.Store.CreateSession(t.Context(), left, "key"); err != nil {
+		t.Fatal(err)
+	}
+	h.Restart()
+	if x := wait(t, h, string(left.ID)); x.EndedBy != banger.EndedByLaunch || !x.NeverArrived() {
+		t.Fatalf("the session that was left: %+v", x.SessionState)
+	}
+	again := shell("s", "echo ran")
+	again.IdempotencyKey, again.NoWait = "key", true
+	second := start(t, h, again)
+	if second.ID == left.ID {
+		t.Fatal("the key leads to the session that never ran")
+	}
+	if third := start(t, h, again); third.ID != second.ID {
+		t.Errorf("the key leads to session %s and then to %s", second.ID, third.ID)
+	}
+	if x := wait(t, h, "s"); x.ID != second.ID || x.Status != banger.StatusExited {
+		t.Errorf("session s is %s: %+v", x.ID, x.SessionState)
+	}
+	if got := read(t, h, "s", all); got != "ran\n" {
+		t.Errorf("log is %q", got)
+	}
+}
+
 // burning are disks that cannot be read.
 type burning struct{ machine.Disks }
 

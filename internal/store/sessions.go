@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"banger"
 )
@@ -13,14 +15,18 @@ func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotency
 		if _, err := t.vm(x.VMID); err != nil {
 			return err
 		}
-		first, err := collect(t.ctx, t, decode[banger.Session],
-			"SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')", string(x.VMID), idempotencyKey)
+		first, err := collect(t.ctx, t, decode[banger.Session], selectByKey, string(x.VMID), idempotencyKey)
 		if err != nil {
 			return err
 		}
-		if len(first) > 0 {
-			session = first[0]
-			return nil
+		for _, holder := range first {
+			if !holder.NeverArrived() {
+				session = holder
+				return nil
+			}
+			if err := t.yieldKey(holder, x.Name); err != nil {
+				return err
+			}
 		}
 		created = true
 		session, err = t.insertSession(x, idempotencyKey)
@@ -30,6 +36,19 @@ func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotency
 		return banger.Session{}, false, err
 	}
 	return session, created, nil
+}
+
+const selectByKey = "SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')"
+
+// yieldKey takes the idempotency key from a session, and its name if that is wanted.
+func (t *tx) yieldKey(holder banger.Session, wanted string) error {
+	if err := t.exec("UPDATE sessions SET idempotency_key = NULL WHERE id = ?", string(holder.ID)); err != nil || holder.Name != wanted {
+		return err
+	}
+	suffix := "-" + string(holder.ID[:6])
+	holder.Name = strings.ToValidUTF8(holder.Name[:min(len(holder.Name), banger.MaxNameBytes-len(suffix))], "") + suffix
+	_, err := t.putSession(holder)
+	return err
 }
 
 func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Session, error) {
@@ -70,8 +89,8 @@ func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Ses
 
 // FindSession implements banger.SessionStore.
 func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
-	sessions, err := read(ctx, s, decode[banger.Session],
-		"SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')", string(vm), idempotencyKey)
+	sessions, err := read(ctx, s, decode[banger.Session], selectByKey, string(vm), idempotencyKey)
+	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.NeverArrived() })
 	return one(sessions, err, "session with key", idempotencyKey)
 }
 

@@ -38,7 +38,7 @@ func (s *server) launch(ctx context.Context, l banger.GuestLaunch) (banger.Guest
 // abandon makes sure that an id whose launch got no answer never starts.
 func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (banger.GuestSession, error) {
 	return s.settleLaunch(ctx, banger.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
-		return s.failLaunch(p.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: its launch never arrived in the guest", ""})
+		return s.failLaunch(p.ID, dir, &launchFailure{banger.StageDialGuest, "cannot start session: its launch never arrived in the guest", ""})
 	})
 }
 

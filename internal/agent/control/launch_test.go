@@ -265,7 +265,7 @@ func TestAbandon_MakesSureThatALaunchNeverHappens(t *testing.T) {
 	g := launchOf(banger.StdinClosed, "sleep", "60")
 	var s banger.GuestSession
 	l.must(guestrpc.MethodAbandon, guestrpc.IDParams{ID: g.ID}, &s)
-	if s.Status != banger.StatusFailed || s.EndedBy != banger.EndedByLaunch || s.LaunchStage != banger.StageLaunch {
+	if s.Status != banger.StatusFailed || s.EndedBy != banger.EndedByLaunch || s.LaunchStage != banger.StageDialGuest {
 		t.Errorf("abandoned, it is %+v", s)
 	}
 	if late := l.launch(g); late.Status != banger.StatusFailed || late.Sequence != s.Sequence {

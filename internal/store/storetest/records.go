@@ -209,6 +209,59 @@ func testIdempotency(t *testing.T, s banger.Store) {
 	}
 }
 
+func testFreedKey(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	create := func(name string) (banger.Session, bool) {
+		t.Helper()
+		x, created, err := s.CreateSession(t.Context(), newSession(vm, name), "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x, created
+	}
+	first, _ := create("a")
+	fail := func(stage banger.LaunchStage) {
+		t.Helper()
+		_, err := s.UpdateSession(t.Context(), first.ID, func(x *banger.Session) error {
+			x.Status, x.EndedBy, x.LaunchStage = banger.StatusFailed, banger.EndedByLaunch, stage
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The guest has answered: the key tells its answer for ever.
+	fail(banger.StagePreflightCwd)
+	if x, created := create("a"); created || x.ID != first.ID {
+		t.Errorf("a failure of the guest's: created %v, session %s", created, x.ID)
+	}
+	for _, stage := range []banger.LaunchStage{banger.StageSSHUnavailable, banger.StageDialGuest, banger.StageUploadAgent} {
+		fail(stage)
+		_, err := s.FindSession(t.Context(), vm.ID, "key")
+		wantCode(t, err, banger.CodeNotFound, "key")
+		second, created := create("a")
+		if !created || second.ID == first.ID || second.Name != "a" {
+			t.Fatalf("stage %s: created %v: %+v", stage, created, second)
+		}
+		old, err := s.GetSession(t.Context(), first.ID)
+		if err != nil || old.Name != "a-"+string(first.ID[:6]) || old.LaunchStage != stage {
+			t.Errorf("stage %s: the first one became %+v, %v", stage, old, err)
+		}
+		if x, err := s.FindSession(t.Context(), vm.ID, "key"); err != nil || x.ID != second.ID {
+			t.Errorf("stage %s: the key leads to session %s, %v", stage, x.ID, err)
+		}
+		first = second
+	}
+	// Nobody wants its name: it keeps that.
+	fail(banger.StageDialGuest)
+	if x, created := create("b"); !created || x.Name != "b" {
+		t.Errorf("created %v: %+v", created, x)
+	}
+	if old, err := s.GetSession(t.Context(), first.ID); err != nil || old.Name != "a" {
+		t.Errorf("the first one became %+v, %v", old, err)
+	}
+}
+
 func testSerialUpdates(t *testing.T, s banger.Store) {
 	x := createSession(t, s, createVM(t, s, "one"), "a")
 	var wg sync.WaitGroup

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) banger.Store) {
 		{"Session_IsReadAsItWasWritten", testSessionRoundTrip},
 		{"Session_NameIsUniqueWithinItsVM", testSessionNames},
 		{"Session_KeyStartsOnlyOne", testIdempotency},
+		{"Session_KeyOfALaunchThatNeverArrivedIsFree", testFreedKey},
 		{"Session_UpdatesAreSerial", testSerialUpdates},
 		{"Session_ManyChangeTogetherOrNotAtAll", testManyUpdates},
 		{"Session_ListIsNoOlderThanItsEvents", testListsConcurrent},
