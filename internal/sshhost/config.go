@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -45,12 +43,7 @@ func (d *Dialer) resolve(ctx context.Context, t Target) (*Resolved, error) {
 	if t.IdentityFile != "" && !filepath.IsAbs(t.IdentityFile) {
 		return nil, fmt.Errorf("identity file %q is not an absolute path", t.IdentityFile)
 	}
-	args, end, err := d.configArguments()
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	output, err := runSSH(ctx, append(args, targetArguments(t)...))
+	output, err := runSSH(ctx, append(d.configArguments(), targetArguments(t)...))
 	if err != nil {
 		return nil, err
 	}
@@ -77,44 +70,14 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// configArguments choose the configuration. Call end when ssh has read it.
-func (d *Dialer) configArguments() (args []string, end func(), err error) {
-	args, end = []string{"-G", "-T"}, func() {}
+// configArguments choose the configuration: as ssh, from the home folder of the password
+// file, whatever HOME says.
+func (d *Dialer) configArguments() []string {
+	args := []string{"-G", "-T"}
 	if d.ConfigFile != "" {
-		return append(args, "-F", d.ConfigFile), end, nil
+		args = append(args, "-F", d.ConfigFile)
 	}
-	if d.Home == "" {
-		return args, end, nil
-	}
-	if me, err := user.Current(); err == nil && filepath.Clean(me.HomeDir) == filepath.Clean(d.Home) {
-		return args, end, nil
-	}
-	file, err := d.foreignConfig()
-	if err != nil {
-		return nil, nil, err
-	}
-	return append(args, "-F", file), func() { os.Remove(file) }, nil
-}
-
-// foreignConfig writes a configuration that is the user's, the system's, and then
-// the defaults, where the home is not the one that ssh knows. In there, relative
-// names in Include and a ~ in Include and UserKnownHostsFile still mean the latter.
-func (d *Dialer) foreignConfig() (string, error) {
-	f, err := os.CreateTemp("", "banger-ssh-")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(d.Home, ".ssh")
-	_, err = fmt.Fprintf(f, "Include %s\nInclude /etc/ssh/ssh_config\nUserKnownHostsFile %s %s\n", quote(filepath.Join(dir, "config")),
-		quote(filepath.Join(dir, "known_hosts")), quote(filepath.Join(dir, "known_hosts2")))
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
+	return args
 }
 
 // runSSH returns what ssh(1) prints.

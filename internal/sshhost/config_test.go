@@ -5,7 +5,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -112,27 +111,23 @@ func TestResolve_ErrorsNameTheirCause(t *testing.T) {
 	}
 }
 
-// Without a ConfigFile, the user's file in a home of a test counts, and what it does
-// not say is in that home.
-func TestResolve_UsesTheHomeItIsGiven(t *testing.T) {
-	t.Parallel()
-	u := newUser(t)
-	u.ConfigFile = ""
-	writeFile(t, u.file("config"), "Host box\n Port 77\n")
-	r, err := u.Resolve(t.Context(), sshhost.Target{Host: "box"})
+// As ssh, which asks the password file: docs/REMOTE.md.
+func TestResolve_HOMEChangesNothing(t *testing.T) {
+	want, err := new(sshhost.Dialer).Resolve(t.Context(), sshhost.Target{Host: "box.invalid"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{u.file("known_hosts"), u.file("known_hosts2")}; r.Port != 77 || !slices.Equal(r.UserKnownHosts, want) {
-		t.Errorf("port %d, known hosts %v", r.Port, r.UserKnownHosts)
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range r.IdentityFiles {
-		if !strings.HasPrefix(file, u.home) {
-			t.Errorf("identity file %s", file)
-		}
+	writeFile(t, filepath.Join(home, ".ssh", "config"), "Host box.invalid\n Port 77\n IdentityFile ~/key\n")
+	t.Setenv("HOME", home)
+	got, err := new(sshhost.Dialer).Resolve(t.Context(), sshhost.Target{Host: "box.invalid"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	other, err := u.Resolve(t.Context(), sshhost.Target{Host: "other"})
-	if err != nil || other.Port != 22 {
-		t.Errorf("%+v, %v", other, err)
+	if got.Port != want.Port || !slices.Equal(got.UserKnownHosts, want.UserKnownHosts) || !slices.Equal(got.IdentityFiles, want.IdentityFiles) {
+		t.Errorf("with another HOME: port %d, known hosts %v, keys %v", got.Port, got.UserKnownHosts, got.IdentityFiles)
 	}
 }

@@ -23,7 +23,7 @@ var errConnectTimeout = errors.New("the configured ConnectTimeout is over")
 // Dialer reaches hosts. The zero value does it as ssh does without options. It may be
 // used by several goroutines at once.
 type Dialer struct {
-	Home        string // the user's home folder; "" for that of the password file, as ssh has it
+	Home        string // what ~ and %d stand for; "" for the home of the password file, as ssh has it
 	ConfigFile  string // as ssh -F: the only configuration; "" for the user's and the system's
 	AgentSocket string // in place of $SSH_AUTH_SOCK
 }
