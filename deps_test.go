@@ -69,6 +69,7 @@ func layers() map[string]layer {
 		"internal/process":             tool,
 		"internal/screen":              tool,
 		"internal/sshhost":             tool,
+		"internal/steadyclock":         tool,
 		"internal/termmodes":           tool,
 		"internal/version":             tool,
 		"internal/agent":               agent,

@@ -6,8 +6,9 @@ import (
 )
 
 // Retention says which ended sessions of a VM are given up: each that any of its
-// criteria names. The zero value names none. "Ended last" is by EndedAt. Sessions with
-// Survivors are not among them, nor counted.
+// criteria names. The zero value names none. When a session ended is when the daemon saw
+// that, by its own clock (Session.EndSeenAt). Sessions with Survivors are not among them,
+// nor counted.
 type Retention struct {
 	OlderThan time.Duration // that ended so long ago; 0: no criterion
 	Keep      *int          // all but so many that ended last; nil: no criterion

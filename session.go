@@ -203,6 +203,7 @@ type Session struct {
 	Tags          map[string]string `json:"tags,omitempty"`
 	CreatedAt     time.Time         `json:"created_at"`
 	UpdatedAt     time.Time         `json:"updated_at"`
+	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
 }
 

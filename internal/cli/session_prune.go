@@ -30,7 +30,11 @@ has such criteria:
   keep = 100
   max_size = "10G"
 
-It does so when a session ends or gets too old, and when a VM comes up.`,
+It does so when a session ends or gets too old, and when a VM comes up.
+
+Age counts from when the daemon saw a session end. No setting of a clock, neither the
+guest's nor the host's, makes it older, and time for which the host was off counts only
+if the host's clock is synchronised (NTP).`,
 		Example: `  banger session prune --older-than 168h --dry-run
   banger session prune --vm dev --keep 20 --max-size 1G`,
 		Args:              argumentNames(),

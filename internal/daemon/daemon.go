@@ -78,7 +78,11 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
-	sessions.Retain(settings.Retention)
+	ages, err := agesClock(ctx, p, records, o.Log)
+	if err != nil {
+		return err
+	}
+	sessions.Retain(settings.Retention, ages)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
 		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,

@@ -93,6 +93,9 @@ func (p Paths) ClientKey() string { return filepath.Join(p.Config, "id_ed25519")
 // Settings is the file with what the user has set; see package config.
 func (p Paths) Settings() string { return filepath.Join(p.Config, "config.toml") }
 
+// AgesClock keeps the clock by which ended sessions grow old.
+func (p Paths) AgesClock() string { return filepath.Join(p.State, "ages.json") }
+
 // KVMVerdict caches whether KVM boots a guest on this host.
 func (p Paths) KVMVerdict() string { return filepath.Join(p.State, "kvm.json") }
 

@@ -43,7 +43,7 @@ func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gu
 			f.log.Error("cannot settle session", "vm", f.vm, "session", x.ID, "cause", err)
 		}
 	}
-	f.keeper.look(f.vm, time.Now())
+	f.keeper.lookNow(f.vm)
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*
 		s.recorded(x)
 	}
 	if err == nil && x.Status.Ended() {
-		s.keeper.look(x.VMID, time.Now())
+		s.keeper.lookNow(x.VMID)
 	}
 	return err
 }

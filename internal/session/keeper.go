@@ -10,9 +10,11 @@ import (
 
 // keeper removes ended sessions as a policy says. It looks at the sessions of a VM when
 // one of them has ended, when its guest has come up, and when the next one gets too old:
-// a VM that cannot be reached is looked at again when it can. A nil keeper does nothing.
+// a VM that cannot be reached is looked at again when it can. All its times are those of
+// clock. A nil keeper does nothing.
 type keeper struct {
 	service *Service
+	clock   Clock
 	policy  banger.Retention
 	wake    chan struct{} // has an element after due has changed
 
@@ -20,21 +22,26 @@ type keeper struct {
 	due map[banger.VMID]time.Time // when to look at which VM
 }
 
-// Retain has ended sessions removed as a policy says, from now until Close. It must be
-// called before anything else.
-func (s *Service) Retain(policy banger.Retention) {
+// Retain has ended sessions removed as a policy says, from now until Close, by the age
+// that they have on clock. It must be called before anything else.
+func (s *Service) Retain(policy banger.Retention, clock Clock) {
+	s.store.clock = clock
 	if policy.IsZero() {
 		return
 	}
-	s.keeper = &keeper{service: s, policy: policy, wake: make(chan struct{}, 1), due: map[banger.VMID]time.Time{}}
+	s.keeper = &keeper{service: s, clock: clock, policy: policy, wake: make(chan struct{}, 1), due: map[banger.VMID]time.Time{}}
 	s.work.Go(func() { s.keeper.run(s.ctx) })
+}
+
+// lookNow makes the keeper look at a VM soon.
+func (k *keeper) lookNow(vm banger.VMID) {
+	if k != nil {
+		k.look(vm, k.clock.Now())
+	}
 }
 
 // look makes the keeper look at a VM at a time, if it does not do so before.
 func (k *keeper) look(vm banger.VMID, at time.Time) {
-	if k == nil {
-		return
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if before, ok := k.due[vm]; ok && before.Before(at) {
@@ -47,29 +54,44 @@ func (k *keeper) look(vm banger.VMID, at time.Time) {
 	}
 }
 
+// maxRest is how long the keeper rests at most: a timer does not run while the host is
+// suspended, and the clock is to be saved now and then.
+const maxRest = time.Hour
+
 // run looks at each VM when it is due, until ctx ends.
 func (k *keeper) run(ctx context.Context) {
+	defer k.save()
 	for ctx.Err() == nil {
-		vm, at, found := k.first()
-		if found && !at.After(time.Now()) {
+		now := k.clock.Now()
+		vm, at, found := k.first(now)
+		if found && !at.After(now) {
 			k.prune(ctx, vm)
 			continue
 		}
-		var due <-chan time.Time
+		rest := maxRest
 		if found {
-			due = time.After(time.Until(at))
+			rest = min(rest, at.Sub(now))
 		}
+		timer := time.NewTimer(rest)
 		select {
-		case <-due:
+		case <-timer.C:
+			k.save()
 		case <-k.wake:
 		case <-ctx.Done():
 		}
+		timer.Stop()
+	}
+}
+
+func (k *keeper) save() {
+	if err := k.clock.Save(); err != nil {
+		k.service.log.Warn("cannot save the clock that ages are counted by", "cause", err)
 	}
 }
 
 // first returns the VM that is due first; found is false if there is none. One whose time
 // has come is not due any more.
-func (k *keeper) first() (vm banger.VMID, at time.Time, found bool) {
+func (k *keeper) first(now time.Time) (vm banger.VMID, at time.Time, found bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, t := range k.due {
@@ -77,7 +99,7 @@ func (k *keeper) first() (vm banger.VMID, at time.Time, found bool) {
 			vm, at, found = id, t, true
 		}
 	}
-	if found && !at.After(time.Now()) {
+	if found && !at.After(now) {
 		delete(k.due, vm)
 	}
 	return vm, at, found
@@ -91,7 +113,7 @@ func (k *keeper) prune(ctx context.Context, vm banger.VMID) {
 		s.log.Error("cannot look for sessions that are kept too long", "vm", vm, "cause", err)
 		return
 	}
-	gone, next := expire(sessions, k.policy, time.Now())
+	gone, next := expire(sessions, k.policy, k.clock.Now())
 	for i, err := range s.removeExpired(ctx, vm, gone, false) {
 		x := gone[i]
 		if err != nil {

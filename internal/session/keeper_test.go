@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ func until(t *testing.T, h *hosttest.Host, kind banger.EventKind, name string) {
 
 func TestRetain_KeepsWhatThePolicySaysWhenSessionsEndAndWhenGuestsComeUp(t *testing.T) {
 	h := hosttest.New(t, bin)
-	h.Sessions.Retain(banger.Retention{Keep: new(2)})
+	h.Sessions.Retain(banger.Retention{Keep: new(2)}, systemClock{})
 	vm := h.StartVM(vmName)
 	for n := range 4 {
 		startIn(t, h, vmName, shell(fmt.Sprint("s", n), "echo"))
@@ -57,12 +58,18 @@ func TestRetain_KeepsWhatThePolicySaysWhenSessionsEndAndWhenGuestsComeUp(t *test
 	}
 }
 
+// systemClock is the host's clock, or a bubble's.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) Save() error    { return nil }
+
 // errAll ends a watch that has seen everything.
 var errAll = errors.New("all of it")
 
 func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.Retain(banger.Retention{OlderThan: time.Hour})
+		r.Retain(banger.Retention{OlderThan: time.Hour}, systemClock{})
 		began := time.Now()
 		for n := range 3 {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
@@ -97,9 +104,71 @@ func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 	})
 }
 
+func TestRetain_NoLogIsRemovedBecauseAClockIsWrongOrIsSet(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		clock := &heldClock{}
+		clock.set(time.Now())
+		r.Retain(banger.Retention{OlderThan: time.Hour}, clock)
+		for n, guestsTime := range []time.Duration{-400 * time.Hour, 0, 400 * time.Hour} {
+			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
+			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+				t.Fatal(err)
+			}
+			ended := report(x.ID, 1, banger.StatusFailed)
+			ended.StartedAt, ended.EndedAt = time.Time{}, time.Now().Add(guestsTime)
+			if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), ended); err != nil {
+				t.Fatal(err)
+			}
+		}
+		clock.set(time.Now().Add(59 * time.Minute))
+		time.Sleep(100 * time.Hour) // of the bubble's time: the host's clock is far ahead of what has passed
+		synctest.Wait()
+		if got := r.names(t); len(got) != 3 {
+			t.Errorf("of three sessions there are %q", got)
+		}
+		clock.set(clock.Now().Add(time.Minute))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := r.names(t); len(got) != 0 {
+			t.Errorf("that are old enough now there are %q", got)
+		}
+	})
+}
+
+// heldClock shows what it was set to.
+type heldClock struct {
+	systemClock
+	mu sync.Mutex // guards at
+	at time.Time
+}
+
+func (c *heldClock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+func (c *heldClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (r *rig) names(t *testing.T) (names []string) {
+	t.Helper()
+	sessions, err := r.ListSessions(t.Context(), banger.SessionFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range sessions {
+		names = append(names, x.Name)
+	}
+	return names
+}
+
 func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.Retain(banger.Retention{Keep: new(0)})
+		r.Retain(banger.Retention{Keep: new(0)}, systemClock{})
 		asked := 0
 		r.reach(func(ctx context.Context) (banger.Guest, error) {
 			asked++

@@ -29,7 +29,7 @@ func (s *Service) PruneSessions(ctx context.Context, r banger.PruneRequest) (ban
 		return result, err
 	}
 	for _, place := range places {
-		gone, _ := expire(place.sessions, r.Retention, time.Now())
+		gone, _ := expire(place.sessions, r.Retention, s.store.clock.Now())
 		errs := s.removeExpired(ctx, place.vm.ID, gone, r.DryRun)
 		if ctx.Err() != nil {
 			return result, context.Cause(ctx)

@@ -18,6 +18,8 @@ var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 // endedAgo is a session that ended some hours ago with so many bytes in its logs.
 func endedAgo(name string, hours int, bytes int64) banger.Session {
 	x := banger.Session{ID: banger.SessionID(name), Name: name, CreatedAt: now.Add(-1000 * time.Hour)}
+	x.UpdatedAt = x.CreatedAt
+	x.EndSeenAt = now.Add(-time.Duration(hours) * time.Hour)
 	x.Status, x.EndedAt, x.StdoutBytes, x.LogLimit = banger.StatusExited, now.Add(-time.Duration(hours)*time.Hour), bytes, banger.NoLogLimit
 	return x
 }
@@ -26,6 +28,7 @@ func TestExpire_EachCriterionNamesItsOwn(t *testing.T) {
 	running := banger.Session{Name: "running", SessionState: banger.SessionState{Status: banger.StatusRunning, StdoutBytes: 1 << 40}}
 	neverRan := endedAgo("never ran", 0, 0)
 	neverRan.Status, neverRan.EndedBy, neverRan.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Time{}
+	neverRan.EndSeenAt = time.Time{} // recorded by an older daemon
 	limited := endedAgo("limited", 50, 1<<30)
 	limited.LogLimit = 100
 	overflow := endedAgo("overflow", 60, math.MaxInt64)
@@ -64,6 +67,17 @@ func TestExpire_EachCriterionNamesItsOwn(t *testing.T) {
 		}
 		if c.next == 0 && !next.IsZero() || c.next != 0 && !next.Equal(now.Add(c.next)) {
 			t.Errorf("%s: the next one goes at %v", name, next)
+		}
+	}
+}
+
+func TestExpire_AGuestsClockGivesNothingUp(t *testing.T) {
+	ahead, behind := endedAgo("ahead", 3, 1), endedAgo("behind", 1, 1)
+	ahead.EndedAt, behind.EndedAt = now.Add(1000*time.Hour), now.Add(-1000*time.Hour)
+	for _, r := range []banger.Retention{{OlderThan: 2 * time.Hour}, {Keep: new(1)}, {MaxBytes: 1}} {
+		gone, _ := expire([]banger.Session{ahead, behind}, r, now)
+		if len(gone) != 1 || gone[0].Name != "ahead" {
+			t.Errorf("%+v gives up %+v", r, gone)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Store interface {
 
 // Service implements banger.SessionService, SessionStreams and SessionControl.
 type Service struct {
-	store     Store
+	store     *stampedStore
 	guests    Guests
 	disks     Disks
 	attachDir string // holds the sockets of attachments
@@ -64,7 +64,7 @@ type Service struct {
 func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir string, log *slog.Logger) *Service {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Service{
-		store: store, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
+		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
 		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{},
 	}
 	if err := s.sweepAttachments(); err != nil {
