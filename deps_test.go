@@ -56,6 +56,7 @@ func layers() map[string]layer {
 		"internal/atomicfile":          tool,
 		"internal/bytesize":            tool,
 		"internal/config":              tool,
+		"internal/confine":             tool,
 		"internal/ext4fs":              tool,
 		"internal/filesum":             tool,
 		"internal/firstbytes":          tool,

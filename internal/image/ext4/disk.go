@@ -13,6 +13,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/confine"
 	"banger/internal/firstbytes"
 )
 
@@ -72,7 +73,7 @@ func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
 	}
 	// A new file reads as zeros, so neither mkfs nor the guest's kernel later
 	// need write them: that keeps it sparse.
-	err := run(ctx, nil, "mkfs.ext4", "-q", "-F", "-t", "ext4", "-L", label, "-m", "0",
+	err := run(ctx, reachOf(f.Name()), nil, "mkfs.ext4", "-q", "-F", "-t", "ext4", "-L", label, "-m", "0",
 		"-J", fmt.Sprintf("size=%d", journal),
 		"-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
 		f.Name())
@@ -82,8 +83,17 @@ func format(ctx context.Context, f *os.File, sizeMiB int, label string) error {
 	return f.Sync()
 }
 
-// run runs a program of e2fsprogs or util-linux, which inherits a file if that is not nil.
-func run(ctx context.Context, inherited *os.File, name string, args ...string) error {
+// reachOf is what a program of e2fsprogs needs for one disk.
+func reachOf(disk string) confine.Rules {
+	r := confine.System()
+	r.Read = append(r.Read, "/etc/mke2fs.conf", "/etc/e2fsck.conf")
+	r.Write = append(r.Write, disk)
+	return r
+}
+
+// run runs a program of e2fsprogs or util-linux, which reaches nothing else, and
+// inherits a file if that is not nil.
+func run(ctx context.Context, reach confine.Rules, inherited *os.File, name string, args ...string) error {
 	path, err := findProgram(name)
 	if err != nil {
 		return err
@@ -95,7 +105,8 @@ func run(ctx context.Context, inherited *os.File, name string, args ...string) e
 	}
 	out := &firstbytes.Writer{Limit: maxSaid}
 	cmd.Stdout, cmd.Stderr = out, out
-	err = cmd.Run()
+	reach.Programs = append(reach.Programs, path)
+	err = confine.Do(reach, cmd.Run)
 	if err == nil {
 		return nil
 	}

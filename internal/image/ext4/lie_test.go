@@ -99,3 +99,22 @@ func TestReadDisk_JournalIsNotLookedForOnTheHost(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 }
+
+// What runs in e2fsck's place tries what a guest that has taken it over would.
+func TestLie_ReplayReachesNothingButTheDisk(t *testing.T) {
+	path := crashed(t)
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("private key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\ncat '" + secret + "' && exit 8\ncat '" + path + "' >/dev/null && echo only the disk\nexit 8\n"
+	if err := os.WriteFile(filepath.Join(dir, "e2fsck"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	err := ReadDisk(t.Context(), path, func(fs.FS) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "only the disk") || strings.Contains(err.Error(), "private key") {
+		t.Errorf("it says %v", err)
+	}
+}

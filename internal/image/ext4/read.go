@@ -88,7 +88,8 @@ const replayMemory = 512 << 20
 // replay has e2fsck write what is in the journal to where it belongs. It holds the
 // disk's lock for as long as it lives. The journal is a guest's, so e2fsck is kept from
 // writing behind the end of the disk, to which the journal may lead it, and from looking
-// among the host's devices for a journal that lies elsewhere (-j).
+// among the host's devices for a journal that lies elsewhere (-j), and it reaches no file
+// but the disk.
 func replay(ctx context.Context, disk *os.File) error {
 	info, err := disk.Stat()
 	if err != nil {
@@ -98,7 +99,9 @@ func replay(ctx context.Context, disk *os.File) error {
 	if err != nil {
 		return err
 	}
-	err = run(ctx, disk, "prlimit", fmt.Sprintf("--fsize=%d", info.Size()), fmt.Sprintf("--as=%d", replayMemory), "--core=0",
+	reach := reachOf(disk.Name())
+	reach.Programs = append(reach.Programs, e2fsck)
+	err = run(ctx, reach, disk, "prlimit", fmt.Sprintf("--fsize=%d", info.Size()), fmt.Sprintf("--as=%d", replayMemory), "--core=0",
 		e2fsck, "-p", "-j", os.DevNull, "-E", "journal_only", disk.Name())
 	const repaired = 1 // e2fsck(8), exit code
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == repaired {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/confine"
 	"banger/internal/process"
 )
 
@@ -27,7 +28,8 @@ const (
 
 // gate is what becomes QEMU, in the same process, once it is told to. So the
 // process is on record before there is a machine, and a starter that dies in
-// between leaves none: its end of the pipe closes and the gate gives up.
+// between leaves none: its end of the pipe closes and the gate gives up. It is
+// confined from its beginning; see reach.
 const gate = `read -r go && exec "$@" </dev/null`
 
 // launch is one start of one machine.
@@ -95,7 +97,8 @@ func (l *launch) begin(d *Driver) (*machine, error) {
 	return m, nil
 }
 
-// admit records the waiting process and lets it become QEMU.
+// admit records the waiting process and lets it become QEMU. One that crashes leaves
+// no core dump: that would be the guest's memory, on the disk.
 func (l *launch) admit(d *Driver, r record, pid int, opener io.Writer) (m *machine, err error) {
 	if r.Process, err = process.Identify(pid); err != nil {
 		return nil, err
@@ -104,7 +107,10 @@ func (l *launch) admit(d *Driver, r record, pid int, opener io.Writer) (m *machi
 	if err != nil {
 		return nil, err
 	}
-	if err = r.save(); err == nil {
+	if err = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil); err == nil {
+		err = r.save()
+	}
+	if err == nil {
 		_, err = io.WriteString(opener, "go\n")
 	}
 	if err != nil {
@@ -141,11 +147,15 @@ func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Proce
 	}
 	defer stdin.Close()
 	argv := append([]string{"sh", "-c", gate, "banger", l.binary}, args...)
-	child, err = os.StartProcess("/bin/sh", argv, &os.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
-		Files: []*os.File{stdin, log, log, socket}, // socket is qmpFD
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+	err = confine.Do(l.reach(), func() error {
+		var err error
+		child, err = os.StartProcess("/bin/sh", argv, &os.ProcAttr{
+			Dir:   "/",
+			Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
+			Files: []*os.File{stdin, log, log, socket}, // socket is qmpFD
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
+		return err
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, opener.Close())

@@ -8,10 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"banger/internal/confine"
 )
 
 // trialMemoryMiB is enough for the kernel and an init that does nothing.
@@ -28,17 +29,20 @@ func (k *kvm) try(ctx context.Context, kernel string) (verdict, error) {
 	limited, cancel := context.WithTimeout(ctx, k.limit)
 	defer cancel()
 
-	cmd := exec.CommandContext(limited, k.config.Binary, append(AccelKVM.platform(),
+	binary, err := findBinary(k.config.Binary)
+	if err != nil {
+		return verdict{}, err
+	}
+	cmd := exec.CommandContext(limited, binary, append(AccelKVM.platform(),
 		"-nodefaults", "-no-user-config", "-display", "none", "-sandbox", sandbox,
 		"-m", trialMemoryMiB, "-kernel", kernel, "-initrd", initrd, "-append", kernelCommandLine)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	// Pdeathsig means the thread that forked, so it must not end before QEMU.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
+	reach := reachOf(binary, AccelKVM)
+	reach.Read = append(reach.Read, kernel, initrd)
+	err = confine.Do(reach, cmd.Run)
 	switch {
 	case err == nil:
 		return verdict{Usable: true, Reason: "a trial guest booted"}, nil
