@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Code classifies an error. Codes are append-only: each has one HTTP status
-// (internal/httpapi) and one exit status (internal/cli).
+// Code classifies an error. Codes are append-only: each has one HTTP status (package
+// api) and one exit status (internal/cli).
 type Code string
 
 // The codes.
 const (
 	CodeInvalid     Code = "invalid"             // the request cannot be right, whatever the state
 	CodeNotFound    Code = "not_found"           // nothing has that name
-	CodeAmbiguous   Code = "ambiguous"           // several things have that prefix; see Error.Candidates
+	CodeAmbiguous   Code = "ambiguous"           // several things have that prefix; see candidates
 	CodeExists      Code = "already_exists"      // the name is taken
 	CodeInUse       Code = "in_use"              // something else still needs it
 	CodeState       Code = "wrong_state"         // right request, wrong time: a VM that is not running
@@ -23,17 +23,25 @@ const (
 	CodeCorrupt     Code = "corrupt"             // a file of ours is not what we wrote
 	CodeGone        Code = "gone"                // it existed, and is no longer kept
 	CodeMismatch    Code = "version_mismatch"    // two builds of banger that cannot work together
-	CodeQuestion    Code = "question"            // only the user can answer what Error.Question asks
+	CodeQuestion    Code = "question"            // only the user can answer; see question
 	CodeInternal    Code = "internal"            // a defect of ours
 )
+
+// Codes returns all codes, in their order.
+func Codes() []Code {
+	return []Code{
+		CodeInvalid, CodeNotFound, CodeAmbiguous, CodeExists, CodeInUse, CodeState, CodeUnavailable, CodeTimeout,
+		CodeMissing, CodeCorrupt, CodeGone, CodeMismatch, CodeQuestion, CodeInternal,
+	}
+}
 
 // Error is an error a user may act on.
 type Error struct {
 	Code       Code     `json:"code"`
-	Message    string   `json:"message"`              // "cannot VERB NOUN NAME: cause"
+	Message    string   `json:"message"`              // "cannot VERB NOUN NAME: cause"; for people, it may change
 	Hint       string   `json:"hint,omitempty"`       // the next step, as a sentence
-	Candidates []string `json:"candidates,omitempty"` // for CodeAmbiguous and CodeNotFound: what could have been meant
-	// Question, with CodeQuestion, is asked of the user, who then repeats the request
+	Candidates []string `json:"candidates,omitempty"` // with the codes ambiguous and not_found: what could have been meant
+	// Question, with the code question, is asked of the user, who then repeats the request
 	// with the answer.
 	Question *Question `json:"question,omitempty"`
 	Err      error     `json:"-"` // the cause, not sent over the wire

@@ -24,13 +24,13 @@ const (
 // Event is one change of one record. Revisions grow by one with each event of
 // an installation and are never reused.
 type Event struct {
-	Revision int64     `json:"revision"`
-	Time     time.Time `json:"time"`
+	Revision int64     `json:"revision" doc:"number of the event, one above that of the event before; of a heartbeat, that of the newest event that was told"`
+	Time     time.Time `json:"time" doc:"when the change was made, by the host's clock"`
 	Kind     EventKind `json:"kind"`
 	// The record after the change, or the last one before its deletion; exactly one is set.
-	VM      *VM      `json:"vm,omitempty"`
-	Session *Session `json:"session,omitempty"`
-	Image   *Image   `json:"image,omitempty"`
+	VM      *VM      `json:"vm,omitempty" doc:"of an event about a VM: its record after the change, or the last one before it was deleted"`
+	Session *Session `json:"session,omitempty" doc:"the same of a session"`
+	Image   *Image   `json:"image,omitempty" doc:"the same of an image"`
 }
 
 // EventService gives the history of all records. Safe for concurrent use.

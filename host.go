@@ -14,19 +14,19 @@ const (
 
 // Check is one thing that banger needs of the host.
 type Check struct {
-	Name   string      `json:"name"`
+	Name   string      `json:"name" doc:"what was checked"`
 	Status CheckStatus `json:"status"`
-	Detail string      `json:"detail"`
+	Detail string      `json:"detail" doc:"what was found"`
 	Hint   string      `json:"hint,omitempty" doc:"the next step"`
 }
 
 // DaemonInfo is what the daemon says of itself.
 type DaemonInfo struct {
-	Version  string `json:"version"`
-	PID      int    `json:"pid"`
-	Socket   string `json:"socket"`
-	StateDir string `json:"state_dir"`
-	DataDir  string `json:"data_dir"`
+	Version  string `json:"version" doc:"of the daemon's build"`
+	PID      int    `json:"pid" doc:"the daemon's process"`
+	Socket   string `json:"socket" doc:"where it serves this API"`
+	StateDir string `json:"state_dir" doc:"where its records and the disks of VMs lie"`
+	DataDir  string `json:"data_dir" doc:"where images lie"`
 	Revision int64  `json:"revision" doc:"of the newest event"`
 	VMs      int    `json:"vms" doc:"records, running or not"`
 	Sessions int    `json:"sessions" doc:"records, ended or not"`

@@ -20,19 +20,19 @@ type Image struct {
 	ID            ImageID     `json:"id" doc:"sha256 of its manifest, shortened"`
 	Name          string      `json:"name" doc:"unique; empty if a newer build took the name"`
 	Recipe        ImageRecipe `json:"recipe"`
-	RecipeDigest  string      `json:"recipe_digest"`
-	KernelRelease string      `json:"kernel_release"`
+	RecipeDigest  string      `json:"recipe_digest" doc:"sha256 of its recipe: images of equal recipes are one"`
+	KernelRelease string      `json:"kernel_release" doc:"of the kernel in it, as uname -r tells it"`
 	SizeBytes     int64       `json:"size_bytes" doc:"of the root file system"`
 	Packages      int         `json:"packages" doc:"number of Debian packages in it"`
-	CreatedAt     time.Time   `json:"created_at"`
+	CreatedAt     time.Time   `json:"created_at" doc:"when it was built, by the host's clock"`
 	Revision      int64       `json:"revision" doc:"the revision of the last event about it"`
 }
 
 // BuildProgress is one report of a running image build.
 type BuildProgress struct {
-	Stage   string        `json:"stage"`
+	Stage   string        `json:"stage" doc:"what is being done, for people"`
 	Percent float64       `json:"percent" doc:"of the whole build, 0 to 100; -1 where not known"`
-	Detail  string        `json:"detail,omitempty"`
+	Detail  string        `json:"detail,omitempty" doc:"more of it, for people"`
 	Elapsed time.Duration `json:"elapsed" doc:"nanoseconds since the build began"`
 }
 

@@ -77,8 +77,8 @@ const (
 
 // LogCursor is a position in both streams of a session.
 type LogCursor struct {
-	Stdout int64 `json:"stdout"`
-	Stderr int64 `json:"stderr"`
+	Stdout int64 `json:"stdout" doc:"position in stdout: bytes since the session began"`
+	Stderr int64 `json:"stderr" doc:"position in stderr"`
 }
 
 // String is for texts that people read.

@@ -10,8 +10,8 @@ const DriverRemote = "remote"
 
 // RemoteRequest asks to use a host that SSH reaches as a VM.
 type RemoteRequest struct {
-	Name         string        `json:"name" doc:"a DNS label; unique"`
-	SSH          string        `json:"ssh" doc:"[user@]host[:port], as the user's own ssh takes it; its configuration applies"`
+	Name         string        `json:"name" required:"true" doc:"a DNS label; unique"`
+	SSH          string        `json:"ssh" required:"true" doc:"[user@]host[:port], as the user's own ssh takes it; its configuration applies"`
 	IdentityFile string        `json:"identity_file,omitempty" doc:"a private key, absolute; tried first"`
 	Answers      RemoteAnswers `json:"answers,omitzero"`
 }
@@ -23,7 +23,7 @@ type RemoteAnswers struct {
 	AgentSocket string            `json:"agent_socket,omitempty" doc:"socket of the user's ssh-agent, absolute, in place of the daemon's; kept in memory only"`
 }
 
-// Question is what only the user can answer; it comes in an Error of CodeQuestion.
+// Question is what only the user can answer; it comes in an error with the code question.
 type Question struct {
 	Kind        QuestionKind `json:"kind"`
 	Subject     string       `json:"subject" doc:"the host, or the file of the key"`

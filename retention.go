@@ -51,7 +51,7 @@ type PruneResult struct {
 // PrunedSession is a session that was to be removed.
 type PrunedSession struct {
 	SessionPlace
-	EndedAt time.Time `json:"ended_at,omitzero"`
+	EndedAt time.Time `json:"ended_at,omitzero" doc:"when it ended"`
 	Bytes   int64     `json:"bytes" doc:"that its logs keep"`
 	Reason  string    `json:"reason" doc:"the criterion that names it: older-than, keep or max-size"`
 	Error   *Error    `json:"error,omitempty" doc:"why it is left"`

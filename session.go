@@ -73,13 +73,13 @@ const (
 // Launch is what a session runs: immutable, given to the guest as it is. There
 // is no shell in it: Command is looked up in the guest's PATH as execvp(3) does.
 type Launch struct {
-	Command          ByteString            `json:"command"`
+	Command          ByteString            `json:"command" required:"true" doc:"looked up in the PATH of the session; no shell is involved"`
 	Args             []ByteString          `json:"args" doc:"without the command itself"`
 	Cwd              ByteString            `json:"cwd,omitempty" doc:"absolute; default: the user's home"`
 	Env              map[string]ByteString `json:"env,omitempty" doc:"added to the login environment"`
 	User             string                `json:"user,omitempty" doc:"name in the guest's passwd; default root"`
 	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"must be found before anything runs"`
-	StdinMode        StdinMode             `json:"stdin_mode" enum:"closed,pipe"`
+	StdinMode        StdinMode             `json:"stdin_mode" doc:"default: closed, on a terminal pipe"`
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
 	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
 	LogLimit         int64                 `json:"log_limit,omitempty" doc:"bytes that are kept at most of each output stream, the newest; -1: all; default 268435456"`
@@ -107,8 +107,8 @@ const (
 
 // Window is the size of a terminal in character cells.
 type Window struct {
-	Rows uint16 `json:"rows"`
-	Cols uint16 `json:"cols"`
+	Rows uint16 `json:"rows" doc:"lines, at least 1"`
+	Cols uint16 `json:"cols" doc:"columns, at least 1"`
 }
 
 // SessionState is what the guest knows of a session: the shim writes it, the
@@ -120,21 +120,21 @@ type SessionState struct {
 	ExitSignal    string      `json:"exit_signal,omitempty" doc:"SIGKILL and so on, if a signal ended it"`
 	EndedBy       EndedBy     `json:"ended_by,omitempty"`
 	LaunchStage   LaunchStage `json:"launch_stage,omitempty" doc:"where a launch failed"`
-	LaunchMessage string      `json:"launch_message,omitempty"`
+	LaunchMessage string      `json:"launch_message,omitempty" doc:"why a launch failed, for people"`
 	LaunchRawLog  string      `json:"launch_raw_log,omitempty" doc:"what the system said, unedited"`
-	LastError     string      `json:"last_error,omitempty"`
+	LastError     string      `json:"last_error,omitempty" doc:"what went wrong around it, for people"`
 	StdinOffset   int64       `json:"stdin_offset" doc:"bytes of stdin accepted so far"`
 	StdinEOF      bool        `json:"stdin_eof" doc:"stdin has been closed"`
-	StdoutBytes   int64       `json:"stdout_bytes"`
-	StderrBytes   int64       `json:"stderr_bytes"`
-	StartedAt     time.Time   `json:"started_at,omitzero"`
-	EndedAt       time.Time   `json:"ended_at,omitzero"`
+	StdoutBytes   int64       `json:"stdout_bytes" doc:"bytes that it has written to stdout, those that are not kept any more, too"`
+	StderrBytes   int64       `json:"stderr_bytes" doc:"the same of stderr"`
+	StartedAt     time.Time   `json:"started_at,omitzero" doc:"when its command began to run, by the guest's clock; absent while it has not"`
+	EndedAt       time.Time   `json:"ended_at,omitzero" doc:"when it ended, by the guest's clock; absent while it has not"`
 	StopSteps     []StopStep  `json:"stop_steps,omitempty" doc:"what has been done to end it, in order"`
 	Usage         Usage       `json:"usage,omitzero"`
 	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command; absent when they were killed, or their VM has ended"`
 	// Sequence grows with each change of the state, so that an old report never
 	// overwrites a newer one.
-	Sequence int64 `json:"sequence"`
+	Sequence int64 `json:"sequence" doc:"grows with each change of the state"`
 }
 
 // NeverArrived reports whether a session ended before its launch had arrived in the
@@ -154,7 +154,7 @@ func (s *SessionState) NoteError(text string) {
 
 // StopStep is one thing that was done to end a session.
 type StopStep struct {
-	At     time.Time `json:"at"`
+	At     time.Time `json:"at" doc:"when, by the guest's clock"`
 	Signal string    `json:"signal" doc:"SIGTERM, or SIGKILL to every process"`
 	Cause  EndedBy   `json:"cause" doc:"stop, kill, timeout or vm_stopped"`
 	By     string    `json:"by,omitempty" doc:"who asked for it, as they say; empty if a grace or a time limit ran out"`
@@ -172,7 +172,7 @@ type Usage struct {
 
 // Survivors are the processes that a session left when its command ended.
 type Survivors struct {
-	Count     int       `json:"count"`
+	Count     int       `json:"count" doc:"how many there are"`
 	Processes []Process `json:"processes" doc:"the first 32"`
 }
 
@@ -181,7 +181,7 @@ const MaxSurvivors = 32
 
 // Process is a process in a guest.
 type Process struct {
-	PID     int    `json:"pid"`
+	PID     int    `json:"pid" doc:"its id in the guest"`
 	Command string `json:"command" doc:"the first bytes of its program's name; proc(5), comm"`
 }
 
@@ -195,14 +195,14 @@ type Session struct {
 	Backend       string            `json:"backend" doc:"how the guest is reached: ssh"`
 	AttachBackend string            `json:"attach_backend" doc:"what serves attachments: shim"`
 	AttachMode    string            `json:"attach_mode" doc:"pipe or tty"`
-	Attachable    bool              `json:"attachable"`
-	Reattachable  bool              `json:"reattachable"`
-	GuestStateDir string            `json:"guest_state_dir"`
-	StdoutLogPath string            `json:"stdout_log_path"`
+	Attachable    bool              `json:"attachable" doc:"always true: attach takes every session, of ended ones for their output"`
+	Reattachable  bool              `json:"reattachable" doc:"always true: an attachment outlives its connections"`
+	GuestStateDir string            `json:"guest_state_dir" doc:"the session's directory in its guest; while it is starting, where that is going to be in a VM of banger's own"`
+	StdoutLogPath string            `json:"stdout_log_path" doc:"the log of stdout in its guest, as guest_state_dir"`
 	StderrLogPath string            `json:"stderr_log_path,omitempty" doc:"empty with tty"`
-	Tags          map[string]string `json:"tags,omitempty"`
-	CreatedAt     time.Time         `json:"created_at"`
-	UpdatedAt     time.Time         `json:"updated_at"`
+	Tags          map[string]string `json:"tags,omitempty" doc:"names and values that it was given, to be found by"`
+	CreatedAt     time.Time         `json:"created_at" doc:"when it was recorded, by the host's clock"`
+	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
 	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
 }
@@ -211,7 +211,7 @@ type Session struct {
 type SessionRequest struct {
 	Launch
 	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
-	Tags           map[string]string `json:"tags,omitempty"`
+	Tags           map[string]string `json:"tags,omitempty" doc:"at most 64, to find the session by; key and value together at most 4096 bytes"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"at most 255 bytes, for this VM: the first session of a key is returned instead of a second, unless its launch never arrived in the guest (launch_stage ssh_unavailable, dial_guest or upload_agent): then the key, and the name if it is asked for again, pass to a new session"`
 	NoWait         bool              `json:"no_wait,omitempty" doc:"answer when the session is recorded, before its command runs: it can be attached to at once, and waited for"`
 }

@@ -25,21 +25,21 @@ type VM struct {
 	ImageID       ImageID   `json:"image_id"`
 	ImageName     string    `json:"image_name" doc:"the image's name when the VM was made"`
 	Driver        string    `json:"driver" doc:"what starts its machine: qemu, or remote for a host that is only logged in to"`
-	CPUs          int       `json:"cpus"`
-	MemoryMiB     int       `json:"memory_mib"`
-	SystemDiskMiB int       `json:"system_disk_mib"`
-	WorkDiskMiB   int       `json:"work_disk_mib"`
+	CPUs          int       `json:"cpus" doc:"number of virtual CPUs"`
+	MemoryMiB     int       `json:"memory_mib" doc:"memory in MiB"`
+	SystemDiskMiB int       `json:"system_disk_mib" doc:"size of the system disk in MiB"`
+	WorkDiskMiB   int       `json:"work_disk_mib" doc:"size of the work disk, which is /root, in MiB"`
 	State         VMState   `json:"state"`
-	LastError     string    `json:"last_error,omitempty"`
+	LastError     string    `json:"last_error,omitempty" doc:"why it failed, or what is wrong with it, for people"`
 	BootID        string    `json:"boot_id,omitempty" doc:"the running guest's /proc/sys/kernel/random/boot_id"`
 	Accelerator   string    `json:"accelerator,omitempty" doc:"kvm or tcg, of the running machine"`
 	SSHTarget     string    `json:"ssh_target,omitempty" doc:"of a remote host: [user@]host[:port]"`
 	SSHAddress    string    `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
-	CreatedAt     time.Time `json:"created_at"`
-	UpdatedAt     time.Time `json:"updated_at"`
+	CreatedAt     time.Time `json:"created_at" doc:"when it was recorded, by the host's clock"`
+	UpdatedAt     time.Time `json:"updated_at" doc:"when its record last changed, by the host's clock"`
 	StartedAt     time.Time `json:"started_at,omitzero" doc:"when the last start was asked for"`
 	ReadyAt       time.Time `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
-	StoppedAt     time.Time `json:"stopped_at,omitzero"`
+	StoppedAt     time.Time `json:"stopped_at,omitzero" doc:"when its machine last ended"`
 	// UnreachableSince is when the link to a remote host went down, zero while it is up.
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
 	Revision         int64     `json:"revision" doc:"the revision of the last event about it"`
@@ -84,12 +84,12 @@ type VMService interface {
 
 // SSHAccess is what an OpenSSH client on this host needs to log in to a guest.
 type SSHAccess struct {
-	User           string `json:"user"`
-	Host           string `json:"host"`
-	Port           int    `json:"port"`
-	IdentityFile   string `json:"identity_file"`
-	KnownHostsFile string `json:"known_hosts_file"`
-	HostKeyAlias   string `json:"host_key_alias"`
+	User           string `json:"user" doc:"whom to log in as"`
+	Host           string `json:"host" doc:"address to connect to"`
+	Port           int    `json:"port" doc:"TCP port"`
+	IdentityFile   string `json:"identity_file" doc:"private key that the guest accepts (IdentityFile)"`
+	KnownHostsFile string `json:"known_hosts_file" doc:"the guest's host key (UserKnownHostsFile)"`
+	HostKeyAlias   string `json:"host_key_alias" doc:"name of the host key in known_hosts_file (HostKeyAlias)"`
 	// Destination, of a remote host, is what the user's own ssh takes; only it and
 	// IdentityFile are set then.
 	Destination string `json:"destination,omitempty" doc:"of a remote host: what the user's own ssh takes; only it and identity_file are set then"`

@@ -89,7 +89,7 @@ type CheckList struct {
 
 // ImageBuild asks for an image.
 type ImageBuild struct {
-	Name   string             `json:"name"`
+	Name   string             `json:"name" required:"true" doc:"letters, digits, -, _ and ., beginning with a letter or digit; taken from an older image of that name"`
 	Recipe banger.ImageRecipe `json:"recipe,omitzero"`
 }
 

@@ -33,6 +33,22 @@ func TestCheckVersions_SaysWhoWorksWithWhom(t *testing.T) {
 	}
 }
 
+func TestStatusOf_IsKnownOfEveryCode(t *testing.T) {
+	want := map[banger.Code]int{
+		banger.CodeInvalid: 400, banger.CodeNotFound: 404, banger.CodeAmbiguous: 409, banger.CodeExists: 409,
+		banger.CodeInUse: 409, banger.CodeState: 409, banger.CodeUnavailable: 503, banger.CodeTimeout: 504,
+		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500, banger.CodeQuestion: 409,
+	}
+	for _, code := range banger.Codes() {
+		if got := StatusOf(code); got != want[code] {
+			t.Errorf("%s has status %d, want %d", code, got, want[code])
+		}
+	}
+	if len(want) != len(banger.Codes()) {
+		t.Errorf("there are %d codes, want %d", len(banger.Codes()), len(want))
+	}
+}
+
 func TestPath_EscapesWhatIsNoWord(t *testing.T) {
 	got := Path("/v1/vms/{vm}/sessions/{session}", "..", "a/b\n\xff-_Z9")
 	if want := "/v1/vms/%2E%2E/sessions/a%2Fb%0A%FF-_Z9"; got != want {

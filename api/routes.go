@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"banger"
 )
@@ -13,16 +15,39 @@ type Route struct {
 	Method  string
 	Path    string // {vm}, {session} and {image} are refs; any byte may be percent-escaped
 	Summary string
-	Query   []Param
-	Body    any // zero value of the JSON body; nil if there is none
-	Bytes   bool
-	Result  any // zero value of the JSON answer, or of a line of the stream; nil if there is none
-	Kind    Kind
-	Status  int // of a success
+	// Description is what else a client has to know; empty if there is nothing.
+	Description string
+	Query       []Param
+	Body        any // zero value of the JSON body; nil if there is none
+	Bytes       bool
+	Result      any // zero value of the JSON answer, or of a line of the stream; nil if there is none
+	Kind        Kind
+	Status      int // of a success
+	// Errors are codes that the route may answer with beside those that Codes derives.
+	Errors []banger.Code
 
 	// AnyVersion lets clients of every version use the route, so that an old
 	// daemon can be asked what it is and be told to end.
 	AnyVersion bool
+}
+
+// Codes returns the codes of the errors that a route is known for, without repeats.
+// Any other may come, too, such as one of the host.
+func (r Route) Codes() []banger.Code {
+	codes := []banger.Code{banger.CodeInvalid, banger.CodeUnavailable, banger.CodeInternal}
+	if !r.AnyVersion {
+		codes = append(codes, banger.CodeMismatch)
+	}
+	takes := func(name string) bool {
+		return slices.ContainsFunc(r.Query, func(p Param) bool { return p.Name == name })
+	}
+	if strings.Contains(r.Path, "{") || takes("vm") {
+		codes = append(codes, banger.CodeNotFound, banger.CodeAmbiguous)
+	}
+	if takes("timeout") {
+		codes = append(codes, banger.CodeTimeout)
+	}
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(codes, r.Errors))))
 }
 
 // Kind is the form of an answer.
@@ -41,6 +66,8 @@ type Param struct {
 	Type     ParamType
 	Doc      string
 	Repeated bool // may be given more than once
+	Required bool
+	Values   any // zero value of a string type whose constants are what can be given; nil for any text
 }
 
 // ParamType is the form of a parameter.
@@ -67,26 +94,26 @@ func Routes() []Route {
 func vmRoutes() []Route {
 	return []Route{
 		{ID: "createVM", Method: http.MethodPost, Path: "/v1/vms", Summary: "Create a VM.",
-			Body: banger.VMRequest{}, Result: banger.VM{}, Status: http.StatusCreated},
+			Body: banger.VMRequest{}, Result: banger.VM{}, Status: http.StatusCreated, Errors: []banger.Code{banger.CodeNotFound, banger.CodeAmbiguous, banger.CodeExists, banger.CodeMissing}},
 		{ID: "addRemote", Method: http.MethodPost, Path: "/v1/remotes", Summary: "Add a host that SSH reaches as a VM.",
-			Body: banger.RemoteRequest{}, Result: banger.VM{}, Status: http.StatusCreated},
+			Body: banger.RemoteRequest{}, Result: banger.VM{}, Status: http.StatusCreated, Errors: []banger.Code{banger.CodeExists, banger.CodeQuestion, banger.CodeMissing}},
 		{ID: "unlockRemote", Method: http.MethodPost, Path: "/v1/vms/{vm}/unlock", Summary: "Log in to a remote host with answers that only its user has.",
-			Body: banger.RemoteAnswers{}, Result: banger.VM{}, Status: http.StatusOK},
+			Body: banger.RemoteAnswers{}, Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeQuestion, banger.CodeMissing}},
 		{ID: "listVMs", Method: http.MethodGet, Path: "/v1/vms", Summary: "List the VMs, oldest first.",
 			Result: VMList{}, Status: http.StatusOK},
 		{ID: "getVM", Method: http.MethodGet, Path: "/v1/vms/{vm}", Summary: "Show a VM.",
 			Result: banger.VM{}, Status: http.StatusOK},
 		{ID: "deleteVM", Method: http.MethodDelete, Path: "/v1/vms/{vm}", Summary: "Delete a VM, its disks and its sessions.",
-			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it runs"}}, Status: http.StatusNoContent},
+			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it runs"}}, Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeState}},
 		{ID: "startVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/start", Summary: "Start a VM; answers when its guest does.",
-			Result: banger.VM{}, Status: http.StatusOK},
+			Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeMissing, banger.CodeCorrupt}},
 		{ID: "stopVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/stop", Summary: "Shut a VM down; answers when nothing of its machine is left.",
 			Query:  []Param{{Name: "grace", Type: ParamDuration, Doc: "how long the guest may take; 0s ends it at once; default 30s"}},
-			Result: banger.VM{}, Status: http.StatusOK},
+			Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "consoleLog", Method: http.MethodGet, Path: "/v1/vms/{vm}/console-log", Summary: "Read the end of what the guest's kernel and init printed.",
-			Query: []Param{{Name: "max_bytes", Type: ParamInt, Doc: "default 1048576"}}, Kind: KindBytes, Status: http.StatusOK},
+			Query: []Param{{Name: "max_bytes", Type: ParamInt, Doc: "default 1048576"}}, Kind: KindBytes, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "sshAccess", Method: http.MethodGet, Path: "/v1/vms/{vm}/ssh", Summary: "Tell how an OpenSSH client on this host logs in to the guest.",
-			Result: banger.SSHAccess{}, Status: http.StatusOK},
+			Result: banger.SSHAccess{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 	}
 }
 
@@ -95,7 +122,7 @@ const sessionPath = "/v1/vms/{vm}/sessions/{session}"
 func sessionRoutes() []Route {
 	return []Route{
 		{ID: "startSession", Method: http.MethodPost, Path: "/v1/vms/{vm}/sessions", Summary: "Start a session; a launch that failed is a session too.",
-			Body: banger.SessionRequest{}, Result: banger.Session{}, Status: http.StatusCreated},
+			Body: banger.SessionRequest{}, Result: banger.Session{}, Status: http.StatusCreated, Errors: []banger.Code{banger.CodeState, banger.CodeExists}},
 		{ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Summary: "List sessions, oldest first.",
 			Query: filterParams(), Result: SessionList{}, Status: http.StatusOK},
 		{ID: "summarizeSessions", Method: http.MethodGet, Path: "/v1/sessions/summaries", Summary: "List what a table shows of sessions, oldest first.",
@@ -104,10 +131,10 @@ func sessionRoutes() []Route {
 			Query:  []Param{{Name: "live", Type: ParamBool, Doc: "with the counters as they are now, if its guest can be asked"}},
 			Result: banger.Session{}, Status: http.StatusOK},
 		{ID: "removeSession", Method: http.MethodDelete, Path: sessionPath, Summary: "Remove a session and its logs.",
-			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it has not ended"}}, Status: http.StatusNoContent},
+			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it has not ended"}}, Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeState}},
 		{ID: "waitSession", Method: http.MethodGet, Path: sessionPath + "/wait", Summary: "Answer when a session has ended.",
 			Query:  []Param{{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"}},
-			Result: banger.Session{}, Status: http.StatusOK},
+			Result: banger.Session{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeGone}},
 		{ID: "pruneSessions", Method: http.MethodPost, Path: "/v1/sessions/prune", Summary: "Remove the ended sessions of each VM that any of the criteria names; there must be one.",
 			Query: []Param{
 				{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
@@ -125,7 +152,7 @@ func sessionRoutes() []Route {
 func filterParams() []Param {
 	return []Param{
 		{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
-		{Name: "status", Type: ParamText, Doc: "only those in a status"},
+		{Name: "status", Type: ParamText, Values: banger.Status(""), Doc: "only those in a status"},
 		{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
 	}
 }
@@ -139,25 +166,25 @@ func controlRoutes() []Route {
 				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},
 				{Name: "eof", Type: ParamBool, Doc: "close stdin after it"},
 			},
-			Bytes: true, Result: banger.SendResult{}, Status: http.StatusOK},
+			Bytes: true, Result: banger.SendResult{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeInUse}},
 		{ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with SIGTERM; answers when it has ended.",
 			Query: []Param{
 				{Name: "grace", Type: ParamDuration, Doc: "time until every process is killed; default 10s"},
 				{Name: "by", Type: ParamText, Doc: "who asks, for the record"},
 			},
-			Result: banger.Session{}, Status: http.StatusOK},
+			Result: banger.Session{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "killSession", Method: http.MethodPost, Path: sessionPath + "/kill", Summary: "Kill every process of a session; answers when it has ended.",
 			Query:  []Param{{Name: "by", Type: ParamText, Doc: "who asks, for the record"}},
-			Result: banger.Session{}, Status: http.StatusOK},
+			Result: banger.Session{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "signalSession", Method: http.MethodPost, Path: sessionPath + "/signal", Summary: "Send a signal to a session, once.",
 			Query: []Param{
-				{Name: "signal", Type: ParamText, Doc: "a name such as SIGHUP or hup, or a number"},
+				{Name: "signal", Type: ParamText, Required: true, Doc: "a name such as SIGHUP or hup, or a number"},
 				{Name: "all", Type: ParamBool, Doc: "to every process of the session, not only to the command"},
 			},
-			Status: http.StatusNoContent},
+			Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeState}},
 		{ID: "readLogs", Method: http.MethodGet, Path: sessionPath + "/logs", Summary: "Read a session's output.",
 			Query: []Param{
-				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "stream", Type: ParamText, Values: banger.Stream(""), Doc: "stdout, stderr or both, which is the default"},
 				{Name: "lines", Type: ParamInt, Doc: "begin so many lines before the end; negative: at the beginning; default 200"},
 				{Name: "from", Type: ParamInt, Doc: "begin at this offset of the one stream"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
@@ -167,22 +194,22 @@ func controlRoutes() []Route {
 				{Name: "until", Type: ParamTime, Doc: "end before the first output after this time; with follow also when it is past"},
 				{Name: "grep", Type: ParamText, Doc: "regular expression (RE2): only the lines that match, each as one piece"},
 			},
-			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK},
+			Kind: KindStream, Result: LogLine{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeGone}},
 		{ID: "matchSession", Method: http.MethodGet, Path: sessionPath + "/match", Summary: "Find the first match in a session's output, whenever that was or will be written.",
 			Query: []Param{
-				{Name: "regex", Type: ParamText, Doc: "regular expression (RE2), looked for in each line"},
-				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "regex", Type: ParamText, Required: true, Doc: "regular expression (RE2), looked for in each line"},
+				{Name: "stream", Type: ParamText, Values: banger.Stream(""), Doc: "stdout, stderr or both, which is the default"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets; default: at the session's beginning"},
 				{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"},
 			},
-			Result: banger.Match{}, Status: http.StatusOK},
+			Result: banger.Match{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "searchSessions", Method: http.MethodGet, Path: "/v1/search", Summary: "Find the lines that match in the output of sessions, of running VMs and of stopped ones.",
 			Query: []Param{
-				{Name: "regex", Type: ParamText, Doc: "regular expression (RE2), looked for in each line"},
+				{Name: "regex", Type: ParamText, Required: true, Doc: "regular expression (RE2), looked for in each line"},
 				{Name: "vm", Type: ParamText, Doc: "only sessions of this VM", Repeated: true},
-				{Name: "status", Type: ParamText, Doc: "only sessions in a status"},
+				{Name: "status", Type: ParamText, Values: banger.Status(""), Doc: "only sessions in a status"},
 				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only sessions with all the tags given", Repeated: true},
-				{Name: "stream", Type: ParamText, Doc: "stdout, stderr or both, which is the default"},
+				{Name: "stream", Type: ParamText, Values: banger.Stream(""), Doc: "stdout, stderr or both, which is the default"},
 				{Name: "since", Type: ParamTime, Doc: "only output from this time on"},
 				{Name: "until", Type: ParamTime, Doc: "of each session only what comes before the first output after this time"},
 				{Name: "limit", Type: ParamInt, Doc: "end after so many lines"},
@@ -194,13 +221,13 @@ func controlRoutes() []Route {
 func imageRoutes() []Route {
 	return []Route{
 		{ID: "buildImage", Method: http.MethodPost, Path: "/v1/images", Summary: "Build an image, unless there is one of the same recipe.",
-			Body: ImageBuild{}, Kind: KindStream, Result: BuildLine{}, Status: http.StatusOK},
+			Body: ImageBuild{}, Kind: KindStream, Result: BuildLine{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeMissing}},
 		{ID: "listImages", Method: http.MethodGet, Path: "/v1/images", Summary: "List the images, oldest first.",
 			Result: ImageList{}, Status: http.StatusOK},
 		{ID: "getImage", Method: http.MethodGet, Path: "/v1/images/{image}", Summary: "Show an image.",
 			Result: banger.Image{}, Status: http.StatusOK},
 		{ID: "deleteImage", Method: http.MethodDelete, Path: "/v1/images/{image}", Summary: "Delete an image that no VM uses.",
-			Status: http.StatusNoContent},
+			Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeInUse}},
 	}
 }
 
@@ -208,7 +235,7 @@ func hostRoutes() []Route {
 	return []Route{
 		{ID: "watchEvents", Method: http.MethodGet, Path: "/v1/events", Summary: "Tell every change of every record, in order, as it happens.",
 			Query: []Param{{Name: "since", Type: ParamInt, Doc: "begin after this revision; negative: from now on, which is the default"}},
-			Kind:  KindStream, Result: EventLine{}, Status: http.StatusOK},
+			Kind:  KindStream, Result: EventLine{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeGone}},
 		{ID: "doctor", Method: http.MethodGet, Path: "/v1/doctor", Summary: "Check everything that banger needs of the host.",
 			Result: CheckList{}, Status: http.StatusOK},
 		{ID: "info", Method: http.MethodGet, Path: "/v1/info", Summary: "Tell about the daemon.",

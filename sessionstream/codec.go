@@ -6,16 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"banger/internal/jsonfault"
 )
 
+// Controls returns a zero value of each control, by who sends it.
+func Controls() (client, server []Control) {
+	return []Control{&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{}},
+		[]Control{&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{}}
+}
+
+// TypeOf returns the name of a control on the wire.
+func TypeOf(c Control) string { return c.controlType() }
+
 // newControl returns a zero control of a type, or nil.
 func newControl(typ string) Control {
-	for _, c := range []Control{
-		&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{},
-		&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{},
-	} {
+	client, server := Controls()
+	for _, c := range slices.Concat(client, server) {
 		if c.controlType() == typ {
 			return c
 		}

@@ -23,7 +23,7 @@ const (
 	// RoleObserver is told of every change of the session's state, and may signal
 	// and stop it.
 	RoleObserver Role = "observer"
-	// RoleViewer gets the session's output.
+	// RoleViewer is for who reads: it gets the session's output.
 	RoleViewer Role = "viewer"
 	// RoleWriter is a viewer that also feeds stdin, signals the command and sets
 	// the size of its terminal. A session has one writer at a time.
@@ -61,7 +61,7 @@ type (
 		// From is where output begins, of each stream; Tail so many lines before the
 		// end of both. Without either it begins with what is written from now on.
 		From *banger.LogCursor `json:"from,omitempty"`
-		Tail *int              `json:"tail,omitempty"`
+		Tail *int              `json:"tail,omitempty" doc:"output begins so many lines before the end of both streams; 0 to 1048576, not with from"`
 		// NoOutput is for a writer that wants no output, only what becomes of its stdin.
 		NoOutput bool `json:"no_output,omitempty"`
 		// Window is the size of a writer's terminal.
@@ -78,18 +78,18 @@ type (
 	// Signal sends a signal, such as SIGINT. The server remembers the last ids: a
 	// second one with the same id sends nothing.
 	Signal struct {
-		Signal string       `json:"signal"`
+		Signal string       `json:"signal" doc:"a name such as SIGINT, or a number in digits"`
 		To     SignalTarget `json:"to"`
-		ID     string       `json:"id,omitempty"`
+		ID     string       `json:"id,omitempty" doc:"at most 64 bytes; a second signal of one id is not sent"`
 	}
 	// Stop ends the session: SIGTERM, and SIGKILL after the grace; 0 kills at once.
 	Stop struct {
-		GraceMS int64  `json:"grace_ms"`
+		GraceMS int64  `json:"grace_ms" doc:"milliseconds until every process is killed; 0 to 86400000"`
 		By      string `json:"by,omitempty"` // who asks, for the session's record
 	}
 	// EOF closes the session's stdin, at Offset if that is not nil.
 	EOF struct {
-		Offset *int64 `json:"offset,omitempty"`
+		Offset *int64 `json:"offset,omitempty" doc:"how many bytes of stdin the session has to have got since it began; absent: whatever it has"`
 	}
 	// Detach ends the attachment in order: what it held is free at once.
 	Detach struct{}
@@ -123,7 +123,7 @@ type (
 		// Stdin is what a writer is granted; nil if it was evicted since its last
 		// connection: an Evicted follows.
 		Stdin *Grant `json:"stdin,omitempty"`
-		// Terminal describes that of a tty session, before Attach.Window was set.
+		// Terminal describes that of a tty session, as it was before the window of a new writer was set.
 		Terminal *Terminal `json:"terminal,omitempty"`
 	}
 	// Granted answers Takeover.
@@ -137,14 +137,14 @@ type (
 	// Gap says that a range of output is not kept any more; output goes on behind it.
 	Gap struct {
 		Stream banger.Stream `json:"stream"`
-		From   int64         `json:"from"`
-		To     int64         `json:"to"`
-		Reason string        `json:"reason"`
+		From   int64         `json:"from" doc:"position of the first byte that is not kept"`
+		To     int64         `json:"to" doc:"position behind the last one: output continues there"`
+		Reason string        `json:"reason" doc:"log limit, disk reserve, disk full, write error or reason unknown; several with a comma and a blank between"`
 	}
 	// Evicted tells a writer that it is a viewer from now on. What it has sent and
 	// was not acknowledged before is dropped.
 	Evicted struct {
-		By string `json:"by"` // Attach.Client of the new writer
+		By string `json:"by"` // the client of the new writer, as it says; may be empty
 	}
 	// Exit tells the final state; nothing follows it.
 	Exit struct {
@@ -153,22 +153,22 @@ type (
 	// StdinAck says how much of stdin has been accepted since the session began,
 	// and whether stdin is closed.
 	StdinAck struct {
-		Offset int64 `json:"offset"`
-		EOF    bool  `json:"eof"`
+		Offset int64 `json:"offset" doc:"bytes of stdin accepted since the session began"`
+		EOF    bool  `json:"eof" doc:"stdin is closed"`
 	}
 	// Signalled tells an observer that its signal was sent; before an Exit that this
 	// may have caused.
 	Signalled struct {
-		ID string `json:"id,omitempty"`
+		ID string `json:"id,omitempty" doc:"of the signal"`
 	}
 	// Pong answers Ping.
 	Pong struct{}
-	// Error refuses what the peer sent. The sender then closes the connection,
-	// except after CodeUnsupported, CodeClosed and CodeEnded. It is also the error of a Reader.
+	// Error refuses what the peer sent. The server then closes the connection, except after
+	// the codes unsupported, closed and ended. In Go it is also the error of a reader.
 	Error struct {
 		Code ErrorCode `json:"code"`
-		Text string    `json:"text"`
-		// Offset, with CodeOffset and CodeClosed, is how much of stdin has been accepted.
+		Text string    `json:"text" doc:"for people"`
+		// Offset, with the codes offset and closed, is how much of stdin has been accepted.
 		Offset *int64 `json:"offset,omitempty"`
 	}
 )
@@ -209,7 +209,7 @@ const (
 	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
-	CodeEvicted     ErrorCode = "evicted"     // of Attachment.Write and Feed: another attachment has become the writer
+	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer; never sent, it is for who writes in Go
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
 )

@@ -13,27 +13,6 @@ import (
 	"banger/api"
 )
 
-// status returns the HTTP status of an error. It is the only such table.
-func status(code banger.Code) int {
-	switch code {
-	case banger.CodeInvalid, banger.CodeMismatch:
-		return http.StatusBadRequest
-	case banger.CodeNotFound:
-		return http.StatusNotFound
-	case banger.CodeAmbiguous, banger.CodeExists, banger.CodeInUse, banger.CodeState, banger.CodeQuestion:
-		return http.StatusConflict
-	case banger.CodeGone:
-		return http.StatusGone
-	case banger.CodeMissing:
-		return http.StatusNotImplemented
-	case banger.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	case banger.CodeTimeout:
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusInternalServerError // CodeCorrupt, CodeInternal
-}
-
 // errStopping is why calls are broken off when the daemon ends.
 var errStopping = &banger.Error{
 	Code:    banger.CodeUnavailable,
@@ -81,7 +60,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if body.Error == errStopping {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeResult(w, status(body.Error.Code), body)
+	writeResult(w, api.StatusOf(body.Error.Code), body)
 }
 
 // marshal encodes a body, by generated code if there is any.

@@ -58,6 +58,9 @@ func (s *server) readLogs(r *request, out *stream) error {
 	}
 	request.Begin = func(c banger.LogCursor) error { return out.send(api.LogLine{Cursor: &c}) }
 	end, err := s.Streams.ReadLogs(r.Context(), r.vm(), r.session(), request, func(chunk banger.LogChunk) error {
+		if chunk.Data == nil {
+			chunk.Data = []byte{} // of a gap: no bytes, which is a text without any
+		}
 		return out.send(api.LogLine{LogChunk: &chunk})
 	})
 	if err != nil {

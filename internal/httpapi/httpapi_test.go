@@ -13,7 +13,6 @@ import (
 
 	"banger"
 	"banger/api"
-	"banger/internal/httpapi"
 )
 
 func TestAPI_EveryRouteIsServed(t *testing.T) {
@@ -200,18 +199,6 @@ func TestAPI_AQuestionArrivesBesideItsError(t *testing.T) {
 	}
 	status, answer := r.do("POST", "/v1/vms/lab/unlock", `{"password":"x"}`)
 	r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, `"password"`)
-}
-
-func TestAPI_EveryCodeHasAStatus(t *testing.T) {
-	for code, want := range map[banger.Code]int{
-		banger.CodeInvalid: 400, banger.CodeNotFound: 404, banger.CodeAmbiguous: 409, banger.CodeExists: 409,
-		banger.CodeInUse: 409, banger.CodeState: 409, banger.CodeUnavailable: 503, banger.CodeTimeout: 504,
-		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500, banger.CodeQuestion: 409,
-	} {
-		if got := httpapi.Status(code); got != want {
-			t.Errorf("%s has status %d, want %d", code, got, want)
-		}
-	}
 }
 
 func TestAPI_OtherVersionIsToldWhatToDo(t *testing.T) {

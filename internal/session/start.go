@@ -23,6 +23,9 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 			r.StdinMode = banger.StdinPipe
 		}
 	}
+	if r.Args == nil {
+		r.Args = []banger.ByteString{} // it is told as a list
+	}
 	if err := r.Validate(); err != nil {
 		return banger.Session{}, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	root := flag.String("root", ".", "the `folder` with go.mod")
+	root := flag.String("root", ".", "the `directory` with go.mod")
 	flag.Parse()
 	if err := run(*root); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -21,7 +21,7 @@ func main() {
 
 // run writes the files that are not as they should be.
 func run(root string) error {
-	files, err := generate()
+	files, err := generate(root)
 	if err != nil {
 		return err
 	}
@@ -38,8 +38,12 @@ func run(root string) error {
 }
 
 // generate returns what the files should hold, by their path in the repository.
-func generate() (map[string][]byte, error) {
-	openAPI, err := openAPI()
+func generate(root string) (map[string][]byte, error) {
+	source, err := readSource(root)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the comments of the API's types: %w", err)
+	}
+	openAPI, err := openAPI(source)
 	if err != nil {
 		return nil, fmt.Errorf("cannot describe the API: %w", err)
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,13 +13,28 @@ import (
 	"banger/api"
 )
 
+const root = "../../.."
+
+func describe(t *testing.T) []byte {
+	t.Helper()
+	source, err := readSource(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := openAPI(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func TestGenerated_FilesAreFresh(t *testing.T) {
-	files, err := generate()
+	files, err := generate(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range files {
-		got, err := os.ReadFile(filepath.Join("../../..", name))
+		got, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s is stale (%v); run go generate ./...", name, err)
 		}
@@ -25,10 +42,7 @@ func TestGenerated_FilesAreFresh(t *testing.T) {
 }
 
 func TestOpenAPI_EveryReferenceLeadsSomewhere(t *testing.T) {
-	data, err := openAPI()
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := describe(t)
 	var document struct {
 		Paths      map[string]map[string]any
 		Components struct{ Schemas map[string]any }
@@ -49,7 +63,64 @@ func TestOpenAPI_EveryReferenceLeadsSomewhere(t *testing.T) {
 			t.Errorf("schema %s is referred to and not there", name)
 		}
 	}
+	for _, name := range []string{"SessionState", "Session", "Code", "StreamClientControl", "StreamServerControl"} {
+		if document.Components.Schemas[name] == nil {
+			t.Errorf("there is no schema %s", name)
+		}
+	}
+	// What nothing refers to is what is said on an attachment's connection.
+	for name := range document.Components.Schemas {
+		if !strings.Contains(string(data), `"#/components/schemas/`+name+`"`) && name != "StreamClientControl" && name != "StreamServerControl" {
+			t.Errorf("nothing refers to schema %s", name)
+		}
+	}
 	if strings.Contains(string(data), `"machine"`) {
 		t.Error("the driver's reference to a machine is part of the API")
+	}
+}
+
+// The linter is pinned by testdata/node/package-lock.json.
+func TestOpenAPI_PassesTheLinter(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "openapi.json"), describe(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), name, args...)
+		command.Dir = dir
+		out, err := command.CombinedOutput()
+		if errors.Is(err, exec.ErrNotFound) {
+			t.Fatalf("%v; install the Debian packages nodejs and npm", err)
+		}
+		if err != nil {
+			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+		}
+		return string(out)
+	}
+	run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	if problems := run("node", "lint.js"); problems != "" {
+		t.Errorf("the linter finds:\n%s", problems)
+	}
+}
+
+// A member without a description is one that somebody has to ask us about.
+func TestOpenAPI_NothingIsWithoutADescription(t *testing.T) {
+	source, err := readSource(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(){
+		"schema LogEnd has no description":                      func() { source.types["banger.LogEnd"] = "" },
+		"property StreamGrant.lease_ms has no description":      func() { source.fields["sessionstream.Grant.LeaseMS"] = "" },
+		"the description of schema Check speaks of CodeInvalid": func() { source.types["banger.Check"] = "It is CodeInvalid." },
+	} {
+		change()
+		if _, err := openAPI(source); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("got %v, want %q", err, what)
+		}
 	}
 }
