@@ -92,6 +92,14 @@ type GuestHello struct {
 	Protocol int    `json:"protocol"` // GuestProtocol of the agent
 	Version  string `json:"version"`  // of the agent's build
 	BootID   string `json:"boot_id"`
+	// Clock is that of a machine of ours; a remote host's is not the daemon's business.
+	Clock *GuestClock `json:"clock,omitempty"`
+}
+
+// GuestClock is what a guest tells of its clock.
+type GuestClock struct {
+	Now          time.Time `json:"now"`
+	Synchronised bool      `json:"synchronised"` // something in the guest keeps it right, such as NTP
 }
 
 // GuestProtocol is the version of the control protocol between daemon and agent.

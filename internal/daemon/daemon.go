@@ -75,6 +75,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Log: o.Log,
 	})
 	links := guest.NewLinks(signer, o.Log)
+	defer watchClock(ctx, links, o.Log)()
 
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
