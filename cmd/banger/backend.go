@@ -27,10 +27,7 @@ type backend struct {
 }
 
 func newBackend() (*backend, error) {
-	p, err := paths.FromEnvironment()
-	if err != nil {
-		return nil, err
-	}
+	p := paths.FromEnvironment()
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	defer held.Close()
+	if err := endPredecessors(ctx, p.Database(), o.Log); err != nil {
+		return err
+	}
 	settings, err := config.Load(p.Settings())
 	if err != nil {
 		return err
@@ -98,6 +101,11 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	watch, err := newGuard(p, held, listener, shutdown, o.Log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
 		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
 		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},

@@ -70,11 +70,6 @@ func New(t testing.TB, bin Binaries) *Host {
 func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	t.Helper()
 	dir := t.TempDir()
-	runtime, err := os.MkdirTemp("", "b-") // short: sockets lie in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(runtime) })
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +82,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
-			State: filepath.Join(dir, "state"), Runtime: runtime,
+			State: filepath.Join(dir, "state"),
 		},
 		guests: NewGuests(t, bin, filepath.Join(dir, "guests"), signer.PublicKey()),
 	}

@@ -107,7 +107,7 @@ func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bo
 
 // removeFiles removes everything of a VM that lies on the host.
 func (s *Service) removeFiles(id banger.VMID) error {
-	return errors.Join(os.RemoveAll(s.Paths.VM(id)), os.RemoveAll(s.Paths.VMRuntime(id)))
+	return os.RemoveAll(s.Paths.VM(id))
 }
 
 // sweep removes the folders of VMs that have no record.

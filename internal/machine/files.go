@@ -108,10 +108,7 @@ func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.Machine
 	if err != nil {
 		return spec, err
 	}
-	dir, runtime := s.Paths.VM(vm.ID), s.Paths.VMRuntime(vm.ID)
-	if err := os.MkdirAll(runtime, 0o700); err != nil {
-		return spec, err
-	}
+	dir := s.Paths.VM(vm.ID)
 	initrd := filepath.Join(dir, initrdName)
 	err = s.Initrds.WriteVM(ctx, initrd, image, guestconfig.Config{
 		Hostname: vm.Name, Network: guestNetwork, SSHHostKey: private, AuthorizedKeys: []string{s.ClientKey},
@@ -127,7 +124,7 @@ func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.Machine
 			{Path: filepath.Join(dir, systemDiskName), Serial: systemSerial},
 			{Path: filepath.Join(dir, workDiskName), Serial: workSerial},
 		},
-		StateDir: dir, RuntimeDir: runtime,
+		StateDir: dir,
 	}, nil
 }
 

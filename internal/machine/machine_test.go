@@ -97,10 +97,8 @@ func TestVM_DeleteRemovesEverything(t *testing.T) {
 	if _, err := h.VMs.GetVM(t.Context(), "v"); banger.CodeOf(err) != banger.CodeNotFound {
 		t.Errorf("got %v", err)
 	}
-	for _, dir := range []string{h.Paths.VM(vm.ID), h.Paths.VMRuntime(vm.ID)} {
-		if _, err := os.Stat(dir); !os.IsNotExist(err) {
-			t.Errorf("%s is left: %v", dir, err)
-		}
+	if _, err := os.Stat(h.Paths.VM(vm.ID)); !os.IsNotExist(err) {
+		t.Errorf("its directory is left: %v", err)
 	}
 }
 

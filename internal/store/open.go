@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"banger"
+	"banger/internal/filelock"
 )
 
 //go:embed migrations/*.sql
@@ -42,6 +43,9 @@ func open(ctx context.Context, path string, l limits) (_ *Store, err error) {
 	}()
 	if err := s.create(ctx); err != nil {
 		return nil, s.explain(ctx, "open store", err)
+	}
+	if err := s.takeLock(); err != nil {
+		return nil, err
 	}
 	if err := s.checkHeader(); err != nil {
 		return nil, s.explain(ctx, "open store", err)
@@ -96,6 +100,24 @@ func (s *Store) create(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
+}
+
+// takeLock makes sure that no other store has the file open, by whatever path or name.
+// It is of another kind than SQLite's own locks, which the end of any open file of this
+// process would release, and lies beside them.
+func (s *Store) takeLock() (err error) {
+	if s.lock, err = os.OpenFile(s.path, os.O_RDWR, 0); err != nil {
+		return fmt.Errorf("cannot open store: %w", err)
+	}
+	err = filelock.Lock(s.lock)
+	if errors.Is(err, filelock.ErrHeld) {
+		return banger.Errorf(banger.CodeExists, "cannot open store %s: another daemon has it open", s.path).
+			WithHint("use that one, or stop it first with: banger daemon stop")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot open store: %w", err)
+	}
+	return nil
 }
 
 // checkHeader refuses a file that is no database, or the database of another
@@ -153,6 +175,9 @@ func (s *Store) disconnect() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }
