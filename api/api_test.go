@@ -2,6 +2,9 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -86,5 +89,18 @@ func TestLogLine_IsAPlainChunkToOthers(t *testing.T) {
 	var end LogLine
 	if err := json.Unmarshal([]byte(`{"end":{"next":{"stdout":3,"stderr":0},"at_end":true,"ended":false}}`), &end); err != nil || end.LogChunk != nil || end.End == nil || end.End.Next.Stdout != 3 {
 		t.Errorf("%+v, %v", end, err)
+	}
+}
+
+func TestAPIDoc_HasEveryCodeWithItsStatus(t *testing.T) {
+	page, err := os.ReadFile("../docs/API.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range banger.Codes() {
+		row := regexp.MustCompile(fmt.Sprintf(`(?m)^\| .%s. \| %d[,\d ]* \| .+ \| .+ \|$`, code, StatusOf(code)))
+		if !row.Match(page) {
+			t.Errorf("docs/API.md does not say what a client does about %s, with status %d", code, StatusOf(code))
+		}
 	}
 }
