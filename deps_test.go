@@ -58,7 +58,6 @@ func layers() map[string]layer {
 		"internal/config":              tool,
 		"internal/confine":             tool,
 		"internal/ext4fs":              tool,
-		"internal/filelock":            tool,
 		"internal/filesum":             tool,
 		"internal/firstbytes":          tool,
 		"internal/guestbudget":         tool,

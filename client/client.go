@@ -14,7 +14,6 @@ import (
 	"net/http"
 
 	"banger"
-	"banger/internal/localsocket"
 )
 
 // Client is a daemon's client. It keeps no connection between calls. Safe for
@@ -54,7 +53,7 @@ func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 func New(socketPath, version string, options ...Option) *Client {
 	c := &Client{socket: socketPath, version: version}
 	c.dial = func(ctx context.Context) (net.Conn, error) {
-		return localsocket.Dial(ctx, socketPath)
+		return new(net.Dialer).DialContext(ctx, "unix", socketPath)
 	}
 	for _, option := range options {
 		option(c)

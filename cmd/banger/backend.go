@@ -27,7 +27,10 @@ type backend struct {
 }
 
 func newBackend() (*backend, error) {
-	p := paths.FromEnvironment()
+	p, err := paths.FromEnvironment()
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func (b *backend) Services() cli.Services { return services(b.starting) }
 func (b *backend) Running() cli.Services { return services(b.reachable) }
 
 func services(c *client.Client) cli.Services {
-	return cli.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c}
+	return cli.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c, Trash: c}
 }
 
 func (b *backend) WaitStopped(ctx context.Context) error { return b.launcher.WaitStopped(ctx) }

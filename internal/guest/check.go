@@ -13,7 +13,8 @@ import (
 // Bounds of what a guest can make the host hold. A guest of ours stays far below
 // them.
 const (
-	maxAnswerBytes  = 1 << 20 // of any answer but the list; a page of a log has the most
+	maxAnswerBytes  = 1 << 20                   // of any answer but the list; a page of a log has the most
+	maxSpecBytes    = 2 * banger.MaxLaunchBytes // of what a session was launched with
 	maxSessions     = 50_000
 	maxReportText   = 64 << 10
 	maxErrorText    = 8 << 10

@@ -1,10 +1,8 @@
 package localsocket
 
-// DialUser is DialOwn of another user.
-var DialUser = dialUser
+import "net"
 
 // ForUser makes a listener of Listen accept another user instead of this one.
-func ForUser(l *Listener, uid uint32) *Listener {
-	l.uid = uid
-	return l
+func ForUser(l net.Listener, uid uint32) net.Listener {
+	return &listener{UnixListener: l.(*listener).UnixListener, uid: uid}
 }
