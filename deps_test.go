@@ -58,6 +58,7 @@ func layers() map[string]layer {
 		"internal/config":              tool,
 		"internal/confine":             tool,
 		"internal/ext4fs":              tool,
+		"internal/filelock":            tool,
 		"internal/filesum":             tool,
 		"internal/firstbytes":          tool,
 		"internal/guestbudget":         tool,

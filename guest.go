@@ -30,9 +30,6 @@ type Guest interface {
 	// nothing serves them at the moment, the error is CodeUnavailable.
 	Attach(ctx context.Context, id SessionID, dir string) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
-	// Spec returns what a session was launched with. One that cannot be read is
-	// CodeCorrupt.
-	Spec(ctx context.Context, id SessionID) (GuestLaunch, error)
 	// Remove deletes an ended session's directory; an unknown id is no error.
 	Remove(ctx context.Context, id SessionID) error
 }
@@ -40,13 +37,10 @@ type Guest interface {
 // GuestLaunch is the whole of what a guest gets to start a session; it is kept
 // in the session's directory, so that a disk tells its sessions by itself.
 type GuestLaunch struct {
-	ID SessionID `json:"id"`
-	// VMID says whose the session is where several installations use one host.
-	VMID           VMID              `json:"vm_id,omitempty"`
-	Name           string            `json:"name"`
-	Tags           map[string]string `json:"tags,omitempty"`
-	IdempotencyKey string            `json:"idempotency_key,omitempty"`
-	CreatedAt      time.Time         `json:"created_at"`
+	ID        SessionID         `json:"id"`
+	Name      string            `json:"name"`
+	Tags      map[string]string `json:"tags,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
 	Launch
 }
 
@@ -98,6 +92,14 @@ type GuestHello struct {
 	Protocol int    `json:"protocol"` // GuestProtocol of the agent
 	Version  string `json:"version"`  // of the agent's build
 	BootID   string `json:"boot_id"`
+	// Clock is that of a machine of ours; a remote host's is not the daemon's business.
+	Clock *GuestClock `json:"clock,omitempty"`
+}
+
+// GuestClock is what a guest tells of its clock.
+type GuestClock struct {
+	Now          time.Time `json:"now"`
+	Synchronised bool      `json:"synchronised"` // something in the guest keeps it right, such as NTP
 }
 
 // GuestProtocol is the version of the control protocol between daemon and agent.

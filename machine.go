@@ -11,14 +11,13 @@ import (
 // MachineSpec is what a driver needs to start a machine. All paths are absolute
 // and on the host.
 type MachineSpec struct {
-	VMID       VMID
-	CPUs       int
-	MemoryMiB  int
-	Kernel     string        // bzImage
-	Initrd     string        // one file; may hold several cpio archives
-	Disks      []MachineDisk // in the order in which the guest sees them
-	StateDir   string        // exists; the driver keeps its logs there, ConsoleLogName among them
-	RuntimeDir string        // exists; the driver keeps its sockets there
+	VMID      VMID
+	CPUs      int
+	MemoryMiB int
+	Kernel    string        // bzImage
+	Initrd    string        // one file; may hold several cpio archives
+	Disks     []MachineDisk // in the order in which the guest sees them
+	StateDir  string        // exists; the driver keeps its logs and sockets there, ConsoleLogName among them
 }
 
 // MachineDisk is a raw disk image.

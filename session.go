@@ -2,7 +2,6 @@ package banger
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -206,20 +205,6 @@ type Session struct {
 	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
 	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
-}
-
-// FoundSession is a session whose record was made again out of its directory.
-type FoundSession struct {
-	Session
-	IdempotencyKey string // that it was created with, or empty
-}
-
-// UnlikeName returns a name for a session whose own is taken: with
-// its id.
-func (s Session) UnlikeName() string {
-	suffix := "-" + string(s.ID)
-	name := s.Name[:min(len(s.Name), MaxNameBytes-len(suffix))]
-	return strings.ToValidUTF8(name, "") + suffix
 }
 
 // SessionRequest asks for a new session.

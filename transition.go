@@ -14,7 +14,7 @@ var sessionTransitions = map[Status][]Status{
 
 // vmTransitions is the same for VMs.
 var vmTransitions = map[VMState][]VMState{
-	VMStopped:  {VMStarting, VMFailed}, // failed: its directory is gone
+	VMStopped:  {VMStarting},
 	VMStarting: {VMRunning, VMStopping, VMStopped, VMFailed},
 	VMRunning:  {VMStopping, VMStopped, VMFailed},
 	VMStopping: {VMStopped, VMFailed},

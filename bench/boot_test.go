@@ -74,7 +74,7 @@ func newFloor(b *testing.B, i *installation.Installation, vm banger.VM) floor {
 		}),
 		spec: banger.MachineSpec{
 			VMID: banger.NewVMID(), CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
-			Kernel: filepath.Join(image, "vmlinuz"), Initrd: file.Name(), StateDir: dir, RuntimeDir: dir,
+			Kernel: filepath.Join(image, "vmlinuz"), Initrd: file.Name(), StateDir: dir,
 			Disks: []banger.MachineDisk{
 				{Path: filepath.Join(image, "root.ext4"), Serial: "banger-image", ReadOnly: true},
 				{Path: filepath.Join(i.Paths().VM(vm.ID), "system.img"), Serial: "banger-system"},

@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"banger"
+	"banger/internal/localsocket"
 )
 
 // Client is a daemon's client. It keeps no connection between calls. Safe for
@@ -53,7 +54,7 @@ func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 func New(socketPath, version string, options ...Option) *Client {
 	c := &Client{socket: socketPath, version: version}
 	c.dial = func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socketPath)
+		return localsocket.Dial(ctx, socketPath)
 	}
 	for _, option := range options {
 		option(c)

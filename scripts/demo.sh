@@ -10,11 +10,9 @@ created= # whether there may be a VM
 
 mkdir -p "$root/.cache/demo"
 state=$(mktemp -d "$root/.cache/demo/run.XXXXXX")
-runtime=$(mktemp -d /tmp/banger-demo.XXXXXX) # short: a socket's path has 107 bytes
 export XDG_DATA_HOME=$root/.cache/demo/data
 export XDG_CONFIG_HOME=$state/config
 export XDG_STATE_HOME=$state/state
-export XDG_RUNTIME_DIR=$runtime
 
 say() {
 	printf '\n==> %s\n' "$*"
@@ -40,7 +38,7 @@ clean_up() {
 	if [ "$status" -eq 0 ]; then
 		printf '\ndemo: ok\n'
 	fi
-	rm -rf "$state" "$runtime"
+	rm -rf "$state"
 	exit "$status"
 }
 trap clean_up EXIT

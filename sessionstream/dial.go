@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"banger"
+	"banger/internal/localsocket"
 )
 
 // Attacher makes ways to sessions; banger's daemon and its Go client are ones.
@@ -26,7 +27,7 @@ func DialSession(a Attacher, vm, session, attachID string) func(context.Context)
 			return nil, banger.Errorf(banger.CodeMismatch, "cannot attach to session %s: format %q over transport %q is not known here",
 				session, info.StreamFormat, info.TransportKind)
 		}
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", info.SocketPath)
+		conn, err := localsocket.Dial(ctx, info.SocketPath)
 		if err != nil {
 			return nil, banger.Errorf(banger.CodeUnavailable, "cannot attach to session %s: %w", session, err)
 		}

@@ -23,6 +23,7 @@ func serveControl(ctx context.Context, args []string) error {
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
 	announce := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed")
 	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
+	ownsClock := flags.Bool("own-clock", false, "let the daemon set the clock of this machine")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -43,6 +44,7 @@ func serveControl(ctx context.Context, args []string) error {
 		ShimPath:    *shim,
 		CgroupRoot:  *cgroup,
 		Version:     version.String(),
+		OwnsClock:   *ownsClock,
 		Logger:      slog.Default(),
 	}, stdin, os.Stdout)
 	if errors.Is(err, context.Canceled) {

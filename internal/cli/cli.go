@@ -25,7 +25,6 @@ type Services struct {
 	Images   banger.ImageService
 	Events   banger.EventService
 	Host     banger.HostService
-	Trash    banger.TrashService
 }
 
 // Backend is how the commands get at a daemon.

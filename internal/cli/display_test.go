@@ -79,7 +79,6 @@ func hostileFake() *fake {
 		progress: []banger.BuildProgress{hostileRecord[banger.BuildProgress]()},
 		results:  []banger.SearchResult{{Hit: new(hostileRecord[banger.SearchHit]())}, {Failure: new(hostileRecord[banger.SearchFailure]())}},
 		pruned:   hostileRecord[banger.PruneResult](),
-		trash:    []banger.Trashed{hostileRecord[banger.Trashed](), {Path: hostile, Why: hostile}},
 	}
 }
 
@@ -115,7 +114,6 @@ var commandLines = map[string][]string{
 	"vm console-log":  {"v", "v --json"},
 	"vm create":       {"x", "x --start"},
 	"vm delete":       {"v"},
-	"vm gc":           {"", "--dry-run", "--json"},
 	"vm list":         {"", "--json"},
 	"vm restart":      {"v"},
 	"vm show":         {"v", "v --json"},

@@ -51,6 +51,9 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	defer held.Close()
+	if err := endPredecessors(ctx, p.Database(), o.Log); err != nil {
+		return err
+	}
 	settings, err := config.Load(p.Settings())
 	if err != nil {
 		return err
@@ -65,10 +68,6 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	restored, err := records.Restored(ctx)
-	if err != nil {
-		return err
-	}
 
 	builder := mmdebstrap.New()
 	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})
@@ -79,6 +78,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Log: o.Log,
 	})
 	links := guest.NewLinks(signer, o.Log)
+	defer watchClock(ctx, links, o.Log)()
 
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
@@ -89,26 +89,26 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	sessions.Retain(settings.Retention, ages)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, Restored: restored,
-		ClientKey: authorizedKey, Log: o.Log,
+		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
 	onDisk.Service = machines
 	if err := machines.Adopt(ctx); err != nil {
 		return err
 	}
-	if err := records.Continue(ctx); err != nil {
-		return err
-	}
-	defer keepCopies(ctx, records, o.Log)()
 
 	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {
 		return err
 	}
+	watch, err := newGuard(p, held, listener, shutdown, o.Log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records, Trash: machines,
-		Host: &host{store: records, trash: machines, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},
+		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
+		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},
 	}, version.String())
 	if o.Ready != nil {
 		if err := o.Ready.Close(); err != nil {
@@ -117,18 +117,4 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	o.Log.Info("daemon serves", "socket", p.Socket(), "version", version.String())
 	return httpapi.Serve(ctx, listener, handler, o.Log)
-}
-
-// keepCopies has the store copied until stop is called, which waits for the end of it.
-func keepCopies(ctx context.Context, records *store.Store, log *slog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		records.KeepCopies(ctx, log)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
 }

@@ -23,7 +23,6 @@ import (
 // host implements banger.HostService.
 type host struct {
 	store    banger.Store
-	trash    banger.TrashService
 	paths    paths.Paths
 	settings config.Config // that are in use
 	driver   *qemu.Driver
@@ -58,16 +57,9 @@ func (h *host) Shutdown(context.Context) error {
 }
 
 // Doctor implements banger.HostService.
-func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
+func (h *host) Doctor(ctx context.Context) ([]banger.Check, error) {
 	checks := h.driver.Checks(ctx, h.anyKernel(ctx))
-	if deep {
-		images, err := h.checkImages(ctx)
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks, images...)
-	}
-	return append(checks, h.checkTrash(ctx), h.checkCopies(),
+	return append(checks,
 		checkImageBuilder(h.builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),

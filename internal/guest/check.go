@@ -13,8 +13,7 @@ import (
 // Bounds of what a guest can make the host hold. A guest of ours stays far below
 // them.
 const (
-	maxAnswerBytes  = 1 << 20                   // of any answer but the list; a page of a log has the most
-	maxSpecBytes    = 2 * banger.MaxLaunchBytes // of what a session was launched with
+	maxAnswerBytes  = 1 << 20 // of any answer but the list; a page of a log has the most
 	maxSessions     = 50_000
 	maxReportText   = 64 << 10
 	maxErrorText    = 8 << 10

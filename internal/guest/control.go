@@ -268,18 +268,6 @@ func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.Gu
 	return page, checkPage(r, page)
 }
 
-// Spec implements banger.Guest.
-func (c *control) Spec(ctx context.Context, id banger.SessionID) (banger.GuestLaunch, error) {
-	data, err := c.ask(ctx, guestrpc.MethodSpec, guestrpc.IDParams{ID: id})
-	if err != nil {
-		return banger.GuestLaunch{}, err
-	}
-	if len(data) > maxSpecBytes {
-		return banger.GuestLaunch{}, misunderstood("answer", "what session %s was launched with has %d bytes", id, len(data))
-	}
-	return sessiondir.ParseSpec(data)
-}
-
 // Remove implements banger.Guest.
 func (c *control) Remove(ctx context.Context, id banger.SessionID) error {
 	return c.call(ctx, guestrpc.MethodRemove, guestrpc.IDParams{ID: id}, nil)

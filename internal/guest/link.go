@@ -34,7 +34,8 @@ type link struct {
 	hostKey ssh.PublicKey
 	signer  ssh.Signer
 	log     *slog.Logger
-	said    sayings // of the control process that runs
+	said    sayings       // of the control process that runs
+	checks  chan struct{} // has an element while a sign of life is wanted at once
 
 	mu      sync.Mutex    // guards the fields below
 	control *control      // nil while the link is down
@@ -183,8 +184,8 @@ func (k *link) serve(ctx context.Context, client *connection, commands *banger.A
 	return up, err
 }
 
-// greet starts the control process and checks that both ends understand each
-// other. From its answer on, changes are kept for use.
+// greet starts the control process, checks that both ends understand each other, and
+// sees to the guest's clock. From its answer on, changes are kept for use.
 func (k *link) greet(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, banger.GuestHello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
 	defer cancel()
@@ -204,6 +205,7 @@ func (k *link) greet(ctx context.Context, client *connection, commands *banger.A
 		c.close()
 		return nil, hello, err
 	}
+	k.setClock(ctx, c, hello)
 	return c, hello, nil
 }
 
@@ -273,12 +275,16 @@ func (k *link) keepAlive(ctx context.Context, c *control) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-k.checks:
 		}
 		overdue := time.AfterFunc(keepaliveTimeout, func() {
 			k.log.Warn("guest does not answer", "for", keepaliveTimeout)
 			c.client.Close()
 		})
-		_, err := c.hello(ctx)
+		hello, err := c.hello(ctx)
+		if err == nil {
+			k.setClock(ctx, c, hello)
+		}
 		overdue.Stop()
 		if c.hasEnded() {
 			return

@@ -42,7 +42,7 @@ func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (se
 	k := &link{
 		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
 		log: log, said: sayings{log: log},
-		changed: make(chan struct{}),
+		checks: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := l.add(k); err != nil {
 		return nil, err
@@ -81,6 +81,19 @@ func (l *Links) Guest(ctx context.Context, id banger.VMID) (banger.Guest, error)
 		return nil, errNotRunning(id)
 	}
 	return k.wait(ctx)
+}
+
+// Check asks every guest for a sign of life now, and sees to its clock: the host may
+// have been suspended.
+func (l *Links) Check() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.links {
+		select {
+		case k.checks <- struct{}{}:
+		default: // it is about to be asked
+		}
+	}
 }
 
 func errNotRunning(id banger.VMID) error {

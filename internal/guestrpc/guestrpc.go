@@ -5,20 +5,24 @@
 // guest answers requests concurrently.
 package guestrpc
 
-import "banger"
+import (
+	"time"
+
+	"banger"
+)
 
 // The methods, with their parameters and results.
 const (
-	MethodHello   = "hello"            // none → banger.GuestHello
-	MethodList    = "session.list"     // none → []banger.GuestSession, all that are on the disk
-	MethodLaunch  = "session.launch"   // banger.GuestLaunch → banger.GuestSession
-	MethodAbandon = "session.abandon"  // IDParams → banger.GuestSession
-	MethodStop    = "session.stop"     // StopParams → null
-	MethodReadLog = "session.read_log" // LogRead → LogPage
-	MethodRemove  = "session.remove"   // IDParams → null
-	MethodSignal  = "session.signal"   // SignalParams → null
-	MethodInspect = "session.inspect"  // IDParams → banger.GuestSession
-	MethodSpec    = "session.spec"     // IDParams → banger.GuestLaunch, as it was launched
+	MethodHello    = "hello"            // none → banger.GuestHello
+	MethodList     = "session.list"     // none → []banger.GuestSession, all that are on the disk
+	MethodLaunch   = "session.launch"   // banger.GuestLaunch → banger.GuestSession
+	MethodAbandon  = "session.abandon"  // IDParams → banger.GuestSession
+	MethodStop     = "session.stop"     // StopParams → null
+	MethodReadLog  = "session.read_log" // LogRead → LogPage
+	MethodRemove   = "session.remove"   // IDParams → null
+	MethodSignal   = "session.signal"   // SignalParams → null
+	MethodInspect  = "session.inspect"  // IDParams → banger.GuestSession
+	MethodSetClock = "clock.set"        // ClockParams → null; only where hello told of a clock
 
 	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
 	// change of a state that no answer on this link has told. It is sent for all
@@ -33,6 +37,11 @@ const CodeBanger = -32000
 // MaxMessageBytes bounds one line: a launch of banger.MaxLaunchBytes whose every
 // byte JSON has to escape.
 const MaxMessageBytes = 16 << 20
+
+// ClockParams are those of MethodSetClock.
+type ClockParams struct {
+	Now time.Time `json:"now"`
+}
 
 // IDParams names a session.
 type IDParams struct {

@@ -70,11 +70,6 @@ func New(t testing.TB, bin Binaries) *Host {
 func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	t.Helper()
 	dir := t.TempDir()
-	runtime, err := os.MkdirTemp("", "b-") // short: sockets lie in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(runtime) })
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +82,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
-			State: filepath.Join(dir, "state"), Runtime: runtime,
+			State: filepath.Join(dir, "state"),
 		},
 		guests: NewGuests(t, bin, filepath.Join(dir, "guests"), signer.PublicKey()),
 	}
@@ -145,14 +140,7 @@ func (h *Host) close() {
 // Restart ends the daemon's part and begins it anew, as an upgrade does.
 func (h *Host) Restart() {
 	h.t.Helper()
-	h.RestartAfter(func() {})
-}
-
-// RestartAfter is Restart with something done while no daemon runs.
-func (h *Host) RestartAfter(f func()) {
-	h.t.Helper()
 	h.shut()
-	f()
 	h.Driver = h.Driver.Another()
 	h.open()
 }
@@ -228,9 +216,6 @@ type diskFS struct {
 
 // Open implements fs.FS.
 func (d diskFS) Open(name string) (fs.File, error) {
-	if name == d.at {
-		return d.FS.Open(".")
-	}
 	inside, ok := strings.CutPrefix(name, d.at+"/")
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}

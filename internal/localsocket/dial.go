@@ -4,27 +4,42 @@ import (
 	"context"
 	"net"
 	"os"
-	"path/filepath"
-	"strconv"
 
-	"golang.org/x/sys/unix"
+	"banger"
 )
 
-// Dial connects to a unix socket, also to one whose path is longer than MaxPath.
+// Dial connects to a unix socket.
 func Dial(ctx context.Context, path string) (*net.UnixConn, error) {
-	if len(path) > MaxPath {
-		// By way of the opened folder: a socket's own name is short.
-		dir, name := filepath.Split(path)
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		defer unix.Close(fd)
-		path = "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name
+	address, done, err := shorten(path)
+	if err != nil {
+		return nil, err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	defer done()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
 	if err != nil {
 		return nil, err
 	}
 	return conn.(*net.UnixConn), nil
+}
+
+// DialOwn is Dial, but refuses with CodeInvalid who listens as another user: what is
+// said on the connection is for this one only.
+func DialOwn(ctx context.Context, path string) (*net.UnixConn, error) {
+	return dialUser(ctx, path, uint32(os.Geteuid()))
+}
+
+func dialUser(ctx context.Context, path string, uid uint32) (*net.UnixConn, error) {
+	conn, err := Dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := peerUID(conn)
+	if err == nil && theirs != uid {
+		err = banger.Errorf(banger.CodeInvalid, "cannot use socket %s: user %d listens there, and this is user %d", path, theirs, uid)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }

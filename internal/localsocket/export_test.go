@@ -1,8 +1,10 @@
 package localsocket
 
-import "net"
+// DialUser is DialOwn of another user.
+var DialUser = dialUser
 
 // ForUser makes a listener of Listen accept another user instead of this one.
-func ForUser(l net.Listener, uid uint32) net.Listener {
-	return &listener{UnixListener: l.(*listener).UnixListener, uid: uid}
+func ForUser(l *Listener, uid uint32) *Listener {
+	l.uid = uid
+	return l
 }

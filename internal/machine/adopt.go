@@ -14,15 +14,15 @@ import (
 )
 
 // Adopt takes over the machines that an earlier daemon started, records the end
-// of those that run no more, and brings records and directories in line. It does not
+// of those that run no more, and removes what a crash left behind. It does not
 // wait for guests. A machine that cannot be adopted makes its VM a failed one and
 // hinders nobody else.
 func (s *Service) Adopt(ctx context.Context) error {
-	if err := s.knownAgain(ctx); err != nil {
-		return err
-	}
 	vms, err := s.Store.ListVMs(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.sweep(vms); err != nil {
 		return err
 	}
 	disksUntil := time.Now().Add(adoptDisksTimeout)
@@ -31,8 +31,6 @@ func (s *Service) Adopt(ctx context.Context) error {
 			return fmt.Errorf("cannot record the state of VM %s: %w", vm.Name, err)
 		}
 	}
-	s.stops.Go(func() { s.takeInTheRest(vms) })
-	s.stops.Go(func() { s.keepTrash(s.ctx) })
 	return nil
 }
 

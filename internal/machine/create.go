@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"banger"
-	"banger/internal/atomicfile"
 )
 
 // CreateVM implements banger.VMService. The record comes last: a VM that is
@@ -90,9 +86,9 @@ func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 	}
 }
 
-// deleteStopped deletes a VM unless a machine of it may run. Its directory loses its
-// name, then the record goes, then the rest: whatever a crash leaves behind is either
-// a whole VM or removed by the next daemon.
+// deleteStopped deletes a VM unless a machine of it may run. The record goes
+// first: whatever of the files a crash leaves behind belongs to no VM, and the
+// next daemon removes it.
 func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bool, err error) {
 	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
@@ -103,72 +99,34 @@ func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bo
 	if err != nil || s.run(id) != nil || vm.Machine != nil {
 		return false, err
 	}
-	if err := s.beginDeletion(id); err != nil {
-		return false, fmt.Errorf("cannot delete VM %s: %w", vm.Name, err)
+	if err := s.Store.DeleteVM(ctx, id); err != nil {
+		return false, err
 	}
-	if err := s.Store.DeleteVM(context.WithoutCancel(ctx), id); err != nil {
-		return false, errors.Join(err, s.undoDeletion(id))
-	}
-	return true, s.endDeletion(id)
+	return true, s.removeFiles(id)
 }
 
-// removeFiles removes everything of a VM that lies on the host, all or, should the
-// process die meanwhile, what is left of it at the next start.
+// removeFiles removes everything of a VM that lies on the host.
 func (s *Service) removeFiles(id banger.VMID) error {
-	return errors.Join(s.beginDeletion(id), s.endDeletion(id))
+	return os.RemoveAll(s.Paths.VM(id))
 }
 
-// deletedPrefix begins the name of the directory of a VM that is being deleted.
-const deletedPrefix = ".deleted-"
-
-func (s *Service) deletedDir(id banger.VMID) string {
-	return filepath.Join(s.Paths.VMs(), deletedPrefix+string(id))
-}
-
-// beginDeletion takes its name from the directory of a VM, by which the VM would be
-// known again.
-func (s *Service) beginDeletion(id banger.VMID) error {
-	err := os.Rename(s.Paths.VM(id), s.deletedDir(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// sweep removes the folders of VMs that have no record.
+func (s *Service) sweep(vms []banger.VM) error {
+	known := map[string]bool{}
+	for _, vm := range vms {
+		known[string(vm.ID)] = true
 	}
+	entries, err := os.ReadDir(s.Paths.VMs())
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot list VM folders: %w", err)
 	}
-	return atomicfile.SyncDir(s.Paths.VMs())
-}
-
-// undoDeletion gives the directory its name again.
-func (s *Service) undoDeletion(id banger.VMID) error {
-	err := os.Rename(s.deletedDir(id), s.Paths.VM(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-func (s *Service) endDeletion(id banger.VMID) error {
-	return errors.Join(os.RemoveAll(s.deletedDir(id)), os.RemoveAll(s.Paths.VMRuntime(id)))
-}
-
-// endDeletions finishes those that the last daemon began; one whose record is still
-// there had not been decided.
-func (s *Service) endDeletions(ctx context.Context) {
-	left, err := filepath.Glob(filepath.Join(s.Paths.VMs(), deletedPrefix+"*"))
-	for _, dir := range left {
-		id := banger.VMID(strings.TrimPrefix(filepath.Base(dir), deletedPrefix))
-		_, known := s.Store.GetVM(ctx, id)
-		switch {
-		case !banger.ValidID(string(id)):
-		case known == nil:
-			err = errors.Join(err, s.undoDeletion(id))
-		case banger.CodeOf(known) != banger.CodeNotFound:
-			err = errors.Join(err, known)
-		default:
-			err = errors.Join(err, s.endDeletion(id))
+	for _, e := range entries {
+		if banger.ValidID(e.Name()) && !known[e.Name()] {
+			s.Log.Warn("removing the folder of a VM that has no record", "vm", e.Name())
+			if err := s.removeFiles(banger.VMID(e.Name())); err != nil {
+				s.Log.Error("cannot remove the folder of a VM that has no record", "vm", e.Name(), "cause", err)
+			}
 		}
 	}
-	if err != nil {
-		s.Log.Error("cannot finish the deletion of VMs", "cause", err)
-	}
+	return nil
 }

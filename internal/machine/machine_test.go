@@ -97,22 +97,27 @@ func TestVM_DeleteRemovesEverything(t *testing.T) {
 	if _, err := h.VMs.GetVM(t.Context(), "v"); banger.CodeOf(err) != banger.CodeNotFound {
 		t.Errorf("got %v", err)
 	}
-	for _, dir := range []string{h.Paths.VM(vm.ID), h.Paths.VMRuntime(vm.ID)} {
-		if _, err := os.Stat(dir); !os.IsNotExist(err) {
-			t.Errorf("%s is left: %v", dir, err)
-		}
+	if _, err := os.Stat(h.Paths.VM(vm.ID)); !os.IsNotExist(err) {
+		t.Errorf("its directory is left: %v", err)
 	}
 }
 
-func TestVM_DirectoryThatIsNotOursIsLeftAlone(t *testing.T) {
+func TestVM_FoldersWithoutARecordAreRemoved(t *testing.T) {
 	h := hosttest.New(t, bin)
+	left := h.Paths.VM(banger.NewVMID())
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	kept := h.Paths.VMs() + "/not-ours"
 	if err := os.Mkdir(kept, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	h.Restart()
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("the left-over is still there: %v", err)
+	}
 	if _, err := os.Stat(kept); err != nil {
-		t.Errorf("a directory that is not ours was removed: %v", err)
+		t.Errorf("a folder that is not ours was removed: %v", err)
 	}
 }
 

@@ -144,9 +144,6 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 // GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
 // counts as running.
 func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest, sessions []banger.GuestSession) error {
-	if err := r.service.takeInFromGuest(ctx, r.id, g, sessions); err != nil {
-		return err
-	}
 	err := r.service.Sessions.Guest(r.id).GuestUp(ctx, hello, g, sessions)
 	if err != nil {
 		return err

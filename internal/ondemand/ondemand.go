@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +15,8 @@ import (
 	"github.com/gofrs/flock"
 
 	"banger"
+	"banger/internal/filelock"
+	"banger/internal/localsocket"
 	"banger/internal/paths"
 )
 
@@ -42,15 +43,34 @@ func New(p paths.Paths, command []string) *Launcher {
 	return &Launcher{paths: p, command: command}
 }
 
-// DialRunning connects to the running daemon. Without one it fails with
-// banger.CodeUnavailable.
+// DialRunning connects to the running daemon, and waits for one that is coming up. Without
+// one it fails with banger.CodeUnavailable.
 func (l *Launcher) DialRunning(ctx context.Context) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", l.paths.Socket())
+	conn, err := l.dial(ctx)
+	if err == nil || !nobodyAnswers(err) {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	conn, settled := l.settle(ctx)
+	if conn != nil || settled != nil {
+		return conn, settled
+	}
+	return nil, err
+}
+
+// dial connects to the daemon if one answers.
+func (l *Launcher) dial(ctx context.Context) (net.Conn, error) {
+	if err := l.paths.CheckOwner(); err != nil {
+		return nil, err
+	}
+	conn, err := localsocket.DialOwn(ctx, l.paths.Socket())
 	switch {
 	case err == nil:
 		l.reached.Store(true)
 		return conn, nil
+	case banger.CodeOf(err) == banger.CodeInvalid:
+		return nil, err
 	case nobodyAnswers(err):
 		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running: %w", err)
 	default:
@@ -67,19 +87,19 @@ func nobodyAnswers(err error) bool {
 // leaves its socket behind, while one that was told to stop takes it away, and
 // a client that is still following something must not undo that.
 func (l *Launcher) Dial(ctx context.Context) (net.Conn, error) {
-	conn, err := l.DialRunning(ctx)
-	stopped := errors.Is(err, syscall.ENOENT) && l.reached.Load()
-	if err == nil || !nobodyAnswers(err) || stopped {
+	reached := l.reached.Load()
+	conn, err := l.dial(ctx)
+	if err == nil || !nobodyAnswers(err) {
 		return conn, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	return l.start(ctx)
+	return l.start(ctx, reached)
 }
 
 // start holds the start lock, so that of many callers one starts a daemon and
-// the others find it.
-func (l *Launcher) start(ctx context.Context) (net.Conn, error) {
+// the others find it. With deadOnly it starts none in place of one that was told to stop.
+func (l *Launcher) start(ctx context.Context, deadOnly bool) (net.Conn, error) {
 	if err := l.paths.Create(); err != nil {
 		return nil, err
 	}
@@ -93,18 +113,24 @@ func (l *Launcher) start(ctx context.Context) (net.Conn, error) {
 	if conn != nil || err != nil {
 		return conn, err
 	}
+	if deadOnly {
+		if conn, err := l.dial(ctx); errors.Is(err, syscall.ENOENT) || conn != nil {
+			return conn, err
+		}
+	}
 	return l.spawn(ctx)
 }
 
 // settle waits until a daemon answers, then it returns a connection, or until
-// none runs, then it returns nil: one that is coming up or going down holds its
-// lock and does not answer.
+// none runs, then it returns nil: one that is coming up or going down, or whose socket
+// somebody removed, holds its lock and does not answer.
 func (l *Launcher) settle(ctx context.Context) (net.Conn, error) {
 	tick := time.NewTicker(lockRetry)
 	defer tick.Stop()
 	for {
-		if conn, err := l.DialRunning(ctx); err == nil {
-			return conn, nil
+		conn, err := l.dial(ctx)
+		if err == nil || banger.CodeOf(err) == banger.CodeInvalid {
+			return conn, err
 		}
 		free, err := l.daemonGone()
 		if free || err != nil {
@@ -137,23 +163,18 @@ func (l *Launcher) WaitStopped(ctx context.Context) error {
 
 // daemonGone reports whether nobody holds the lock that a daemon holds for life.
 func (l *Launcher) daemonGone() (bool, error) {
-	if _, err := os.Stat(l.paths.DaemonLock()); errors.Is(err, os.ErrNotExist) {
-		return true, nil
-	}
-	lock := flock.New(l.paths.DaemonLock(), flock.SetFlag(os.O_RDONLY))
-	free, err := lock.TryRLock()
+	held, _, err := filelock.Held(l.paths.DaemonLock())
 	if err != nil {
-		return false, fmt.Errorf("cannot look at lock %s: %w", lock.Path(), err)
+		return false, fmt.Errorf("cannot look for daemon: %w", err)
 	}
-	_ = lock.Close()
-	return free, nil
+	return !held, nil
 }
 
 // hanging is the error about a daemon that lives and does not answer.
 func (l *Launcher) hanging(cause error) error {
 	pid := "unknown"
-	if data, err := os.ReadFile(l.paths.DaemonLock()); err == nil && len(data) > 0 {
-		pid = strings.TrimSpace(string(data))
+	if _, note, err := filelock.Held(l.paths.DaemonLock()); err == nil && note != "" {
+		pid = strings.TrimSpace(note)
 	}
 	return banger.Errorf(banger.CodeTimeout, "cannot reach daemon: one runs (pid %s) and does not answer: %w", pid, cause).
 		WithHint("see what it does in %s", l.paths.DaemonLog())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/filelock"
 	"banger/internal/paths"
 )
 
@@ -43,8 +44,9 @@ func beDaemon(mode, socket string) {
 		fmt.Fprintln(os.Stderr, "panic: out of cheese")
 		os.Exit(2)
 	}
-	lock := flock.New(filepath.Join(filepath.Dir(socket), "daemon.lock"))
-	if locked, err := lock.TryLock(); !locked || err != nil {
+	lock, err := filelock.Take(filepath.Join(filepath.Dir(filepath.Dir(socket)), "daemon.lock"), "")
+	defer runtime.KeepAlive(lock)
+	if err != nil {
 		fmt.Fprintln(report, `{"code":"already_exists","message":"cannot start daemon: one runs already"}`)
 		os.Exit(1)
 	}
@@ -81,7 +83,7 @@ func testPaths(t *testing.T) paths.Paths {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := paths.Paths{Config: dir + "/c", Data: dir + "/d", State: dir + "/s", Runtime: dir + "/r"}
+	p := paths.Paths{Config: dir + "/c", Data: dir + "/d", State: dir + "/s"}
 	t.Cleanup(func() {
 		for _, pid := range startedPIDs(t, p) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -210,8 +212,8 @@ func TestDialRunning_NeverStartsADaemon(t *testing.T) {
 	if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "none is running") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := os.Stat(p.Runtime); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the runtime folder was touched: %v", err)
+	if _, err := os.Stat(p.State); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the state was touched: %v", err)
 	}
 }
 
@@ -243,9 +245,9 @@ func TestDial_WaitsForADaemonThatIsComingUp(t *testing.T) {
 	if err := p.Create(); err != nil {
 		t.Fatal(err)
 	}
-	lock := flock.New(p.DaemonLock())
-	if locked, err := lock.TryLock(); !locked || err != nil {
-		t.Fatal(locked, err)
+	lock, err := filelock.Take(p.DaemonLock(), "")
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer lock.Close()
 	dialled := make(chan error, 1)
@@ -271,17 +273,14 @@ func TestDial_ADaemonThatHangsIsNamedByItsPID(t *testing.T) {
 	if err := p.Create(); err != nil {
 		t.Fatal(err)
 	}
-	lock := flock.New(p.DaemonLock())
-	if locked, err := lock.TryLock(); !locked || err != nil {
-		t.Fatal(locked, err)
-	}
-	defer lock.Close()
-	if err := os.WriteFile(p.DaemonLock(), []byte("4711\n"), 0o600); err != nil {
+	lock, err := filelock.Take(p.DaemonLock(), "4711\n")
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer lock.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := newTestLauncher(t, p, "daemon-ok").Dial(ctx)
+	_, err = newTestLauncher(t, p, "daemon-ok").Dial(ctx)
 	if err == nil || !strings.Contains(err.Error(), "pid 4711") || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
@@ -320,6 +319,6 @@ func TestHelper_DialAndExit(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	p := paths.Paths{Config: dir + "/c", Data: dir + "/d", State: dir + "/s", Runtime: dir + "/r"}
+	p := paths.Paths{Config: dir + "/c", Data: dir + "/d", State: dir + "/s"}
 	served(t, newTestLauncher(t, p, "daemon-ok"), false)
 }

@@ -4,82 +4,107 @@
 package paths
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/adrg/xdg"
 
 	"banger"
-	"banger/internal/localsocket"
 )
 
-// Paths are the folders of one installation, all absolute.
+// Paths are the directories of one installation, all absolute.
 type Paths struct {
-	Config  string // the user's settings, and the daemon's SSH key
-	Data    string // images
-	State   string // the store, VMs with their disks, logs
-	Runtime string // sockets and locks; gone with the host's boot
+	Config string // the user's settings, and the daemon's SSH key
+	Data   string // images
+	State  string // the store, VMs with their disks, logs, sockets and locks
 }
 
-// FromEnvironment reads the XDG variables. The folders need not exist.
-func FromEnvironment() (Paths, error) {
+// FromEnvironment reads the XDG variables. The directories need not exist.
+func FromEnvironment() Paths {
 	xdg.Reload()
-	p := Paths{
+	return Paths{
 		Config: filepath.Join(xdg.ConfigHome, "banger"),
 		Data:   filepath.Join(xdg.DataHome, "banger"),
 		State:  filepath.Join(xdg.StateHome, "banger"),
 	}
-	p.Runtime = runtimeDir(p.State)
-	if n := len(p.Socket()); n > localsocket.MaxPath {
-		return Paths{}, banger.Errorf(banger.CodeInvalid, "cannot use socket %s: its path has %d bytes and Linux takes %d",
-			p.Socket(), n, localsocket.MaxPath).WithHint("set XDG_RUNTIME_DIR to a shorter folder")
-	}
-	return p, nil
 }
 
-// runtimeDir is $XDG_RUNTIME_DIR/banger. Where no login has set that variable,
-// as in a cron job or a container, it is the usual folder if it exists, else a
-// folder beside the state, so that the place depends on the user alone.
-func runtimeDir(state string) string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "banger")
-	}
-	if info, err := os.Stat(xdg.RuntimeDir); err == nil && info.IsDir() {
-		return filepath.Join(xdg.RuntimeDir, "banger")
-	}
-	return filepath.Join(state, "run")
-}
-
-// Create makes the folders, readable by the owner only.
+// Create makes the directories, readable by the owner only, unless they belong to another
+// user.
 func (p Paths) Create() error {
-	for _, dir := range []string{p.Config, p.Data, p.State, p.Runtime, p.Attachments(), p.Images(), p.VMs()} {
+	if err := p.CheckOwner(); err != nil {
+		return err
+	}
+	for _, dir := range []string{p.Config, p.Data, p.State, p.Run(), p.Attachments(), p.Images(), p.VMs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("cannot create folder %s: %w", dir, err)
+			return fmt.Errorf("cannot create directory %s: %w", dir, err)
 		}
 	}
-	info, err := os.Stat(p.Runtime)
+	info, err := os.Lstat(p.Run())
 	if err != nil {
 		return err
 	}
+	if !info.IsDir() {
+		return banger.Errorf(banger.CodeInvalid, "cannot use %s: it is not a directory", p.Run()).WithHint("remove it")
+	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return banger.Errorf(banger.CodeInvalid, "cannot use folder %s: others may enter it", p.Runtime).
-			WithHint("chmod 700 %s", p.Runtime)
+		return banger.Errorf(banger.CodeInvalid, "cannot use directory %s: others may enter it", p.Run()).
+			WithHint("chmod 700 %s", p.Run())
 	}
 	return nil
 }
 
+// CheckOwner refuses the installation of another user, with CodeInvalid: su and sudo -E
+// keep variables that lead to one. What root made there its owner could not use.
+func (p Paths) CheckOwner() error {
+	for _, dir := range []string{p.Config, p.State, p.Run()} {
+		if err := checkOwner(dir, uint32(os.Geteuid())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwner judges a directory, or if that is not there, the one in which it would be
+// made: that is the user's, or at least no other's home to root.
+func checkOwner(dir string, uid uint32) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot look at directory %s: %w", at, err)
+		}
+		owner := info.Sys().(*syscall.Stat_t).Uid
+		foreign := owner != uid && (at == dir || uid == 0)
+		if foreign {
+			return banger.Errorf(banger.CodeInvalid, "cannot use %s: %s belongs to user %d, and this is user %d", dir, at, owner, uid).
+				WithHint("run banger as its owner, or set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME, to directories of your own")
+		}
+		return nil
+	}
+}
+
+// Run holds what only a running daemon has: its sockets. It lies with the state, so that
+// whoever finds the one finds the other, and no logout removes it.
+func (p Paths) Run() string { return filepath.Join(p.State, "run") }
+
 // Socket is the daemon's API socket.
-func (p Paths) Socket() string { return filepath.Join(p.Runtime, "banger.sock") }
+func (p Paths) Socket() string { return filepath.Join(p.Run(), "banger.sock") }
 
 // Attachments holds the sockets of attachments that nobody has come to yet.
-func (p Paths) Attachments() string { return filepath.Join(p.Runtime, "attach") }
+func (p Paths) Attachments() string { return filepath.Join(p.Run(), "attach") }
 
-// DaemonLock is held by the running daemon and has its pid; StartLock by whoever starts one.
-func (p Paths) DaemonLock() string { return filepath.Join(p.Runtime, "daemon.lock") }
+// DaemonLock is held by the running daemon and has its pid; see package filelock.
+func (p Paths) DaemonLock() string { return filepath.Join(p.State, "daemon.lock") }
 
 // StartLock serialises those who find no daemon and start one.
-func (p Paths) StartLock() string { return filepath.Join(p.Runtime, "start.lock") }
+func (p Paths) StartLock() string { return filepath.Join(p.State, "start.lock") }
 
 // DaemonLog is where a daemon that the CLI started logs.
 func (p Paths) DaemonLog() string { return filepath.Join(p.State, "daemon.log") }
@@ -113,9 +138,3 @@ func (p Paths) VMs() string { return filepath.Join(p.State, "vms") }
 
 // VM is the folder of one VM: disks, keys, logs.
 func (p Paths) VM(id banger.VMID) string { return filepath.Join(p.VMs(), string(id)) }
-
-// VMTrash holds the folders that no VM was known by.
-func (p Paths) VMTrash() string { return filepath.Join(p.VMs(), ".trash") }
-
-// VMRuntime is the folder of one VM's sockets.
-func (p Paths) VMRuntime(id banger.VMID) string { return filepath.Join(p.Runtime, "vms", string(id)) }

@@ -34,7 +34,10 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 		return banger.AttachInfo{}, banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %.80q is no id of an attachment", x.Name, r.AttachID)
 	}
 	path := filepath.Join(s.attachDir, string(banger.NewSessionID())+".sock")
-	l, err := localsocket.Listen(path)
+	var l net.Listener
+	if err = os.MkdirAll(s.attachDir, 0o700); err == nil { // somebody may have cleaned up
+		l, err = localsocket.Listen(path)
+	}
 	if err != nil {
 		return banger.AttachInfo{}, fmt.Errorf("cannot attach to session %q: %w", x.Name, err)
 	}

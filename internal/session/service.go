@@ -203,11 +203,7 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 
 // newSession is the record of a session that is about to be launched.
 func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
-	return recordOf(banger.NewSessionID(), vm, r)
-}
-
-// recordOf is the record of a session before its guest has said anything of it.
-func recordOf(id banger.SessionID, vm banger.VMID, r banger.SessionRequest) banger.Session {
+	id := banger.NewSessionID()
 	x := banger.Session{
 		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, Tags: r.Tags,
 		SessionState:  banger.SessionState{Status: banger.StatusStarting},

@@ -41,7 +41,7 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 			WithHint("start it with: banger vm start %s", vm.Name)
 	}
 	x := newSession(vm.ID, r)
-	l := s.claim(x.ID, r.IdempotencyKey)
+	l := s.claim(x.ID)
 	stored, created, err := s.store.CreateSession(ctx, x, r.IdempotencyKey)
 	if !created {
 		s.release(x.ID)

@@ -13,10 +13,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"banger"
+	"banger/internal/filelock"
 )
 
 //go:embed migrations/*.sql
@@ -41,6 +43,9 @@ func open(ctx context.Context, path string, l limits) (_ *Store, err error) {
 	}()
 	if err := s.create(ctx); err != nil {
 		return nil, s.explain(ctx, "open store", err)
+	}
+	if err := s.takeLock(); err != nil {
+		return nil, err
 	}
 	if err := s.checkHeader(); err != nil {
 		return nil, s.explain(ctx, "open store", err)
@@ -97,6 +102,24 @@ func (s *Store) create(ctx context.Context) (err error) {
 	return err
 }
 
+// takeLock makes sure that no other store has the file open, by whatever path or name.
+// It is of another kind than SQLite's own locks, which the end of any open file of this
+// process would release, and lies beside them.
+func (s *Store) takeLock() (err error) {
+	if s.lock, err = os.OpenFile(s.path, os.O_RDWR, 0); err != nil {
+		return fmt.Errorf("cannot open store: %w", err)
+	}
+	err = filelock.Lock(s.lock)
+	if errors.Is(err, filelock.ErrHeld) {
+		return banger.Errorf(banger.CodeExists, "cannot open store %s: another daemon has it open", s.path).
+			WithHint("use that one, or stop it first with: banger daemon stop")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot open store: %w", err)
+	}
+	return nil
+}
+
 // checkHeader refuses a file that is no database, or the database of another
 // program, before anything is written to it.
 func (s *Store) checkHeader() error {
@@ -128,11 +151,6 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.migrate(ctx, files)
-}
-
-// migrate brings the tables up to date, with a copy of the store before that.
-func (s *Store) migrate(ctx context.Context, files fs.FS) error {
 	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
@@ -143,10 +161,8 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) error {
 		return err
 	}
 	if have > know {
-		return s.tooNew(have, know)
-	}
-	if have > 0 && have < know {
-		_, s.uncopied = s.copy(ctx, time.Now(), fmt.Sprintf("-schema%d", have))
+		return banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)",
+			s.path, have, know).WithHint("update banger, or set XDG_STATE_HOME to another folder to begin with an empty store")
 	}
 	_, err = provider.Up(ctx)
 	return err
@@ -159,6 +175,9 @@ func (s *Store) disconnect() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }

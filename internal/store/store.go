@@ -10,6 +10,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"os"
 	"sync"
 
 	"banger"
@@ -28,17 +29,17 @@ type limits struct {
 	bytes  int64
 }
 
-// Store is an open database file. Only one process may have it open: the caller
-// holds the daemon's lock. Safe for concurrent use.
+// Store is an open database file. Only one Store has it open at a time. Safe for
+// concurrent use.
 type Store struct {
 	path     string
+	lock     *os.File // keeps the others out; closed last
 	limits   limits
 	writer   *sql.DB // one connection; its transactions begin with the write lock
 	readers  *sql.DB // query-only
 	watchers watchers
 	lists    lists
 	closing  chan struct{} // closed when Close begins
-	uncopied error         // why there is no copy from before the tables were changed; nil if there is
 
 	mu     sync.Mutex // guards closed and that no call begins after it is set
 	closed bool
@@ -50,10 +51,10 @@ var _ banger.Store = (*Store)(nil)
 // readConnections is how many reads may go on at once; more wait.
 const readConnections = 4
 
-// Open opens the store in the file at path and makes it if there is none. A
+// Open opens the store in the file at path and makes it if there is none. One that
+// another Store has open, of this process or another, is CodeExists. A
 // file that a newer banger has made is CodeMismatch, one that is damaged or is no
-// store of ours CodeCorrupt; neither is touched, and the hint says how to use a copy.
-// Before its tables are changed a copy is made, if the disk has room.
+// store of ours CodeCorrupt; neither is touched.
 //
 // The whole file is checked before it is used (PRAGMA quick_check). That costs
 // about 1 ms for each MiB, and the limits of the events keep the MiB below 100.

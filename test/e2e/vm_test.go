@@ -215,3 +215,15 @@ func TestVM_LostMachineIsNoticed(t *testing.T) {
 		t.Errorf("after the restart: %+v", x.SessionState)
 	}
 }
+
+func TestVM_ClockThatStoodStillIsSet(t *testing.T) {
+	i := sharedVM(t)
+	i.MustRun(t, "vm", "ssh", vmName, "--", "date", "-s", "@1000000000")
+	i.KillDaemon(t) // the link comes up again
+	i.MustRun(t, "session", "start", vmName, "--name", "clock", "--", "date", "+%s")
+	i.MustRun(t, "session", "wait", vmName, "clock")
+	got, err := strconv.ParseInt(strings.TrimSpace(i.MustRun(t, "session", "logs", vmName, "clock")), 10, 64)
+	if d := time.Since(time.Unix(got, 0)); err != nil || d.Abs() > time.Hour {
+		t.Errorf("the guest's clock is wrong by %s, %v", d, err)
+	}
+}

@@ -76,14 +76,14 @@ func newLoopbackOn(t *testing.T, mount func(dir string)) *loopback {
 // pathsIn are those of an installation that lies in one folder, as environment says.
 func pathsIn(dir string) paths.Paths {
 	in := func(kind string) string { return filepath.Join(dir, kind, "banger") }
-	return paths.Paths{Config: in("config"), Data: in("data"), State: in("state"), Runtime: in("run")}
+	return paths.Paths{Config: in("config"), Data: in("data"), State: in("state")}
 }
 
 // environment is that of the real banger command.
 func (l *loopback) environment() []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
 	for variable, kind := range map[string]string{
-		"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run",
+		"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "XDG_STATE_HOME": "state",
 	} {
 		env = append(env, variable+"="+filepath.Join(l.dir, kind))
 	}

@@ -41,7 +41,7 @@ func Files(ctx context.Context) (files image.Files, err error) {
 		return files, err
 	}
 	defer os.RemoveAll(state)
-	p := paths.Paths{Config: state, Data: data, State: state, Runtime: state}
+	p := paths.Paths{Config: state, Data: data, State: state}
 	if err := p.Create(); err != nil {
 		return files, err
 	}

@@ -19,17 +19,17 @@ const methodCancel = "rpc.cancel"
 // methods is all that can be asked.
 func (s *server) methods() handler.Map {
 	return handler.Map{
-		guestrpc.MethodHello:   method(s.hello),
-		guestrpc.MethodList:    method(afterScan(s, s.list)),
-		guestrpc.MethodLaunch:  method(afterScan(s, s.launch)),
-		guestrpc.MethodAbandon: method(afterScan(s, s.abandon)),
-		guestrpc.MethodStop:    method(afterScan(s, s.stop)),
-		guestrpc.MethodReadLog: method(afterScan(s, s.sendLog)),
-		guestrpc.MethodRemove:  method(afterScan(s, s.remove)),
-		guestrpc.MethodSignal:  method(afterScan(s, s.signal)),
-		guestrpc.MethodInspect: method(afterScan(s, s.inspect)),
-		guestrpc.MethodSpec:    method(afterScan(s, s.spec)),
-		methodCancel:           cancelRequests,
+		guestrpc.MethodHello:    method(s.hello),
+		guestrpc.MethodList:     method(afterScan(s, s.list)),
+		guestrpc.MethodLaunch:   method(afterScan(s, s.launch)),
+		guestrpc.MethodAbandon:  method(afterScan(s, s.abandon)),
+		guestrpc.MethodStop:     method(afterScan(s, s.stop)),
+		guestrpc.MethodReadLog:  method(afterScan(s, s.sendLog)),
+		guestrpc.MethodRemove:   method(afterScan(s, s.remove)),
+		guestrpc.MethodSignal:   method(afterScan(s, s.signal)),
+		guestrpc.MethodInspect:  method(afterScan(s, s.inspect)),
+		guestrpc.MethodSetClock: method(s.setClock),
+		methodCancel:            cancelRequests,
 	}
 }
 
@@ -97,7 +97,7 @@ func cancelRequests(ctx context.Context, r *jrpc2.Request) (any, error) {
 
 func (s *server) hello(context.Context, none) (banger.GuestHello, error) {
 	s.greet()
-	return banger.GuestHello{Protocol: banger.GuestProtocol, Version: s.Version, BootID: s.bootID}, nil
+	return banger.GuestHello{Protocol: banger.GuestProtocol, Version: s.Version, BootID: s.bootID, Clock: s.clock()}, nil
 }
 
 func (s *server) list(context.Context, none) ([]banger.GuestSession, error) {

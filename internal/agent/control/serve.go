@@ -28,6 +28,7 @@ type Config struct {
 	ShimPath    string // banger-shim
 	CgroupRoot  string // a cgroup (v2) for those of the sessions, or "" if there is none
 	Version     string // of this build
+	OwnsClock   bool   // the daemon may set this machine's clock
 	Logger      *slog.Logger
 }
 

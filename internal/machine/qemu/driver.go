@@ -64,7 +64,7 @@ func New(c Config) *Driver {
 func (d *Driver) Name() string { return "qemu" }
 
 // Start implements banger.Driver. Beside the console's log it keeps QEMU's own
-// output in spec.StateDir, and its control socket in spec.RuntimeDir.
+// output and its control socket in spec.StateDir.
 func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
 	if err := checkSpec(spec); err != nil {
 		return nil, err

@@ -74,14 +74,14 @@ func (l *launch) run(ctx context.Context, d *Driver) (*machine, error) {
 
 // begin starts the process behind its gate, records it, and opens the gate.
 func (l *launch) begin(d *Driver) (*machine, error) {
-	listener, err := listenUnix(l.spec.RuntimeDir, qmpName)
+	listener, err := listenUnix(l.spec.StateDir, qmpName)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close() // else the end of QEMU would not end a connection
 	r := record{
 		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
-		StateDir: l.spec.StateDir, RuntimeDir: l.spec.RuntimeDir,
+		StateDir: l.spec.StateDir, RuntimeDir: l.spec.StateDir,
 	}
 	child, opener, err := l.spawn(r.Name, listener)
 	if err != nil {
@@ -175,13 +175,12 @@ func (l *launch) createFiles() error {
 	return nil
 }
 
-// removeFiles removes all that a machine has in its two folders.
+// removeFiles removes all that a machine has in its directory.
 func (l *launch) removeFiles() error {
 	var errs []error
 	for _, path := range []string{
 		l.statePath(banger.MachineRefName), l.statePath(banger.ConsoleLogName),
-		l.statePath(readyName), l.statePath(qemuLogName),
-		filepath.Join(l.spec.RuntimeDir, qmpName),
+		l.statePath(readyName), l.statePath(qemuLogName), l.statePath(qmpName),
 	} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

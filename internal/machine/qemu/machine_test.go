@@ -206,7 +206,7 @@ func TestMachine_ThatHangsBlocksNobodyAndIsKilled(t *testing.T) {
 func TestMachine_SharesItsControlSocket(t *testing.T) {
 	spec := newSpec(t)
 	m := start(t, spec)
-	dir, err := os.Open(spec.RuntimeDir)
+	dir, err := os.Open(spec.StateDir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// qmpName is the control socket in MachineSpec.RuntimeDir.
+// qmpName is the control socket in record.RuntimeDir.
 const qmpName = "qmp.sock"
 
 // maxQMPLine bounds one message of QEMU.

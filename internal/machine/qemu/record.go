@@ -23,7 +23,8 @@ type record struct {
 	Accelerator Accel            `json:"accelerator"`
 	SSHPort     int              `json:"ssh_port,omitempty"` // on 127.0.0.1; 0 as long as the starter has not learnt it
 	StateDir    string           `json:"state_dir"`
-	RuntimeDir  string           `json:"runtime_dir"`
+	// RuntimeDir has the control socket: StateDir, but for machines that an older build started.
+	RuntimeDir string `json:"runtime_dir"`
 }
 
 const (

@@ -23,7 +23,7 @@ func checkSpec(s banger.MachineSpec) error {
 	if s.MemoryMiB < 1 || s.MemoryMiB > banger.MaxMemoryMiB {
 		return invalid("it cannot have %d MiB of memory", s.MemoryMiB)
 	}
-	paths := []string{s.Kernel, s.Initrd, s.StateDir, s.RuntimeDir}
+	paths := []string{s.Kernel, s.Initrd, s.StateDir}
 	for _, d := range s.Disks {
 		if len(d.Serial) > maxSerialBytes {
 			return invalid("the serial %q of a disk has more than %d bytes", d.Serial, maxSerialBytes)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
+	"banger/internal/guest"
 	"banger/internal/paths"
 	"banger/internal/steadyclock"
 	"banger/internal/store"
@@ -34,4 +36,20 @@ func agesClock(ctx context.Context, p paths.Paths, records *store.Store, log *sl
 		log.Warn("the clock that ages are counted by is not as it was", "cause", err)
 	}
 	return clock, nil
+}
+
+// watchClock has guests asked how they are when the host's clock was set, as it is when
+// the host wakes from a suspend. The function that it returns ends that.
+func watchClock(ctx context.Context, links *guest.Links, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := steadyclock.Settings(ctx, links.Check); ctx.Err() == nil {
+			log.Warn("guests will notice late that the host was suspended", "cause", err)
+		}
+	})
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }

@@ -1,0 +1,140 @@
+// Package filelock takes locks on files that end with their holder, however that
+// ends: open file description locks, fcntl_locking(2). Unlike those of flock(2)
+// somebody can look whether one is held without getting in the way of who is
+// about to take it, and a file system of a network carries them.
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+)
+
+// ErrHeld says that another open file has the lock, of this process or another.
+var ErrHeld = errors.New("another has the lock")
+
+// lockedByte is the one that is locked. It is far behind the bytes of any file and
+// those that SQLite locks in its own; sqlite.org/lockingv3.html.
+const lockedByte = 1 << 61
+
+// maxNote bounds what is read of a lock's file.
+const maxNote = 256
+
+func request(kind int16) *unix.Flock_t {
+	return &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: lockedByte, Len: 1}
+}
+
+// Lock locks a file that is open for writing until it is closed, or fails with ErrHeld.
+// It never waits.
+func Lock(f *os.File) error {
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, request(unix.F_WRLCK))
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return ErrHeld
+	}
+	if err != nil {
+		return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// Held reports whether another open file has the lock on the file at path, and what
+// that one has noted in it. A file that is not there is not locked.
+func Held(path string) (held bool, note string, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, "", nil
+	}
+	if err != nil {
+		return false, "", err
+	}
+	defer f.Close()
+	r := request(unix.F_RDLCK) // which a read-only file may have; it conflicts with a lock for writing
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, r); err != nil {
+		return false, "", &os.PathError{Op: "look at lock", Path: path, Err: err}
+	}
+	if r.Type == unix.F_UNLCK {
+		return false, "", nil
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxNote))
+	return true, string(data), err
+}
+
+// Named is a lock that is known by its file's name. Not safe for concurrent use.
+type Named struct {
+	path, note string
+	file       *os.File
+}
+
+// Take makes the file at path if there is none, locks it, and notes in it who has it.
+// A file that somebody removed and made again meanwhile is another one: the lock counts
+// for the name. It fails with ErrHeld.
+func Take(path, note string) (*Named, error) {
+	l := &Named{path: path, note: note}
+	if err := l.take(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// maxTakes is how often a lock's file may be exchanged while the lock is taken.
+const maxTakes = 10
+
+func (l *Named) take() error {
+	for range maxTakes {
+		f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if errors.Is(err, unix.ELOOP) {
+			return banger.Errorf(banger.CodeInvalid, "cannot lock %s: it is a symbolic link", l.path).WithHint("remove it")
+		}
+		if err != nil {
+			return err
+		}
+		if err = Lock(f); err == nil && leadsTo(l.path, f) {
+			if err = errors.Join(f.Truncate(0), writeAtStart(f, l.note)); err == nil {
+				l.file = f
+				return nil
+			}
+		}
+		_ = f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("cannot lock %s: others keep removing it", l.path)
+}
+
+func writeAtStart(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// Renew takes the lock again if its file was removed or replaced. If it fails, with
+// ErrHeld if another has it now, the lock that was taken is still held.
+func (l *Named) Renew() error {
+	if leadsTo(l.path, l.file) {
+		return nil
+	}
+	old := l.file
+	if err := l.take(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// Close lets go of the lock. The file stays.
+func (l *Named) Close() error { return l.file.Close() }
+
+// leadsTo reports whether a path leads to an open file.
+func leadsTo(path string, f *os.File) bool {
+	there, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	ours, err := f.Stat()
+	return err == nil && os.SameFile(there, ours)
+}
