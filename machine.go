@@ -87,6 +87,36 @@ type Machine interface {
 	Close() error
 }
 
+// Pause says why the processors of a machine do not run.
+type Pause string
+
+// The reasons.
+const (
+	NotPaused        Pause = ""        // they run
+	PausedForStorage Pause = "storage" // the host did not take a write; it is repeated when the machine continues
+	PausedByUser     Pause = "user"    // anything else: somebody did that, and continues it
+)
+
+// PauseStatus tells whether a machine is paused. Detail is what the host said of the
+// write, "" if nobody heard it.
+type PauseStatus struct {
+	Pause  Pause
+	Detail string
+}
+
+// PausingMachine is a Machine that may be paused by what runs it.
+type PausingMachine interface {
+	Machine
+	// FollowPauses calls f with the status as it is and then with each that follows,
+	// until ctx or the machine ends, which is no error, or it cannot hear of them any
+	// more. A status that is over before f has returned may be left out. Only one handle
+	// of a machine at a time hears of its pauses; another one's call waits for that.
+	FollowPauses(ctx context.Context, f func(PauseStatus)) error
+	// Continue lets a machine go on that is paused for this reason. If it is not, it
+	// does nothing. Whether the write then works is told to FollowPauses.
+	Continue(ctx context.Context, why Pause) error
+}
+
 // MachineInfo describes a running machine to the user.
 type MachineInfo struct {
 	PID         int    // 0 if it has no process on this host

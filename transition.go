@@ -15,9 +15,10 @@ var sessionTransitions = map[Status][]Status{
 // vmTransitions is the same for VMs.
 var vmTransitions = map[VMState][]VMState{
 	VMStopped:  {VMStarting},
-	VMStarting: {VMRunning, VMStopping, VMStopped, VMFailed},
-	VMRunning:  {VMStopping, VMStopped, VMFailed},
-	VMStopping: {VMStopped, VMFailed},
+	VMStarting: {VMRunning, VMPaused, VMStopping, VMStopped, VMFailed},
+	VMRunning:  {VMPaused, VMStopping, VMStopped, VMFailed},
+	VMPaused:   {VMStarting, VMRunning, VMStopping, VMStopped, VMFailed},
+	VMStopping: {VMPaused, VMStopped, VMFailed},
 	VMFailed:   {VMStarting, VMStopped},
 }
 
@@ -60,7 +61,7 @@ func SessionTransitions(s Status) []Status { return slices.Clone(sessionTransiti
 
 // VMStates returns all states in the order of a VM's life.
 func VMStates() []VMState {
-	return []VMState{VMStopped, VMStarting, VMRunning, VMStopping, VMFailed}
+	return []VMState{VMStopped, VMStarting, VMRunning, VMPaused, VMStopping, VMFailed}
 }
 
 // VMTransitions returns the states that may follow s in one step.

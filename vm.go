@@ -14,6 +14,7 @@ const (
 	VMStopped  VMState = "stopped"
 	VMStarting VMState = "starting" // the machine is being started, or its guest is booting
 	VMRunning  VMState = "running"  // the guest answered
+	VMPaused   VMState = "paused"   // its processors stand still; LastError says why
 	VMStopping VMState = "stopping"
 	VMFailed   VMState = "failed" // a start failed or the machine ended unasked; LastError says which
 )
@@ -48,6 +49,16 @@ type VM struct {
 	// the driver reads it. Empty when no machine may be running. It stays in the
 	// store: it is in no JSON of a VM, so neither the API nor an event tells it.
 	Machine json.RawMessage `json:"-"`
+}
+
+// CheckNotPaused fails with CodeUnavailable if the VM is paused: nothing in it can do
+// anything now.
+func (vm VM) CheckNotPaused(verb, what string) error {
+	if vm.State != VMPaused {
+		return nil
+	}
+	return Errorf(CodeUnavailable, "cannot %s %s: VM %s is paused: %s", verb, what, vm.Name, vm.LastError).
+		WithHint("nothing is lost while it is paused; see banger vm show %s", vm.Name)
 }
 
 // VMRequest asks for a new VM. Zero fields take their default.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 
 	"golang.org/x/sys/unix"
@@ -63,7 +64,7 @@ func (h *host) Doctor(ctx context.Context) ([]banger.Check, error) {
 		checkImageBuilder(h.builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),
-		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data),
+		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data), h.checkDisks(ctx),
 		h.checkSettings()), nil
 }
 
@@ -123,6 +124,50 @@ func checkProgram(name, dpkg, what string) banger.Check {
 	c.Status, c.Detail = banger.CheckFail, "not found; it "+what
 	c.Hint = "apt-get install " + dpkg
 	return c
+}
+
+// checkDisks tells what the disks of the VMs may still take of the host's: they are
+// sparse, and nothing keeps their room.
+func (h *host) checkDisks(ctx context.Context) banger.Check {
+	c := banger.Check{Name: "VM disks", Status: banger.CheckOK}
+	vms, err := h.store.ListVMs(ctx)
+	if err != nil {
+		c.Status, c.Detail = banger.CheckFail, err.Error()
+		return c
+	}
+	var promised, taken int64
+	for _, vm := range vms {
+		promised += int64(vm.SystemDiskMiB+vm.WorkDiskMiB) << 20
+		taken += takenIn(h.paths.VM(vm.ID))
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(h.paths.VMs(), &fs); err != nil {
+		c.Status, c.Detail = banger.CheckFail, "cannot look at "+h.paths.VMs()+": "+err.Error()
+		return c
+	}
+	free, gib := float64(fs.Bavail)*float64(fs.Bsize), float64(1<<30)
+	c.Detail = fmt.Sprintf("%d VMs are promised %.1f GiB of disks and take %.1f GiB; %.1f GiB are free", len(vms), float64(promised)/gib, float64(taken)/gib, free/gib)
+	if float64(promised-taken) > free {
+		c.Status = banger.CheckWarn
+		c.Hint = "when the host's disk is full, a VM that writes is paused until there is room; delete VMs, or give new ones smaller disks (--disk, --work-disk)"
+	}
+	return c
+}
+
+// takenIn is what the files in a directory take of the disk, in bytes.
+func takenIn(dir string) (taken int64) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	const blockBytes = 512 // stat(2)
+	for _, e := range entries {
+		var stat unix.Stat_t
+		if unix.Lstat(filepath.Join(dir, e.Name()), &stat) == nil {
+			taken += stat.Blocks * blockBytes
+		}
+	}
+	return taken
 }
 
 // lowSpace is what an image build and a few disks need.

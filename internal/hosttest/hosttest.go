@@ -56,6 +56,8 @@ type Options struct {
 	// Disks returns what the VM service gets instead of the disks, of which only the
 	// guests' folders are real.
 	Disks func(machine.Disks) machine.Disks
+	// State, if not empty, is where the daemon's state lies.
+	State string
 	// Home, if not empty, is the home of the daemon's user, for remote hosts.
 	Home string
 }
@@ -85,6 +87,9 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 			State: filepath.Join(dir, "state"),
 		},
 		guests: NewGuests(t, bin, filepath.Join(dir, "guests"), signer.PublicKey()),
+	}
+	if o.State != "" {
+		h.Paths.State = o.State
 	}
 	if err := h.Paths.Create(); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,9 @@ func (s *Service) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, 
 	if err := s.checkName(ctx, r.Name); err != nil {
 		return banger.VM{}, err
 	}
+	if err := s.checkRoom("create", r.Name); err != nil {
+		return banger.VM{}, err
+	}
 	vm := banger.VM{
 		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name, Driver: s.Driver.Name(),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,

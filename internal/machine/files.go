@@ -139,6 +139,9 @@ func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, 
 		access.IdentityFile, err = s.Remote.IdentityFile(vm.Machine)
 		return access, err
 	}
+	if err := vm.CheckNotPaused("log in to", "it"); err != nil {
+		return banger.SSHAccess{}, err
+	}
 	if vm.State != banger.VMRunning || vm.SSHAddress == "" {
 		return banger.SSHAccess{}, banger.Errorf(banger.CodeState, "cannot reach VM %s by ssh: it is %s", vm.Name, vm.State).
 			WithHint("start it with: banger vm start %s", vm.Name)

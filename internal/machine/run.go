@@ -17,6 +17,7 @@ type run struct {
 	service *Service
 	id      banger.VMID
 	machine banger.Machine
+	pauses  *pauses
 
 	up       chan struct{} // closed when the guest has answered for the first time
 	released chan struct{} // closed when nothing of the run is left
@@ -25,11 +26,15 @@ type run struct {
 
 // beginRun takes over a machine. The caller holds the VM's lock.
 func (s *Service) beginRun(vm banger.VM, m banger.Machine, hostKey string) *run {
-	r := &run{service: s, id: vm.ID, machine: m, up: make(chan struct{}), released: make(chan struct{})}
-	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMStopping) {
+	r := &run{service: s, id: vm.ID, machine: m, pauses: newPauses(), up: make(chan struct{}), released: make(chan struct{})}
+	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMPaused || vm.State == banger.VMStopping) {
 		r.noteUp() // an earlier daemon had its answer
 	}
-	serve, err := s.Links.Open(banger.GuestAccess{VMID: vm.ID, Machine: m, User: loginUser, HostKey: hostKey}, r)
+	seen := m
+	if _, ok := m.(banger.PausingMachine); ok {
+		seen = awake{m, r.pauses}
+	}
+	serve, err := s.Links.Open(banger.GuestAccess{VMID: vm.ID, Machine: seen, User: loginUser, HostKey: hostKey}, r)
 	if err != nil {
 		s.Log.Error("cannot open link to guest", "vm", vm.ID, "cause", err)
 		serve = func(context.Context) error { return err }
@@ -63,6 +68,9 @@ func (s *Service) allRuns() []*run {
 func (r *run) loop(serve func(context.Context) error) {
 	s := r.service
 	defer close(r.released)
+	var pauses sync.WaitGroup
+	watching, cancel := context.WithCancel(s.ctx)
+	pauses.Go(func() { r.followPauses(watching) })
 	err := serve(s.ctx)
 	if s.ctx.Err() == nil && !r.machineDone() {
 		s.Log.Error("link has ended though its machine runs", "vm", r.id, "cause", err)
@@ -71,6 +79,8 @@ func (r *run) loop(serve func(context.Context) error) {
 	case <-r.machine.Done():
 	case <-s.ctx.Done(): // the machine goes on
 	}
+	cancel()
+	pauses.Wait()
 	if r.machineDone() {
 		r.ended(now())
 	}
@@ -149,7 +159,7 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 		return err
 	}
 	_, err = r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
-		if vm.State == banger.VMStarting {
+		if vm.State == banger.VMStarting || vm.State == banger.VMPaused { // one that answers is not paused
 			vm.State, vm.ReadyAt, vm.LastError = banger.VMRunning, now(), ""
 		}
 		if vm.Driver == banger.DriverRemote {
@@ -199,18 +209,27 @@ func withoutNumbers(text string) string {
 	}, text)
 }
 
-// waitUp returns when the guest has answered, the machine has ended, or ctx has.
+// waitUp returns when the guest has answered, the machine has ended or is paused, or ctx
+// has ended.
 func (r *run) waitUp(ctx context.Context) error {
-	select {
-	case <-r.up:
-		return nil
-	case <-r.released:
-		if r.service.ctx.Err() != nil {
-			return errDaemonStops
+	for {
+		status, changed := r.pauses.now()
+		if status.Pause != banger.NotPaused {
+			return errors.New("it is paused: " + r.service.explainPause(status))
 		}
-		return errMachineEnded
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		select {
+		case <-r.up:
+			return nil
+		case <-changed:
+			continue
+		case <-r.released:
+			if r.service.ctx.Err() != nil {
+				return errDaemonStops
+			}
+			return errMachineEnded
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 

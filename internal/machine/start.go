@@ -27,6 +27,9 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	defer cancel()
 	if err := r.waitUp(ctx); err != nil {
 		e := banger.Errorf(banger.CodeUnavailable, "cannot start VM %s: %w", vm.Name, err)
+		if status, _ := r.pauses.now(); status.Pause != banger.NotPaused {
+			return banger.VM{}, e.WithHint("nothing of it is lost; see banger vm show %s", vm.Name)
+		}
 		return banger.VM{}, e.WithHint("see what its guest said with: banger vm console-log %s", vm.Name)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
@@ -70,7 +73,14 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 	if err != nil {
 		return nil, false, err
 	}
-	vm, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+	vm, err := s.Store.GetVM(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := s.checkRoom("start", vm.Name); err != nil {
+		return nil, false, err
+	}
+	vm, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		vm.State, vm.StartedAt, vm.ReadyAt, vm.LastError = banger.VMStarting, now(), time.Time{}, ""
 		return nil
 	})

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,11 @@ func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (
 	}
 	if err := notOurs(vm, "stop"); err != nil {
 		return vm, err
+	}
+	if r := s.run(vm.ID); r != nil && grace > 0 {
+		if err := r.checkStoppable(ctx); err != nil {
+			return banger.VM{}, fmt.Errorf("cannot stop VM %s: %w", vm.Name, err)
+		}
 	}
 	r, err := s.markStopping(ctx, vm.ID)
 	if err != nil {
@@ -49,7 +55,7 @@ func (s *Service) markStopping(ctx context.Context, id banger.VMID) (*run, error
 		switch {
 		case r == nil:
 			vm.State, vm.LastError = banger.VMStopped, "" // if it had failed, its user has seen that
-		case vm.State == banger.VMStarting || vm.State == banger.VMRunning:
+		case vm.State == banger.VMStarting || vm.State == banger.VMRunning || vm.State == banger.VMPaused:
 			vm.State = banger.VMStopping
 		}
 		return nil
@@ -82,6 +88,9 @@ func (s *Service) endMachine(r *run, grace time.Duration) error {
 		if s.ctx.Err() != nil {
 			return errDaemonStops
 		}
+		if status, _ := r.pauses.now(); status.Pause != banger.NotPaused {
+			return s.giveUpStop(r, status)
+		}
 		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
 	}
 	err := r.machine.Kill(s.ctx)
@@ -92,6 +101,18 @@ func (s *Service) endMachine(r *run, grace time.Duration) error {
 		s.Log.Error("cannot kill machine", "vm", r.id, "cause", err)
 	}
 	return err
+}
+
+// giveUpStop leaves a machine that was paused while its guest was shutting down: it would
+// lose what the guest was about to write.
+func (s *Service) giveUpStop(r *run, status banger.PauseStatus) error {
+	_, err := s.Store.UpdateVM(context.WithoutCancel(s.ctx), r.id, func(vm *banger.VM) error {
+		if vm.State == banger.VMStopping {
+			vm.State, vm.LastError = banger.VMPaused, s.explainPause(status)
+		}
+		return nil
+	})
+	return errors.Join(r.unstoppable(status), err)
 }
 
 // powerDown asks the guest to shut down and reports whether it did so in time.

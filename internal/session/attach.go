@@ -29,6 +29,9 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 		return banger.AttachInfo{}, err
 	}
 	if r.AttachID == "" {
+		if err := s.checkAwake(ctx, x); err != nil {
+			return banger.AttachInfo{}, err
+		}
 		r.AttachID = string(banger.NewSessionID())
 	} else if !banger.ValidID(r.AttachID) {
 		return banger.AttachInfo{}, banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %.80q is no id of an attachment", x.Name, r.AttachID)
@@ -46,6 +49,19 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 		VMID: x.VMID, SessionID: x.ID, AttachID: r.AttachID, TransportKind: banger.TransportUnix, TransportTarget: path, SocketPath: path,
 		StreamFormat: banger.StreamFormatOne,
 	}, nil
+}
+
+// checkAwake refuses a new attachment to a session whose VM is paused. One that is there
+// already waits, and misses nothing.
+func (s *Service) checkAwake(ctx context.Context, x banger.Session) error {
+	if x.Status.Ended() {
+		return nil
+	}
+	vm, err := s.store.GetVM(ctx, x.VMID)
+	if err != nil {
+		return err
+	}
+	return vm.CheckNotPaused("attach to", fmt.Sprintf("session %q", x.Name))
 }
 
 // serveAttachment waits for the client and serves it until one side ends.

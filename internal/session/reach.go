@@ -26,7 +26,7 @@ const glance = 50 * time.Millisecond
 var errSilent = errors.New("the host is silent")
 
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
-// to answer: that may take days.
+// to answer, or a VM that is paused: that may take days.
 func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
 	for patience := glance; ; patience = unreachableAfter {
 		bounded, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
@@ -42,9 +42,13 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.G
 	}
 }
 
-// checkReachable fails for a remote host that has been silent for some time.
+// checkReachable fails for a VM that is paused, and for a remote host that has been
+// silent for some time.
 func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 	vm, err := s.store.GetVM(ctx, id)
+	if err == nil {
+		err = vm.CheckNotPaused("reach", "the guest")
+	}
 	if err != nil || vm.UnreachableSince.IsZero() || time.Since(vm.UnreachableSince) < unreachableAfter {
 		return err
 	}

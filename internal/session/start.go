@@ -37,6 +37,9 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 		if first, err := s.store.FindSession(ctx, vm.ID, r.IdempotencyKey); err == nil {
 			return first, nil // what was asked for has been done
 		}
+		if err := vm.CheckNotPaused("start", "session"); err != nil {
+			return banger.Session{}, err
+		}
 		return banger.Session{}, banger.Errorf(banger.CodeState, "cannot start session: VM %s is %s", vm.Name, vm.State).
 			WithHint("start it with: banger vm start %s", vm.Name)
 	}

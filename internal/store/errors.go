@@ -25,10 +25,27 @@ func (s *Store) explain(ctx context.Context, action string, err error) error {
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
 		return s.corrupt(failed.Error())
 	case sqlitelib.SQLITE_FULL:
-		return banger.Errorf(banger.CodeUnavailable, "cannot %s: the disk of %s is full", action, s.path).
+		return banger.Errorf(banger.CodeUnavailable, "cannot %s: the disk of %s is full: %w", action, s.path, failed).
 			WithHint("make room on it and repeat the command")
 	}
 	return fmt.Errorf("cannot %s in %s: %w", action, s.path, failed)
+}
+
+// full reports whether an error of the store means that its disk is full. SQLite says so
+// of its writes only: where -wal and -shm cannot be made or grow, it is an input error.
+func (s *Store) full(err error) bool {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch failed.Code() & 0xff {
+	case sqlitelib.SQLITE_FULL:
+		return true
+	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
+		free, err := freeBytes(s.path)
+		return err == nil && free < reserveBytes
+	}
+	return false
 }
 
 // corrupt says that the file is not what we wrote. It is left as it is: it may

@@ -71,7 +71,7 @@ func (s *Store) ListImages(ctx context.Context) ([]banger.Image, error) {
 
 // DeleteImage implements banger.ImageStore.
 func (s *Store) DeleteImage(ctx context.Context, id banger.ImageID) error {
-	return s.write(ctx, "delete image "+string(id), func(t *tx) error {
+	return s.writeAnyway(ctx, "delete image "+string(id), func(t *tx) error {
 		images, err := t.images("WHERE id = ?", string(id))
 		image, err := one(images, err, "image", string(id))
 		if err != nil {

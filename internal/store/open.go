@@ -31,11 +31,28 @@ const (
 	applicationID       = 0x626e6772 // "bngr": what marks a database as ours
 )
 
-func open(ctx context.Context, path string, l limits) (_ *Store, err error) {
-	if path, err = filepath.Abs(path); err != nil {
+func open(ctx context.Context, path string, l limits) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
 		return nil, fmt.Errorf("cannot open store: %w", err)
 	}
-	s := &Store{path: path, limits: l, closing: make(chan struct{})}
+	s, err := tryOpen(ctx, path, l)
+	if err != nil {
+		before := &Store{path: path, reserve: reserve{path: path + reserveSuffix}}
+		if !before.full(err) || !before.reserve.give() {
+			return nil, err
+		}
+		if s, err = tryOpen(ctx, path, l); err != nil {
+			return nil, err
+		}
+	}
+	s.reserve.restore()
+	return s, nil
+}
+
+// tryOpen is open without the reserve.
+func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
+	s := &Store{path: path, limits: l, reserve: reserve{path: path + reserveSuffix}, closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = s.disconnect() // what went wrong before says more

@@ -136,7 +136,7 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 
 // UpdateSessions implements banger.SessionStore.
 func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
-	return s.write(ctx, "change sessions", func(t *tx) error {
+	return s.writeAnyway(ctx, "change sessions", func(t *tx) error {
 		for _, id := range ids {
 			before, err := t.session(id)
 			if banger.CodeOf(err) == banger.CodeNotFound {
@@ -194,7 +194,7 @@ func (t *tx) putSession(x banger.Session) (banger.Session, error) {
 
 // DeleteSession implements banger.SessionStore.
 func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
-	return s.write(ctx, "delete session "+string(id), func(t *tx) error {
+	return s.writeAnyway(ctx, "delete session "+string(id), func(t *tx) error {
 		x, err := t.session(id)
 		if err != nil {
 			return err

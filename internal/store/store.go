@@ -39,6 +39,7 @@ type Store struct {
 	readers  *sql.DB // query-only
 	watchers watchers
 	lists    lists
+	reserve  reserve
 	closing  chan struct{} // closed when Close begins
 
 	mu     sync.Mutex // guards closed and that no call begins after it is set
@@ -58,6 +59,9 @@ const readConnections = 4
 //
 // The whole file is checked before it is used (PRAGMA quick_check). That costs
 // about 1 ms for each MiB, and the limits of the events keep the MiB below 100.
+//
+// On a full disk it opens with what its reserve gives up: a database in WAL mode needs
+// room beside it even to be read.
 func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, limits{events: maxEvents, bytes: maxEventBytes})
 }

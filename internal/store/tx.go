@@ -32,6 +32,25 @@ func (s *Store) write(ctx context.Context, action string, f func(*tx) error) err
 		return err
 	}
 	defer leave()
+	if err := s.attempt(ctx, action, f); err != nil {
+		return err
+	}
+	s.reserve.restore()
+	return nil
+}
+
+// writeAnyway is write for what makes room, or says how machines ended: on a full disk
+// it takes the reserve.
+func (s *Store) writeAnyway(ctx context.Context, action string, f func(*tx) error) error {
+	err := s.write(ctx, action, f)
+	if s.full(err) && s.reserve.give() {
+		err = s.write(ctx, action, f)
+	}
+	return err
+}
+
+// attempt is one try of write.
+func (s *Store) attempt(ctx context.Context, action string, f func(*tx) error) error {
 	conn, err := s.writer.Conn(ctx)
 	if err != nil {
 		return s.explain(ctx, action, err)

@@ -75,7 +75,7 @@ func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
 
 // UpdateVM implements banger.VMStore.
 func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (vm banger.VM, err error) {
-	err = s.write(ctx, "change VM "+string(id), func(t *tx) error {
+	err = s.writeAnyway(ctx, "change VM "+string(id), func(t *tx) error {
 		before, err := t.vm(id)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 
 // DeleteVM implements banger.VMStore.
 func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
-	return s.write(ctx, "delete VM "+string(id), func(t *tx) error {
+	return s.writeAnyway(ctx, "delete VM "+string(id), func(t *tx) error {
 		vm, err := t.vm(id)
 		if err != nil {
 			return err

@@ -34,6 +34,9 @@ type Guest struct {
 	// PowerButton is called when it is pressed, and reports whether the guest
 	// then powers off. Nil: it does.
 	PowerButton func(spec banger.MachineSpec) bool
+	// Continue is called when a paused machine is to continue, and reports whether it
+	// does. Nil: it does.
+	Continue func(spec banger.MachineSpec) bool
 }
 
 // host has the machines.
@@ -62,6 +65,16 @@ func (d *Driver) Crash(id banger.VMID) bool {
 	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
 	if i != nil {
 		i.end()
+	}
+	return i != nil
+}
+
+// Pause pauses the machine of a VM: its guest goes on, but the host's side is told. It
+// reports whether one was running.
+func (d *Driver) Pause(id banger.VMID, status banger.PauseStatus) bool {
+	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
+	if i != nil {
+		i.setPause(status)
 	}
 	return i != nil
 }

@@ -24,15 +24,18 @@ type instance struct {
 	stop   context.CancelFunc
 	guests sync.WaitGroup // what runs in the guest
 
-	mu    sync.Mutex // guards conns
-	conns map[net.Conn]bool
+	mu     sync.Mutex // guards the fields below
+	conns  map[net.Conn]bool
+	guest  Guest
+	pause  banger.PauseStatus
+	paused chan struct{} // closed and replaced at each change of pause
 }
 
 func newInstance(spec banger.MachineSpec, l net.Listener) *instance {
 	i := &instance{
 		id: rand.Text(), spec: spec, listener: l,
 		ready: make(chan struct{}), done: make(chan struct{}), button: make(chan struct{}, 1),
-		conns: make(map[net.Conn]bool),
+		conns: make(map[net.Conn]bool), paused: make(chan struct{}),
 	}
 	i.alive, i.stop = context.WithCancel(context.Background())
 	return i
@@ -48,6 +51,7 @@ func (i *instance) ref() json.RawMessage {
 
 // run starts the guest, and the goroutine that ends with the machine.
 func (i *instance) run(g Guest) {
+	i.guest = g
 	i.guests.Go(func() { i.boot(g) })
 	go func() {
 		defer close(i.done)
@@ -90,6 +94,20 @@ func (i *instance) untilPoweredOff(g Guest) bool {
 			}
 		}
 	}
+}
+
+func (i *instance) setPause(status banger.PauseStatus) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.pause = status
+	close(i.paused)
+	i.paused = make(chan struct{})
+}
+
+func (i *instance) pauseNow() (banger.PauseStatus, <-chan struct{}) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.pause, i.paused
 }
 
 func (i *instance) hasEnded() bool {

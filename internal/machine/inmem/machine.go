@@ -97,6 +97,39 @@ func (m *machine) Kill(ctx context.Context) error {
 	}
 }
 
+// FollowPauses implements banger.PausingMachine.
+func (m *machine) FollowPauses(ctx context.Context, f func(banger.PauseStatus)) error {
+	for {
+		status, changed := m.pauseNow()
+		f(status)
+		select {
+		case <-changed:
+		case <-m.done:
+			return nil
+		case <-m.closed:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Continue implements banger.PausingMachine.
+func (m *machine) Continue(_ context.Context, why banger.Pause) error {
+	if m.hasEnded() {
+		return banger.ErrMachineGone
+	}
+	status, _ := m.pauseNow()
+	if status.Pause != why || why == banger.NotPaused {
+		return nil
+	}
+	m.setPause(banger.PauseStatus{})
+	if m.guest.Continue != nil && !m.guest.Continue(m.spec) {
+		m.setPause(status)
+	}
+	return nil
+}
+
 // Close implements banger.Machine.
 func (m *machine) Close() error {
 	m.closeOnce.Do(func() { close(m.closed) })

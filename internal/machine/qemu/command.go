@@ -11,8 +11,12 @@ import (
 	"banger"
 )
 
-// qmpFD is the descriptor of the listening control socket in QEMU's process.
-const qmpFD = 3
+// The descriptors of the listening control sockets in QEMU's process: one for commands,
+// and one on which somebody hears of its events. QEMU serves one client of each.
+const (
+	qmpFD = 3 + iota
+	eventsFD
+)
 
 // sandbox takes from QEMU what a guest that breaks out of it would want.
 const sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -72,6 +76,8 @@ func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
 
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d,server=on,wait=off", qmpFD),
 		"-mon", "chardev=qmp,mode=control",
+		"-chardev", fmt.Sprintf("socket,id=events,fd=%d,server=on,wait=off", eventsFD),
+		"-mon", "chardev=events,mode=control",
 
 		"-chardev", "file,id=console,append=on,path=" + escape(filepath.Join(s.StateDir, banger.ConsoleLogName)),
 		"-serial", "chardev:console",
@@ -95,10 +101,17 @@ func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
 			return nil, err
 		}
 		args = append(args, "-blockdev", blockdev,
-			"-device", a.device("blk", ",drive="+node+",serial="+escape(disk.Serial)))
+			"-device", a.device("blk", ",drive="+node+onError+",serial="+escape(disk.Serial)))
 	}
 	return append(a.platform(), args...), nil
 }
+
+// onError pauses the machine when the host does not take a write, whatever the reason:
+// a full disk, a used-up quota, a file server that is away. The write is repeated when
+// the machine continues, so nothing of it is lost, and the guest notices nothing. A
+// failed read is the guest's to deal with. QEMU's own choice ("enospc") would tell the
+// guest of a used-up quota, whose file system is then read-only.
+const onError = ",werror=stop,rerror=report"
 
 // netOptions leaves out the boot ROM that a network card on PCI brings.
 func (a Accel) netOptions() string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,16 +73,20 @@ func (l *launch) run(ctx context.Context, d *Driver) (*machine, error) {
 
 // begin starts the process behind its gate, records it, and opens the gate.
 func (l *launch) begin(d *Driver) (*machine, error) {
-	listener, err := listenUnix(l.spec.StateDir, qmpName)
-	if err != nil {
-		return nil, err
+	var sockets []*os.File // of QEMU, which has them from qmpFD on
+	for _, name := range []string{qmpName, eventsName} {
+		socket, err := listenUnix(l.spec.StateDir, name)
+		if err != nil {
+			return nil, err
+		}
+		defer socket.Close() // else the end of QEMU would not end a connection
+		sockets = append(sockets, socket)
 	}
-	defer listener.Close() // else the end of QEMU would not end a connection
 	r := record{
 		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
 		StateDir: l.spec.StateDir, RuntimeDir: l.spec.StateDir,
 	}
-	child, opener, err := l.spawn(r.Name, listener)
+	child, opener, err := l.spawn(r.Name, sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +129,7 @@ func (l *launch) name() string {
 
 // spawn starts the gate in a session of its own and returns it with the file
 // whose first line opens it.
-func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Process, opener *os.File, err error) {
+func (l *launch) spawn(name string, sockets []*os.File) (child *os.Process, opener *os.File, err error) {
 	args, err := arguments(l.spec, l.accel, name)
 	if err != nil {
 		return nil, nil, err
@@ -136,11 +139,6 @@ func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Proce
 		return nil, nil, err
 	}
 	defer log.Close()
-	socket, err := listener.File()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer socket.Close()
 	stdin, opener, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -152,7 +150,7 @@ func (l *launch) spawn(name string, listener *net.UnixListener) (child *os.Proce
 		child, err = os.StartProcess("/bin/sh", argv, &os.ProcAttr{
 			Dir:   "/",
 			Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
-			Files: []*os.File{stdin, log, log, socket}, // socket is qmpFD
+			Files: append([]*os.File{stdin, log, log}, sockets...),
 			Sys:   &syscall.SysProcAttr{Setsid: true},
 		})
 		return err
@@ -180,7 +178,8 @@ func (l *launch) removeFiles() error {
 	var errs []error
 	for _, path := range []string{
 		l.statePath(banger.MachineRefName), l.statePath(banger.ConsoleLogName),
-		l.statePath(readyName), l.statePath(qemuLogName), l.statePath(qmpName),
+		l.statePath(readyName), l.statePath(qemuLogName),
+		l.statePath(qmpName), l.statePath(eventsName),
 	} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

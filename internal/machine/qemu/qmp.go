@@ -12,8 +12,11 @@ import (
 	"time"
 )
 
-// qmpName is the control socket in record.RuntimeDir.
-const qmpName = "qmp.sock"
+// The control sockets in record.RuntimeDir: see qmpFD.
+const (
+	qmpName    = "qmp.sock"
+	eventsName = "events.sock"
+)
 
 // maxQMPLine bounds one message of QEMU.
 const maxQMPLine = 1 << 20
@@ -26,6 +29,7 @@ type qmp struct {
 	conn   net.Conn
 	lines  *bufio.Reader
 	nextID int
+	hear   func(qmpMessage) // called with each event; nil if nobody wants them
 }
 
 // qmpError is QEMU's refusal of a command.
@@ -43,13 +47,19 @@ type qmpMessage struct {
 	Return json.RawMessage `json:"return"`
 	Error  *qmpError       `json:"error"`
 	Event  string          `json:"event"`
+	Data   json.RawMessage `json:"data"` // of an event
 }
 
-// withQMP connects to the machine's control socket, makes sure that it is this
-// machine's, and calls fn. It ends with ctx, whatever QEMU does or does not do;
+// withQMP connects to the machine's control socket for commands, makes sure that it is
+// this machine's, and calls fn. It ends with ctx, whatever QEMU does or does not do;
 // the error then is of no use.
 func (r record) withQMP(ctx context.Context, fn func(*qmp) error) error {
-	conn, err := dialUnix(ctx, r.RuntimeDir, qmpName)
+	return r.withSocket(ctx, qmpName, fn)
+}
+
+// withSocket is withQMP with one of the sockets.
+func (r record) withSocket(ctx context.Context, name string, fn func(*qmp) error) error {
+	conn, err := dialUnix(ctx, r.RuntimeDir, name)
 	if err != nil {
 		return err
 	}
@@ -99,9 +109,9 @@ func (q *qmp) handshake(name string) error {
 	return nil
 }
 
-// execute sends a command and decodes its answer into result, if that is not
-// nil. Events in between are dropped: nothing here waits for one. So are answers
-// to a client that died before it got them: QEMU gives them to the next.
+// execute sends a command and decodes its answer into result, if that is not nil.
+// Answers to a client that died before it got them are dropped: QEMU gives them to the
+// next.
 func (q *qmp) execute(command string, arguments, result any) error {
 	q.nextID++
 	request, err := json.Marshal(struct {
@@ -120,7 +130,10 @@ func (q *qmp) execute(command string, arguments, result any) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("cannot get answer to QMP command %s: %w", command, err)
-		case m.Event != "", m.ID != nil && *m.ID != q.nextID:
+		case m.Event != "":
+			q.heard(m)
+			continue
+		case m.ID != nil && *m.ID != q.nextID:
 			continue
 		case m.Error != nil:
 			return fmt.Errorf("cannot run QMP command %s: %w", command, m.Error)
@@ -133,6 +146,26 @@ func (q *qmp) execute(command string, arguments, result any) error {
 			return fmt.Errorf("cannot decode answer to QMP command %s: %w", command, err)
 		}
 		return nil
+	}
+}
+
+// listen returns after the next event.
+func (q *qmp) listen() error {
+	for {
+		m, err := q.read()
+		if err != nil {
+			return err
+		}
+		if m.Event != "" {
+			q.heard(m)
+			return nil
+		}
+	}
+}
+
+func (q *qmp) heard(event qmpMessage) {
+	if q.hear != nil {
+		q.hear(event)
 	}
 }
 

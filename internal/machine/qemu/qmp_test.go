@@ -25,7 +25,12 @@ func serveQMP(t *testing.T, greeting string, answer func(command string, id int)
 	if err := os.Mkdir(r.RuntimeDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := listenUnix(r.RuntimeDir, qmpName)
+	socket, err := listenUnix(r.RuntimeDir, qmpName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	l, err := net.FileListener(socket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,9 @@ func dialUnix(ctx context.Context, dir, name string) (net.Conn, error) {
 }
 
 // listenUnix makes a socket in a folder, for its owner only, in place of one
-// that is left over. The socket's file stays when the listener is closed.
-func listenUnix(dir, name string) (*net.UnixListener, error) {
+// that is left over, and returns what QEMU inherits. The socket's file stays when that
+// is closed.
+func listenUnix(dir, name string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make control socket: %w", err)
@@ -42,11 +43,12 @@ func listenUnix(dir, name string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make control socket in %s: %w", dir, err)
 	}
+	defer l.Close()
 	l.SetUnlinkOnClose(false)
 	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot make control socket: %w", err), l.Close())
+		return nil, fmt.Errorf("cannot make control socket: %w", err)
 	}
-	return l, nil
+	return l.File()
 }
 
 func descriptorPath(dir *os.File, name string) string {

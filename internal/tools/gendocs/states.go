@@ -37,6 +37,7 @@ machine, because its disk could not be read (` + "`failed` by `vm_stopped` or `v
 		banger.VMStopped:  "no machine runs",
 		banger.VMStarting: "the machine is being started, or its guest is booting",
 		banger.VMRunning:  "the guest answered",
+		banger.VMPaused:   "the machine stands still, and nothing of it is lost: see `last_error`; one for which the host's disk was full continues by itself",
 		banger.VMStopping: "the guest is shutting down",
 		banger.VMFailed:   "a start failed, or the machine ended unasked: see `last_error`",
 	})

@@ -1,0 +1,263 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"banger"
+)
+
+// pauses is what a run knows of its machine's pauses. Safe for concurrent use.
+type pauses struct {
+	mu      sync.Mutex // guards the fields below
+	status  banger.PauseStatus
+	changed chan struct{}     // closed and replaced at each change of status
+	conns   map[net.Conn]bool // of the link, while the machine runs
+}
+
+func newPauses() *pauses {
+	return &pauses{changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+}
+
+// now returns the status, and what is closed when that is over.
+func (p *pauses) now() (banger.PauseStatus, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status, p.changed
+}
+
+// set takes a status. A pause closes the connections to the guest: who waits for an
+// answer learns that none will come.
+func (p *pauses) set(s banger.PauseStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status = s
+	close(p.changed)
+	p.changed = make(chan struct{})
+	if s.Pause == banger.NotPaused {
+		return
+	}
+	for conn := range p.conns {
+		conn.Close()
+	}
+	clear(p.conns)
+}
+
+// await returns nil while the machine runs.
+func (p *pauses) await(ctx context.Context) error {
+	for {
+		status, changed := p.now()
+		if status.Pause == banger.NotPaused {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// add keeps a connection as long as the machine runs.
+func (p *pauses) add(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status.Pause != banger.NotPaused {
+		conn.Close()
+		return
+	}
+	p.conns[conn] = true
+}
+
+func (p *pauses) remove(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, conn)
+}
+
+// awake is a machine as its link sees it: while it is paused, there is no guest.
+type awake struct {
+	banger.Machine
+	pauses *pauses
+}
+
+// WaitReady implements banger.Machine.
+func (a awake) WaitReady(ctx context.Context) error {
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { // it ends with waiting
+		select {
+		case <-a.Done():
+			cancel(banger.ErrMachineGone)
+		case <-waiting.Done():
+		}
+	}()
+	if err := a.pauses.await(waiting); err != nil {
+		return err
+	}
+	return a.Machine.WaitReady(ctx)
+}
+
+// Dial implements banger.Machine.
+func (a awake) Dial(ctx context.Context) (net.Conn, error) {
+	conn, err := a.Machine.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.pauses.add(conn)
+	return awakeConn{conn, a.pauses}, nil
+}
+
+type awakeConn struct {
+	net.Conn
+	pauses *pauses
+}
+
+func (c awakeConn) Close() error {
+	c.pauses.remove(c.Conn)
+	return c.Conn.Close()
+}
+
+// followPauses records the pauses of a machine and continues it from those that are
+// ours to end, until ctx ends or the machine does.
+func (r *run) followPauses(ctx context.Context) {
+	m, ok := r.machine.(banger.PausingMachine)
+	if !ok {
+		return
+	}
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tasks.Go(func() { r.recordPauses(ctx) })
+	tasks.Go(func() { r.endPauses(ctx, m) })
+	if err := m.FollowPauses(ctx, r.pauses.set); err != nil {
+		r.service.Log.Warn("cannot tell whether a machine is paused", "vm", r.id, "cause", err)
+	}
+}
+
+// recordPauses keeps the record true. The store may be on the disk that is full: it is
+// tried again until it has taken the newest status.
+func (r *run) recordPauses(ctx context.Context) {
+	for {
+		status, changed := r.pauses.now()
+		var again <-chan time.Time
+		if err := r.recordPause(ctx, status); err != nil {
+			r.service.Log.Warn("cannot record that a machine is paused, or continues", "vm", r.id, "cause", err)
+			again = time.After(recordRetry)
+		}
+		select {
+		case <-changed:
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *run) recordPause(ctx context.Context, status banger.PauseStatus) error {
+	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+		paused := status.Pause != banger.NotPaused
+		switch {
+		case paused && (vm.State == banger.VMStarting || vm.State == banger.VMRunning || vm.State == banger.VMPaused):
+			vm.State, vm.LastError = banger.VMPaused, r.service.explainPause(status)
+		case !paused && vm.State == banger.VMPaused:
+			vm.State, vm.LastError = banger.VMStarting, ""
+			if !vm.ReadyAt.IsZero() {
+				vm.State = banger.VMRunning
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// explainPause says in words why a machine is paused.
+func (s *Service) explainPause(status banger.PauseStatus) string {
+	if status.Pause != banger.PausedForStorage {
+		return "somebody has paused it by QEMU's control socket, and continues it there"
+	}
+	why := "the host did not take a write to its disk"
+	if status.Detail != "" {
+		why += ": " + status.Detail
+	}
+	if room, err := s.room(); err == nil && room.free < resumeRoom {
+		return fmt.Sprintf("the host's disk is full: %s has %s free; it continues by itself at %s", room.dir, mib(room.free), mib(resumeRoom))
+	}
+	return why + "; it is tried again by itself"
+}
+
+// The pauses between two attempts to continue a machine. Nothing tells an ordinary
+// process that a file system has room again (inotify(7) knows files, and fanotify(7)
+// errors only), so that is looked at: one statfs(2), and only while a machine is paused.
+const (
+	minContinue = time.Second
+	maxContinue = 10 * time.Second
+)
+
+// endPauses continues a machine that is paused for storage, again and again, when the
+// host may take the write. One that fails once more pauses it again.
+func (r *run) endPauses(ctx context.Context, m banger.PausingMachine) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = minContinue, maxContinue
+	for {
+		status, changed := r.pauses.now()
+		var again <-chan time.Time
+		if status.Pause == banger.PausedForStorage {
+			again = time.After(wait.NextBackOff())
+		}
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+			return
+		case <-again:
+		}
+		if room, err := r.service.room(); err == nil && room.free < resumeRoom {
+			continue
+		}
+		if err := m.Continue(ctx, banger.PausedForStorage); err != nil && ctx.Err() == nil {
+			r.service.Log.Warn("cannot continue a machine", "vm", r.id, "cause", err)
+		}
+	}
+}
+
+// checkStoppable fails for a machine that cannot shut down, since it is paused and the
+// host does not take what its guest has to write. Who pauses machines by hand wants this
+// one continued.
+func (r *run) checkStoppable(ctx context.Context) error {
+	status, changed := r.pauses.now()
+	m, ok := r.machine.(banger.PausingMachine)
+	if !ok || status.Pause == banger.NotPaused {
+		return nil
+	}
+	if room, err := r.service.room(); status.Pause == banger.PausedForStorage && (err != nil || room.free < resumeRoom) {
+		return r.unstoppable(status)
+	}
+	if err := m.Continue(ctx, status.Pause); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, continuePatience)
+	defer cancel()
+	select {
+	case <-changed:
+	case <-bounded.Done():
+	case <-m.Done():
+	}
+	return ctx.Err()
+}
+
+// continuePatience is how long a machine may take to say that it continues.
+const continuePatience = 5 * time.Second
+
+// unstoppable is why a machine is not ended: what that would lose.
+func (r *run) unstoppable(status banger.PauseStatus) error {
+	return banger.Errorf(banger.CodeUnavailable, "it is paused, so its guest cannot shut down, and what that has not written to its disk would be lost: %s",
+		r.service.explainPause(status)).
+		WithHint("make room on the host's disk, or end it all the same with a grace time of 0: banger vm stop --grace 0 %s", r.id)
+}

@@ -1,0 +1,104 @@
+package qemu_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+)
+
+// follow returns what a machine's handle is told of its pauses.
+func follow(t *testing.T, m banger.Machine) <-chan banger.PauseStatus {
+	t.Helper()
+	told := make(chan banger.PauseStatus, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- m.(banger.PausingMachine).FollowPauses(ctx, func(s banger.PauseStatus) { told <- s })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return told
+}
+
+func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatalf("cannot mount a small disk, for which root is needed: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	disk := banger.MachineDisk{Path: filepath.Join(dir, "disk"), Serial: "disk"}
+	ballast := filepath.Join(dir, "ballast")
+	for path, size := range map[string]int64{disk.Path: 16 << 20, ballast: 0} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec := newSpec(t)
+	spec.Disks = []banger.MachineDisk{disk}
+	m := start(t, spec)
+	pausing := m.(banger.PausingMachine)
+	told := follow(t, m)
+	if s := <-told; s.Pause != banger.NotPaused {
+		t.Errorf("at first: %+v", s)
+	}
+	waitReady(t, m)
+
+	if err := os.WriteFile(ballast, bytes.Repeat([]byte("x"), 2<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	written := make(chan string, 1)
+	go func() { written <- order(t, m, "write", "disk", "precious") }()
+	if s := <-told; s.Pause != banger.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
+		t.Errorf("on the full disk: %+v", s)
+	}
+	// Who comes now learns it as well. One continues it only from the pause that it means.
+	adopted, err := newDriver().Adopt(t.Context(), m.Ref())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { adopted.Close() })
+	if err := pausing.Continue(t.Context(), banger.PausedByUser); err != nil {
+		t.Error(err)
+	}
+	// Continued too early, it pauses again.
+	if err := pausing.Continue(t.Context(), banger.PausedForStorage); err != nil {
+		t.Error(err)
+	}
+	for s := range told {
+		if s.Pause == banger.PausedForStorage {
+			break
+		}
+	}
+	select {
+	case got := <-written:
+		t.Fatalf("the guest was told of a write that did not happen: %q", got)
+	default:
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := adopted.(banger.PausingMachine).Continue(t.Context(), banger.PausedForStorage); err != nil {
+		t.Error(err)
+	}
+	if got := <-written; got != "" {
+		t.Errorf("the write in flight: %s", got)
+	}
+	data, err := os.ReadFile(disk.Path)
+	if err != nil || !strings.HasPrefix(string(data), "precious") {
+		t.Errorf("the disk begins with %q, %v", data[:8], err)
+	}
+}
