@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"banger/api"
+	"banger/sessionstream"
 )
 
 const root = "../../.."
@@ -121,6 +124,38 @@ func TestOpenAPI_NothingIsWithoutADescription(t *testing.T) {
 		change()
 		if _, err := openAPI(source); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("got %v, want %q", err, what)
+		}
+	}
+}
+
+// Two rows for each code that a server sends: what it means, and what a client does.
+func TestProtocolDoc_HasEveryControlAndCode(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/PROTOCOL.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, rest, ok := strings.Cut(string(text), "\n## Bytes\n")
+	if !ok {
+		t.Fatal("docs/PROTOCOL.md has no chapter Bytes behind the steps of a client")
+	}
+	client, server := sessionstream.Controls()
+	for _, c := range slices.Concat(client, server) {
+		if !strings.Contains(rest, "\n| `"+sessionstream.TypeOf(c)+"` | ") {
+			t.Errorf("docs/PROTOCOL.md has no row for control %s", sessionstream.TypeOf(c))
+		}
+	}
+	source, err := readSource(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range source.constants["sessionstream.ErrorCode"] {
+		if code.value == string(sessionstream.CodeEvicted) {
+			continue // of the Go client only
+		}
+		for chapter, what := range map[string]string{steps: "what a client does about", rest: "the meaning of"} {
+			if !regexp.MustCompile("(?m)^\\| [`a-z, ]*`" + code.value + "`[`a-z, ]* \\| .+ \\|$").MatchString(chapter) {
+				t.Errorf("docs/PROTOCOL.md does not have %s code %s", what, code.value)
+			}
 		}
 	}
 }
