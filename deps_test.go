@@ -63,6 +63,7 @@ func layers() map[string]layer {
 		"internal/firstbytes":          tool,
 		"internal/guestbudget":         tool,
 		"internal/jsonfault":           tool,
+		"internal/jsonshape":           tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,

@@ -2,6 +2,7 @@ package banger
 
 import (
 	"context"
+	"iter"
 	"net"
 	"time"
 )
@@ -30,6 +31,10 @@ type Guest interface {
 	// nothing serves them at the moment, the error is CodeUnavailable.
 	Attach(ctx context.Context, id SessionID, dir string) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
+	// Sessions yields what is on the guest's disk, page by page in the order of ids: all
+	// sessions if ids is empty, else those of ids that exist. It holds one page at a time.
+	// An error is the last thing that it yields.
+	Sessions(ctx context.Context, ids []SessionID) iter.Seq2[[]GuestSession, error]
 	// Remove deletes an ended session's directory; an unknown id is no error.
 	Remove(ctx context.Context, id SessionID) error
 }
@@ -87,6 +92,9 @@ type GuestLogPage struct {
 // both sides before anything is allocated.
 const MaxLogPageBytes = 256 << 10
 
+// MaxGuestPage bounds the sessions in a page of Guest.Sessions.
+const MaxGuestPage = 256
+
 // GuestHello is the first thing a guest says on a link.
 type GuestHello struct {
 	Protocol int    `json:"protocol"` // GuestProtocol of the agent
@@ -103,16 +111,16 @@ type GuestClock struct {
 }
 
 // GuestProtocol is the version of the control protocol between daemon and agent.
-const GuestProtocol = 3
+const GuestProtocol = 4
 
 // GuestHandler is told what a guest reports over its link.
 type GuestHandler interface {
-	// GuestUp is called each time the link has been made, with all sessions that
-	// are on the guest's disk, before anyone else gets to use it. An error breaks
-	// the link, which is then made anew.
-	GuestUp(ctx context.Context, hello GuestHello, guest Guest, sessions []GuestSession) error
+	// GuestUp is called each time the link has been made, before anyone else gets to
+	// use it. An error breaks the link, which then reconnects.
+	GuestUp(ctx context.Context, hello GuestHello, guest Guest) error
 	// GuestChanged is called with the newest state of a session after it has
-	// changed; states in between may be skipped. Never concurrently.
+	// changed; states in between may be skipped. Never concurrently. Only of sessions
+	// that this link has been asked about by their ids, or has launched, changes are told.
 	GuestChanged(ctx context.Context, s GuestSession) error
 	// GuestDown is called each time the link has gone down, or could not be made.
 	GuestDown(ctx context.Context, cause error) error

@@ -1,21 +1,21 @@
 package guest
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 
 	"banger"
+	"banger/internal/guestbudget"
+	"banger/internal/guestrpc"
+	"banger/internal/jsonshape"
 )
 
-// Bounds of what a guest can make the host hold. A guest of ours stays far below
-// them.
+// Bounds of what a guest can make the host hold, beside those of guestbudget. A guest of
+// ours stays far below them.
 const (
-	maxAnswerBytes  = 1 << 20 // of any answer but the list; a page of a log has the most
-	maxSessions     = 50_000
-	maxReportText   = 64 << 10
 	maxErrorText    = 8 << 10
 	maxVersionBytes = 128
 	maxOffset       = math.MaxInt64 / 2
@@ -23,7 +23,20 @@ const (
 )
 
 func misunderstood(what, format string, args ...any) error {
-	return banger.Errorf(banger.CodeInternal, "cannot understand the guest's %s: %w", what, fmt.Errorf(format, args...))
+	return banger.Errorf(banger.CodeInternal, "cannot understand the guest's %s: %w", what, &nonsense{fmt.Errorf(format, args...)})
+}
+
+// nonsense is the part of an error that says what no agent of ours says.
+type nonsense struct{ error }
+
+// Unwrap returns the cause.
+func (n *nonsense) Unwrap() error { return n.error }
+
+// isNonsense reports whether a guest has ended its link by what it said.
+func isNonsense(err error) bool {
+	_, misunderstood := errors.AsType[*nonsense](err)
+	_, malformed := errors.AsType[*guestrpc.FormError](err)
+	return misunderstood || malformed
 }
 
 func checkHello(h banger.GuestHello) error {
@@ -39,35 +52,25 @@ func checkHello(h banger.GuestHello) error {
 	return nil
 }
 
-// parseReports decodes a list of sessions and leaves out what checkReport
-// refuses. It holds no more than what it returns: a few bytes of a hostile list
-// would be a whole struct each.
-func parseReports(data []byte) ([]banger.GuestSession, error) {
-	in := json.NewDecoder(bytes.NewReader(data))
-	if begin, err := in.Token(); err != nil || begin != json.Delim('[') {
-		return nil, misunderstood("list of sessions", "it is no list")
+// parseReport decodes the report of one session and refuses one that no agent of ours
+// makes.
+func parseReport(data []byte) (s banger.GuestSession, err error) {
+	if len(data) > guestbudget.ReportBytes {
+		return s, misunderstood("report of a session", "it has %d bytes", len(data))
 	}
-	var reports []banger.GuestSession
-	for in.More() {
-		var r banger.GuestSession
-		if err := in.Decode(&r); err != nil {
-			return nil, misunderstood("list of sessions", "%w", err)
-		}
-		if checkReport(r) != nil {
-			continue
-		}
-		if len(reports) == maxSessions {
-			return nil, misunderstood("list of sessions", "it has more than %d", maxSessions)
-		}
-		reports = append(reports, r)
+	if err := (jsonshape.Shape{Values: guestbudget.ReportValues}).CheckObject(data); err != nil {
+		return s, misunderstood("report of a session", "%w", err)
 	}
-	return reports, nil
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, misunderstood("report of a session", "%w", err)
+	}
+	return s, checkReport(s)
 }
 
 // checkReport refuses a report that no agent of ours makes.
 func checkReport(s banger.GuestSession) error {
 	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError)
-	if !banger.ValidID(string(s.ID)) || text > maxReportText || s.Check() != nil {
+	if !banger.ValidID(string(s.ID)) || text > guestbudget.ReportText || s.Check() != nil {
 		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
 	}
 	return nil
@@ -121,6 +124,23 @@ func refusal(e *banger.Error) *banger.Error {
 	}
 	return &banger.Error{Code: code, Message: clip(e.Message), Hint: clip(e.Hint)}
 }
+
+// bounded returns err with no more text than a user reads: a guest, or its SSH server,
+// may have said much.
+func bounded(err error) error {
+	if err == nil || len(err.Error()) <= maxErrorText {
+		return err
+	}
+	return &clipped{err}
+}
+
+// clipped is an error with the beginning of its text.
+type clipped struct{ error }
+
+func (c *clipped) Error() string { return clip(c.error.Error()) }
+
+// Unwrap returns the whole.
+func (c *clipped) Unwrap() error { return c.error }
 
 func clip(s string) string {
 	if len(s) > maxErrorText {

@@ -14,8 +14,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestbudget"
 	"banger/internal/guestconfig"
 	"banger/internal/guestrpc"
+	"banger/internal/jsonshape"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
 )
@@ -32,12 +34,14 @@ type control struct {
 	ssh    *ssh.Session
 	rpc    *jrpc2.Client
 	outbox *outbox
+	turn   turns
 	// Of a remote host: how its agent is run, and that its server forwards no sockets.
 	host         Host
 	commands     *banger.AgentCommands
 	noForwarding atomic.Bool
 	changes      *changes
 	ended        chan struct{} // closed when the exec channel is
+	cause        error         // why, where it is known; set before that
 	stderr       chan struct{} // closed when its stderr has been read to the end
 }
 
@@ -68,10 +72,10 @@ func (k *link) openControl(ctx context.Context, client *connection, commands *ba
 		session.Close()
 		return nil, fmt.Errorf("cannot start the guest's control process: %w", err)
 	}
-	c := &control{client: client, ssh: session, commands: commands, changes: newChanges(), ended: make(chan struct{}), stderr: make(chan struct{})}
+	c := &control{client: client, ssh: session, commands: commands, turn: k.turns, changes: newChanges(k.budget), ended: make(chan struct{}), stderr: make(chan struct{})}
 	c.host, _ = k.access.Machine.(Host)
 	go func() { defer close(c.stderr); k.said.pass(stderr) }()
-	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewChannel(out, stdin))
+	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewHostChannel(out, stdin))
 	return c, nil
 }
 
@@ -79,7 +83,7 @@ func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
 	started := make(chan struct{})
 	// The RPC client has a goroutine for each message that waits for its lock. To
 	// queue for the lock before each Recv keeps a flood of messages in the guest.
-	c.outbox = newOutbox(channel, func() { <-started; c.rpc.IsStopped() })
+	c.outbox = newOutbox(channel, c.turn, func() { <-started; c.rpc.IsStopped() })
 	c.rpc = jrpc2.NewClient(c.outbox, &jrpc2.ClientOptions{
 		OnNotify: c.changes.notify,
 		OnCancel: func(cli *jrpc2.Client, rsp *jrpc2.Response) {
@@ -87,7 +91,12 @@ func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
 			// is down, which ends the work too. It does not block: see outbox.
 			_ = cli.Notify(ctx, "rpc.cancel", []json.RawMessage{json.RawMessage(rsp.ID())})
 		},
-		OnStop: func(*jrpc2.Client, error) { close(c.ended) },
+		OnStop: func(_ *jrpc2.Client, err error) {
+			if isNonsense(err) {
+				c.cause = err
+			}
+			close(c.ended)
+		},
 	})
 	close(started)
 }
@@ -101,6 +110,7 @@ func (c *control) close() {
 	c.rpc.Close()
 	<-c.stderr
 	<-c.outbox.done
+	c.outbox.parsed()
 }
 
 func (c *control) hasEnded() bool {
@@ -121,16 +131,6 @@ func (c *control) hello(ctx context.Context) (banger.GuestHello, error) {
 	return hello, checkHello(hello)
 }
 
-// list asks for all sessions. It may take as long as the guest takes to read
-// them from its disk.
-func (c *control) list(ctx context.Context) ([]banger.GuestSession, error) {
-	data, err := c.ask(ctx, guestrpc.MethodList, nil)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the guest's sessions: %w", err)
-	}
-	return parseReports(data)
-}
-
 // deliver passes changes to h until the control process or ctx ends.
 func (c *control) deliver(ctx context.Context, h banger.GuestHandler) error {
 	for {
@@ -138,7 +138,7 @@ func (c *control) deliver(ctx context.Context, h banger.GuestHandler) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-c.ended:
-			return errControlEnded
+			return c.endError()
 		case <-c.changes.wake:
 		}
 		if err := c.flush(ctx, h); err != nil {
@@ -147,14 +147,23 @@ func (c *control) deliver(ctx context.Context, h banger.GuestHandler) error {
 	}
 }
 
+// endError says that the control process has ended, and why if that is known.
+func (c *control) endError() error {
+	if c.cause != nil {
+		return fmt.Errorf("%w: %w", errControlEnded, c.cause)
+	}
+	return errControlEnded
+}
+
 // flush passes what is pending to h.
 func (c *control) flush(ctx context.Context, h banger.GuestHandler) error {
 	pending, err := c.changes.take()
 	if err != nil {
 		return err
 	}
+	defer c.changes.done(pending)
 	for _, s := range pending {
-		if err := h.GuestChanged(ctx, s); err != nil {
+		if err := h.GuestChanged(ctx, s.GuestSession); err != nil {
 			return fmt.Errorf("cannot record session %s: %w", s.ID, err)
 		}
 	}
@@ -167,9 +176,10 @@ func (c *control) call(ctx context.Context, method string, params, result any) e
 	if err != nil || result == nil {
 		return err
 	}
-	if len(data) > maxAnswerBytes {
-		return misunderstood("answer", "the one to %s has %d bytes", method, len(data))
+	if err := (jsonshape.Shape{Values: guestbudget.AnswerValues}).Check(data); err != nil {
+		return misunderstood("answer", "the one to %s: %w", method, err)
 	}
+	defer c.turn.take(len(data))()
 	if err := json.Unmarshal(data, result); err != nil {
 		return misunderstood("answer", "the one to %s: %w", method, err)
 	}
@@ -180,7 +190,9 @@ func (c *control) call(ctx context.Context, method string, params, result any) e
 func (c *control) ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
 	response, err := c.rpc.Call(ctx, method, params)
 	if err == nil {
-		return json.RawMessage(response.ResultString()), nil
+		var result json.RawMessage // UnmarshalResult copies once, ResultString and its conversion twice
+		err = response.UnmarshalResult(&result)
+		return result, err
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -208,20 +220,23 @@ func (c *control) Abandon(ctx context.Context, id banger.SessionID) (banger.Gues
 
 // callSession does a request whose answer is a report of session id.
 func (c *control) callSession(ctx context.Context, method string, id banger.SessionID, params any) (banger.GuestSession, error) {
-	var s banger.GuestSession
-	if err := c.call(ctx, method, params, &s); err != nil {
-		return s, err
+	c.changes.expect(id) // before the request: a change may come before the answer
+	data, err := c.ask(ctx, method, params)
+	if err != nil {
+		return banger.GuestSession{}, err
 	}
-	if s.ID != id {
-		return s, banger.Errorf(banger.CodeInternal, "cannot %s: the guest answered for another session", method)
+	s, err := parseReport(data)
+	if err == nil && s.ID != id {
+		err = banger.Errorf(banger.CodeInternal, "cannot %s: the guest answered for another session", method)
 	}
-	return s, checkReport(s)
+	return s, err
 }
 
 // Stop implements banger.Guest.
 func (c *control) Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error {
 	// Less than a millisecond is not "at once".
 	ms := (r.Grace + time.Millisecond - 1).Milliseconds()
+	c.changes.expect(id)
 	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms, By: r.By}, nil)
 }
 

@@ -95,7 +95,7 @@ func TestGuest_ErrorTextIsBounded(t *testing.T) {
 }
 
 func TestGuest_HugeAnswersAreRefused(t *testing.T) {
-	chunks := json.RawMessage(`{"chunks":[` + strings.Repeat("{},", 1<<20) + `{}]}`)
+	chunks := json.RawMessage(`{"pieces":[` + strings.Repeat("{},", 25_000) + `{}]}`)
 	err := asked(t, guestrpc.MethodReadLog, chunks, func(ctx context.Context, g banger.Guest) error {
 		_, err := g.ReadLog(ctx, banger.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1})
 		return err
@@ -129,13 +129,10 @@ func TestGuest_OnlySoundReportsOfAListCount(t *testing.T) {
 	sound := report(1)
 	wrongID, wrongStatus, long, negative := report(1), report(1), report(1), report(1)
 	wrongID.ID, wrongStatus.Status, negative.StdoutBytes = "../../etc/passwd/aaa", "dancing", -1
-	long.LastError = strings.Repeat("x", 1<<20)
-	list := []any{wrongID, wrongStatus, long, negative, map[string]any{}, sound}
-	for range 100_000 {
-		list = append(list, struct{}{})
-	}
+	long.LastError = strings.Repeat("x", 100<<10)
+	list := []any{wrongID, wrongStatus, long, negative, map[string]any{}, sound, []any{}, 7}
 	synctest.Test(t, func(t *testing.T) {
-		r := open(t, always(guesttest.Answers{guestrpc.MethodList: guesttest.Always(list)}.Control()))
+		r := open(t, always(guesttest.Answers{guestrpc.MethodList: guesttest.Always(map[string]any{"sessions": list})}.Control()))
 		defer r.end()
 		r.guest(t)
 		if _, listed := r.handler.seen(); len(listed) != 1 || listed[0].ID != sound.ID {

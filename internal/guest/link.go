@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestbudget"
 )
 
 // Time limits of a link. They are generous, since an emulated guest under load
@@ -33,6 +34,8 @@ type link struct {
 	handler banger.GuestHandler
 	hostKey ssh.PublicKey
 	signer  ssh.Signer
+	budget  *guestbudget.Budget
+	turns   turns // of all links
 	log     *slog.Logger
 	said    sayings       // of the control process that runs
 	checks  chan struct{} // has an element while a sign of life is wanted at once
@@ -62,6 +65,7 @@ func (k *link) run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		wasUp, err := k.connect(ctx)
+		err = bounded(err)
 		k.publish(nil, err)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -69,11 +73,13 @@ func (k *link) run(ctx context.Context) error {
 		if downErr := k.handler.GuestDown(ctx, err); downErr != nil {
 			k.log.Warn("cannot record that the link is down", "cause", downErr)
 		}
-		if wasUp && time.Since(began) > maxBackoff {
+		// What a guest has ended by nonsense it gets back as late as what does not answer.
+		broken := wasUp && !isNonsense(err)
+		if broken && time.Since(began) > maxBackoff {
 			wait.Reset()
 		}
 		pause := wait.NextBackOff()
-		if wasUp {
+		if broken {
 			pause = min(pause, maxFlapBackoff)
 		}
 		k.log.Info("link is down", "cause", err, "retry_in", pause)
@@ -110,7 +116,7 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 		began := time.Now()
 		up, end := k.serve(ctx, client, commands)
 		wasUp, err = wasUp || up, end
-		if !errors.Is(err, errControlEnded) || time.Since(began) < time.Second {
+		if !errors.Is(err, errControlEnded) || isNonsense(err) || time.Since(began) < time.Second {
 			break
 		}
 		k.log.Info("control has ended", "cause", err)
@@ -181,6 +187,7 @@ func (k *link) serve(ctx context.Context, client *connection, commands *banger.A
 			k.log.Warn("last changes are not recorded", "cause", lost)
 		}
 	}
+	c.changes.close()
 	return up, err
 }
 
@@ -211,15 +218,14 @@ func (k *link) greet(ctx context.Context, client *connection, commands *banger.A
 
 // use reconciles and then follows the guest.
 func (k *link) use(ctx context.Context, c *control, hello banger.GuestHello) (up bool, err error) {
-	sessions, err := c.list(ctx)
-	if err != nil {
-		return false, err
-	}
-	if err := k.handler.GuestUp(ctx, hello, c, sessions); err != nil {
+	if err := k.handler.GuestUp(ctx, hello, c); err != nil {
+		if c.hasEnded() && c.cause != nil {
+			err = fmt.Errorf("%w: %w", err, c.cause)
+		}
 		return false, fmt.Errorf("cannot reconcile sessions: %w", err)
 	}
 	k.publish(c, nil)
-	k.log.Info("link is up", "boot_id", hello.BootID, "agent", hello.Version, "sessions", len(sessions))
+	k.log.Info("link is up", "boot_id", hello.BootID, "agent", hello.Version)
 	return true, c.deliver(ctx, k.handler)
 }
 

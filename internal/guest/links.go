@@ -12,12 +12,14 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestbudget"
 )
 
 // Links are the links to all running guests. Safe for concurrent use.
 type Links struct {
 	signer ssh.Signer
 	log    *slog.Logger
+	turns  turns
 
 	mu    sync.Mutex // guards links
 	links map[banger.VMID]*link
@@ -25,7 +27,7 @@ type Links struct {
 
 // NewLinks returns an empty set; signer is the key by which guests know the host.
 func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
-	return &Links{signer: signer, log: log, links: map[banger.VMID]*link{}}
+	return &Links{signer: signer, log: log, turns: newTurns(), links: map[banger.VMID]*link{}}
 }
 
 // Open makes the link to one guest: from now on who asks for the guest waits for
@@ -38,10 +40,10 @@ func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (se
 			return nil, fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
 		}
 	}
-	log := l.log.With("vm", access.VMID)
+	log, budget := l.log.With("vm", access.VMID), guestbudget.New()
 	k := &link{
 		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
-		log: log, said: sayings{log: log},
+		log: log, said: sayings{log: log, budget: budget.HostLog}, budget: budget, turns: l.turns,
 		checks: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := l.add(k); err != nil {

@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"sync"
 
+	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 )
-
-// maxOutboxBytes bounds what waits for a guest that does not read. It is more
-// than the largest message.
-const maxOutboxBytes = 2 * guestrpc.MaxMessageBytes
 
 // outbox is a channel.Channel of creachadair/jrpc2 whose Send does not wait for
 // the guest. The RPC client sends under its lock: a guest that does not read
@@ -18,8 +15,10 @@ const maxOutboxBytes = 2 * guestrpc.MaxMessageBytes
 type outbox struct {
 	*guestrpc.Channel
 	// pace is called before each Recv.
-	pace func()
-	done chan struct{} // closed when nothing is sent any more
+	pace   func()
+	turns  turns
+	parsed func()        // ends the turn of the message that Recv has returned last
+	done   chan struct{} // closed when nothing is sent any more
 
 	mu     sync.Mutex // guards the fields below
 	queue  [][]byte
@@ -28,8 +27,8 @@ type outbox struct {
 	wake   chan struct{}
 }
 
-func newOutbox(c *guestrpc.Channel, pace func()) *outbox {
-	o := &outbox{Channel: c, pace: pace, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newOutbox(c *guestrpc.Channel, t turns, pace func()) *outbox {
+	o := &outbox{Channel: c, pace: pace, turns: t, parsed: func() {}, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go o.run()
 	return o
 }
@@ -38,7 +37,7 @@ func newOutbox(c *guestrpc.Channel, pace func()) *outbox {
 func (o *outbox) Send(msg []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failed == nil && o.bytes+len(msg) > maxOutboxBytes {
+	if o.failed == nil && o.bytes+len(msg) > guestbudget.OutboxBytes {
 		o.failed = fmt.Errorf("cannot send message: the guest has left %d bytes unread", o.bytes)
 		o.rouse()
 	}
@@ -51,10 +50,16 @@ func (o *outbox) Send(msg []byte) error {
 	return nil
 }
 
-// Recv reads one message.
+// Recv reads one message. The RPC client parses it, and then calls Recv again.
 func (o *outbox) Recv() ([]byte, error) {
+	o.parsed()
+	o.parsed = func() {}
 	o.pace()
-	return o.Channel.Recv()
+	msg, err := o.Channel.Recv()
+	if err == nil {
+		o.parsed = o.turns.take(len(msg))
+	}
+	return msg, err
 }
 
 // Close gives up what is queued and makes run end.

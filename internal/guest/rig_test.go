@@ -16,6 +16,7 @@ import (
 	"banger"
 	"banger/internal/guest"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestrpc"
 )
 
 const vm = banger.VMID("aaaaaaaaaaaaaaaaaaaa")
@@ -121,6 +122,7 @@ func (m *machine) dialled() int {
 // handler is a banger.GuestHandler that remembers.
 type handler struct {
 	recording func(banger.GuestSession) // called with each change before it is taken; may be nil
+	known     []banger.SessionID        // that it asks the guest about, beside sessionID
 
 	mu      sync.Mutex // guards the fields below
 	ups     int
@@ -132,7 +134,18 @@ func newHandler() *handler {
 	return &handler{changed: map[banger.SessionID]banger.GuestSession{}}
 }
 
-func (h *handler) GuestUp(_ context.Context, _ banger.GuestHello, _ banger.Guest, sessions []banger.GuestSession) error {
+func (h *handler) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Guest) error {
+	var sessions []banger.GuestSession
+	for _, ids := range [][]banger.SessionID{nil, append([]banger.SessionID{sessionID}, h.known...)} { // as the session service does
+		for page, err := range g.Sessions(ctx, ids) {
+			if err != nil {
+				return err
+			}
+			if ids == nil {
+				sessions = append(sessions, page...)
+			}
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ups++
@@ -172,7 +185,7 @@ func frozen(thaw <-chan struct{}) controlFunc {
 	return func(stdin io.Reader, stdout, _ io.Writer) {
 		in, out := json.NewDecoder(stdin), json.NewEncoder(stdout)
 		for _, result := range []any{
-			banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: guesttest.BootID}, []banger.GuestSession{},
+			banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: guesttest.BootID}, guestrpc.ListPage{}, guestrpc.ListPage{},
 		} {
 			var request struct {
 				ID json.RawMessage `json:"id"`

@@ -5,21 +5,26 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"time"
+
+	"banger/internal/guestbudget"
 )
 
-// Bounds of what a guest can have written to the host's log.
+// maxLogLine bounds one line of a guest in the host's log, in bytes.
+const maxLogLine = 4 << 10
+
+// lineOverhead is what the log needs beside the words of a guest, and escaped may four
+// bytes become of one.
 const (
-	maxLogLine      = 4 << 10
-	maxLinesAMinute = 100
+	lineOverhead = 128
+	escaped      = 4
 )
 
 // sayings passes what a guest's agent says on stderr to our log, as much of it
-// as each minute allows, through all reconnects. Not safe for concurrent use.
+// as the guest's budget allows, through all reconnects. Not safe for concurrent use.
 type sayings struct {
-	log   *slog.Logger
-	since time.Time // when the minute began
-	lines int       // in it
+	log    *slog.Logger
+	budget *guestbudget.Rate
+	left   int // lines that were left out since the last one that was not
 }
 
 // pass reads r to its end.
@@ -27,8 +32,8 @@ func (s *sayings) pass(r io.Reader) {
 	lines := bufio.NewReaderSize(r, maxLogLine)
 	for {
 		line, err := lines.ReadSlice('\n')
-		if len(line) > 0 && s.allowed() {
-			s.log.Info("guest agent", "says", string(line))
+		if len(line) > 0 {
+			s.say(line)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -36,14 +41,15 @@ func (s *sayings) pass(r io.Reader) {
 	}
 }
 
-// allowed reports whether one more line may be logged.
-func (s *sayings) allowed() bool {
-	if now := time.Now(); now.Sub(s.since) >= time.Minute {
-		if s.lines > maxLinesAMinute {
-			s.log.Warn("guest agent said more than is logged", "lines", s.lines-maxLinesAMinute)
-		}
-		s.since, s.lines = now, 0
+// say logs a line, or counts it.
+func (s *sayings) say(line []byte) {
+	if !s.budget.Take(lineOverhead + escaped*len(line)) {
+		s.left++
+		return
 	}
-	s.lines++
-	return s.lines <= maxLinesAMinute
+	if s.left > 0 {
+		s.log.Warn("guest agent said more than is logged", "lines", s.left)
+		s.left = 0
+	}
+	s.log.Info("guest agent", "says", string(line))
 }

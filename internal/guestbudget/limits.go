@@ -11,16 +11,18 @@ const (
 	MessageBytes   = 1 << 20  // of the whole line, or of the blob beside it
 	MessageMembers = 8        // of the outermost object: JSON-RPC 2.0 has six
 	MessageDepth   = 12       // of objects and lists in each other
-	MessageValues  = 32 << 10 // that are in it; a page of a log has the most
-	MessagesAtOnce = 4        // that are decoded at a time, of all guests together
+	MessageValues  = 64 << 10 // that are in it; a page of the list has the most
+	AnswerValues   = 20 << 10 // that are in an answer to any other request; 2,048 pieces of a log have 16,000
+	MessagesAtOnce = 4        // of more than LargeMessage that are decoded at a time, of all guests together
+	LargeMessage   = 16 << 10
 )
 
 // What the lists in a message may have.
 const (
-	ListPage     = 256     // sessions in one page of the list
-	ListSessions = 1 << 18 // sessions in all pages; more would be another one's work
-	ReportBytes  = 64 << 10
-	ReportValues = 512 // of one session's report: 8 steps of a stop and 32 survivors have 130
+	ListSessions = 1 << 18   // sessions in all pages together
+	ReportText   = 64 << 10  // bytes of text in a session's report
+	ReportBytes  = 512 << 10 // of one as JSON, each byte of its text escaped
+	ReportValues = 512       // that are in one; 8 steps of a stop and 32 survivors have 130
 )
 
 // What the daemon holds for a guest until it has been stored or sent.

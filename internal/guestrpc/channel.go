@@ -6,19 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"banger"
+	"banger/internal/guestbudget"
+	"banger/internal/jsonshape"
 )
 
 // maxBlobBytes bounds a blob.
 const maxBlobBytes = banger.MaxLogPageBytes
 
-// Channel carries one JSON-RPC message a line and refuses a line of more than
-// MaxMessageBytes before it is held in memory: the other end is a guest. It is
-// a channel.Channel of creachadair/jrpc2.
+// Channel carries one JSON-RPC message a line and refuses a line that is too long before
+// it is held in memory. The host's end refuses what is not one plain message, too: the
+// other end is a guest, and what the RPC library makes of a line, above all of one that
+// it takes for a batch, can be a hundred times the line. It is a channel.Channel of
+// creachadair/jrpc2.
 //
 // Between the messages it carries blobs: bytes that belong to an answer and would
 // be several times the work as JSON. A blob is a line "#ID SIZE", then so many
@@ -27,7 +32,9 @@ const maxBlobBytes = banger.MaxLogPageBytes
 //
 // Send and the methods for blobs are safe for concurrent use.
 type Channel struct {
-	r *bufio.Reader
+	r     *bufio.Reader
+	limit int              // bytes of a line
+	shape *jsonshape.Shape // of a message; nil: every line is taken
 
 	writing sync.Mutex // held by who writes
 	wc      io.WriteCloser
@@ -37,10 +44,29 @@ type Channel struct {
 	awaited map[int64][]byte // nil until it has come
 }
 
-// NewChannel returns a channel that reads from r and owns wc.
+// NewChannel returns the guest's end of a channel, which reads from r and owns wc.
 func NewChannel(r io.Reader, wc io.WriteCloser) *Channel {
-	return &Channel{r: bufio.NewReaderSize(r, 32<<10), wc: wc, awaited: map[int64][]byte{}}
+	return &Channel{r: bufio.NewReaderSize(r, 32<<10), limit: MaxMessageBytes, wc: wc, awaited: map[int64][]byte{}}
 }
+
+// NewHostChannel returns the host's end. Recv fails with a FormError for what no agent
+// of ours sends.
+func NewHostChannel(r io.Reader, wc io.WriteCloser) *Channel {
+	c := NewChannel(r, wc)
+	c.limit = guestbudget.MessageBytes
+	c.shape = &jsonshape.Shape{
+		Values: guestbudget.MessageValues, Depth: guestbudget.MessageDepth, Members: guestbudget.MessageMembers,
+	}
+	return c
+}
+
+// FormError says that what the other end has sent is not a message of this protocol.
+type FormError struct{ err error }
+
+func (e *FormError) Error() string { return "cannot receive message: " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *FormError) Unwrap() error { return e.err }
 
 // Send writes one message, which must not hold a newline.
 func (c *Channel) Send(msg []byte) error {
@@ -102,12 +128,27 @@ func (c *Channel) Recv() ([]byte, error) {
 	}
 }
 
+// readLine reads one line. It is checked as it comes: of one that is refused no more than
+// that is held.
 func (c *Channel) readLine() ([]byte, error) {
 	var line []byte
+	check := func([]byte) error { return nil }
 	for {
 		part, err := c.r.ReadSlice('\n')
-		if len(line)+len(part) > MaxMessageBytes {
-			return nil, fmt.Errorf("cannot receive message: it has more than %d bytes", MaxMessageBytes)
+		if len(line)+len(part) > c.limit {
+			return nil, &FormError{fmt.Errorf("it has more than %d bytes", c.limit)}
+		}
+		if len(line) == 0 && len(part) > 0 && c.shape != nil && part[0] != '#' {
+			if part[0] != '{' {
+				return nil, &FormError{jsonshape.ErrNoObject}
+			}
+			check = c.shape.NewScan().Next
+		}
+		if err := check(part); err != nil {
+			return nil, &FormError{err}
+		}
+		if len(line)+len(part) > cap(line) {
+			line = slices.Grow(line, len(line)+len(part)) // twice as much: append grows in smaller steps, which are garbage
 		}
 		line = append(line, part...)
 		switch {
@@ -124,7 +165,7 @@ func (c *Channel) recvBlob(header string) error {
 	id, err1 := strconv.ParseInt(first, 10, 64)
 	size, err2 := strconv.Atoi(second)
 	if err := errors.Join(err1, err2); err != nil || size < 0 || size > maxBlobBytes {
-		return fmt.Errorf("cannot receive blob: %q is no header of one", header)
+		return &FormError{fmt.Errorf("%q does not begin a blob", header)}
 	}
 	c.mu.Lock()
 	present, expected := c.awaited[id]

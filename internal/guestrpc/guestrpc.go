@@ -6,6 +6,7 @@
 package guestrpc
 
 import (
+	"encoding/json"
 	"time"
 
 	"banger"
@@ -14,7 +15,7 @@ import (
 // The methods, with their parameters and results.
 const (
 	MethodHello    = "hello"            // none → banger.GuestHello
-	MethodList     = "session.list"     // none → []banger.GuestSession, all that are on the disk
+	MethodList     = "session.list"     // ListParams → ListPage
 	MethodLaunch   = "session.launch"   // banger.GuestLaunch → banger.GuestSession
 	MethodAbandon  = "session.abandon"  // IDParams → banger.GuestSession
 	MethodStop     = "session.stop"     // StopParams → null
@@ -34,8 +35,8 @@ const (
 // error's data is a banger.Error.
 const CodeBanger = -32000
 
-// MaxMessageBytes bounds one line: a launch of banger.MaxLaunchBytes whose every
-// byte JSON has to escape.
+// MaxMessageBytes bounds one line to a guest: a launch of banger.MaxLaunchBytes whose
+// every byte JSON has to escape. What a guest may say is in internal/guestbudget.
 const MaxMessageBytes = 16 << 20
 
 // ClockParams are those of MethodSetClock.
@@ -47,6 +48,24 @@ type ClockParams struct {
 type IDParams struct {
 	ID banger.SessionID `json:"id"`
 }
+
+// ListParams are those of MethodList, which is asked for page after page. The pages are
+// in the order of ids.
+type ListParams struct {
+	After banger.SessionID   `json:"after,omitempty"` // ListPage.Next of the last page
+	Limit int                `json:"limit"`           // 1 to banger.MaxGuestPage
+	IDs   []banger.SessionID `json:"ids,omitempty"`   // only these, ascending, at most banger.MaxGuestPage; none: all that are on the disk
+}
+
+// ListPage is the result of MethodList. It has as many sessions as fit into PageBytes,
+// at least one, and one that does not exist is left out.
+type ListPage struct {
+	Sessions []json.RawMessage `json:"sessions"`       // each a banger.GuestSession
+	Next     banger.SessionID  `json:"next,omitempty"` // up to which this page goes; empty: there is no other
+}
+
+// PageBytes is what the sessions of a ListPage have as JSON, unless it is one only.
+const PageBytes = 512 << 10
 
 // StopParams are those of MethodStop.
 type StopParams struct {

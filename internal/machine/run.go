@@ -153,8 +153,8 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 
 // GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
 // counts as running.
-func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest, sessions []banger.GuestSession) error {
-	err := r.service.Sessions.Guest(r.id).GuestUp(ctx, hello, g, sessions)
+func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest) error {
+	err := r.service.Sessions.Guest(r.id).GuestUp(ctx, hello, g)
 	if err != nil {
 		return err
 	}

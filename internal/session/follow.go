@@ -19,17 +19,36 @@ type follower struct {
 	vm banger.VMID
 }
 
-// GuestUp implements banger.GuestHandler: one reconciling list after each
-// reconnect. A session that cannot be settled now does not keep the others from
-// their guest.
-func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Guest, reports []banger.GuestSession) error {
+// GuestUp implements banger.GuestHandler. The first time in a boot of the guest it goes
+// through all that is on the disk, which may correct what was presumed of sessions that
+// have ended. Each time it asks about those that have not, and the guest's changes
+// follow from there: what a reconnect costs is a matter of these, and not of how many have
+// ended. A session that cannot be settled now does not keep the others from their guest.
+func (f *follower) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest) error {
 	sessions, err := f.store.ListSessions(ctx, f.vm)
 	if err != nil {
 		return err
 	}
-	reported, err := f.applyAll(ctx, sessions, reports)
-	if err != nil {
-		return err
+	if f.bootOf(f.vm) != hello.BootID {
+		if _, err := f.applyAll(ctx, g, sessions, nil); err != nil {
+			return err
+		}
+		f.setBoot(f.vm, hello.BootID)
+		if sessions, err = f.store.ListSessions(ctx, f.vm); err != nil {
+			return err
+		}
+	}
+	var open []banger.SessionID
+	for _, x := range sessions {
+		if !x.Status.Ended() || x.Survivors != nil {
+			open = append(open, x.ID)
+		}
+	}
+	var reported map[banger.SessionID]bool
+	if len(open) > 0 {
+		if reported, err = f.applyAll(ctx, g, sessions, open); err != nil {
+			return err
+		}
 	}
 	for _, x := range sessions {
 		if x.Status.Ended() || reported[x.ID] || f.claimed(x.ID) {
@@ -47,21 +66,58 @@ func (f *follower) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gu
 	return nil
 }
 
+// bootOf returns the boot of a VM's guest whose disk this process has gone through, "" if
+// that has to be done again.
+func (s *Service) bootOf(vm banger.VMID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.boots[vm]
+}
+
+func (s *Service) setBoot(vm banger.VMID, boot string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.boots[vm] = boot
+}
+
 // changesAtOnce is how many sessions change in one transaction. All others wait for it.
 const changesAtOnce = 32
 
-// applyAll copies what reports tell into the records, which were read after the reports
-// were made, and returns which sessions are reported. What a record knows already
-// costs no transaction.
-func (f *follower) applyAll(ctx context.Context, records []banger.Session, reports []banger.GuestSession) (reported map[banger.SessionID]bool, err error) {
+// applyAll copies what the guest reports of sessions, of all if ids is nil, into the
+// records, which were read before. Of ids it returns which are reported.
+func (f *follower) applyAll(ctx context.Context, g banger.Guest, records []banger.Session, ids []banger.SessionID) (reported map[banger.SessionID]bool, err error) {
+	reported = make(map[banger.SessionID]bool, len(ids))
 	known := make(map[banger.SessionID]int64, len(records))
 	for _, x := range records {
 		known[x.ID] = x.Sequence
 	}
-	reported = make(map[banger.SessionID]bool, len(reports))
-	news, refused := map[banger.SessionID]banger.GuestSession{}, 0
+	refused := 0
+	for page, err := range g.Sessions(ctx, ids) {
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page {
+			if ids != nil {
+				reported[r.ID] = true
+			}
+		}
+		strange, err := f.applyPage(ctx, known, page)
+		if err != nil {
+			return nil, err
+		}
+		refused += strange
+	}
+	if refused > 0 {
+		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
+	}
+	return reported, nil
+}
+
+// applyPage copies reports into the records, of which known has the sequences, and
+// returns how many cannot be right. What a record knows already costs no transaction.
+func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int64, reports []banger.GuestSession) (refused int, err error) {
+	news := map[banger.SessionID]banger.GuestSession{}
 	for _, r := range reports {
-		reported[r.ID] = true
 		sequence, ok := known[r.ID]
 		switch {
 		case !ok:
@@ -81,14 +137,11 @@ func (f *follower) applyAll(ctx context.Context, records []banger.Session, repor
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return refused, err
 		}
 		refused += impossible
 	}
-	if refused > 0 {
-		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
-	}
-	return reported, nil
+	return refused, nil
 }
 
 // GuestChanged implements banger.GuestHandler.
@@ -115,6 +168,7 @@ func isRefused(err error) bool {
 // settle decides what became of a session that the guest has no directory of.
 func (f *follower) settle(ctx context.Context, g banger.Guest, x banger.Session) error {
 	if x.Status != banger.StatusStarting {
+		f.setBoot(f.vm, "") // should it be there again, that corrects its record
 		return f.recordMissing(ctx, x.ID)
 	}
 	report, err := g.Abandon(ctx, x.ID)

@@ -50,7 +50,9 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		r.guest.abandon = func(context.Context, banger.SessionID) (banger.GuestSession, error) {
 			return banger.GuestSession{}, full
 		}
-		up := func() error { return r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, nil) }
+		up := func() error {
+			return r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest)
+		}
 		if err := up(); err != nil {
 			t.Errorf("the link is refused: %v", err)
 		}
@@ -86,7 +88,8 @@ func TestReconcile_ReportsOfStrangersChangeNothing(t *testing.T) {
 			t.Error(err)
 		}
 		reports := []banger.GuestSession{report(x.ID, 8, banger.StatusExited), report(banger.NewSessionID(), 1, banger.StatusRunning)}
-		if err := other.GuestUp(t.Context(), banger.GuestHello{}, r.guest, reports); err != nil {
+		r.guest.sessions = reports
+		if err := other.GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Error(err)
 		}
 		if x := r.get(t); x.Status != banger.StatusRunning {
@@ -113,7 +116,8 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, reports); err != nil {
+		r.guest.sessions = reports
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		got, err := r.store.ListSessions(t.Context(), r.vm.ID)

@@ -189,7 +189,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 		}
 		r.get(t)
 		r.reach(func(context.Context) (banger.Guest, error) { return r.guest, nil })
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, nil); err != nil {
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -17,6 +17,7 @@ import (
 // newer can be on it. Of what cannot be read the end is a presumption, which the
 // guest corrects at its next boot.
 func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.MachineEnd) error {
+	s.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
 	sessions, err := s.store.ListSessions(ctx, vm)
 	if err != nil {
 		return err

@@ -215,7 +215,8 @@ func TestMachineEnded_WhatWasReadStaysAfterTheNextBoot(t *testing.T) {
 		time.Sleep(time.Minute)
 		boot := report(x.ID, 3, banger.StatusFailed)
 		boot.EndedBy = banger.EndedByVMLost
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, []banger.GuestSession{boot}); err != nil {
+		r.guest.sessions = []banger.GuestSession{boot}
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if after := r.named(t, "s"); after.Revision != before.Revision {
@@ -278,7 +279,8 @@ func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *t
 			t.Errorf("%+v", x.SessionState)
 		}
 		boot := report(x.ID, 3, banger.StatusExited)
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{}, r.guest, []banger.GuestSession{boot}); err != nil {
+		r.guest.sessions = []banger.GuestSession{boot}
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.named(t, "s"); x.Status != banger.StatusExited || x.LastError != "" {

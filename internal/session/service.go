@@ -54,8 +54,9 @@ type Service struct {
 
 	keeper *keeper // nil: nothing is removed unasked
 
-	mu       sync.Mutex                   // guards launches
+	mu       sync.Mutex                   // guards the fields below
 	launches map[banger.SessionID]*launch // that this process has in hand
+	boots    map[banger.VMID]string       // ids; see follower.GuestUp
 }
 
 // New returns a service, the only one that uses attachDir for sockets. Its launches
@@ -65,7 +66,7 @@ func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Service{
 		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
-		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{},
+		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{}, boots: map[banger.VMID]string{},
 	}
 	if err := s.sweepAttachments(); err != nil {
 		log.Warn("old sockets of attachments are left", "cause", err)

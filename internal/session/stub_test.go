@@ -2,9 +2,11 @@ package session_test
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,7 +26,9 @@ type stub struct {
 	attach  func(ctx context.Context) (net.Conn, error)
 	signal  func(s banger.GuestSignal) error
 	inspect func() (banger.GuestSession, error)
-	readLog func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) // nil: there is nothing
+	// sessions are on its disk.
+	sessions []banger.GuestSession
+	readLog  func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) // nil: there is nothing
 }
 
 func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
@@ -56,6 +60,17 @@ func (s *stub) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.Guest
 		return s.readLog(ctx, r)
 	}
 	return banger.GuestLogPage{AtEnd: true, Ended: true}, nil
+}
+
+func (s *stub) Sessions(_ context.Context, ids []banger.SessionID) iter.Seq2[[]banger.GuestSession, error] {
+	return func(yield func([]banger.GuestSession, error) bool) {
+		for page := range slices.Chunk(s.sessions, 7) {
+			page = slices.DeleteFunc(slices.Clone(page), func(x banger.GuestSession) bool { return len(ids) > 0 && !slices.Contains(ids, x.ID) })
+			if !yield(page, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (s *stub) Remove(context.Context, banger.SessionID) error { return nil }

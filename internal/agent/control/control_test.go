@@ -303,13 +303,21 @@ func launchOf(stdin banger.StdinMode, command string, args ...string) banger.Gue
 
 func (l *link) list() map[banger.SessionID]banger.GuestSession {
 	l.t.Helper()
-	var list []banger.GuestSession
-	l.must(guestrpc.MethodList, nil, &list)
 	byID := map[banger.SessionID]banger.GuestSession{}
-	for _, s := range list {
-		byID[s.ID] = s
+	for p := (guestrpc.ListParams{Limit: 2}); ; {
+		var page guestrpc.ListPage
+		l.must(guestrpc.MethodList, p, &page)
+		for _, data := range page.Sessions {
+			var s banger.GuestSession
+			if err := json.Unmarshal(data, &s); err != nil {
+				l.t.Fatal(err)
+			}
+			byID[s.ID] = s
+		}
+		if p.After = page.Next; p.After == "" {
+			return byID
+		}
 	}
-	return byID
 }
 
 // output follows a session's output to its end.

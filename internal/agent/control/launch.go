@@ -64,11 +64,13 @@ func (s *server) create(l banger.GuestLaunch, begin func(dir string, lock *os.Fi
 	unlock := s.claims.lock(l.ID)
 	defer unlock()
 	if x := s.takeIn(l.ID); x != nil {
+		x.want()
 		return x, nil
 	}
 	dir, lock, err := sessiondir.Create(s.SessionsDir, l)
 	if errors.Is(err, fs.ErrExist) { // another control server was faster
 		if x := s.takeIn(l.ID); x != nil {
+			x.want()
 			return x, nil
 		}
 	}
@@ -76,9 +78,7 @@ func (s *server) create(l banger.GuestLaunch, begin func(dir string, lock *os.Fi
 		return nil, err
 	}
 	defer lock.Close()
-	x := begin(dir, lock)
-	s.register(x)
-	return x, nil
+	return begin(dir, lock), nil
 }
 
 // failLaunch records that a session, which we own, never ran.
@@ -93,7 +93,10 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, f.message, f.rawLog
 	state.SessionState = sessiondir.Report(state.SessionState)
 	s.keep(dir, &state, sessiondir.SettleState)
-	return newSession(id, dir, state.SessionState, s.push)
+	x := newSession(id, dir, state.SessionState, s.push)
+	s.register(x)
+	s.tasks.Go(func() { s.release(x) })
+	return x
 }
 
 // keep writes the final state of a session that we own.
@@ -153,8 +156,10 @@ func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir st
 		return s.failLaunch(l.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: " + err.Error(), err.Error()})
 	}
 	x := newSession(l.ID, dir, state.SessionState, s.push)
+	s.register(x)
 	s.tasks.Go(func() {
 		s.watch(x, func() {})
+		s.release(x)
 		if s.ctx.Err() != nil {
 			return // init adopts and reaps it
 		}

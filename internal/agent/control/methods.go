@@ -20,14 +20,14 @@ const methodCancel = "rpc.cancel"
 func (s *server) methods() handler.Map {
 	return handler.Map{
 		guestrpc.MethodHello:    method(s.hello),
-		guestrpc.MethodList:     method(afterScan(s, s.list)),
-		guestrpc.MethodLaunch:   method(afterScan(s, s.launch)),
-		guestrpc.MethodAbandon:  method(afterScan(s, s.abandon)),
-		guestrpc.MethodStop:     method(afterScan(s, s.stop)),
-		guestrpc.MethodReadLog:  method(afterScan(s, s.sendLog)),
-		guestrpc.MethodRemove:   method(afterScan(s, s.remove)),
-		guestrpc.MethodSignal:   method(afterScan(s, s.signal)),
-		guestrpc.MethodInspect:  method(afterScan(s, s.inspect)),
+		guestrpc.MethodList:     method(s.list),
+		guestrpc.MethodLaunch:   method(s.launch),
+		guestrpc.MethodAbandon:  method(s.abandon),
+		guestrpc.MethodStop:     method(s.stop),
+		guestrpc.MethodReadLog:  method(s.sendLog),
+		guestrpc.MethodRemove:   method(s.remove),
+		guestrpc.MethodSignal:   method(s.signal),
+		guestrpc.MethodInspect:  method(s.inspect),
 		guestrpc.MethodSetClock: method(s.setClock),
 		methodCancel:            cancelRequests,
 	}
@@ -48,19 +48,6 @@ func method[P, R any](fn func(context.Context, P) (R, error)) jrpc2.Handler {
 			return nil, rpcError(err)
 		}
 		return result, nil
-	}
-}
-
-// afterScan makes a method wait until the sessions on the disk are known.
-func afterScan[P, R any](s *server, fn func(context.Context, P) (R, error)) func(context.Context, P) (R, error) {
-	return func(ctx context.Context, params P) (R, error) {
-		select {
-		case <-s.scanned:
-			return fn(ctx, params)
-		case <-ctx.Done():
-			var zero R
-			return zero, context.Cause(ctx)
-		}
 	}
 }
 
@@ -98,16 +85,4 @@ func cancelRequests(ctx context.Context, r *jrpc2.Request) (any, error) {
 func (s *server) hello(context.Context, none) (banger.GuestHello, error) {
 	s.greet()
 	return banger.GuestHello{Protocol: banger.GuestProtocol, Version: s.Version, BootID: s.bootID, Clock: s.clock()}, nil
-}
-
-func (s *server) list(context.Context, none) ([]banger.GuestSession, error) {
-	// Another control server may have started some since the scan.
-	if err := s.takeInAll(); err != nil {
-		return nil, err
-	}
-	reports := []banger.GuestSession{}
-	for _, x := range s.known() {
-		reports = append(reports, x.report())
-	}
-	return reports, nil
 }

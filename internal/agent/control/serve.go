@@ -44,13 +44,15 @@ type server struct {
 	logs    *logWatcher
 	tasks   sync.WaitGroup
 	claims  claims
-	// scanned is closed when all sessions that were on the disk at the start are known.
-	scanned chan struct{}
-	turn    chan struct{} // has an element while a shim may be woken; see watchInTurn
+	// firstList is closed, by listed, when the first list has been answered to its end.
+	firstList chan struct{}
+	listed    func()
+	turn      chan struct{} // has an element while a shim may be woken; see watchInTurn
 
-	mu       sync.Mutex // guards the fields below
-	greeted  bool       // the hello was answered: changes are pushed
-	sessions map[banger.SessionID]*session
+	mu       sync.Mutex                    // guards the fields below
+	greeted  bool                          // the hello was answered: changes are pushed
+	sessions map[banger.SessionID]*session // those that have not ended, and that were launched or asked about here
+	names    []banger.SessionID            // of all on the disk, between the pages of a list
 }
 
 // Serve answers the requests that come on in until it ends or ctx does, and
@@ -71,17 +73,18 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	defer logs.close()
 	s := &server{
 		Config: cfg, ctx: serving, standby: newStandby(cfg.ShimPath), bootID: bootID, users: passwd.System(), logs: logs,
-		wire:    guestrpc.NewChannel(in, writeCloser{out}),
-		scanned: make(chan struct{}), turn: make(chan struct{}, 1), sessions: map[banger.SessionID]*session{},
+		wire:      guestrpc.NewChannel(in, writeCloser{out}),
+		firstList: make(chan struct{}), turn: make(chan struct{}, 1), sessions: map[banger.SessionID]*session{},
 	}
 	s.turn <- struct{}{}
+	s.listed = sync.OnceFunc(func() { close(s.firstList) })
 	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
 		AllowPush:      true,
 		DisableBuiltin: true, // rpc.cancel is among our methods
 		Concurrency:    math.MaxInt32,
 		NewContext:     func() context.Context { return serving },
 	})
-	s.tasks.Go(s.scan)
+	s.tasks.Go(s.sweep)
 	s.tasks.Go(func() { s.standby.run(serving) })
 	s.rpc.Start(s.wire)
 	stop := context.AfterFunc(ctx, func() {
@@ -112,14 +115,10 @@ type writeCloser struct{ io.Writer }
 // Close implements io.Closer.
 func (writeCloser) Close() error { return nil }
 
-// scan takes in the sessions that are on the disk.
-func (s *server) scan() {
-	defer close(s.scanned)
+// sweep removes what was not finished.
+func (s *server) sweep() {
 	if err := sessiondir.Sweep(s.SessionsDir); err != nil {
 		s.Logger.Warn("cannot clean up", "cause", err)
-	}
-	if err := s.takeInAll(); err != nil {
-		s.Logger.Error("cannot take in sessions", "cause", err)
 	}
 }
 

@@ -54,15 +54,10 @@ const meetTimeout = 100 * time.Millisecond
 
 // watchInTurn is watch for a session that was found on the disk, and whose command is
 // process: its shim has nothing to do and would be woken. A thousand that are woken
-// together keep everything else waiting, so it is one after the other, not before all
-// sessions are known, and half of the time none. One that somebody asks for, or whose
+// together keep everything else waiting, so it is one after the other, not before the
+// host has its list, and half of the time none. One that somebody asks for, or whose
 // command ends, is not behind the others.
 func (s *server) watchInTurn(x *session, command process.Identity) {
-	select {
-	case <-s.scanned:
-	case <-s.ctx.Done():
-		return
-	}
 	waiting, done := context.WithCancel(s.ctx)
 	defer done()
 	ended := make(chan struct{})
@@ -72,17 +67,24 @@ func (s *server) watchInTurn(x *session, command process.Identity) {
 		}
 	})
 	met := func() {}
-	select {
-	case <-s.turn:
-		began := time.Now()
-		met = sync.OnceFunc(func() {
-			time.AfterFunc(time.Since(began), func() { s.turn <- struct{}{} })
-		})
-		time.AfterFunc(meetTimeout, met)
-	case <-x.wanted:
-	case <-ended:
-	case <-s.ctx.Done():
-		return
+	var turn chan struct{} // nil before the first list
+	for first := s.firstList; ; {
+		select {
+		case <-first:
+			first, turn = nil, s.turn
+			continue
+		case <-turn:
+			began := time.Now()
+			met = sync.OnceFunc(func() {
+				time.AfterFunc(time.Since(began), func() { s.turn <- struct{}{} })
+			})
+			time.AfterFunc(meetTimeout, met)
+		case <-x.wanted:
+		case <-ended:
+		case <-s.ctx.Done():
+			return
+		}
+		break
 	}
 	done()
 	s.watch(x, met)

@@ -81,7 +81,7 @@ func (a Answers) Control() func(stdin io.Reader, stdout, stderr io.Writer) {
 		guestrpc.MethodHello: func(context.Context, json.RawMessage) (any, error) {
 			return banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: BootID}, nil
 		},
-		guestrpc.MethodList: func(context.Context, json.RawMessage) (any, error) { return []banger.GuestSession{}, nil },
+		guestrpc.MethodList: func(context.Context, json.RawMessage) (any, error) { return guestrpc.ListPage{}, nil },
 	}
 	maps.Copy(all, a)
 	return func(stdin io.Reader, stdout, _ io.Writer) {

@@ -1,0 +1,154 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"sort"
+
+	"golang.org/x/sync/errgroup"
+
+	"banger"
+	"banger/internal/guestrpc"
+)
+
+// scanParallel is how many sessions are taken in at once. Each may wait for the
+// disk, when its end must be written.
+const scanParallel = 8
+
+// list answers with one page. Of a list of all, the names are kept from its first page
+// to its last; of sessions that have ended nothing is.
+func (s *server) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPage, error) {
+	if p.Limit < 1 || p.Limit > banger.MaxGuestPage || len(p.IDs) > banger.MaxGuestPage {
+		return guestrpc.ListPage{}, banger.Errorf(banger.CodeInvalid, "cannot list sessions: a page has 1 to %d", banger.MaxGuestPage)
+	}
+	ids := p.IDs
+	if len(ids) == 0 {
+		var err error
+		if ids, err = s.namesOnDisk(p.After == ""); err != nil {
+			return guestrpc.ListPage{}, err
+		}
+	}
+	begin := sort.Search(len(ids), func(i int) bool { return ids[i] > p.After })
+	end := min(begin+p.Limit, len(ids))
+	page, taken, err := s.page(ids[begin:end])
+	if err != nil {
+		return page, err
+	}
+	if end = begin + taken; end < len(ids) {
+		page.Next = ids[end-1]
+		return page, nil
+	}
+	if len(p.IDs) == 0 {
+		s.keepNames(nil)
+	}
+	s.listed()
+	return page, nil
+}
+
+// page reports sessions, as many as fit, and returns of how many of the ids.
+func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int, err error) {
+	reports := make([]*banger.GuestSession, len(ids))
+	var group errgroup.Group
+	group.SetLimit(scanParallel)
+	for i, id := range ids {
+		group.Go(func() error {
+			unlock := s.claims.lock(id)
+			defer unlock()
+			if !banger.ValidID(string(id)) || s.forgetRemoved(id) {
+				return nil
+			}
+			if x := s.takeIn(id); x != nil {
+				report := x.report()
+				reports[i] = &report
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	page.Sessions = []json.RawMessage{}
+	bytes := 0
+	for i, report := range reports {
+		if report == nil {
+			continue
+		}
+		data, err := json.Marshal(report)
+		if err != nil {
+			return page, 0, err
+		}
+		if bytes += len(data); bytes > guestrpc.PageBytes && len(page.Sessions) > 0 {
+			return page, i, nil
+		}
+		page.Sessions = append(page.Sessions, data)
+	}
+	return page, len(ids), nil
+}
+
+// namesOnDisk returns the ids of the sessions on the disk, ascending: as the last first
+// page found them, unless anew is set.
+func (s *server) namesOnDisk(anew bool) ([]banger.SessionID, error) {
+	s.mu.Lock()
+	names := s.names
+	s.mu.Unlock()
+	if names != nil && !anew {
+		return names, nil
+	}
+	names, err := readNames(s.SessionsDir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list sessions: %w", err)
+	}
+	s.keepNames(names)
+	return names, nil
+}
+
+func (s *server) keepNames(names []banger.SessionID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names = names
+}
+
+// readNames reads the names of session directories, some at a time.
+func readNames(dir string) ([]banger.SessionID, error) {
+	names := []banger.SessionID{}
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return names, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for {
+		some, err := f.Readdirnames(1024)
+		for _, name := range some {
+			if banger.ValidID(name) {
+				names = append(names, banger.SessionID(name))
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// forgetRemoved forgets a session that another control server has removed, and reports
+// whether it has. The caller holds its claim.
+func (s *server) forgetRemoved(id banger.SessionID) bool {
+	if s.lookup(id) == nil {
+		return false
+	}
+	if _, err := os.Lstat(s.dir(id)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	s.forget(id)
+	return true
+}
