@@ -360,9 +360,12 @@ func (a *Attachment) granted(g Grant) {
 	}
 }
 
+// minLease is the shortest lease that is kept: a shorter one would be a flood of pings.
+const minLease = time.Second
+
 // keepLease sends pings, several in the time that the lease lasts.
 func (a *Attachment) keepLease(lease time.Duration) {
-	ticker := time.NewTicker(max(lease/5, time.Millisecond))
+	ticker := time.NewTicker(max(lease, minLease) / 5)
 	defer ticker.Stop()
 	for {
 		select {

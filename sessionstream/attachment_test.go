@@ -191,7 +191,7 @@ func TestAttachment_OutputThatBreaksAtAnyByteIsWhole(t *testing.T) {
 				at.Stdout += int64(len(out))
 				at.Stderr += int64(len(errs))
 			}
-			_ = c.out.WriteControl(&Exit{})
+			_ = c.out.WriteControl(&Exit{ended})
 		}}
 		a := s.open(Attach{Role: RoleViewer, AttachID: "a", From: &banger.LogCursor{}})
 		out, errs, _, err := receiveAll(a)
@@ -237,7 +237,7 @@ func TestAttachment_InputThatBreaksAtAnyByteIsAcceptedOnce(t *testing.T) {
 					return
 				}
 			}
-			_ = c.out.WriteControl(&Exit{})
+			_ = c.out.WriteControl(&Exit{ended})
 		}}
 		a := s.open(Attach{Role: RoleWriter, AttachID: "a", From: &banger.LogCursor{}})
 		var want strings.Builder
@@ -311,7 +311,7 @@ func TestAttachment_ExitIsReceivedThoughNothingCanBeSentAnyMore(t *testing.T) {
 		return errors.Join(err, w.WriteControl(&Attached{Output: &banger.LogCursor{}, Stdin: &Grant{WindowBytes: 100, LeaseMS: 1000}}))
 	}
 	end := func(w *Writer) error {
-		return errors.Join(w.WriteData(ChannelStdout, []byte("last")), w.WriteControl(&Exit{}))
+		return errors.Join(w.WriteData(ChannelStdout, []byte("last")), w.WriteControl(&Exit{ended}))
 	}
 	write := func(a *Attachment) error {
 		_, err := a.Write([]byte("x"))

@@ -91,11 +91,36 @@ func (c *Stop) check() error {
 func (c *EOF) check() error { return checkOffset(c.Offset) }
 
 func (c *Attached) check() error {
+	state := c.State
+	if state.Status == "" { // who speaks for no session may leave it out
+		state.Status = banger.StatusRunning
+	}
+	if err := checkState(state); err != nil {
+		return err
+	}
 	if c.Output != nil && (c.Output.Stdout < 0 || c.Output.Stderr < 0) {
 		return errorf(CodeInvalid, "output cannot begin at %v", *c.Output)
 	}
 	if c.Stdin != nil {
 		return c.Stdin.check()
+	}
+	return nil
+}
+
+func (c *State) check() error { return checkState(c.State) }
+
+func (c *Exit) check() error {
+	if !c.State.Status.Ended() {
+		return errorf(CodeInvalid, "a session that is %.40q has not ended", string(c.State.Status))
+	}
+	return checkState(c.State)
+}
+
+// checkState refuses a state that no shim of ours tells: it comes from a guest, and an
+// exit status of 256 would be one of 0 for who asks for it.
+func checkState(s banger.SessionState) error {
+	if err := s.Check(); err != nil {
+		return errorf(CodeInvalid, "the session's state is wrong: %v", err)
 	}
 	return nil
 }
@@ -123,9 +148,7 @@ func (*Takeover) check() error  { return nil }
 func (*Resize) check() error    { return nil }
 func (*Detach) check() error    { return nil }
 func (*Ping) check() error      { return nil }
-func (*State) check() error     { return nil }
 func (*Evicted) check() error   { return nil }
-func (*Exit) check() error      { return nil }
 func (*Signalled) check() error { return nil }
 func (*Pong) check() error      { return nil }
 
