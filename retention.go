@@ -17,6 +17,13 @@ type Retention struct {
 	MaxBytes int64
 }
 
+// DefaultKeep is how many ended sessions of each VM are kept where nothing else is said.
+const DefaultKeep = 5000
+
+// DefaultRetention is the policy where nothing else is said. It goes by number alone: who
+// comes back after a long time finds what they left.
+func DefaultRetention() Retention { return Retention{Keep: new(DefaultKeep)} }
+
 // IsZero reports whether r has no criterion.
 func (r Retention) IsZero() bool { return r.OlderThan == 0 && r.Keep == nil && r.MaxBytes == 0 }
 

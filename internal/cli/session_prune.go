@@ -30,7 +30,9 @@ has such criteria:
   keep = 100
   max_size = "10G"
 
-It does so when a session ends or gets too old, and when a VM comes up.
+It does so when a session ends or gets too old, and when a VM comes up. Where the file
+has no [retention], the 5000 sessions of each VM that ended last are kept; an empty
+[retention] keeps all.
 
 Age counts from when the daemon saw a session end. No setting of a clock, neither the
 guest's nor the host's, makes it older, and time for which the host was off counts only

@@ -22,13 +22,14 @@ const maxBytes = 1 << 20
 
 // Config is what can be set.
 type Config struct {
-	// Retention is what the daemon keeps of ended sessions.
+	// Retention is what the daemon keeps of ended sessions: banger.DefaultRetention,
+	// unless the file has the table, even an empty one.
 	Retention banger.Retention
 }
 
 // file is the content of the file, TOML 1.0; D and S are the types of times and sizes.
 type file[D, S any] struct {
-	Retention retention[D, S] `toml:"retention"`
+	Retention *retention[D, S] `toml:"retention"`
 }
 
 type retention[D, S any] struct {
@@ -37,13 +38,13 @@ type retention[D, S any] struct {
 	MaxSize   S    `toml:"max_size"`
 }
 
-// Load reads the file at path. One that does not exist sets nothing. A key that is not
+// Load reads the file at path. One that does not exist sets nothing, so that the defaults hold. A key that is not
 // known is an error, as is a value that cannot be: both name the file, the line and
 // the key.
 func Load(path string) (Config, error) {
 	data, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Config{}, nil
+		return Config{Retention: banger.DefaultRetention()}, nil
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("cannot read %s: %w", path, err)
@@ -57,7 +58,10 @@ func Load(path string) (Config, error) {
 			return Config{}, wrong(path, where(err))
 		}
 	}
-	c := Config{Retention: banger.Retention{OlderThan: time.Duration(f.Retention.OlderThan), Keep: f.Retention.Keep, MaxBytes: int64(f.Retention.MaxSize)}}
+	c := Config{Retention: banger.DefaultRetention()}
+	if set := f.Retention; set != nil {
+		c.Retention = banger.Retention{OlderThan: time.Duration(set.OlderThan), Keep: set.Keep, MaxBytes: int64(set.MaxSize)}
+	}
 	if err := c.Retention.Validate(); err != nil {
 		return Config{}, wrong(path, fmt.Sprintf("key retention.keep: %v", err))
 	}

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ func load(t *testing.T, text string) (config.Config, error) {
 
 func TestLoad_ReadsWhatIsSet(t *testing.T) {
 	for text, want := range map[string]banger.Retention{
-		"":                           {},
+		"":                           {Keep: new(5000)},
+		"# nothing":                  {Keep: new(5000)},
 		"# nothing\n[retention]\n":   {},
 		"[retention]\nkeep = 0":      {Keep: new(int)},
 		"retention.max_size = '10G'": {MaxBytes: 10 << 30},
@@ -38,7 +40,7 @@ func TestLoad_ReadsWhatIsSet(t *testing.T) {
 			t.Errorf("%q: %s", text, diff)
 		}
 	}
-	if c, err := config.Load(filepath.Join(t.TempDir(), "config.toml")); err != nil || c != (config.Config{}) {
+	if c, err := config.Load(filepath.Join(t.TempDir(), "config.toml")); err != nil || !reflect.DeepEqual(c.Retention, banger.DefaultRetention()) {
 		t.Errorf("without a file: %+v, %v", c, err)
 	}
 }

@@ -39,13 +39,15 @@ const (
 	StoreWritesAtOnce  = 100
 )
 
-// What a search may cost in one session. It is given up when its log goes on behind
-// what the session's record says and SearchSlack, or when it has come no further than
-// SearchFloor bytes a second after SearchGrace.
+// What a search may cost in one session. It is given up when there is more than what the
+// session can have kept and SearchSlack; when, after SearchGrace, fewer than SearchFloor
+// bytes a second have come, which a slow host on a slow line has; and after SearchTime.
 const (
+	SearchMost  = 1 << 40 // of what a session without a log limit can have kept
 	SearchSlack = 64 << 20
-	SearchFloor = 1 << 20
+	SearchFloor = 64 << 10
 	SearchGrace = 30 * time.Second
+	SearchTime  = time.Hour
 )
 
 // How a login that the host has refused is repeated when nobody gives a reason to.

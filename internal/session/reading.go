@@ -23,6 +23,7 @@ type reading struct {
 	// toNow makes it end with what a running session has written when it begins, which
 	// else may write faster than it can be read.
 	toNow bool
+	pace  *searchPace // what it may cost; nil: as much as there is
 
 	grep    *regexp.Regexp                      // nil: everything is passed on
 	filters map[banger.Stream]*linematch.Filter // with grep, once it has begun
@@ -92,6 +93,20 @@ func (l *reading) stopped(at banger.LogCursor) bool {
 // page reads the next page. When the time is past until which is to be read, the
 // page has what is there, and it is not waited any more.
 func (l *reading) page(ctx context.Context, read *banger.GuestLogRead) (banger.GuestLogPage, error) {
+	if l.pace == nil {
+		return l.nextPage(ctx, read)
+	}
+	if err := l.pace.begin(ctx); err != nil {
+		return banger.GuestLogPage{}, err
+	}
+	page, err := l.nextPage(ctx, read)
+	if err == nil {
+		err = l.pace.end(page)
+	}
+	return page, err
+}
+
+func (l *reading) nextPage(ctx context.Context, read *banger.GuestLogRead) (banger.GuestLogPage, error) {
 	if l.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, l.patience, impatience(l.patience))

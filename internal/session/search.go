@@ -13,7 +13,7 @@ import (
 )
 
 // searchParallel is in how many VMs is searched at once; in each, one session after
-// the other. What a search holds of a session is a page and two lines.
+// the other, and where more VMs wait, in turns. What a search holds of a session is a page and two lines.
 const searchParallel = 4
 
 // searchPatience is how long the next part of a log may take to come. A VM for which
@@ -32,9 +32,8 @@ func (s *Service) SearchSessions(ctx context.Context, r banger.SearchRequest, fn
 	if err != nil {
 		return banger.SearchEnd{}, err
 	}
-	search := &search{service: s, request: r, fn: fn}
+	search := &search{service: s, request: r, fn: fn, slots: make(slots, searchParallel)}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(searchParallel)
 	for _, place := range places {
 		group.Go(func() error { return search.vm(ctx, place) })
 	}
@@ -69,6 +68,7 @@ func searchReading(r banger.SearchRequest) banger.LogRequest {
 type search struct {
 	service *Service
 	request banger.SearchRequest
+	slots   slots
 
 	mu  sync.Mutex // guards fn and end
 	fn  func(banger.SearchResult) error
@@ -83,7 +83,7 @@ func (q *search) vm(ctx context.Context, place vmSessions) error {
 		cause := unreachable
 		if cause == nil {
 			var err error
-			if cause, err = q.session(ctx, x, where); err != nil {
+			if cause, err = q.session(ctx, place.vm, x, where); err != nil {
 				return err
 			}
 		}
@@ -100,10 +100,14 @@ func (q *search) vm(ctx context.Context, place vmSessions) error {
 }
 
 // session searches one session. cause is why it could not be; err ends the search.
-func (q *search) session(ctx context.Context, x banger.Session, where banger.SessionPlace) (cause, err error) {
+func (q *search) session(ctx context.Context, vm banger.VM, x banger.Session, where banger.SessionPlace) (cause, err error) {
 	if x.Status == banger.StatusStarting || x.EndedBy == banger.EndedByLaunch || x.TTY && q.request.Stream == banger.StreamStderr {
 		return nil, nil // there is nothing
 	}
+	if err := q.slots.take(ctx); err != nil {
+		return nil, err
+	}
+	defer q.slots.give()
 	reading := q.service.newReading(x, searchReading(q.request), func(line banger.LogChunk) error {
 		if line.Gap > 0 {
 			return nil
@@ -112,6 +116,7 @@ func (q *search) session(ctx context.Context, x banger.Session, where banger.Ses
 		return err
 	})
 	reading.patience, reading.toNow = searchPatience, true
+	reading.pace = newSearchPace(q.slots, x, int64(vm.WorkDiskMiB)<<20)
 	_, cause = reading.run(ctx)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
