@@ -42,7 +42,7 @@ type lie struct {
 }
 
 // hearings is how often a lie is heard, by reconnects.
-const hearings = 3
+const hearings = 2
 
 const lieBytes = 16 << 20
 
