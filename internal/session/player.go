@@ -91,7 +91,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 	for first := true; ; first = false {
 		page, err := p.service.readPage(ctx, p.session, next, true)
 		if err != nil {
-			return fmt.Errorf("cannot read the output of session %q behind %v: %w", p.session.Name, next.Cursor, err)
+			return p.unreadable(next.Cursor, err)
 		}
 		if first {
 			attached.Output = &page.Begin
@@ -114,6 +114,16 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		}
 		next.Tail, next.Cursor = nil, page.Next
 	}
+}
+
+// unreadable explains why output cannot be read behind a position. One beyond the end is
+// told as the shim would have.
+func (p *player) unreadable(at banger.LogCursor, err error) error {
+	err = fmt.Errorf("cannot read the output of session %q behind %s: %w", p.session.Name, at, err)
+	if banger.CodeOf(err) == banger.CodeInvalid {
+		return &sessionstream.Error{Code: sessionstream.CodeOffset, Text: err.Error()}
+	}
+	return err
 }
 
 func (p *player) send(controls ...sessionstream.Control) error {
