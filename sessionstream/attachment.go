@@ -33,6 +33,10 @@ type Config struct {
 	// KeepLease has a writer send pings, which keep its lease. Without it somebody
 	// else's pings are passed on.
 	KeepLease bool
+	// Sole says that nobody else has this AttachID now: who has taken the place of a
+	// connection (CodeReplaced) was an earlier one of the same owner, whose attach was
+	// late, and a further connection takes the place back.
+	Sole bool
 	// OnLost, if not nil, is called by Receive when a connection has broken and
 	// before another one is sought.
 	OnLost func(cause error)
@@ -125,7 +129,7 @@ func (a *Attachment) recover(err error) error {
 		return context.Cause(a.ctx)
 	case a.out.isDetached():
 		return io.EOF
-	case isError && refused.fatal():
+	case isError && refused.Fatal() && !(a.config.Sole && refused.Code == CodeReplaced):
 		a.out.fail(refused)
 		return refused
 	}
@@ -202,7 +206,7 @@ func (a *Attachment) control() (Message, error) {
 		a.out.close()
 		a.out.fail(errorf(CodeClosed, "the session has ended"))
 	case *Error:
-		if c.fatal() {
+		if c.Fatal() {
 			return Message{}, c
 		}
 		a.out.refused(c)
@@ -220,7 +224,7 @@ func (a *Attachment) skip(g *Gap) error {
 		at = &a.output.Stderr
 	}
 	if g.From != *at {
-		return errorf(CodeInvalid, "the server tells of a gap at %d of %s, which stands at %d", g.From, g.Stream, *at)
+		return errorf(CodeInvalid, "the server reports a gap at %d of %s, which stands at %d", g.From, g.Stream, *at)
 	}
 	*at = g.To
 	return nil
@@ -263,6 +267,10 @@ type finalError struct{ error }
 
 func (a *Attachment) tryConnect(first bool) (*Attached, error) {
 	conn, err := a.config.Dial(a.ctx)
+	if err == nil && a.ctx.Err() != nil { // nothing is sent any more: it might take somebody's place
+		conn.Close()
+		err = context.Cause(a.ctx)
+	}
 	if err != nil {
 		e, ok := errors.AsType[*banger.Error](err)
 		if first || ok && e.Code != banger.CodeUnavailable {
@@ -329,7 +337,7 @@ func (a *Attachment) takeUp(asked Attach, got *Attached, first bool) error {
 		return nil
 	}
 	if got.Stdin == nil {
-		if first {
+		if first && !asked.Resume {
 			return errorf(CodeInvalid, "the server grants no stdin")
 		}
 		a.out.evict(orSomebody("")) // an Evicted follows, which says by whom
@@ -387,7 +395,16 @@ var ErrNoConnection = errors.New("there is no connection to the session at the m
 // whether it arrived is not known. Without a connection it fails with
 // ErrNoConnection.
 func (a *Attachment) Signal(name string, to SignalTarget) error {
-	return a.out.send(&Signal{Signal: name, To: to})
+	return a.SignalOnce(Signal{Signal: name, To: to})
+}
+
+// SignalOnce is Signal with an id: a second one with the same does nothing, but for a
+// server of revision 1, which gets no id.
+func (a *Attachment) SignalOnce(s Signal) error {
+	if a.attached.Revision < 2 {
+		s.ID = ""
+	}
+	return a.out.send(&s)
 }
 
 // Resize sets the size of the session's terminal, now or with the next connection.

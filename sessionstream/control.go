@@ -121,7 +121,7 @@ type (
 		// Output is where the output begins that a viewer or writer gets.
 		Output *banger.LogCursor `json:"output,omitempty"`
 		// Stdin is what a writer is granted; nil if it was evicted since its last
-		// connection: an Evicted follows.
+		// connection: an Evicted follows. Of an Attach with Resume only.
 		Stdin *Grant `json:"stdin,omitempty"`
 		// Terminal describes that of a tty session, as it was before the window of a new writer was set.
 		Terminal *Terminal `json:"terminal,omitempty"`
@@ -209,6 +209,7 @@ const (
 	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
+	CodeReplaced    ErrorCode = "replaced"    // a newer connection of the same attachment has taken this one's place
 	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer; never sent, it is for who writes in Go
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
@@ -217,8 +218,8 @@ const (
 // Error returns the text.
 func (c *Error) Error() string { return c.Text }
 
-// fatal reports whether the connection ends with it.
-func (c *Error) fatal() bool {
+// Fatal reports whether the connection ends with it.
+func (c *Error) Fatal() bool {
 	return c.Code != CodeUnsupported && c.Code != CodeClosed && c.Code != CodeEnded
 }
 

@@ -32,6 +32,9 @@ func Feed(ctx context.Context, c Config, offset *int64, data io.Reader, eof bool
 		return banger.SendResult{}, err
 	}
 	defer a.Close()
+	if a.Attached().Stdin == nil {
+		return banger.SendResult{}, errorf(CodeEvicted, "stdin was taken over by somebody else")
+	}
 	opening()
 	giveUp := context.AfterFunc(ctx, func() {
 		a.Detach()

@@ -30,8 +30,10 @@ type outgoing struct {
 	limit    int64     // bytes that may wait for their acknowledgement
 	accepted int64     // the position of unacked in stdin
 	unacked  []byte    // written, and not known to be accepted
-	eof      bool      // stdin ends behind unacked
+	end      *EOF      // the end of stdin: asked for, and not answered yet
+	endAt    int64     // where it stands between the bytes of unacked
 	failed   error     // why stdin takes no more
+	told     bool      // of CodeClosed: whoever offers stdin has been told
 	dropped  int       // bytes that were unacked then
 }
 
@@ -50,11 +52,18 @@ func (o *outgoing) open(conn net.Conn, w *Writer) {
 	defer o.sending.Unlock()
 	o.mu.Lock()
 	o.conn, o.writer = conn, w
-	rest, end, takeover := bytes.Clone(o.unacked), o.eofControl(), o.takeover
+	rest, behind, end, takeover := bytes.Clone(o.unacked), []byte(nil), o.end, o.takeover
+	if end != nil {
+		at := o.endAt - o.accepted
+		rest, behind = rest[:at], rest[at:]
+	}
 	o.mu.Unlock()
 	err := w.WriteData(ChannelStdin, rest)
 	if end != nil && err == nil {
 		err = w.WriteControl(end)
+	}
+	if err == nil {
+		err = w.WriteData(ChannelStdin, behind)
 	}
 	if takeover != nil && err == nil {
 		err = w.WriteControl(takeover)
@@ -62,14 +71,8 @@ func (o *outgoing) open(conn net.Conn, w *Writer) {
 	_ = o.sent(w, err) // else the next connection does
 }
 
-// eofControl is the end of stdin if it has been asked for, else nil. The caller
-// holds mu.
-func (o *outgoing) eofControl() *EOF {
-	if !o.eof {
-		return nil
-	}
-	return &EOF{Offset: new(o.accepted + int64(len(o.unacked)))}
-}
+// position is that of the next byte that is written. The caller holds mu.
+func (o *outgoing) position() int64 { return o.accepted + int64(len(o.unacked)) }
 
 // close ends the present connection.
 func (o *outgoing) close() {
@@ -174,8 +177,8 @@ func (o *outgoing) grant(g Grant) {
 	defer o.mu.Unlock()
 	o.granted, o.takeover, o.failed = true, nil, nil
 	o.grants++
-	o.dropped = 0
-	o.limit, o.accepted, o.unacked, o.eof = g.WindowBytes, g.Offset, nil, false
+	o.dropped, o.told = 0, false
+	o.limit, o.accepted, o.unacked, o.end = g.WindowBytes, g.Offset, nil, nil
 	if g.EOF {
 		o.failLocked(errorf(CodeClosed, "stdin is closed"))
 	}
@@ -185,7 +188,7 @@ func (o *outgoing) grant(g Grant) {
 // somebody else has written to it, and it takes no more.
 func (o *outgoing) regrant(g Grant) (lost bool, err error) {
 	o.mu.Lock()
-	from, limit, failed := o.accepted, o.accepted+int64(len(o.unacked)), o.failed
+	from, limit, failed := o.accepted, o.position(), o.failed
 	o.limit = g.WindowBytes
 	o.mu.Unlock()
 	switch {
@@ -207,8 +210,10 @@ func (o *outgoing) acknowledge(offset int64, eof bool) {
 		o.unacked = append(o.unacked[:0], o.unacked[n:]...)
 		o.accepted += n
 	}
+	if o.end != nil && o.accepted > o.endAt {
+		o.end = nil // it was refused, since stdin has gone on
+	}
 	if eof {
-		o.eof = false
 		o.failLocked(errorf(CodeClosed, "stdin is closed"))
 	}
 	o.room.Broadcast()
@@ -226,7 +231,7 @@ func (o *outgoing) failLocked(err error) {
 		o.failed = err
 	}
 	o.dropped += len(o.unacked)
-	o.unacked, o.eof = nil, false
+	o.unacked, o.end = nil, nil
 	o.room.Broadcast()
 }
 
@@ -237,10 +242,12 @@ func (o *outgoing) refused(e *Error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if e.Code == CodeClosed {
+	switch {
+	case e.Code == CodeClosed:
+		o.told = true
 		o.failLocked(e)
-	} else {
-		o.eof = false
+	case e.Offset != nil: // of the end of stdin only: a signal has none
+		o.end = nil
 	}
 }
 
@@ -282,13 +289,13 @@ func (o *outgoing) write(p []byte) (written int, err error) {
 func (o *outgoing) awaitRoom(grant int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.failed == nil && !o.eof && o.grants == grant && int64(len(o.unacked)) >= o.limit {
+	for o.failed == nil && o.end == nil && o.grants == grant && int64(len(o.unacked)) >= o.limit {
 		o.room.Wait()
 	}
 	switch {
 	case o.grants != grant:
 		return errorf(CodeEvicted, "stdin was taken over by somebody else meanwhile")
-	case o.eof:
+	case o.end != nil:
 		return errorf(CodeClosed, "the end of stdin has been sent")
 	}
 	return o.failed
@@ -300,17 +307,24 @@ func (o *outgoing) sendPart(grant int, p []byte) int {
 	defer o.sending.Unlock()
 	o.mu.Lock()
 	n := min(int64(len(p)), maxSent, o.limit-int64(len(o.unacked)))
-	if o.failed != nil || o.eof || o.grants != grant || n <= 0 {
+	if o.failed != nil || o.end != nil || o.grants != grant || n <= 0 {
 		o.mu.Unlock()
 		return 0
 	}
 	o.unacked = append(o.unacked, p[:n]...)
+	o.sendAndUnlock(func(w *Writer) error { return w.WriteData(ChannelStdin, p[:n]) })
+	return int(n)
+}
+
+// sendAndUnlock sends a part of stdin that has been noted, over the present connection
+// if there is one: else the next does. The caller holds sending, and mu, which is free
+// while it is sent.
+func (o *outgoing) sendAndUnlock(send func(*Writer) error) {
 	w := o.writer
 	o.mu.Unlock()
 	if w != nil {
-		_ = o.sent(w, w.WriteData(ChannelStdin, p[:n])) // else the next connection does
+		_ = o.sent(w, send(w))
 	}
-	return int(n)
 }
 
 func (o *outgoing) closeStdin() error {
@@ -321,11 +335,17 @@ func (o *outgoing) closeStdin() error {
 		defer o.mu.Unlock()
 		return o.failed
 	}
-	o.eof = true
-	end, w := o.eofControl(), o.writer
-	o.mu.Unlock()
-	if w != nil {
-		_ = o.sent(w, w.WriteControl(end)) // else the next connection does
-	}
+	o.noteEnd(EOF{})
+	end := o.end
+	o.sendAndUnlock(func(w *Writer) error { return w.WriteControl(end) })
 	return nil
+}
+
+// noteEnd notes that stdin ends behind what was written. The caller holds mu.
+func (o *outgoing) noteEnd(end EOF) {
+	o.endAt = o.position()
+	if end.Offset == nil {
+		end.Offset = new(o.endAt) // the next connection must not take it for another place
+	}
+	o.end = &end
 }

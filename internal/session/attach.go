@@ -44,7 +44,8 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 	if err != nil {
 		return banger.AttachInfo{}, fmt.Errorf("cannot attach to session %q: %w", x.Name, err)
 	}
-	s.work.Go(func() { s.serveAttachment(l, x, r.AttachID) })
+	number := s.seats.next()
+	s.work.Go(func() { s.serveAttachment(l, x, r.AttachID, number) })
 	return banger.AttachInfo{
 		VMID: x.VMID, SessionID: x.ID, AttachID: r.AttachID, TransportKind: banger.TransportUnix, TransportTarget: path, SocketPath: path,
 		StreamFormat: banger.StreamFormatOne,
@@ -64,8 +65,9 @@ func (s *Service) checkAwake(ctx context.Context, x banger.Session) error {
 	return vm.CheckNotPaused("attach to", fmt.Sprintf("session %q", x.Name))
 }
 
-// serveAttachment waits for the client and serves it until one side ends.
-func (s *Service) serveAttachment(l net.Listener, x banger.Session, attachID string) {
+// serveAttachment waits for the client and serves it until one side ends, or a
+// connection with a higher number comes for the same attachment.
+func (s *Service) serveAttachment(l net.Listener, x banger.Session, attachID string, number int64) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	waiting, done := context.WithTimeout(ctx, attachPatience)
@@ -80,7 +82,10 @@ func (s *Service) serveAttachment(l net.Listener, x banger.Session, attachID str
 	defer conn.Close()
 	unblock := context.AfterFunc(ctx, func() { conn.Close() })
 	defer unblock()
+	at := seat{x.ID, attachID}
 	r := newRelay(conn, func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) })
+	r.sit = func(end context.CancelCauseFunc) *sessionstream.Error { return s.seats.take(at, number, end) }
+	defer s.seats.leave(at, number)
 	if err := r.run(ctx, attachID); err != nil {
 		s.log.Debug("attachment has ended", "session", x.ID, "attachment", attachID, "cause", err)
 	}

@@ -18,6 +18,8 @@ const (
 	relayBytes = 32 << 10
 	// firstControl is how long a client may take to say what it wants.
 	firstControl = 10 * time.Second
+	// farewell is how long a client may take to read why it is ended.
+	farewell = time.Second
 )
 
 // relay serves one client of a session's streams. Towards the session it is an
@@ -27,6 +29,9 @@ type relay struct {
 	reader *sessionstream.Reader
 	writer *sessionstream.Writer
 	dial   func(context.Context) (net.Conn, error)
+	// sit makes this the one connection of its attachment, until it is ended with the
+	// reason for that.
+	sit func(end context.CancelCauseFunc) *sessionstream.Error
 
 	opened  chan struct{}             // closed when session is set
 	session *sessionstream.Attachment // towards the session
@@ -48,13 +53,21 @@ func (r *relay) run(ctx context.Context, attachID string) error {
 		return r.refuse(ctx, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if refused := r.sit(cancel); refused != nil {
+		return r.refuse(ctx, refused)
+	}
+	hurry := context.AfterFunc(ctx, func() { r.client.SetWriteDeadline(time.Now().Add(farewell)) })
+	defer hurry()
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer cancel(nil)
 	defer r.client.Close() // ends the reading
 	reading.Go(func() { r.fromClient(cancel) })
 
-	r.session, err = sessionstream.Open(ctx, sessionstream.Config{Dial: r.dial, Attach: *attach})
+	// The seat is this relay's, so whoever takes its place with the session is an
+	// earlier connection of its attachment that was late.
+	r.session, err = sessionstream.Open(ctx, sessionstream.Config{Dial: r.dial, Attach: *attach, Sole: true})
 	if err != nil {
 		return r.refuse(ctx, err)
 	}
@@ -90,7 +103,11 @@ func (r *relay) readAttach(attachID string) (*sessionstream.Attach, error) {
 // refuse tells the client why it gets nothing more. One whose daemon ends is not
 // told: it goes on with the next.
 func (r *relay) refuse(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+	reason, told := errors.AsType[*sessionstream.Error](context.Cause(ctx))
+	if told {
+		err = reason
+	}
+	if told || ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		_ = r.writer.WriteControl(refusal(err))
 	}
 	return err
@@ -142,8 +159,11 @@ func (r *relay) fromClient(cancel context.CancelCauseFunc) {
 		select {
 		case <-r.opened:
 			if refused, ok := errors.AsType[*sessionstream.Error](err); ok {
+				if refused.Fatal() {
+					r.client.SetWriteDeadline(time.Now().Add(farewell))
+				}
 				_ = r.writer.WriteControl(refused)
-				if refused.Code == sessionstream.CodeUnsupported {
+				if !refused.Fatal() {
 					continue
 				}
 			}
@@ -173,12 +193,24 @@ func (r *relay) pass(h sessionstream.Header, buffer []byte) error {
 			if err != nil {
 				return err
 			}
-			// It fails where the client has been told, or is just being told, that
-			// stdin takes no more: what was sent before it knew is dropped.
-			_, _ = r.session.Write(buffer[:n])
+			if err := r.answer(r.session.Offer(buffer[:n])); err != nil {
+				return err
+			}
 		}
 	}
 	return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: fmt.Sprintf("a client must not send on channel %d", h.Channel)}
+}
+
+// answer tells the client what becomes of its stdin, if that is to be told here.
+func (r *relay) answer(c sessionstream.Control) error {
+	switch c := c.(type) {
+	case nil:
+		return nil
+	case *sessionstream.Error:
+		return c
+	default:
+		return r.writer.WriteControl(c)
+	}
 }
 
 // obey carries out a control. What needs a connection to the session is lost while
@@ -188,17 +220,18 @@ func (r *relay) obey(c sessionstream.Control) error {
 	case *sessionstream.Ping:
 		_ = r.session.Ping()
 	case *sessionstream.Signal:
-		_ = r.session.Signal(c.Signal, c.To)
+		_ = r.session.SignalOnce(*c)
 	case *sessionstream.Resize:
 		r.session.Resize(c.Window)
 	case *sessionstream.Takeover:
 		r.session.Takeover(*c)
 	case *sessionstream.EOF:
-		_ = r.session.CloseStdin()
+		return r.answer(r.session.OfferEOF(*c))
 	case *sessionstream.Detach:
 		return io.EOF
 	default:
-		return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: fmt.Sprintf("a client must not send %T", c)}
+		text := fmt.Sprintf("a viewer or writer must not send %s now", sessionstream.TypeOf(c))
+		return &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: text}
 	}
 	return nil
 }

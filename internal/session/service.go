@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/guestconfig"
 	"banger/internal/keylock"
 	"banger/internal/sessiondir"
 )
@@ -51,6 +50,8 @@ type Service struct {
 	// senderID is that of all attachments that send: they take turns, and the next
 	// need not wait for the lease of one whose link broke at its end.
 	senderID string
+
+	seats seats // who serves which attachment
 
 	keeper *keeper // nil: nothing is removed unasked
 
@@ -217,14 +218,13 @@ func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
 	if r.TTY {
 		x.AttachMode = "tty"
 	}
-	setGuestDir(&x, path.Join(guestconfig.SessionsDir, string(id)))
 	if x.Name == "" {
 		x.Name = defaultName(r.Command, id)
 	}
 	return x
 }
 
-// setGuestDir records where a session lies in its guest.
+// setGuestDir records where a session lies in its guest, which only that can say.
 func setGuestDir(x *banger.Session, dir string) {
 	x.GuestStateDir = dir
 	x.StdoutLogPath, x.StderrLogPath = path.Join(dir, sessiondir.StdoutName), path.Join(dir, sessiondir.StderrName)

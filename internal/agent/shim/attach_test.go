@@ -247,6 +247,9 @@ func TestWriter_NextConnectionOfItsAttachmentGoesOnAtOnce(t *testing.T) {
 	if g := young.attachWriter("same"); g.Offset != 4 {
 		t.Errorf("granted %+v", g)
 	}
+	if e, ok := old.receive().(*sessionstream.Error); !ok || e.Code != sessionstream.CodeReplaced {
+		t.Errorf("the old connection is told %+v", e)
+	}
 	old.wantEnd()
 	young.data([]byte("two"))
 	young.wantAck(7)

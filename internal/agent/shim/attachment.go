@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"banger"
 	"banger/internal/sessiondir"
@@ -20,15 +19,19 @@ type attachment struct {
 	attach sessionstream.Attach
 	out    *outlet
 
-	writing bool        // this was the writer at some time; used by the reading goroutine
-	refused atomic.Bool // we have ended it
-	feeder  *feeder     // of the writer; set and stopped under the lease's lock
+	writing  bool        // this was the writer at some time; used by the reading goroutine
+	told     bool        // that there is no stdin; used by the reading goroutine
+	refused  atomic.Bool // we have ended it
+	feeder   *feeder     // of the writer; set and stopped under the lease's lock
+	expelled bool        // a newer connection of the attachment is there; guarded by the lease
 }
 
 // attachTo serves a viewer or writer until one side ends.
 func (c *conn) attachTo(attach sessionstream.Attach) {
 	a := &attachment{conn: c, attach: attach}
 	a.out = &outlet{conn: c, news: c.server.news}
+	c.server.sit(a)
+	defer c.server.leave(a)
 	attached, refused := a.begin()
 	if refused != nil {
 		_ = c.send(refused)
@@ -36,21 +39,18 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 	}
 	if c.send(attached) != nil {
 		c.server.lease.leave(a, false)
-		a.fence()
 		return
 	}
-	c.net.SetWriteDeadline(time.Time{})
+	a.out.begin()
 	var sending sync.WaitGroup
 	sending.Go(a.out.run)
 	c.server.enter(a)
 	inOrder := a.obey()
 	c.server.lease.leave(a, inOrder || a.refused.Load())
-	a.fence()
 	if !c.server.isOver() {
 		a.out.finish()
 	}
 	sending.Wait()
-	c.server.leave(a)
 }
 
 // begin finds what the client asks for, and how it is answered.
@@ -69,7 +69,6 @@ func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 		follower, refused := a.findOutput()
 		if refused != nil {
 			a.server.lease.leave(a, true)
-			a.fence()
 			return nil, refused
 		}
 		a.out.output, answer.Output = follower, new(follower.At())
@@ -125,6 +124,7 @@ func (a *attachment) grant() *sessionstream.Grant {
 }
 
 // fence returns when no byte that the client has sent can reach the command any more.
+// The caller holds the lease's lock.
 func (a *attachment) fence() {
 	if a.feeder != nil {
 		a.feeder.stop()
@@ -174,10 +174,18 @@ func (a *attachment) takeStdin(length int) error {
 
 func (a *attachment) feed(p piece) (err error) {
 	return a.asWriter(func() {
-		if a.feeder == nil {
+		switch {
+		case a.feeder != nil:
+			if refused := a.feeder.add(p); refused != nil {
+				err = refused
+			}
+		case p.eof != nil && (p.eof.Offset == nil || *p.eof.Offset == 0):
+			a.out.acknowledge(0, true)
+		case p.eof != nil:
+			err = &sessionstream.Error{Code: sessionstream.CodeOffset, Text: "stdin stands at 0, where it is closed", Offset: new(int64)}
+		case !a.told:
+			a.told = true
 			a.out.queue(&sessionstream.Error{Code: sessionstream.CodeClosed, Text: "the session was started with its stdin closed", Offset: new(int64)})
-		} else if refused := a.feeder.add(p); refused != nil {
-			err = refused
 		}
 	}, &err)
 }

@@ -31,16 +31,19 @@ type lease struct {
 func (l *lease) acquire(ctx context.Context, a *attachment, force bool, begin func()) sessionstream.Control {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for waited := false; ; waited = true {
+	came := l.until
+	for {
 		left := time.Until(l.until)
 		switch {
+		case a.expelled:
+			return replaced()
 		case force, l.id == a.attach.AttachID, left <= 0 && (!a.attach.Resume || l.id == ""):
 			l.install(a)
 			begin()
 			return nil
 		case a.attach.Resume && l.id != "":
 			return &sessionstream.Evicted{By: l.client}
-		case waited && l.holder != nil:
+		case l.holder != nil && !l.until.Equal(came): // it has given a sign of life
 			return refusal(sessionstream.CodeHeld, "stdin is held by %s", l.name())
 		}
 		if !l.await(ctx, left) {
@@ -71,13 +74,9 @@ func (l *lease) await(ctx context.Context, limit time.Duration) bool {
 
 // install puts a in the place of the last writer. The caller holds mu.
 func (l *lease) install(a *attachment) {
-	if old := l.holder; old != nil && old != a {
+	if old := l.holder; old != nil {
 		old.fence()
-		if l.id == a.attach.AttachID {
-			old.net.Close()
-		} else {
-			old.out.queue(&sessionstream.Evicted{By: a.attach.Client})
-		}
+		old.out.queue(&sessionstream.Evicted{By: a.attach.Client})
 	}
 	l.holder, l.id, l.client = a, a.attach.AttachID, a.attach.Client
 	l.renew()
@@ -116,17 +115,37 @@ func (l *lease) as(a *attachment, do func()) bool {
 	return true
 }
 
-// leave ends a's connection. If it ends in order, its claim does too; else another
-// connection of its attachment may still come.
+// leave ends a's connection, and returns when no byte that it brought can reach the
+// command any more: who is granted stdin next is granted what it left. If it ends in
+// order, its claim does too; else another connection of its attachment may still come.
 func (l *lease) leave(a *attachment, inOrder bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holder != a {
-		return
+		return // who took the place has seen to that
 	}
+	a.fence()
 	l.holder = nil
 	if inOrder {
 		l.until = time.Time{}
 		l.wake()
 	}
+}
+
+// expel ends a for a newer connection of its attachment, which is to take its place and
+// its claim. It becomes the writer no more.
+func (l *lease) expel(a *attachment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.expelled = true
+	if l.holder == a {
+		a.fence()
+		l.holder = nil
+	}
+	l.wake()
+}
+
+// replaced is what an expelled connection is told.
+func replaced() *sessionstream.Error {
+	return refusal(sessionstream.CodeReplaced, "a newer connection of the attachment has taken the place of this one")
 }

@@ -101,6 +101,15 @@ func (o *outlet) answerPing() {
 	o.news.cond.Broadcast()
 }
 
+// begin gives a client as long as it wants to read, unless it is being ended.
+func (o *outlet) begin() {
+	o.news.Lock()
+	defer o.news.Unlock()
+	if !o.finished {
+		o.conn.net.SetWriteDeadline(time.Time{})
+	}
+}
+
 // finish has the connection closed behind what is queued, soon in any case.
 func (o *outlet) finish() {
 	o.news.Lock()

@@ -42,7 +42,8 @@ type server struct {
 
 	mu       sync.Mutex // guards the fields below
 	conns    map[*conn]bool
-	attached map[*attachment]bool // those that get the exit
+	seats    map[string]*attachment // the newest connection of each attachment
+	attached map[*attachment]bool   // those that get the exit
 	over     bool
 	final    banger.SessionState // once it is over
 
@@ -67,7 +68,7 @@ func listen(path string) (*server, error) {
 	}
 	return &server{
 		listener: listener, dir: dir, news: newNews(),
-		conns: map[*conn]bool{}, attached: map[*attachment]bool{},
+		conns: map[*conn]bool{}, seats: map[string]*attachment{}, attached: map[*attachment]bool{},
 	}, nil
 }
 
@@ -126,6 +127,19 @@ func (s *server) isOver() bool {
 	return s.over
 }
 
+// sit makes a the one connection of its attachment. One that was there before is ended
+// with CodeReplaced; none of its bytes reaches the command any more.
+func (s *server) sit(a *attachment) {
+	s.mu.Lock()
+	last := s.seats[a.attach.AttachID]
+	s.seats[a.attach.AttachID] = a
+	s.mu.Unlock()
+	if last != nil {
+		s.lease.expel(last)
+		last.refuse(replaced())
+	}
+}
+
 // enter has an attachment told of the session's end, also if that has come.
 func (s *server) enter(a *attachment) {
 	s.mu.Lock()
@@ -140,6 +154,9 @@ func (s *server) leave(a *attachment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.attached, a)
+	if s.seats[a.attach.AttachID] == a {
+		delete(s.seats, a.attach.AttachID)
+	}
 }
 
 // close removes the socket, lets every connection send what it has to say, the

@@ -1,0 +1,177 @@
+package shim_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"banger"
+	"banger/internal/agent/shim"
+	"banger/sessionstream"
+)
+
+// slowly copies stdin to stdout, a little at a time: what its writers have sent waits
+// in a full pipe and behind it.
+const slowly = "while dd bs=4096 count=1 2>/dev/null; do :; done"
+
+// labelled is stdin of a writer: each 16 bytes of it say whose they are and where.
+func labelled(writer, size int) []byte {
+	var b bytes.Buffer
+	for b.Len() < size {
+		fmt.Fprintf(&b, "%05d:%09d\n", writer, b.Len())
+	}
+	return b.Bytes()
+}
+
+// A writer leaves with the pipe full and more on its way, in any manner, while the next
+// one waits for its place or comes at once: the command reads of each one exactly what
+// lies between its grant and the next.
+func TestLeave_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
+	detach := func(c *rawConn) { c.send(&sessionstream.Detach{}) }
+	for name, way := range map[string]struct {
+		leave       func(c *rawConn)
+		same, comes bool // the next one is of the same attachment; it comes before the last one leaves
+		resume      bool
+	}{
+		"detach, another waits":   {leave: detach, comes: true},
+		"detach, another comes":   {leave: detach},
+		"detach, the same comes":  {leave: detach, same: true},
+		"close, the same comes":   {leave: func(c *rawConn) { c.net.Close() }, same: true},
+		"close, the same resumes": {leave: func(c *rawConn) { c.net.Close() }, same: true, resume: true},
+		"half a close":            {leave: func(c *rawConn) { _ = c.net.CloseWrite() }, same: true, resume: true},
+		"the same comes twice":    {leave: func(c *rawConn) {}, same: true, comes: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := sh(t, slowly, withPipe)
+			var want bytes.Buffer
+			last, data := dialRaw(t, s), labelled(0, stdinWindow)
+			last.attachWriter("0")
+			for n := 1; n <= 30; n++ {
+				id := "0"
+				if !way.same {
+					id = itoa(n)
+				}
+				last.data(data)
+				next := dialRaw(t, s)
+				come := func() {
+					next.send(&sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: id, NoOutput: true, Resume: way.resume})
+				}
+				if way.comes {
+					last.send(&sessionstream.Ping{}) // a sign of life that came later would be an answer
+					waitFor(t, "the pong", func() bool { _, ok := last.receive().(*sessionstream.Pong); return ok })
+					come()
+				}
+				way.leave(last)
+				if !way.comes {
+					come()
+				}
+				m := next.receive()
+				attached, ok := m.(*sessionstream.Attached)
+				if e, isError := m.(*sessionstream.Error); isError && e.Code == sessionstream.CodeHeld {
+					t.Fatalf("writer %d: %s", n, e.Text)
+				}
+				if !ok {
+					t.Fatalf("writer %d is told %+v", n, m)
+				}
+				want.Write(data[:attached.Stdin.Offset-int64(want.Len())])
+				last, data = next, labelled(n, stdinWindow)
+			}
+			waitFor(t, "the command to read it all", func() bool { return len(s.stdout()) >= want.Len() })
+			s.stop(0)
+			s.wait()
+			if got := s.stdout(); got != want.String() {
+				t.Errorf("the command has read %d bytes, not the %d that were granted on: %s", len(got), want.Len(), parting(got, want.String()))
+			}
+		})
+	}
+}
+
+// stdinWindow is what a writer may send without an acknowledgement.
+const stdinWindow = 256 << 10
+
+// parting says where two texts part.
+func parting(got, want string) string {
+	n := 0
+	for n < min(len(got), len(want)) && got[n] == want[n] {
+		n++
+	}
+	return fmt.Sprintf("from byte %d on %.40q, want %.40q", n, got[n:], want[n:])
+}
+
+// Of two open connections of one attachment the newer one counts; the older one is
+// told, once, whatever its role is.
+func TestLeave_OlderConnectionOfAnAttachmentIsToldAndEnded(t *testing.T) {
+	s := sh(t, "cat", withPipe)
+	for _, role := range []sessionstream.Role{sessionstream.RoleViewer, sessionstream.RoleWriter} {
+		attach := &sessionstream.Attach{Role: role, AttachID: "same"}
+		var last *rawConn
+		for n := range 5 {
+			c := dialRaw(t, s)
+			c.send(attach)
+			if m, ok := c.receive().(*sessionstream.Attached); !ok || (m.Stdin != nil) != (role == sessionstream.RoleWriter) {
+				t.Errorf("%s %d gets %+v", role, n, m)
+			}
+			if last != nil {
+				if e, ok := last.receive().(*sessionstream.Error); !ok || e.Code != sessionstream.CodeReplaced {
+					t.Errorf("%s %d is told %+v", role, n-1, e)
+				}
+				last.wantEnd()
+			}
+			last = c
+		}
+		last.send(&sessionstream.Ping{})
+		if m, ok := last.receive().(*sessionstream.Pong); !ok {
+			t.Errorf("the newest %s is told %+v", role, m)
+		}
+	}
+}
+
+// What comes behind the end of stdin is refused once, and says where stdin stands; an
+// end at another position is refused, too.
+func TestStdin_BehindItsEndIsRefusedOnce(t *testing.T) {
+	for name, option := range map[string]option{"a pipe": withPipe, "no stdin": func(l *shim.Launch) { l.StdinMode = banger.StdinClosed }} {
+		t.Run(name, func(t *testing.T) {
+			s := sh(t, "exec sleep 1000", option)
+			c := dialRaw(t, s)
+			c.attachWriter("w")
+			for range 3 {
+				c.send(&sessionstream.EOF{Offset: new(int64)})
+				c.wantAck(0)
+			}
+			for range 20 {
+				c.data([]byte("x"))
+			}
+			var told []string
+			note := func(m sessionstream.Control) {
+				if e, ok := m.(*sessionstream.Error); ok {
+					told = append(told, string(e.Code))
+					if e.Offset == nil || *e.Offset != 0 {
+						t.Errorf("told %+v", e)
+					}
+				}
+			}
+			for len(told) == 0 {
+				note(c.receive())
+			}
+			c.send(&sessionstream.Ping{})
+			for pong := false; !pong; {
+				m := c.receive()
+				note(m)
+				_, pong = m.(*sessionstream.Pong)
+			}
+			if strings.Join(told, " ") != "closed" {
+				t.Errorf("told %q", told)
+			}
+			other := dialRaw(t, s)
+			other.send(&sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: "w", Resume: true, NoOutput: true})
+			other.receive()
+			other.send(&sessionstream.EOF{Offset: new(int64(3000))})
+			if e, ok := other.receive().(*sessionstream.Error); !ok || e.Code != sessionstream.CodeOffset || e.Offset == nil || *e.Offset != 0 {
+				t.Errorf("an end where stdin does not stand: %+v", e)
+			}
+			other.wantEnd()
+		})
+	}
+}
