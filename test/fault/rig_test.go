@@ -165,6 +165,8 @@ func runRole(role string, args []string) error {
 		return sip()
 	case "gauge":
 		return runGauge(args[0])
+	case "pace":
+		return pace(args[0], args[1], args[2])
 	case "scribbler":
 		return scribble(os.Stdin, args[0], args[1])
 	case "killer":
