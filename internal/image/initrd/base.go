@@ -42,6 +42,8 @@ const moduleDir = "/banger/ko"
 const (
 	maxBinaryBytes = 128 << 20
 	maxModuleBytes = 64 << 20
+	// maxModuleDictionary bounds what an xz stream has its reader keep; that of xz -9 is as large.
+	maxModuleDictionary = 64 << 20
 )
 
 // Base writes the archive that all VMs of an image share.

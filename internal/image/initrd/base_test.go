@@ -2,8 +2,10 @@ package initrd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -164,6 +166,29 @@ func TestBase_NamesTheModuleThatIsMissing(t *testing.T) {
 		if banger.CodeOf(err) != banger.CodeCorrupt || !strings.Contains(err.Error(), want) {
 			t.Errorf("Base with %s: %v, want an error that names %s", module, err, want)
 		}
+	}
+}
+
+// An xz stream says how much memory its reader needs; the .xz file format, section 5.3.1.
+func TestBase_AModuleDoesNotChooseHowMuchMemoryItTakes(t *testing.T) {
+	f := testKernel(t)
+	f.Modules = []string{"virtio_ring"}
+	file := filepath.Join(f.ModulesDir, "kernel/drivers/virtio/virtio_ring.ko.xz")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const streamHeader = 12
+	header := data[streamHeader:][:(int(data[streamHeader])+1)*4] // the first block's
+	i := bytes.Index(header, []byte{0x21, 1})                     // LZMA2, with one byte of properties
+	if i < 0 {
+		t.Fatalf("no LZMA2 filter in %x", header)
+	}
+	header[i+2] = 40 // 4 GiB less one byte
+	binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+	write(t, file, data)
+	if err := Base(io.Discard, f); banger.CodeOf(err) != banger.CodeCorrupt || !strings.Contains(err.Error(), "dictionary") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/therootcompany/xz"
 
 	"banger"
 )
@@ -193,7 +193,7 @@ func (t *moduleTree) read(p string) ([]byte, error) {
 func decompressed(r io.Reader, ext string) (io.ReadCloser, error) {
 	switch ext {
 	case ".xz":
-		x, err := xz.NewReader(r)
+		x, err := xz.NewReader(r, maxModuleDictionary)
 		return io.NopCloser(x), err
 	case ".zst":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxModuleBytes))
