@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"banger/internal/localsocket"
 )
 
 // Limits of an agent. It may ask the user before it signs, but not before it tells
@@ -48,10 +50,12 @@ func (s *agentSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm s
 }
 
 // openAgent returns the keys of the agent at a socket. They can sign until ctx or
-// end ends that.
+// end ends that. An agent of another user is refused: the path may be that of one which
+// ended long ago, in a directory where others make files.
 func openAgent(ctx context.Context, socket string) (keys []*agentKey, end func(), err error) {
-	dialer := net.Dialer{Timeout: agentListTimeout}
-	conn, err := dialer.DialContext(ctx, "unix", socket)
+	dialing, cancel := context.WithTimeout(ctx, agentListTimeout)
+	conn, err := localsocket.DialOwn(dialing, socket)
+	cancel()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,11 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/sshhost"
@@ -282,14 +284,34 @@ func TestLogin_OnlyAcceptedAlgorithms(t *testing.T) {
 // serveAgent serves what is no real agent at a socket.
 func serveAgent(t *testing.T, serve func(net.Conn)) (socket string) {
 	t.Helper()
+	return serveAgentAs(t, os.Getuid(), serve)
+}
+
+// serveAgentAs is serveAgent with a socket on which another user has begun to listen.
+func serveAgentAs(t *testing.T, uid int, serve func(net.Conn)) (socket string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "b-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket = filepath.Join(dir, "agent")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
+	if err := os.Chown(dir, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	var listener net.Listener
+	listening := make(chan struct{})
+	go func() { // on a thread of that user, which ends with the goroutine; credentials(7)
+		defer close(listening)
+		runtime.LockOSThread()
+		same := ^uintptr(0)
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same); errno != 0 {
+			err = errno
+			return
+		}
+		listener, err = net.Listen("unix", socket)
+	}()
+	if <-listening; err != nil {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
@@ -332,6 +354,25 @@ func TestLogin_BadAgentsAreNotWaitedFor(t *testing.T) {
 			s.authorize(t, u.key(t, "id_ed25519"))
 			u.wantIn(t, "box", none())
 		})
+	}
+}
+
+// A path that ssh-agent had once may be anybody's now.
+func TestLogin_AnAgentOfAnotherUserIsNotAsked(t *testing.T) {
+	t.Parallel()
+	u, s := known(t)
+	asked := make(chan struct{}, 1)
+	socket := serveAgentAs(t, 12345, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			asked <- struct{}{}
+		}
+	})
+	u.configure(t, s.block("box", "IdentityAgent "+socket))
+	u.wantRefused(t, "box", none(), banger.CodeMissing, "the agent at "+socket, "user 12345 listens there")
+	select {
+	case <-asked:
+		t.Error("it was asked for its keys")
+	default:
 	}
 }
 
