@@ -14,17 +14,20 @@ if [ -z "$HOME" ]; then
 	HOME=$(getent passwd "$uid" 2>/dev/null | cut -d: -f6)
 fi
 
-# A folder that is ours, and nobody else's to put something into.
-ours() {
+# A directory that is ours, and nobody else's to put something into. It is looked at from
+# inside: a name in a directory of everybody's may lead elsewhere at the next look, but
+# not once it is known to be that of a directory which is ours.
+ours() (
 	case $1 in
-	*"$newline"*) return 1 ;;
+	*"$newline"*) exit 1 ;;
 	/*/*) ;;
-	*) return 1 ;;
+	*) exit 1 ;;
 	esac
 	mkdir -p "$1" 2>/dev/null
-	[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chmod 700 "$1" 2>/dev/null &&
-		: 2>/dev/null >"$1/.try$$" && rm -f "$1/.try$$"
-}
+	CDPATH='' cd -P "${1%/*}" 2>/dev/null && parent=$(pwd -P) && CDPATH='' cd -P "./${1##*/}" 2>/dev/null || exit 1
+	[ "$(pwd -P)" = "${parent%/}/${1##*/}" ] && [ -O . ] && chmod 700 . 2>/dev/null &&
+		: 2>/dev/null >"./.try$$" && rm -f "./.try$$"
+)
 
 home=${XDG_STATE_HOME:-${HOME:+$HOME/.local/state}}
 for dir in "${home:+$home/banger}" "/var/tmp/banger-$uid"; do

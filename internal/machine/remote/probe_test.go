@@ -161,6 +161,7 @@ func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 		installed string
 	}{
 		"a home":                 {"", []string{"HOME=/tmp/home"}, home, append([]string{home + "/agent"}, elsewhere...), ""},
+		"a linked home":          {"mkdir /tmp/real && ln -s real /tmp/home", []string{"HOME=/tmp/home"}, home, append([]string{home + "/agent"}, elsewhere...), ""},
 		"other folders":          {"mkdir /tmp/run", []string{"HOME=/tmp/home", "XDG_STATE_HOME=/tmp/state dir", "XDG_RUNTIME_DIR=/tmp/run"}, "/tmp/state dir/banger", append([]string{"/tmp/state dir/banger/agent", "/tmp/run/banger/agent"}, elsewhere...), ""},
 		"no $HOME":               {"", nil, "/root/.local/state/banger", append([]string{"/root/.local/state/banger/agent"}, elsewhere...), ""},
 		"a $HOME that is none":   {"", []string{"HOME=home"}, "/var/tmp/banger-0", elsewhere, ""},
