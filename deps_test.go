@@ -76,6 +76,7 @@ func layers() map[string]layer {
 		"internal/termmodes":           tool,
 		"internal/version":             tool,
 		"internal/agent":               agent,
+		"internal/agent/aging":         agent,
 		"internal/agent/cgroups":       agent,
 		"internal/agent/control":       agent,
 		"internal/agent/device":        agent,

@@ -12,6 +12,7 @@ import (
 
 func main() {
 	runtime.LockOSThread() // to the first thread; shim.Run says why
+	shim.SetName()
 	if err := shim.Run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "banger-shim:", err)
 		os.Exit(1)

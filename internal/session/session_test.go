@@ -351,3 +351,39 @@ func TestSession_WaitingCallEndsWithItsClient(t *testing.T) {
 		}
 	}
 }
+
+// The agent may lie where old files are removed, and where others may make new ones.
+func TestStart_RunsTheProgramThatWasThereAtTheLogin(t *testing.T) {
+	dir := t.TempDir()
+	moved := bin
+	moved.Shim = filepath.Join(dir, "banger-shim")
+	program, err := os.ReadFile(bin.Shim)
+	if err == nil {
+		err = os.WriteFile(moved.Shim, program, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hosttest.New(t, moved)
+	h.StartVM(vmName)
+	startIn(t, h, vmName, shell("first", "true"))
+	if err := os.Remove(moved.Shim); err != nil {
+		t.Fatal(err)
+	}
+	strange := filepath.Join(dir, "ran")
+	if err := os.WriteFile(moved.Shim, []byte("#!/bin/sh\ntouch "+strange+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 { // one shim waits already
+		x := startIn(t, h, vmName, shell(fmt.Sprint("s", n), "cat /proc/$PPID/comm"))
+		if x.ExitCode == nil || *x.ExitCode != 0 {
+			t.Errorf("%s: %+v", x.Name, x.SessionState)
+		}
+		if got := read(t, h, x.Name, all); got != "banger-shim\n" {
+			t.Errorf("its shim is called %q", got)
+		}
+	}
+	if _, err := os.Stat(strange); err == nil {
+		t.Error("the program of that name was run")
+	}
+}

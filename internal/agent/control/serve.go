@@ -84,6 +84,8 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 		Concurrency:    math.MaxInt32,
 		NewContext:     func() context.Context { return serving },
 	})
+	defer s.standby.shim.close() // when no launch is left that could want it
+	defer s.excludeFromAging()()
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(func() { s.standby.run(serving) })
 	s.rpc.Start(s.wire)

@@ -23,6 +23,7 @@ type session struct {
 	group      *cgroup // nil without cgroups
 	meter      meter
 	server     *server
+	used       *os.File // see aging.Exclude
 }
 
 // newSession has only a state.

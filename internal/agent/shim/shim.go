@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"banger/internal/agent/aging"
 	"banger/internal/sessiondir"
 )
 
@@ -50,6 +52,13 @@ func Run(ctx context.Context) error {
 	// Nobody may be there any more to read the report; the session goes on.
 	s.supervise()
 	return nil
+}
+
+// SetName gives the calling thread the name of the program; execve(2) took it from the
+// descriptor by which that was started. PR_SET_NAME in prctl(2).
+func SetName() {
+	name := []byte("banger-shim\x00")
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 }
 
 // adoptFiles keeps the files that are meant for the shim from its command, and
@@ -99,6 +108,8 @@ func begin(ctx context.Context, launch Launch, signals signals) (*session, error
 		return nil, err
 	}
 	s := newSession(launch.Dir, state, signals)
+	// It may lie where old files are removed; without the lock the session runs, too.
+	s.used, _ = aging.Exclude(launch.Dir)
 	if err := s.start(ctx, launch); err != nil {
 		s.fail(err)
 	}
