@@ -205,6 +205,9 @@ type Session struct {
 	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
 	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
+	// What only a session in short has; see Session.Short.
+	EnvNames  []string `json:"env_names,omitempty" doc:"only in events: the names of env, whose values are in the session itself"`
+	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is longer than an event takes, so args end early, and others of its members may be missing"`
 }
 
 // SessionRequest asks for a new session.
@@ -223,6 +226,22 @@ type SessionFilter struct {
 	Tags   map[string]string // all must match
 }
 
+// Match reports whether the filter selects a session of its VM.
+func (f SessionFilter) Match(x Session) bool {
+	if f.Status != "" && x.Status != f.Status {
+		return false
+	}
+	for key, value := range f.Tags {
+		if got, ok := x.Tags[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// MaxPageSessions bounds a page of sessions.
+const MaxPageSessions = 1000
+
 // SessionService starts, finds and removes sessions. A ref is an exact id, an
 // exact name or a unique prefix of either. Safe for concurrent use.
 type SessionService interface {
@@ -232,6 +251,13 @@ type SessionService interface {
 	ListSessions(ctx context.Context, f SessionFilter) ([]Session, error)
 	// SummarizeSessions is ListSessions for a table of them.
 	SummarizeSessions(ctx context.Context, f SessionFilter) ([]SessionSummary, error)
+	// PageSessions is a part of ListSessions: at most limit sessions, MaxPageSessions if
+	// that is 0, and fewer if they are large, after the place that another page returned
+	// as next; after "" it begins. At the end next is "". A session that exists all the
+	// while is in exactly one page.
+	PageSessions(ctx context.Context, f SessionFilter, after string, limit int) (page []Session, next string, err error)
+	// PageSummaries is the same of SummarizeSessions.
+	PageSummaries(ctx context.Context, f SessionFilter, after string, limit int) (page []SessionSummary, next string, err error)
 	GetSession(ctx context.Context, vm, session string) (Session, error)
 	// InspectSession is GetSession with the counters as they are at this moment,
 	// if its guest can be asked.

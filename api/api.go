@@ -63,18 +63,20 @@ type VMList struct {
 	VMs []banger.VM `json:"vms"`
 }
 
-// SessionList is a list of sessions, oldest first.
+// SessionList is a page of a list of sessions, oldest first.
 type SessionList struct {
 	Sessions []banger.Session `json:"sessions"`
+	Next     string           `json:"next,omitempty" doc:"there may be more: ask again with this as after"`
 }
 
-// SummaryList is a list of summaries of sessions, oldest first. Its JSON is written and
+// SummaryList is a page of a list of summaries of sessions, oldest first. Its JSON is written and
 // read by generated code: that of encoding/json takes four times as long.
 //
 //go:generate go tool -modfile=../tools.mod easyjson -no_std_marshalers -output_filename summarylist_json.go api.go
 //easyjson:json
 type SummaryList struct {
 	Sessions []banger.SessionSummary `json:"sessions"`
+	Next     string                  `json:"next,omitempty" doc:"there may be more: ask again with this as after"`
 }
 
 // ImageList is a list of images, oldest first.

@@ -117,16 +117,23 @@ func vmRoutes() []Route {
 	}
 }
 
+func pageParams() []Param {
+	return []Param{
+		{Name: "limit", Type: ParamInt, Doc: "at most so many, and no more than 1000, which is the default; sessions with large launches come in smaller pages"},
+		{Name: "after", Type: ParamText, Doc: "where the page before ended: its next; default: at the beginning"},
+	}
+}
+
 const sessionPath = "/v1/vms/{vm}/sessions/{session}"
 
 func sessionRoutes() []Route {
 	return []Route{
 		{ID: "startSession", Method: http.MethodPost, Path: "/v1/vms/{vm}/sessions", Summary: "Start a session; a launch that failed is a session too.",
 			Body: banger.SessionRequest{}, Result: banger.Session{}, Status: http.StatusCreated, Errors: []banger.Code{banger.CodeState, banger.CodeExists}},
-		{ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Summary: "List sessions, oldest first.",
-			Query: filterParams(), Result: SessionList{}, Status: http.StatusOK},
-		{ID: "summarizeSessions", Method: http.MethodGet, Path: "/v1/sessions/summaries", Summary: "List what a table shows of sessions, oldest first.",
-			Query: filterParams(), Result: SummaryList{}, Status: http.StatusOK},
+		{ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Summary: "List a page of the sessions, oldest first.",
+			Query: append(filterParams(), pageParams()...), Result: SessionList{}, Status: http.StatusOK},
+		{ID: "summarizeSessions", Method: http.MethodGet, Path: "/v1/sessions/summaries", Summary: "List a page of what a table shows of the sessions, oldest first.",
+			Query: append(filterParams(), pageParams()...), Result: SummaryList{}, Status: http.StatusOK},
 		{ID: "getSession", Method: http.MethodGet, Path: sessionPath, Summary: "Show a session.",
 			Query:  []Param{{Name: "live", Type: ParamBool, Doc: "with the counters as they are now, if its guest can be asked"}},
 			Result: banger.Session{}, Status: http.StatusOK},

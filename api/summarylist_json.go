@@ -55,6 +55,12 @@ func easyjsonE0cc1ab0DecodeBangerApi(in *jlexer.Lexer, out *SummaryList) {
 				}
 				in.Delim(']')
 			}
+		case "next":
+			if in.IsNull() {
+				in.Skip()
+			} else {
+				out.Next = string(in.String())
+			}
 		default:
 			in.SkipRecursive()
 		}
@@ -84,6 +90,11 @@ func easyjsonE0cc1ab0EncodeBangerApi(out *jwriter.Writer, in SummaryList) {
 			}
 			out.RawByte(']')
 		}
+	}
+	if in.Next != "" {
+		const prefix string = ",\"next\":"
+		out.RawString(prefix)
+		out.String(string(in.Next))
 	}
 	out.RawByte('}')
 }

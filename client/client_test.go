@@ -57,14 +57,15 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.StartSession(ctx, "v", banger.SessionRequest{Launch: banger.Launch{Command: "\xff", Args: []banger.ByteString{"a\n", ""}}})
 			return err
 		}},
-		{`ListSessions {"v&w" "running" map["a":"b=c"]}`, func() error {
+		{`PageSessions {"v&w" "running" map["a":"b=c"]} "" 1000`, func() error {
 			_, err := r.ListSessions(ctx, banger.SessionFilter{VM: "v&w", Status: banger.StatusRunning, Tags: map[string]string{"a": "b=c"}})
 			return err
 		}},
-		{`SummarizeSessions {"" "failed" map[]}`, func() error {
+		{`PageSummaries {"" "failed" map[]} "" 1000`, func() error {
 			_, err := r.SummarizeSessions(ctx, banger.SessionFilter{Status: banger.StatusFailed})
 			return err
 		}},
+		{`PageSessions {"" "" map[]} "17" 3`, func() error { _, _, err := r.PageSessions(ctx, banger.SessionFilter{}, "17", 3); return err }},
 		{`GetSession "v" "a/../b\n%2F?x#y \xff"`, func() error { _, err := r.GetSession(ctx, "v", nasty); return err }},
 		{`RemoveSession "v" "s" true`, func() error { return r.RemoveSession(ctx, "v", "s", true) }},
 		{`PruneSessions "v" map[k:v] 1h0m0s keep 0 bytes 7 dry true`, func() error {
@@ -341,4 +342,24 @@ func TestClient_EndsWithItsContext(t *testing.T) {
 	defer cancel()
 	_, err := r.WaitSession(limited, "v", "s")
 	wantCode(t, err, banger.CodeTimeout)
+}
+
+func TestClient_ListsReadEveryPage(t *testing.T) {
+	fake := &httpapitest.Fake{Session: banger.Session{ID: "s"}, Next: "7"}
+	r := newRig(t, fake)
+	sessions, err := r.ListSessions(t.Context(), banger.SessionFilter{VM: "v"})
+	if err != nil || len(sessions) != 2 {
+		t.Errorf("%v, %v", sessions, err)
+	}
+	summaries, err := r.SummarizeSessions(t.Context(), banger.SessionFilter{VM: "v"})
+	if err != nil || len(summaries) != 2 {
+		t.Errorf("%v, %v", summaries, err)
+	}
+	want := []string{
+		`PageSessions {"v" "" map[]} "" 1000`, `PageSessions {"v" "" map[]} "7" 1000`,
+		`PageSummaries {"v" "" map[]} "" 1000`, `PageSummaries {"v" "" map[]} "7" 1000`,
+	}
+	if got := fake.Calls(); !slices.Equal(got, want) {
+		t.Errorf("calls %q, want %q", got, want)
+	}
 }

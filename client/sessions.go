@@ -26,16 +26,55 @@ func (c *Client) StartSession(ctx context.Context, vm string, r banger.SessionRe
 	return x, err
 }
 
-// ListSessions implements banger.SessionService.
+// ListSessions implements banger.SessionService. It reads page after page.
 func (c *Client) ListSessions(ctx context.Context, f banger.SessionFilter) ([]banger.Session, error) {
-	list, err := call[api.SessionList](ctx, c, filtered("/v1/sessions", f))
-	return list.Sessions, err
+	return allPages(func(after string) ([]banger.Session, string, error) { return c.PageSessions(ctx, f, after, 0) })
 }
 
-// SummarizeSessions implements banger.SessionService.
+// SummarizeSessions implements banger.SessionService. It reads page after page.
 func (c *Client) SummarizeSessions(ctx context.Context, f banger.SessionFilter) ([]banger.SessionSummary, error) {
-	list, err := call[api.SummaryList](ctx, c, filtered("/v1/sessions/summaries", f))
-	return list.Sessions, err
+	return allPages(func(after string) ([]banger.SessionSummary, string, error) { return c.PageSummaries(ctx, f, after, 0) })
+}
+
+// PageSessions implements banger.SessionService.
+func (c *Client) PageSessions(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.Session, string, error) {
+	list, err := call[api.SessionList](ctx, c, paged(filtered("/v1/sessions", f), after, limit))
+	return list.Sessions, list.Next, err
+}
+
+// PageSummaries implements banger.SessionService.
+func (c *Client) PageSummaries(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.SessionSummary, string, error) {
+	list, err := call[api.SummaryList](ctx, c, paged(filtered("/v1/sessions/summaries", f), after, limit))
+	return list.Sessions, list.Next, err
+}
+
+// allPages returns what all pages of a list have.
+func allPages[R any](page func(after string) ([]R, string, error)) (all []R, err error) {
+	for after := ""; ; {
+		records, next, err := page(after)
+		if err != nil {
+			return nil, err
+		}
+		if after == "" {
+			all = records
+		} else {
+			all = append(all, records...)
+		}
+		if after = next; after == "" {
+			return all, nil
+		}
+	}
+}
+
+// paged asks for a page of a list.
+func paged(q request, after string, limit int) request {
+	if after != "" {
+		q.query.Set("after", after)
+	}
+	if limit != 0 {
+		q.query.Set("limit", strconv.Itoa(limit))
+	}
+	return q
 }
 
 // filtered is a request for what a filter selects.

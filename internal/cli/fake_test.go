@@ -172,6 +172,16 @@ func (f *fake) SummarizeSessions(ctx context.Context, filter banger.SessionFilte
 	return summaries, err
 }
 
+func (f *fake) PageSessions(ctx context.Context, filter banger.SessionFilter, _ string, _ int) ([]banger.Session, string, error) {
+	sessions, err := f.ListSessions(ctx, filter)
+	return sessions, "", err
+}
+
+func (f *fake) PageSummaries(ctx context.Context, filter banger.SessionFilter, _ string, _ int) ([]banger.SessionSummary, string, error) {
+	summaries, err := f.SummarizeSessions(ctx, filter)
+	return summaries, "", err
+}
+
 func (f *fake) GetSession(_ context.Context, vm, session string) (banger.Session, error) {
 	f.ask("get-session", vm, session)
 	return f.session(), f.err

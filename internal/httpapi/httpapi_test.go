@@ -51,7 +51,7 @@ func TestAPI_PlainCurlWorks(t *testing.T) {
 	want := []string{
 		"ListVMs",
 		"CreateVM {Name:dev Image: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0}",
-		`ListSessions {"" "" map["a":"b c"]}`,
+		`PageSessions {"" "" map["a":"b c"]} "" 1000`,
 		`SendSession "a" "b" "x\ny" true`,
 		"Shutdown",
 	}

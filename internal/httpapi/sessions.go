@@ -17,21 +17,34 @@ func (s *server) startSession(r *request) (any, error) {
 }
 
 func (s *server) listSessions(r *request) (any, error) {
-	filter, err := sessionFilter(r)
+	filter, after, limit, err := sessionPage(r)
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := s.Sessions.ListSessions(r.Context(), filter)
-	return api.SessionList{Sessions: list(sessions)}, err
+	sessions, next, err := s.Sessions.PageSessions(r.Context(), filter, after, limit)
+	return api.SessionList{Sessions: list(sessions), Next: next}, err
 }
 
 func (s *server) summarizeSessions(r *request) (any, error) {
-	filter, err := sessionFilter(r)
+	filter, after, limit, err := sessionPage(r)
 	if err != nil {
 		return nil, err
 	}
-	summaries, err := s.Sessions.SummarizeSessions(r.Context(), filter)
-	return api.SummaryList{Sessions: list(summaries)}, err
+	summaries, next, err := s.Sessions.PageSummaries(r.Context(), filter, after, limit)
+	return api.SummaryList{Sessions: list(summaries), Next: next}, err
+}
+
+// sessionPage returns what selects a page of a list.
+func sessionPage(r *request) (filter banger.SessionFilter, after string, limit int, err error) {
+	filter, err = sessionFilter(r)
+	limit = banger.MaxPageSessions
+	if n := r.int("limit"); n != nil {
+		limit = int(*n)
+		if *n < 1 || *n > banger.MaxPageSessions {
+			err = banger.Errorf(banger.CodeInvalid, "cannot list sessions: a limit of %d does not lie between 1 and %d", *n, banger.MaxPageSessions)
+		}
+	}
+	return filter, r.query.Get("after"), limit, err
 }
 
 func sessionFilter(r *request) (banger.SessionFilter, error) {

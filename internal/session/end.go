@@ -2,13 +2,9 @@ package session
 
 import (
 	"context"
-	"errors"
 
 	"banger"
 )
-
-// errReached ends a watch whose condition holds.
-var errReached = errors.New("condition reached")
 
 // WaitSession implements banger.SessionService.
 func (s *Service) WaitSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
@@ -21,36 +17,15 @@ func (s *Service) WaitSession(ctx context.Context, vmRef, ref string) (banger.Se
 
 // waitFor returns a session as soon as done says so.
 func (s *Service) waitFor(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
-	for {
-		since, err := s.store.Revision(ctx) // before the record is read: nothing falls between
-		if err != nil {
-			return banger.Session{}, err
-		}
-		x, err := s.store.GetSession(ctx, id)
-		if err != nil || done(x) {
-			return x, err
-		}
-		removed := false
-		err = s.store.WatchEvents(ctx, since, func(e banger.Event) error {
-			if e.Session == nil || e.Session.ID != id {
-				return nil
-			}
-			x, removed = *e.Session, e.Kind == banger.EventSessionDeleted
-			if removed || done(x) {
-				return errReached
-			}
-			return nil
-		})
-		switch {
-		case removed:
-			return x, banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
-		case errors.Is(err, errReached):
-			return x, nil
-		case banger.CodeOf(err) != banger.CodeGone:
-			return x, err
-		}
-		// More happened than events are kept: look again.
+	x, err := s.store.WaitSession(ctx, id, done)
+	if err != nil {
+		return x, err
 	}
+	whole, err := s.store.GetSession(ctx, id)
+	if banger.CodeOf(err) == banger.CodeNotFound {
+		return x, nil // it has come to that, and been removed since
+	}
+	return whole, err
 }
 
 // StopSession implements banger.SessionControl.

@@ -81,7 +81,7 @@ func (s *Service) setBoot(vm banger.VMID, boot string) {
 }
 
 // changesAtOnce is how many sessions change in one transaction. All others wait for it.
-const changesAtOnce = 32
+const changesAtOnce = 512
 
 // applyAll copies what the guest reports of sessions, of all if ids is nil, into the
 // records, which were read before. Of ids it returns which are reported.

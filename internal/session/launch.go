@@ -27,7 +27,7 @@ type launch struct {
 	answered chan struct{}       // closed when the guest has answered
 	report   banger.GuestSession // its answer
 
-	record banger.Session // as it was last changed; guarded by Service.mu until done is closed
+	record banger.Session // in short, as it was last changed; guarded by Service.mu until done is closed
 }
 
 // claim takes a launch in hand, before its record exists.

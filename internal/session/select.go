@@ -2,11 +2,12 @@ package session
 
 import (
 	"context"
+	"slices"
 
 	"banger"
 )
 
-// vmSessions are some sessions of one VM.
+// vmSessions are some sessions of one VM, in short.
 type vmSessions struct {
 	vm       banger.VM
 	sessions []banger.Session
@@ -20,6 +21,9 @@ func (p vmSessions) of(x banger.Session) banger.SessionPlace {
 // selectSessions returns the sessions that a filter selects in some VMs, in all if none
 // is named, the oldest first.
 func (s *Service) selectSessions(ctx context.Context, refs []string, f banger.SessionFilter) ([]vmSessions, error) {
+	if err := checkStatus(f.Status); err != nil {
+		return nil, err
+	}
 	vms, err := s.store.ListVMs(ctx)
 	if err != nil {
 		return nil, err
@@ -37,15 +41,11 @@ func (s *Service) selectSessions(ctx context.Context, refs []string, f banger.Se
 		if len(wanted) > 0 && !wanted[vm.ID] {
 			continue
 		}
-		f.VM = string(vm.ID)
-		sessions, err := s.ListSessions(ctx, f)
-		if banger.CodeOf(err) == banger.CodeNotFound {
-			continue // it has been deleted meanwhile
-		}
+		sessions, err := s.store.ListSessions(ctx, vm.ID)
 		if err != nil {
 			return nil, err
 		}
-		places = append(places, vmSessions{vm, sessions})
+		places = append(places, vmSessions{vm, slices.DeleteFunc(sessions, func(x banger.Session) bool { return !f.Match(x) })})
 	}
 	return places, nil
 }

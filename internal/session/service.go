@@ -7,7 +7,6 @@ import (
 	"context"
 	"log/slog"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +25,8 @@ type Guests interface {
 // Store is what the service needs of the records.
 type Store interface {
 	banger.SessionStore
-	banger.EventService
 	ListVMs(ctx context.Context) ([]banger.VM, error)
 	GetVM(ctx context.Context, id banger.VMID) (banger.VM, error)
-	Revision(ctx context.Context) (int64, error)
 }
 
 // Service implements banger.SessionService, SessionStreams and SessionControl.
@@ -83,66 +80,13 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// ListSessions implements banger.SessionService.
-func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) ([]banger.Session, error) {
-	var id banger.VMID
-	if f.VM != "" {
-		vm, err := s.vm(ctx, f.VM)
-		if err != nil {
-			return nil, err
-		}
-		id = vm.ID
-	}
-	if f.Status != "" && !slices.Contains(banger.Statuses(), f.Status) {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is no status; there are %v", string(f.Status), banger.Statuses())
-	}
-	sessions, err := s.store.ListSessions(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(sessions, func(x banger.Session) bool {
-		if f.Status != "" && x.Status != f.Status {
-			return true
-		}
-		for key, value := range f.Tags {
-			if got, ok := x.Tags[key]; !ok || got != value {
-				return true
-			}
-		}
-		return false
-	}), nil
-}
-
-// SummarizeSessions implements banger.SessionService.
-func (s *Service) SummarizeSessions(ctx context.Context, f banger.SessionFilter) ([]banger.SessionSummary, error) {
-	sessions, err := s.ListSessions(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	summaries := make([]banger.SessionSummary, len(sessions))
-	for i, x := range sessions {
-		summaries[i] = x.Summary()
-	}
-	return summaries, nil
-}
-
 // GetSession implements banger.SessionService.
 func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
 	vm, err := s.vm(ctx, vmRef)
 	if err != nil {
 		return banger.Session{}, err
 	}
-	if banger.ValidID(ref) { // a list of all would be longer
-		x, err := s.store.GetSession(ctx, banger.SessionID(ref))
-		if err == nil && x.VMID == vm.ID {
-			return x, nil
-		}
-	}
-	sessions, err := s.store.ListSessions(ctx, vm.ID)
-	if err != nil {
-		return banger.Session{}, err
-	}
-	return banger.Resolve("session", ref, sessions)
+	return s.store.ResolveSession(ctx, vm.ID, ref)
 }
 
 // InspectSession implements banger.SessionService.

@@ -69,7 +69,9 @@ func (s *Service) awaitStart(ctx context.Context, x banger.Session) (banger.Sess
 		select {
 		case <-l.done:
 			if l.record.ID != "" && l.record.Status != banger.StatusStarting {
-				return l.record, nil
+				started := l.record
+				started.Launch, started.EnvNames, started.LaunchCut = x.Launch, nil, false
+				return started, nil
 			}
 		case <-ctx.Done(): // waitFor fails
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"sync"
 	"time"
 
 	"banger"
@@ -17,15 +16,16 @@ const (
 )
 
 // Revision implements banger.Store.
-func (s *Store) Revision(ctx context.Context) (int64, error) {
+func (s *Store) Revision(context.Context) (int64, error) {
 	leave, err := s.enter()
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	return s.revision(ctx)
+	return s.recent.revision(), nil
 }
 
+// revision returns the newest one that the file has.
 func (s *Store) revision(ctx context.Context) (revision int64, err error) {
 	err = s.readers.QueryRowContext(ctx, "SELECT ifnull(max(revision), 0) FROM events").Scan(&revision)
 	return revision, s.explain(ctx, "read the newest revision", err)
@@ -41,14 +41,7 @@ func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Eve
 		return err
 	}
 	defer leave()
-	// Subscribed before the first read, so that no event falls in between.
-	wake := s.watchers.add()
-	defer s.watchers.remove(wake)
-
-	newest, err := s.revision(ctx)
-	switch {
-	case err != nil:
-		return err
+	switch newest := s.recent.revision(); {
 	case since < 0:
 		since = newest
 	case since > newest:
@@ -56,7 +49,7 @@ func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Eve
 			WithHint("the store may be another one than before: list the records, then watch from the newest revision")
 	}
 	for {
-		batch, err := s.eventsAfter(ctx, since)
+		batch, later, err := s.eventsAfter(ctx, since)
 		if err != nil {
 			return s.explain(ctx, "read events", err)
 		}
@@ -70,23 +63,50 @@ func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Eve
 			}
 			since = e.Revision
 		}
-		if len(batch) > 0 {
-			poke(wake) // there may be more: come back, unless it is to end
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.closing:
-			return errClosed
+		if err := s.rest(ctx, later); err != nil {
+			return err
 		}
 	}
 }
 
-// eventsAfter returns some of the events after a revision, none if there are none.
-func (s *Store) eventsAfter(ctx context.Context, since int64) (batch []banger.Event, err error) {
+// rest waits until later is closed, for nothing if it is nil. It fails when a watch is to
+// end.
+func (s *Store) rest(ctx context.Context, later <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return errClosed
+	default:
+	}
+	if later == nil {
+		return nil
+	}
+	select {
+	case <-later:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return errClosed
+	}
+}
+
+// eventsAfter returns some of the events after a revision, from memory if they are still
+// there. If there are none, later is closed when there are.
+func (s *Store) eventsAfter(ctx context.Context, since int64) (batch []banger.Event, later <-chan struct{}, err error) {
+	batch, kept, newest, later := s.recent.after(since)
+	if !kept {
+		batch, err = s.readEvents(ctx, since, newest)
+	}
+	return batch, later, err
+}
+
+// readEvents returns some of the events after a revision and up to the newest that is
+// known to all: who has read an event finds no list that is older.
+func (s *Store) readEvents(ctx context.Context, since, newest int64) (batch []banger.Event, err error) {
 	rows, err := s.readers.QueryContext(ctx,
-		"SELECT revision, time, kind, record FROM events WHERE revision > ? ORDER BY revision LIMIT ?", since, maxBatchEvents)
+		"SELECT revision, time, kind, record FROM events WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT ?", since, newest, maxBatchEvents)
 	if err != nil {
 		return nil, err
 	}
@@ -130,43 +150,4 @@ func decodeEvent(e *banger.Event, record []byte) error {
 		return banger.Errorf(banger.CodeCorrupt, "cannot read event %d: %w", e.Revision, err)
 	}
 	return nil
-}
-
-// watchers wakes all who wait for events. The zero value is ready. A wake while
-// a watcher is busy is kept for it, once: it reads all there is anyway.
-type watchers struct {
-	mu  sync.Mutex // guards set
-	set map[chan struct{}]struct{}
-}
-
-func (w *watchers) add() chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.set == nil {
-		w.set = map[chan struct{}]struct{}{}
-	}
-	c := make(chan struct{}, 1)
-	w.set[c] = struct{}{}
-	return c
-}
-
-func (w *watchers) remove(c chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.set, c)
-}
-
-func (w *watchers) wake() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.set {
-		poke(c)
-	}
-}
-
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

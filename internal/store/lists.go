@@ -7,109 +7,203 @@ import (
 	"banger"
 )
 
-// maxListBytes bounds the documents of the lists that are kept.
-const maxListBytes = 8 << 20
+// maxListBytes bounds the documents of the sessions that are kept decoded: some 30,000.
+const maxListBytes = 32 << 20
 
-// lists keeps the sessions that were last listed and follows their changes: to decode a
-// thousand of them takes ten milliseconds, and every lookup by name is a list. So is that
-// of a VM, with which each request begins; those are few and are read again after a change.
-// Who wants a list while a change is committed waits, so that nobody gets an older one than
-// what was read before. The zero value is ready.
+// lists keeps all sessions in short, and all VMs, as they were last read, and follows
+// their changes: to decode a thousand takes ten milliseconds. Nobody waits for a commit:
+// until it is done, the lists are those before it. The zero value is ready.
 type lists struct {
-	mu         sync.Mutex                       // guards the fields below
-	generation int64                            // grows with each change
-	bytes      int                              // of all documents that were taken in
-	sessions   map[banger.VMID][]banger.Session // "" has those of all VMs
-	vms        []banger.VM                      // nil if they are not kept
+	mu         sync.Mutex // guards the fields below
+	generation int64      // grows when a commit begins, and when it ends
+	changing   bool       // a commit is under way; there is one at a time
+	vms        []banger.VM
+	sessions   *sessionList // nil if they are not kept
+	tooMany    bool         // there are more than may be kept
+	load       *listLoad    // nil if nobody reads them
 }
 
-// listChange is what a transaction makes of one session.
+// listLoad is what has changed while somebody reads all sessions.
+type listLoad struct {
+	changes []listChange
+	failed  bool // a commit has failed, so nobody knows
+}
+
+// sessionList is a list of sessions, oldest first.
+type sessionList struct {
+	entries []sessionEntry
+	at      map[banger.SessionID]int // where in entries
+	bytes   int                      // of all documents
+	removed int                      // entries without a session
+}
+
+// sessionEntry is a session, which nobody changes, nil if it has been removed.
+type sessionEntry struct {
+	seq     int64 // of its creation; sessions.seq
+	session *banger.Session
+	bytes   int // of its document
+}
+
+// listChange is what a transaction makes of one session; without one it removes it.
 type listChange struct {
-	session banger.Session // as a reader will see it
-	bytes   int            // of its document; 0 if it was deleted
+	id    banger.SessionID
+	entry sessionEntry // seq is set if it is new
 }
 
-// change commits a transaction that makes these changes of sessions, in their order, and
-// perhaps others of VMs.
-func (l *lists) change(changes []listChange, vms bool, commit func() error) error {
+func newSessionList(entries []sessionEntry) *sessionList {
+	l := &sessionList{at: make(map[banger.SessionID]int, len(entries))}
+	for _, e := range entries {
+		l.add(e)
+	}
+	return l
+}
+
+func (l *sessionList) add(e sessionEntry) {
+	l.at[e.session.ID] = len(l.entries)
+	l.entries, l.bytes = append(l.entries, e), l.bytes+e.bytes
+}
+
+func (c listChange) removes() bool { return c.entry.session == nil }
+
+func (l *sessionList) applyAll(changes []listChange) {
+	for _, c := range changes {
+		l.apply(c)
+	}
+}
+
+// apply makes a change.
+func (l *sessionList) apply(c listChange) {
+	i, known := l.at[c.id]
+	switch {
+	case !known && c.entry.session != nil:
+		l.add(c.entry)
+	case !known:
+	case c.entry.session == nil:
+		l.bytes -= l.entries[i].bytes
+		l.entries[i] = sessionEntry{seq: l.entries[i].seq}
+		delete(l.at, c.id)
+		if l.removed++; l.removed > len(l.entries)/2 {
+			*l = *newSessionList(slices.DeleteFunc(l.entries, func(e sessionEntry) bool { return e.session == nil }))
+		}
+	default:
+		e := &l.entries[i]
+		l.bytes += c.entry.bytes - e.bytes
+		e.session, e.bytes = c.entry.session, c.entry.bytes
+	}
+}
+
+// page calls each with the sessions after a place, of one VM or of all, until it returns
+// false.
+func (l *sessionList) page(vm banger.VMID, after int64, each func(sessionEntry) bool) {
+	first, _ := slices.BinarySearchFunc(l.entries, after+1, func(e sessionEntry, seq int64) int { return int(min(max(e.seq-seq, -1), 1)) })
+	for _, e := range l.entries[first:] {
+		if e.session != nil && (vm == "" || e.session.VMID == vm) && !each(e) {
+			return
+		}
+	}
+}
+
+// begin is called before a commit, by who holds the only connection that writes. vms tells
+// whether it changes VMs.
+func (l *lists) begin(vms bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++
+	l.changing = true
 	if vms {
 		l.vms = nil
 	}
-	if err := commit(); err != nil {
-		l.drop() // it may have been committed all the same
-		return err
-	}
-	for _, c := range changes {
-		for _, vm := range []banger.VMID{"", c.session.VMID} {
-			l.apply(vm, c)
-		}
-	}
-	return nil
 }
 
-// apply makes a change in one list, if that is kept.
-func (l *lists) apply(vm banger.VMID, c listChange) {
-	list, kept := l.sessions[vm]
-	if !kept {
+// end is called after a commit, with what it has made of sessions, in its order.
+func (l *lists) end(changes []listChange, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.generation++
+	l.changing = false
+	if l.load != nil {
+		l.load.changes = append(l.load.changes, changes...)
+		l.load.failed = l.load.failed || err != nil
+	}
+	if err != nil {
+		l.sessions, l.vms, l.tooMany = nil, nil, false // it may have been committed all the same
 		return
 	}
-	at := slices.IndexFunc(list, func(x banger.Session) bool { return x.ID == c.session.ID })
-	switch {
-	case c.bytes == 0 && at >= 0:
-		list = slices.Delete(list, at, at+1)
-	case c.bytes == 0:
-	case at >= 0:
-		list[at] = c.session
-	default:
-		list = append(list, c.session)
+	if l.sessions != nil {
+		l.sessions.applyAll(changes)
 	}
-	l.sessions[vm] = list
-	if l.bytes += c.bytes; l.bytes > maxListBytes {
-		l.drop() // what has been replaced is counted as well
+	l.tooMany = l.tooMany && !slices.ContainsFunc(changes, listChange.removes)
+	l.bound()
+}
+
+// bound drops the sessions if they are too many.
+func (l *lists) bound() {
+	if l.sessions != nil && l.sessions.bytes > maxListBytes {
+		l.sessions, l.tooMany = nil, true
 	}
 }
 
-func (l *lists) drop() { l.bytes, l.sessions = 0, nil }
-
-// getVMs is get of the VMs.
+// getVMs returns the VMs, if they are kept, and what keepVMs wants to know.
 func (l *lists) getVMs() (vms []banger.VM, kept bool, generation int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.vms), l.vms != nil, l.generation
 }
 
-// keepVMs is keep of the VMs.
+// keepVMs takes VMs that were read after getVMs, unless anything may have changed since.
 func (l *lists) keepVMs(vms []banger.VM, generation int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if generation == l.generation {
+	if generation == l.generation && !l.changing {
 		l.vms = slices.Clone(vms)
 	}
 }
 
-// get returns a list, if it is kept, and what keep wants to know. The caller may change
-// the list, but not what its elements refer to.
-func (l *lists) get(vm banger.VMID) (sessions []banger.Session, kept bool, generation int64) {
+// get calls each with kept sessions as page does. If none are kept, worth tells whether
+// they should be read.
+func (l *lists) get(vm banger.VMID, after int64, each func(sessionEntry) bool) (kept, worth bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sessions, kept = l.sessions[vm]
-	return slices.Clone(sessions), kept, l.generation
+	if l.sessions == nil {
+		return false, !l.tooMany
+	}
+	l.sessions.page(vm, after, each)
+	return true, true
 }
 
-// keep takes a list that was read after get, of so many bytes of documents, unless
-// anything has changed since.
-func (l *lists) keep(vm banger.VMID, sessions []banger.Session, generation int64, bytes int) {
+// session returns one, if it is kept.
+func (l *lists) session(id banger.SessionID) (banger.Session, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if generation != l.generation || bytes > maxListBytes-l.bytes {
+	if l.sessions == nil {
+		return banger.Session{}, false
+	}
+	i, ok := l.sessions.at[id]
+	if !ok {
+		return banger.Session{}, false
+	}
+	return *l.sessions.entries[i].session, true
+}
+
+// beginLoad is called before all sessions are read, by one at a time.
+func (l *lists) beginLoad() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.load = &listLoad{}
+}
+
+// endLoad takes them, brought up to date; nil if they were too many or could not be read.
+func (l *lists) endLoad(list *sessionList, tooMany bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	load := l.load
+	l.load = nil
+	if l.tooMany = tooMany; list == nil || load.failed {
 		return
 	}
-	if l.sessions == nil {
-		l.sessions = map[banger.VMID][]banger.Session{}
-	}
-	l.bytes += bytes
-	l.sessions[vm] = slices.Clone(sessions)
+	// What had been committed before it was read is made once more, in order, up to the
+	// newest change.
+	list.applyAll(load.changes)
+	l.sessions = list
+	l.bound()
 }

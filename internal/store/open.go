@@ -52,7 +52,8 @@ func open(ctx context.Context, path string, l limits) (*Store, error) {
 
 // tryOpen is open without the reserve.
 func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
-	s := &Store{path: path, limits: l, reserve: reserve{path: path + reserveSuffix}, closing: make(chan struct{})}
+	s := &Store{path: path, limits: l, reserve: reserve{path: path + reserveSuffix}, loading: make(chan struct{}, 1), closing: make(chan struct{})}
+	s.recent.limits = limits{events: min(l.events, maxRecentEvents), bytes: min(l.bytes, maxRecentBytes)}
 	defer func() {
 		if err != nil {
 			_ = s.disconnect() // what went wrong before says more
@@ -67,7 +68,8 @@ func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
 	if err := s.checkHeader(); err != nil {
 		return nil, s.explain(ctx, "open store", err)
 	}
-	s.writer, err = connect(path, 1, "_txlock=immediate", "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)")
+	s.writer, err = connect(path, 1, "_txlock=immediate", "_pragma=journal_mode(wal)", "_pragma=synchronous(full)", "_pragma=foreign_keys(1)",
+		"_pragma=secure_delete(1)") // a value of an environment is gone with its session
 	if err != nil {
 		return nil, s.explain(ctx, "open store", err)
 	}
@@ -77,7 +79,9 @@ func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, s.explain(ctx, "open store", err)
 	}
-	return s, nil
+	newest, err := s.revision(ctx)
+	s.recent.reset(newest)
+	return s, err
 }
 
 // connect makes a pool of connections; none is made before it is used.
@@ -169,7 +173,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(splitLaunches()))
 	if err != nil {
 		return err
 	}
@@ -181,9 +185,17 @@ func (s *Store) prepare(ctx context.Context) error {
 		return banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)",
 			s.path, have, know).WithHint("update banger, or set XDG_STATE_HOME to another folder to begin with an empty store")
 	}
-	_, err = provider.Up(ctx)
+	if _, err = provider.Up(ctx); err != nil {
+		return err
+	}
+	_, err = s.writer.ExecContext(ctx, emptyLog)
 	return err
 }
+
+// emptyLog brings all that was committed into the file itself and cuts the log beside it,
+// in which there is still what has been deleted; unless a reader needs it
+// (sqlite.org/pragma.html#pragma_wal_checkpoint).
+const emptyLog = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 // disconnect closes what is open; an unused pool has nothing to report.
 func (s *Store) disconnect() error {

@@ -1,9 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"banger"
@@ -21,8 +21,9 @@ func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotency
 		}
 		for _, holder := range first {
 			if !holder.NeverArrived() {
-				session = holder
-				return nil
+				whole, err := wholeSessions(t.ctx, t, "s.id = ?", string(holder.ID))
+				session, err = one(whole, err, "session", string(holder.ID))
+				return err
 			}
 			if err := t.yieldKey(holder, x.Name); err != nil {
 				return err
@@ -47,7 +48,7 @@ func (t *tx) yieldKey(holder banger.Session, wanted string) error {
 	}
 	suffix := "-" + string(holder.ID[:6])
 	holder.Name = strings.ToValidUTF8(holder.Name[:min(len(holder.Name), banger.MaxNameBytes-len(suffix))], "") + suffix
-	_, err := t.putSession(holder)
+	_, err := t.putSession(holder, true)
 	return err
 }
 
@@ -59,7 +60,11 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 		x.CreatedAt = t.now
 	}
 	x.UpdatedAt, x.Revision = t.now, t.next()
-	record, err := json.Marshal(x)
+	launch, err := json.Marshal(x.Launch)
+	if err != nil {
+		return x, err
+	}
+	record, err := json.Marshal(x.Short())
 	if err != nil {
 		return x, err
 	}
@@ -67,58 +72,33 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 		string(x.ID), string(x.VMID), x.Name, idempotencyKey, string(record)); err != nil {
 		return x, err
 	}
-	return t.tellSession(banger.EventSessionCreated, record)
+	if err := t.exec("INSERT INTO launches (session_id, launch) VALUES (?, ?)", string(x.ID), string(launch)); err != nil {
+		return x, err
+	}
+	var seq int64
+	if err := t.queryRow("SELECT seq FROM sessions WHERE id = ?", string(x.ID)).Scan(&seq); err != nil {
+		return x, err
+	}
+	short, err := t.tellSession(banger.EventSessionCreated, record, seq)
+	if err != nil {
+		return x, err
+	}
+	return withLaunch(short, launch)
 }
 
 // tellSession emits the event of a session whose document has been written, and returns
-// the session as a reader will see it.
-func (t *tx) tellSession(kind banger.EventKind, record []byte) (banger.Session, error) {
+// the session as a reader will see it. seq is that of a new one.
+func (t *tx) tellSession(kind banger.EventKind, record []byte, seq int64) (banger.Session, error) {
 	x, err := decode[banger.Session](record)
 	if err != nil {
 		return x, err
 	}
-	t.sessions = append(t.sessions, listChange{x, len(record)})
-	return x, t.emit(kind, record)
-}
-
-// GetSession implements banger.SessionStore.
-func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Session, error) {
-	sessions, err := read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
-	return one(sessions, err, "session", string(id))
-}
-
-// FindSession implements banger.SessionStore.
-func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
-	sessions, err := read(ctx, s, decode[banger.Session], selectByKey, string(vm), idempotencyKey)
-	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.NeverArrived() })
-	return one(sessions, err, "session with key", idempotencyKey)
-}
-
-// ListSessions implements banger.SessionStore.
-func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
-	leave, err := s.enter()
-	if err != nil {
-		return nil, err
+	c := listChange{id: x.ID}
+	if kind != banger.EventSessionDeleted {
+		c.entry = sessionEntry{seq: seq, session: &x, bytes: len(record)}
 	}
-	defer leave()
-	sessions, kept, generation := s.lists.get(vm)
-	if kept {
-		return sessions, nil
-	}
-	bytes := 0
-	decode := func(document []byte) (banger.Session, error) {
-		bytes += len(document)
-		return decode[banger.Session](document)
-	}
-	query, args := "SELECT record FROM sessions ORDER BY seq", []any(nil)
-	if vm != "" {
-		query, args = "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", []any{string(vm)}
-	}
-	if sessions, err = read(ctx, s, decode, query, args...); err != nil {
-		return nil, err
-	}
-	s.lists.keep(vm, sessions, generation, bytes)
-	return sessions, nil
+	t.sessions = append(t.sessions, c)
+	return x, t.emitEvent(banger.Event{Revision: t.next(), Time: t.now, Kind: kind, Session: &x}, record)
 }
 
 // UpdateSession implements banger.SessionStore.
@@ -153,9 +133,11 @@ func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, chan
 	})
 }
 
-// changeSession carries out one change of a record and returns what it has become.
+// changeSession carries out one change of a record and returns what it has become. before
+// must be nobody else's: change may write into its maps.
 func (t *tx) changeSession(before banger.Session, change func(*banger.Session) error) (banger.Session, error) {
-	x, err := t.session(before.ID) // a second copy: change may write into its maps
+	x := before
+	document, err := json.Marshal(before)
 	if err != nil {
 		return x, err
 	}
@@ -169,17 +151,20 @@ func (t *tx) changeSession(before banger.Session, change func(*banger.Session) e
 		return x, banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", before.ID, x.ID, x.VMID)
 	}
 	x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
-	if differs, err := changed(before, x); err != nil || !differs {
+	after, err := json.Marshal(x)
+	if err != nil || bytes.Equal(document, after) {
 		return x, err
 	}
-	return t.putSession(x)
+	return t.putSession(x, x.Name != before.Name)
 }
 
 // putSession replaces a record that has changed and returns it as a reader will
 // see it.
-func (t *tx) putSession(x banger.Session) (banger.Session, error) {
-	if err := t.sessionNameFree(x); err != nil {
-		return x, err
+func (t *tx) putSession(x banger.Session, renamed bool) (banger.Session, error) {
+	if renamed {
+		if err := t.sessionNameFree(x); err != nil {
+			return x, err
+		}
 	}
 	x.UpdatedAt, x.Revision = t.now, t.next()
 	record, err := json.Marshal(x)
@@ -189,7 +174,7 @@ func (t *tx) putSession(x banger.Session) (banger.Session, error) {
 	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE id = ?", x.Name, string(record), string(x.ID)); err != nil {
 		return x, err
 	}
-	return t.tellSession(banger.EventSessionChanged, record)
+	return t.tellSession(banger.EventSessionChanged, record, 0)
 }
 
 // DeleteSession implements banger.SessionStore.
@@ -203,15 +188,22 @@ func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
 	})
 }
 
+// deleteSession deletes a session with its launch.
 func (t *tx) deleteSession(x banger.Session) error {
 	if err := t.exec("DELETE FROM sessions WHERE id = ?", string(x.ID)); err != nil {
 		return err
 	}
+	t.forgets = t.forgets || len(x.EnvNames) > 0
 	x.Revision = t.next()
-	t.sessions = append(t.sessions, listChange{session: x})
-	return t.emitRecord(banger.EventSessionDeleted, x)
+	record, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	_, err = t.tellSession(banger.EventSessionDeleted, record, 0)
+	return err
 }
 
+// session returns one in short.
 func (t *tx) session(id banger.SessionID) (banger.Session, error) {
 	sessions, err := collect(t.ctx, t, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
 	return one(sessions, err, "session", string(id))

@@ -16,10 +16,10 @@ import (
 	"banger"
 )
 
-// Limits of the kept events. The bytes are of their records: a launch may have
-// megabytes of environment, and each event of its session repeats it.
+// Limits of the kept events. The bytes are of their records. The end of a machine is an
+// event for each of its sessions, of which there may be 10,000; nobody shall miss it.
 const (
-	maxEvents     = 10_000
+	maxEvents     = 50_000
 	maxEventBytes = 64 << 20
 )
 
@@ -32,15 +32,17 @@ type limits struct {
 // Store is an open database file. Only one Store has it open at a time. Safe for
 // concurrent use.
 type Store struct {
-	path     string
-	lock     *os.File // keeps the others out; closed last
-	limits   limits
-	writer   *sql.DB // one connection; its transactions begin with the write lock
-	readers  *sql.DB // query-only
-	watchers watchers
-	lists    lists
-	reserve  reserve
-	closing  chan struct{} // closed when Close begins
+	path    string
+	lock    *os.File // keeps the others out; closed last
+	limits  limits
+	writer  *sql.DB // one connection; its transactions begin with the write lock
+	readers *sql.DB // query-only
+	recent  recent
+	waits   waits
+	lists   lists
+	loading chan struct{} // held by who reads all sessions into lists
+	reserve reserve
+	closing chan struct{} // closed when Close begins
 
 	mu     sync.Mutex // guards closed and that no call begins after it is set
 	closed bool

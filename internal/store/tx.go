@@ -18,9 +18,13 @@ type tx struct {
 	ctx      context.Context
 	now      time.Time
 	revision int64 // of the newest event, this transaction's included
-	emitted  bool
-	sessions []listChange // what it makes of them
-	vms      bool         // whether it changes any
+	events   []banger.Event
+	bytes    int                  // of their documents
+	sizes    []int                // of each of these
+	sessions []listChange         // what it makes of them
+	vms      bool                 // whether it changes any
+	forgets  bool                 // whether it removes what shall be gone
+	prepared map[string]*sql.Stmt // which end with it
 }
 
 // write runs f in a transaction, then wakes the watchers. ctx is heeded while
@@ -62,28 +66,50 @@ func (s *Store) attempt(ctx context.Context, action string, f func(*tx) error) e
 		return s.explain(ctx, action, err)
 	}
 	defer func() { _ = begun.Rollback() }() // after a commit it does nothing
-	t := &tx{Tx: begun, ctx: ctx, now: time.Now().UTC()}
+	t := &tx{Tx: begun, ctx: ctx, now: time.Now().UTC().Round(0), prepared: map[string]*sql.Stmt{}}
 	if err := s.run(t, f); err != nil {
 		return s.explain(ctx, action, err)
 	}
-	if err := s.lists.change(t.sessions, t.vms, t.Commit); err != nil {
+	if err := s.commit(t); err != nil {
 		return s.explain(ctx, action, err)
 	}
-	if t.emitted {
-		s.watchers.wake()
+	if t.forgets {
+		_, _ = conn.ExecContext(ctx, emptyLog) // what remains is overwritten later
 	}
 	return nil
 }
 
+// commit commits a transaction and has it known, in the order in which all are
+// committed: the caller holds the connection. Who reads lists meanwhile gets them as they
+// were before, at once.
+func (s *Store) commit(t *tx) error {
+	s.lists.begin(t.vms)
+	err := t.Commit()
+	s.lists.end(t.sessions, err)
+	if err != nil {
+		// It may have been committed all the same.
+		if newest, readErr := s.revision(t.ctx); readErr == nil {
+			s.recent.reset(newest)
+		}
+		return err
+	}
+	s.recent.add(t.events, t.sizes)
+	s.waits.wake(t.events)
+	return nil
+}
+
 func (s *Store) run(t *tx, f func(*tx) error) error {
-	if err := t.QueryRowContext(t.ctx, "SELECT ifnull(max(revision), 0) FROM events").Scan(&t.revision); err != nil {
+	if err := t.queryRow("SELECT ifnull(max(revision), 0) FROM events").Scan(&t.revision); err != nil {
 		return err
 	}
 	if err := f(t); err != nil {
 		return err
 	}
-	if !t.emitted {
+	if len(t.events) == 0 {
 		return nil
+	}
+	if err := t.exec("UPDATE event_bytes SET total = total + ?", t.bytes); err != nil {
+		return err
 	}
 	return t.prune(s.limits)
 }
@@ -92,16 +118,22 @@ func (s *Store) run(t *tx, f func(*tx) error) error {
 // follow before the next one.
 func (t *tx) next() int64 { return t.revision + 1 }
 
-// emit adds the event of a change. record is the document after it, with the
-// revision that next returned.
+// emit adds the event of a change. record is the document after it, with the revision
+// that next returned.
 func (t *tx) emit(kind banger.EventKind, record []byte) error {
-	t.revision++
-	t.emitted = true
-	if err := t.exec("INSERT INTO events (revision, time, kind, record) VALUES (?, ?, ?, ?)",
-		t.revision, t.now.UnixNano(), string(kind), string(record)); err != nil {
+	e := banger.Event{Revision: t.next(), Time: t.now, Kind: kind}
+	if err := decodeEvent(&e, record); err != nil {
 		return err
 	}
-	return t.exec("UPDATE event_bytes SET total = total + ?", len(record))
+	return t.emitEvent(e, record)
+}
+
+// emitEvent adds an event with its document.
+func (t *tx) emitEvent(e banger.Event, record []byte) error {
+	t.revision = e.Revision
+	t.events, t.sizes, t.bytes = append(t.events, e), append(t.sizes, len(record)), t.bytes+len(record)
+	return t.exec("INSERT INTO events (revision, time, kind, record) VALUES (?, ?, ?, ?)",
+		e.Revision, e.Time.UnixNano(), string(e.Kind), string(record))
 }
 
 // emitRecord does the same with a record.
@@ -115,33 +147,83 @@ func (t *tx) emitRecord(kind banger.EventKind, record any) error {
 
 // prune deletes the oldest events beyond the limits, but never the newest.
 func (t *tx) prune(l limits) error {
-	for {
-		var oldest, size, total int64
-		err := t.QueryRowContext(t.ctx,
-			"SELECT revision, octet_length(record), total FROM events, event_bytes ORDER BY revision LIMIT 1").Scan(&oldest, &size, &total)
-		if err != nil {
-			return err
-		}
-		if oldest == t.revision || oldest > t.revision-l.events && total <= l.bytes {
-			return nil
-		}
-		if err := t.exec("DELETE FROM events WHERE revision = ?", oldest); err != nil {
-			return err
-		}
-		if err := t.exec("UPDATE event_bytes SET total = total - ?", size); err != nil {
-			return err
-		}
+	var oldest, total int64
+	if err := t.queryRow("SELECT min(revision), total FROM events, event_bytes").Scan(&oldest, &total); err != nil {
+		return err
 	}
+	first, freed := oldest, int64(0) // that is kept, and what the others have
+	for first < t.revision && (first <= t.revision-l.events || total-freed > l.bytes) {
+		var size int64
+		if err := t.queryRow("SELECT octet_length(record) FROM events WHERE revision = ?", first).Scan(&size); err != nil {
+			return err
+		}
+		first, freed = first+1, freed+size
+	}
+	if first == oldest {
+		return nil
+	}
+	if err := t.exec("DELETE FROM events WHERE revision < ?", first); err != nil {
+		return err
+	}
+	return t.exec("UPDATE event_bytes SET total = total - ?", freed)
+}
+
+// stmt prepares a query, once for the transaction: some carry out thousands of one.
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
+	if s := t.prepared[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.PrepareContext(t.ctx, query)
+	if err == nil {
+		t.prepared[query] = s
+	}
+	return s, err
 }
 
 func (t *tx) exec(query string, args ...any) error {
-	_, err := t.ExecContext(t.ctx, query, args...)
+	s, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(t.ctx, args...)
 	return err
+}
+
+// queryRow is QueryRowContext of what is prepared.
+func (t *tx) queryRow(query string, args ...any) row {
+	s, err := t.stmt(query)
+	if err != nil {
+		return row{err: err}
+	}
+	return row{Row: s.QueryRowContext(t.ctx, args...)}
+}
+
+// row is a row, or why there is none.
+type row struct {
+	*sql.Row
+	err error
+}
+
+// Scan is that of sql.Row.
+func (r row) Scan(into ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.Row.Scan(into...)
+}
+
+// QueryContext implements querier by what is prepared.
+func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
 }
 
 // exists reports whether a query has a row.
 func (t *tx) exists(query string, args ...any) (bool, error) {
-	err := t.QueryRowContext(t.ctx, query, args...).Scan(new(any))
+	err := t.queryRow(query, args...).Scan(new(any))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -30,7 +30,8 @@ type Fake struct {
 	OnSearch   func(context.Context, func(banger.SearchResult) error) (banger.SearchEnd, error)
 	OnBuild    func(context.Context, func(banger.BuildProgress)) (banger.Image, error)
 	OnWatch    func(context.Context, int64, func(banger.Event) error) error
-	Revision   int64 // of Info
+	Revision   int64  // of Info
+	Next       string // where the first page of a list ends
 
 	mu    sync.Mutex // guards calls
 	calls []string
@@ -136,6 +137,26 @@ func (f *Fake) ListSessions(_ context.Context, filter banger.SessionFilter) ([]b
 func (f *Fake) SummarizeSessions(_ context.Context, filter banger.SessionFilter) ([]banger.SessionSummary, error) {
 	f.record("SummarizeSessions %q", filter)
 	return []banger.SessionSummary{f.Session.Summary()}, f.Err
+}
+
+// PageSessions implements banger.SessionService.
+func (f *Fake) PageSessions(_ context.Context, filter banger.SessionFilter, after string, limit int) ([]banger.Session, string, error) {
+	f.record("PageSessions %q %q %d", filter, after, limit)
+	return []banger.Session{f.Session}, f.next(after), f.Err
+}
+
+// PageSummaries implements banger.SessionService.
+func (f *Fake) PageSummaries(_ context.Context, filter banger.SessionFilter, after string, limit int) ([]banger.SessionSummary, string, error) {
+	f.record("PageSummaries %q %q %d", filter, after, limit)
+	return []banger.SessionSummary{f.Session.Summary()}, f.next(after), f.Err
+}
+
+// next returns where the page after the first one begins.
+func (f *Fake) next(after string) string {
+	if after != "" {
+		return ""
+	}
+	return f.Next
 }
 
 // GetSession implements banger.SessionService.

@@ -111,11 +111,12 @@ func testVMDelete(t *testing.T, s banger.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "what is left", left, []banger.Session{kept})
+	wantEqual(t, "what is left", left, []banger.Session{kept.Short()})
 	var got []banger.Event
 	for _, e := range events(t, s, since) {
 		got = append(got, banger.Event{Revision: e.Revision, Kind: e.Kind, VM: e.VM, Session: e.Session})
 	}
+	a, b = a.Short(), b.Short()
 	a.Revision, b.Revision, vm.Revision = since+1, since+2, since+3
 	wantEqual(t, "events", got, []banger.Event{
 		{Revision: since + 1, Kind: banger.EventSessionDeleted, Session: &a},
@@ -152,8 +153,9 @@ func testSessionRoundTrip(t *testing.T, s banger.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "session", got, changed)
-	other := createSession(t, s, createVM(t, s, "two"), "z")
+	wantEqual(t, "launch after the change", got.Launch, want.Launch)
+	wantEqual(t, "session in short", got.Short(), changed)
+	other := createSession(t, s, createVM(t, s, "two"), "z").Short()
 	list, err := s.ListSessions(t.Context(), vm.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +314,7 @@ func testManyUpdates(t *testing.T, s banger.Store) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		wantEqual(t, "revision", got.Revision, since+int64(i)+1)
-		*x = got
+		*x = got.Short()
 	}
 	for i, e := range events(t, s, since) {
 		wantEqual(t, "event", *e.Session, []banger.Session{a, b}[i])
@@ -452,7 +454,7 @@ func testNoChange(t *testing.T, s banger.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "session", got, x)
+	wantEqual(t, "session", got, x.Short())
 	wantEqual(t, "revision", revision(t, s), x.Revision)
 }
 
@@ -471,4 +473,158 @@ func testMissing(t *testing.T, s banger.Store) {
 	_, _, err = s.CreateSession(ctx, newSession(banger.VM{ID: "nil"}, "a"), "key")
 	wantCode(t, err, banger.CodeNotFound, "VM nil")
 	wantEqual(t, "revision", revision(t, s), int64(0))
+}
+
+func testSessionResolve(t *testing.T, s banger.Store) {
+	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
+	createSession(t, s, other, "Build-other")
+	a, b := createSession(t, s, vm, "Build"), createSession(t, s, vm, "Build-2")
+	odd := createSession(t, s, vm, "Z\U0010ffff")
+	for ref, want := range map[string]banger.Session{
+		string(a.ID): a, "Build": a, "Build-": b, "Build-2": b, string(b.ID[:len(b.ID)-1]): b, "Z": odd, "Z\U0010ffff": odd,
+	} {
+		got, err := s.ResolveSession(t.Context(), vm.ID, ref)
+		if err != nil {
+			t.Fatalf("%q: %v", ref, err)
+		}
+		wantEqual(t, ref, got, want)
+	}
+	for ref, code := range map[string]banger.Code{
+		"": banger.CodeInvalid, "Bui": banger.CodeAmbiguous, "Build-other": banger.CodeNotFound, "Y": banger.CodeNotFound, "\xff": banger.CodeNotFound, "a%": banger.CodeNotFound,
+	} {
+		_, err := s.ResolveSession(t.Context(), vm.ID, ref)
+		wantCode(t, err, code, "")
+		failed, _ := errors.AsType[*banger.Error](err)
+		if want := map[banger.Code]int{banger.CodeAmbiguous: 2, banger.CodeNotFound: 3}[code]; len(failed.Candidates) != want {
+			t.Errorf("%q: candidates %q", ref, failed.Candidates)
+		}
+	}
+}
+
+// testSessionPages changes what it reads between two pages: what is there all the while is
+// in one of them.
+func testSessionPages(t *testing.T, s banger.Store) {
+	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
+	var want []string
+	var all []banger.Session
+	for i := range 7 {
+		x := createSession(t, s, vm, fmt.Sprint(i))
+		createSession(t, s, other, fmt.Sprint(i))
+		if i != 3 {
+			want = append(want, x.Name)
+		}
+		all = append(all, x)
+	}
+	match := func(x banger.Session) bool { return x.Name != "3" }
+	var got []string
+	for after := int64(0); ; {
+		page, next, err := s.PageSessions(t.Context(), banger.SessionPageRequest{VM: vm.ID, Match: match, After: after, Limit: 2, Whole: true})
+		if err != nil || len(page) > 2 || len(page) == 0 {
+			t.Fatalf("a page of %d sessions, %v", len(page), err)
+		}
+		for _, x := range page {
+			got = append(got, x.Name)
+			wantEqual(t, "launch", x.Launch, all[0].Launch)
+		}
+		if last := page[len(page)-1]; last.Name == "1" {
+			if err := s.DeleteSession(t.Context(), last.ID); err != nil {
+				t.Fatal(err)
+			}
+			createSession(t, s, vm, "7")
+			want = append(want, "7")
+		}
+		if after = next; after == 0 {
+			break
+		}
+	}
+	wantEqual(t, "sessions of all pages", got, want)
+}
+
+func testSessionPageBytes(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	const sessions = 7 // of 3 MiB each
+	for i := range sessions {
+		x := newSession(vm, fmt.Sprint(i))
+		x.Env = map[string]banger.ByteString{"BIG": banger.ByteString(strings.Repeat("x", 3<<20))}
+		if _, _, err := s.CreateSession(t.Context(), x, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := banger.SessionPageRequest{Match: func(banger.Session) bool { return true }, Limit: 100, Whole: true}
+	var sizes []int
+	for {
+		page, next, err := s.PageSessions(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(page))
+		if r.After = next; next == 0 {
+			break
+		}
+	}
+	wantEqual(t, "sizes of pages", sizes, []int{3, 3, 1})
+}
+
+func testSessionWait(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	x, other := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
+	running := func(x banger.Session) bool { return x.Status != banger.StatusStarting } // or what comes after
+	ended := func(x banger.Session) bool { return x.Status.Ended() }
+	waits := make(chan error, 3)
+	for range 3 {
+		go func() {
+			if _, err := s.WaitSession(t.Context(), x.ID, running); err != nil {
+				waits <- err
+				return
+			}
+			got, err := s.WaitSession(t.Context(), x.ID, ended)
+			if err == nil && got.Status != banger.StatusExited {
+				err = fmt.Errorf("%+v", got)
+			}
+			waits <- err
+		}()
+	}
+	for _, id := range []banger.SessionID{other.ID, x.ID} {
+		for _, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
+			if _, err := s.UpdateSession(t.Context(), id, func(x *banger.Session) error { x.Status = status; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if id == x.ID && status == banger.StatusRunning {
+				if _, err := s.WaitSession(t.Context(), x.ID, running); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for range 3 {
+		if err := <-waits; err != nil && banger.CodeOf(err) != "" {
+			t.Error(err)
+		}
+	}
+}
+
+func testSessionWaitRemoved(t *testing.T, s banger.Store) {
+	vm := createVM(t, s, "one")
+	x := createSession(t, s, vm, "a")
+	looked, gone := make(chan struct{}, 1), make(chan error)
+	go func() {
+		got, err := s.WaitSession(t.Context(), x.ID, func(banger.Session) bool {
+			select {
+			case looked <- struct{}{}:
+			default:
+			}
+			return false
+		})
+		if got.Name != "a" {
+			t.Errorf("the removed session is %+v", got)
+		}
+		gone <- err
+	}()
+	<-looked
+	if err := s.DeleteSession(t.Context(), x.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, <-gone, banger.CodeGone, "removed")
+	_, err := s.WaitSession(t.Context(), x.ID, func(banger.Session) bool { return true })
+	wantCode(t, err, banger.CodeNotFound, "")
 }

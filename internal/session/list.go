@@ -1,0 +1,93 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"banger"
+)
+
+// ListSessions implements banger.SessionService.
+func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) (all []banger.Session, err error) {
+	for after := ""; ; {
+		page, next, err := s.PageSessions(ctx, f, after, 0)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); next == "" {
+			return all, nil
+		}
+		after = next
+	}
+}
+
+// SummarizeSessions implements banger.SessionService.
+func (s *Service) SummarizeSessions(ctx context.Context, f banger.SessionFilter) (all []banger.SessionSummary, err error) {
+	for after := ""; ; {
+		page, next, err := s.PageSummaries(ctx, f, after, 0)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); next == "" {
+			return all, nil
+		}
+		after = next
+	}
+}
+
+// PageSessions implements banger.SessionService.
+func (s *Service) PageSessions(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.Session, string, error) {
+	return s.page(ctx, f, after, limit, true)
+}
+
+// PageSummaries implements banger.SessionService.
+func (s *Service) PageSummaries(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.SessionSummary, string, error) {
+	page, next, err := s.page(ctx, f, after, limit, false)
+	summaries := make([]banger.SessionSummary, len(page))
+	for i, x := range page {
+		summaries[i] = x.Summary()
+	}
+	return summaries, next, err
+}
+
+// page returns a part of a list. A place is the store's, in decimal.
+func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string, limit int, whole bool) ([]banger.Session, string, error) {
+	r := banger.SessionPageRequest{Match: f.Match, Limit: limit, Whole: whole}
+	if limit == 0 {
+		r.Limit = banger.MaxPageSessions
+	}
+	if r.Limit < 1 || r.Limit > banger.MaxPageSessions {
+		return nil, "", banger.Errorf(banger.CodeInvalid, "cannot list sessions: a limit of %d does not lie between 1 and %d", limit, banger.MaxPageSessions)
+	}
+	var err error
+	if after != "" {
+		if r.After, err = strconv.ParseInt(after, 10, 64); err != nil || r.After < 1 {
+			return nil, "", banger.Errorf(banger.CodeInvalid, "cannot list sessions: %.40q is not where a page ended", after).
+				WithHint("give what an answer had as next")
+		}
+	}
+	if err := checkStatus(f.Status); err != nil {
+		return nil, "", err
+	}
+	if f.VM != "" {
+		vm, err := s.vm(ctx, f.VM)
+		if err != nil {
+			return nil, "", err
+		}
+		r.VM = vm.ID
+	}
+	page, next, err := s.store.PageSessions(ctx, r)
+	if err != nil || next == 0 {
+		return page, "", err
+	}
+	return page, strconv.FormatInt(next, 10), nil
+}
+
+// checkStatus refuses a filter for what is no status.
+func checkStatus(status banger.Status) error {
+	if status != "" && !slices.Contains(banger.Statuses(), status) {
+		return banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is no status; there are %v", string(status), banger.Statuses())
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"sync"
+
+	"banger"
+)
+
+// waits has those who wait for something of one session each, so that an event wakes only
+// whom it concerns. The zero value is ready.
+type waits struct {
+	mu  sync.Mutex // guards set, and what each wait has
+	set map[banger.SessionID]map[*wait]struct{}
+}
+
+// wait is one who waits: for the newest state, whatever was in between.
+type wait struct {
+	woken   chan struct{} // has one element when there is something new
+	session banger.Session
+	removed bool
+}
+
+func (w *waits) add(id banger.SessionID) *wait {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.set == nil {
+		w.set = map[banger.SessionID]map[*wait]struct{}{}
+	}
+	if w.set[id] == nil {
+		w.set[id] = map[*wait]struct{}{}
+	}
+	one := &wait{woken: make(chan struct{}, 1)}
+	w.set[id][one] = struct{}{}
+	return one
+}
+
+func (w *waits) remove(id banger.SessionID, one *wait) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.set[id], one)
+	if len(w.set[id]) == 0 {
+		delete(w.set, id)
+	}
+}
+
+// wake has those know of events whom they concern.
+func (w *waits) wake(events []banger.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.set) == 0 {
+		return
+	}
+	for _, e := range events {
+		if e.Session == nil {
+			continue
+		}
+		for one := range w.set[e.Session.ID] {
+			one.session, one.removed = *e.Session, e.Kind == banger.EventSessionDeleted
+			select {
+			case one.woken <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// news returns what wake has left.
+func (w *waits) news(one *wait) (x banger.Session, removed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return one.session, one.removed
+}
+
+// WaitSession implements banger.SessionStore.
+func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return banger.Session{}, err
+	}
+	defer leave()
+	one := s.waits.add(id) // before the record is read: nothing falls between
+	defer s.waits.remove(id, one)
+	x, err := s.shortSession(ctx, id)
+	for err == nil && !done(x) {
+		select {
+		case <-one.woken:
+		case <-ctx.Done():
+			return x, ctx.Err()
+		case <-s.closing:
+			return x, errClosed
+		}
+		removed := false
+		if x, removed = s.waits.news(one); removed {
+			err = banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
+		}
+	}
+	return x, err
+}
