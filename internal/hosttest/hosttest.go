@@ -150,6 +150,15 @@ func (h *Host) Restart() {
 	h.open()
 }
 
+// RestartAfterCrash is Restart after a machine has ended while no daemon ran.
+func (h *Host) RestartAfterCrash(id banger.VMID) {
+	h.t.Helper()
+	h.shut()
+	h.Driver.Crash(id)
+	h.Driver = h.Driver.Another()
+	h.open()
+}
+
 // Upgrade is Restart by a daemon whose programs for remote hosts are others.
 func (h *Host) Upgrade(bin Binaries) {
 	h.t.Helper()

@@ -8,15 +8,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"banger"
 )
 
+// How many machines are adopted at once, and of how many that have ended the disks are
+// read. The one waits for others; the other is work.
+const (
+	adoptParallel = 32
+	endsParallel  = 4
+)
+
+// endsPatience is how long clients wait until the ends of machines are recorded that no
+// daemon saw: one that crashed with its host is mostly read by then.
+const endsPatience = time.Second
+
 // Adopt takes over the machines that an earlier daemon started, records the end
 // of those that run no more, and removes what a crash left behind. It does not
-// wait for guests. A machine that cannot be adopted makes its VM a failed one and
-// hinders nobody else.
+// wait for guests, nor for long for disks: the ends that are not recorded when it returns
+// are recorded after it, and whoever needs such a VM waits for its end alone. A machine that
+// cannot be adopted makes its VM a failed one and hinders nobody else.
 func (s *Service) Adopt(ctx context.Context) error {
 	vms, err := s.Store.ListVMs(ctx)
 	if err != nil {
@@ -25,35 +40,99 @@ func (s *Service) Adopt(ctx context.Context) error {
 	if err := s.sweep(vms); err != nil {
 		return err
 	}
-	disksUntil := time.Now().Add(adoptDisksTimeout)
-	for _, vm := range vms {
-		if err := s.adoptAtStart(ctx, vm, time.Until(disksUntil)); err != nil {
-			return fmt.Errorf("cannot record the state of VM %s: %w", vm.Name, err)
-		}
+	ended := make([]*endedVM, len(vms))
+	var adopt errgroup.Group
+	adopt.SetLimit(adoptParallel)
+	for i, vm := range vms {
+		adopt.Go(func() (err error) {
+			if ended[i], err = s.adoptAtStart(ctx, vm); err != nil {
+				err = fmt.Errorf("cannot record the state of VM %s: %w", vm.Name, err)
+			}
+			return err
+		})
 	}
-	return nil
+	err = adopt.Wait()
+	recorded := s.recordEnds(slices.DeleteFunc(ended, func(e *endedVM) bool { return e == nil }))
+	if err != nil {
+		return err // what is under way ends with the service
+	}
+	patience := time.NewTimer(endsPatience)
+	defer patience.Stop()
+	select {
+	case err := <-recorded:
+		return err
+	case <-patience.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// adoptDisksTimeout bounds the reading of all disks of machines that are found to
-// have ended: clients wait meanwhile for the daemon to serve.
-const adoptDisksTimeout = 15 * time.Second
+// endedVM is a VM whose machine has ended unseen. Its lock is held until that is recorded.
+type endedVM struct {
+	vm     banger.VM
+	record func(ctx context.Context) error
+	unlock func()
+}
 
-// adoptAtStart fails only if the store does. limit bounds the use of the disk.
-func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM, limit time.Duration) error {
+// recordEnds records ends, some at once, each disk with a time limit of its own. recorded
+// gets the first error. The service waits for it when it is closed.
+func (s *Service) recordEnds(ended []*endedVM) (recorded <-chan error) {
+	done := make(chan error, 1)
+	s.stops.Go(func() {
+		var group errgroup.Group
+		group.SetLimit(endsParallel)
+		for _, e := range ended {
+			group.Go(func() error {
+				defer e.unlock()
+				if s.ctx.Err() != nil {
+					return errDaemonStops // the next one records it
+				}
+				err := e.record(s.ctx)
+				if err != nil {
+					s.Log.Error("cannot record the end of a machine", "vm", e.vm.ID, "cause", err)
+					err = fmt.Errorf("cannot record the state of VM %s: %w", e.vm.Name, err)
+				}
+				return err
+			})
+		}
+		done <- group.Wait()
+	})
+	return done
+}
+
+// adoptAtStart fails only if the store does. Of a machine that has ended it returns what
+// is to be recorded.
+func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, error) {
+	unlock, err := s.locks.Lock(ctx, vm.ID)
+	if err != nil {
+		return nil, err
+	}
 	if vm.Machine == nil && (vm.State == banger.VMStopped || vm.State == banger.VMFailed) {
 		// Its sessions have ended too, but the last daemon may have died between.
-		return s.endSessions(ctx, vm.ID, banger.EndedByVMLost, time.Time{}, limit)
+		sessions, err := s.Store.ListSessions(ctx, vm.ID)
+		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) {
+			unlock()
+			return nil, err
+		}
+		return &endedVM{vm, func(ctx context.Context) error {
+			return s.endSessions(ctx, vm.ID, banger.EndedByVMLost, time.Time{}, diskTimeout)
+		}, unlock}, nil
 	}
-	_, cause := s.adopt(ctx, vm, limit)
+	_, why, cause := s.tryAdopt(ctx, vm)
+	if why != "" {
+		return &endedVM{vm, func(ctx context.Context) error { return s.recordLost(ctx, vm.ID, why) }, unlock}, nil
+	}
+	defer unlock()
 	if cause == nil {
-		return nil
+		return nil, nil
 	}
 	s.Log.Error("cannot adopt machine", "vm", vm.ID, "cause", cause)
-	_, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+	_, err = s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
 		vm.State, vm.LastError = banger.VMFailed, "cannot adopt the machine, which may still run: "+cause.Error()
 		return nil
 	})
-	return err
+	return nil, err
 }
 
 // findRun returns the run of a VM, nil if it has none. A machine that could not
@@ -67,15 +146,19 @@ func (s *Service) findRun(ctx context.Context, id banger.VMID) (*run, error) {
 	if err != nil || vm.Machine == nil {
 		return nil, err
 	}
-	return s.adopt(ctx, vm, diskTimeout)
+	r, why, err := s.tryAdopt(ctx, vm)
+	if why != "" {
+		err = s.recordLost(ctx, vm.ID, why)
+	}
+	return r, err
 }
 
-// adopt brings one VM's record in line with its machine and returns its run, nil
-// if the machine has ended; then limit bounds the use of its disk.
-func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) (*run, error) {
+// tryAdopt brings one VM's record in line with its machine and returns its run, or if the
+// machine has ended, why that is known: then nothing is recorded yet.
+func (s *Service) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended string, err error) {
 	ref, err := s.machineRef(vm)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var m banger.Machine
 	if ref != nil {
@@ -83,12 +166,12 @@ func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) 
 	}
 	switch {
 	case ref == nil || errors.Is(err, banger.ErrMachineGone):
-		return nil, s.recordLost(ctx, vm.ID, "the machine ended while no daemon was running", limit)
+		return nil, "the machine ended while no daemon was running", nil
 	case banger.CodeOf(err) == banger.CodeCorrupt:
 		// Nothing will ever find it; the driver's locks protect its disks.
-		return nil, s.recordLost(ctx, vm.ID, err.Error(), limit)
+		return nil, err.Error(), nil
 	case err != nil:
-		return nil, errors.Join(err, s.keepRef(ctx, vm.ID, ref))
+		return nil, "", errors.Join(err, s.keepRef(ctx, vm.ID, ref))
 	}
 	var hostKey string
 	if vm.Driver != banger.DriverRemote {
@@ -99,14 +182,14 @@ func (s *Service) adopt(ctx context.Context, vm banger.VM, limit time.Duration) 
 		s.Log.Error("cannot reach the guest of a machine", "vm", vm.ID, "cause", err)
 	}
 	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, "", errors.Join(err, m.Close())
 	}
 	s.Log.Info("adopted machine", "vm", vm.ID, "pid", m.Info().PID)
-	r := s.beginRun(vm, m, hostKey)
+	r = s.beginRun(vm, m, hostKey)
 	if vm.State == banger.VMStopping {
 		s.stops.Go(func() { _ = s.endMachine(r, adoptedStopGrace) }) // it logs its failure
 	}
-	return r, nil
+	return r, "", nil
 }
 
 // adoptedStopGrace is the grace time of a stop whose own was not recorded. The
@@ -138,7 +221,7 @@ func (s *Service) keepRef(ctx context.Context, id banger.VMID, ref json.RawMessa
 
 // recordLost records that a machine ended unseen, and why. Its sessions come
 // first, so that a crash in between leaves what the next daemon records again.
-func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string, limit time.Duration) error {
+func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) error {
 	vm, err := s.Store.GetVM(ctx, id)
 	if err != nil {
 		return err
@@ -147,7 +230,7 @@ func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string, li
 	if vm.State == banger.VMStopping {
 		cause = banger.EndedByVMStopped
 	}
-	if err := s.endSessions(ctx, id, cause, time.Time{}, limit); err != nil {
+	if err := s.endSessions(ctx, id, cause, time.Time{}, diskTimeout); err != nil {
 		return err
 	}
 	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {

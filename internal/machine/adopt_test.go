@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/internal/machine"
 )
 
 // awkward is a driver that cannot adopt while told so, or start.
@@ -140,5 +142,94 @@ func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
 		if x.EndedBy != banger.EndedByVMLost {
 			t.Errorf("%s: %+v", x.Name, x.SessionState)
 		}
+	}
+}
+
+// together is a driver whose machines are adopted only when so many of them are at once.
+type together struct {
+	banger.Driver
+	arrive func() error
+}
+
+func (d together) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+	if err := d.arrive(); err != nil {
+		return nil, err
+	}
+	return d.Driver.Adopt(ctx, ref)
+}
+
+func TestAdopt_MachinesAreAdoptedSideBySide(t *testing.T) {
+	const machines = 3
+	var here atomic.Int32
+	all, expect := make(chan struct{}), false
+	arrive := func() error {
+		if !expect {
+			return nil
+		}
+		if here.Add(1) == machines {
+			close(all)
+		}
+		select {
+		case <-all:
+			return nil
+		case <-time.After(10 * time.Second):
+			return errors.New("the others are not adopted meanwhile")
+		}
+	}
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d banger.Driver) banger.Driver { return together{d, arrive} }})
+	for _, name := range []string{"a", "b", "c"} {
+		h.StartVM(name)
+	}
+	expect = true
+	h.Restart()
+	for _, name := range []string{"a", "b", "c"} {
+		if vm := get(t, h, name); vm.State != banger.VMRunning {
+			t.Errorf("%+v", vm)
+		}
+	}
+}
+
+// slowDisks are disks that are read only when that is allowed.
+type slowDisks struct {
+	machine.Disks
+	reading chan<- struct{}
+	allowed <-chan struct{}
+}
+
+func (d slowDisks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
+	d.reading <- struct{}{}
+	select {
+	case <-d.allowed:
+		return d.Disks.ReadDisk(ctx, path, f)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func TestAdopt_SlowDiskOfACrashedMachineHoldsUpOnlyItsVM(t *testing.T) {
+	reading, allowed := make(chan struct{}, 10), make(chan struct{})
+	h := hosttest.NewWith(t, bin, hosttest.Options{Disks: func(d machine.Disks) machine.Disks { return slowDisks{d, reading, allowed} }})
+	crashed := h.StartVM("crashed")
+	h.StartVM("whole")
+	y := banger.Session{ID: banger.NewSessionID(), VMID: crashed.ID, Name: "y", Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
+	y.Status = banger.StatusRunning
+	if _, _, err := h.Store.CreateSession(t.Context(), y, ""); err != nil {
+		t.Fatal(err)
+	}
+	h.RestartAfterCrash(crashed.ID)
+	<-reading
+	if vm := get(t, h, "whole"); vm.State != banger.VMRunning {
+		t.Errorf("while the disk of another is read: %+v", vm)
+	}
+	if _, err := h.Sessions.StartSession(t.Context(), "whole", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/true"}}); err != nil {
+		t.Error(err)
+	}
+	if got, err := h.Store.GetSession(t.Context(), y.ID); err != nil || got.Status.Ended() {
+		t.Errorf("its end is recorded before its disk is read: %+v, %v", got.SessionState, err)
+	}
+	close(allowed)
+	waitState(t, h, "crashed", banger.VMFailed)
+	if got, err := h.Store.GetSession(t.Context(), y.ID); err != nil || got.EndedBy != banger.EndedByVMLost {
+		t.Errorf("%+v, %v", got.SessionState, err)
 	}
 }

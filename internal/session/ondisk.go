@@ -12,9 +12,9 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// MachineEnded records the end of all sessions that ran in a machine: as the guest
-// recorded it on its disk, else as end says. Once the disk has been read nothing
-// newer can be on it. Of what cannot be read the end is a presumption, which the
+// MachineEnded records the end of all sessions that ran in a machine, in one transaction:
+// as the guest recorded it on its disk, else as end says. Once the disk has been read
+// nothing newer can be on it. Of what cannot be read the end is a presumption, which the
 // guest corrects at its next boot.
 func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.MachineEnd) error {
 	s.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
@@ -22,10 +22,8 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.M
 	if err != nil {
 		return err
 	}
-	if err := s.recordNoSurvivors(ctx, sessions); err != nil {
-		return err
-	}
-	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.Status.Ended() })
+	// Processes that had outlived a session before its machine ended live no more.
+	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.Status.Ended() && x.Survivors == nil })
 	if len(sessions) == 0 {
 		return nil
 	}
@@ -34,30 +32,28 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.M
 			return err
 		}
 	}
-	left := s.readRemains(ctx, vm, sessions, end)
-	var errs []error
-	for _, x := range sessions {
-		errs = append(errs, s.recordEnd(ctx, x.ID, left[x.ID], end))
+	alive := slices.DeleteFunc(slices.Clone(sessions), func(x banger.Session) bool { return x.Status.Ended() })
+	left := map[banger.SessionID]remains{}
+	if len(alive) > 0 {
+		left = s.readRemains(ctx, vm, alive, end)
 	}
-	return errors.Join(errs...)
-}
-
-// recordNoSurvivors records of sessions that had ended before their machine that no
-// process of theirs lives any more.
-func (s *Service) recordNoSurvivors(ctx context.Context, sessions []banger.Session) error {
-	for _, x := range sessions {
-		if x.Survivors == nil {
-			continue
+	ids := make([]banger.SessionID, len(sessions))
+	for i, x := range sessions {
+		ids[i] = x.ID
+	}
+	err = s.store.UpdateSessions(ctx, ids, func(x *banger.Session) error {
+		if r, ok := left[x.ID]; ok && !x.Status.Ended() {
+			r.recordEnd(x, end)
 		}
-		err := s.update(ctx, x.ID, func(x *banger.Session) error {
+		if x.Status.Ended() {
 			x.Survivors = nil
-			return nil
-		})
-		if err != nil && banger.CodeOf(err) != banger.CodeNotFound {
-			return err
 		}
+		return nil
+	})
+	if err == nil {
+		s.keeper.lookNow(vm)
 	}
-	return nil
+	return err
 }
 
 // readRemains reads what is left of sessions on the disk of a machine that has ended.
@@ -117,23 +113,17 @@ func readRemains(disk fs.FS, id banger.SessionID) (r remains) {
 	return r
 }
 
-// recordEnd records the end of one session, if it is not known to have ended
-// otherwise. One that was removed meanwhile is no error.
-func (s *Service) recordEnd(ctx context.Context, id banger.SessionID, r remains, end banger.MachineEnd) error {
-	err := s.update(ctx, id, func(x *banger.Session) error {
-		switch {
-		case x.Status.Ended():
-		case r.unread == nil && r.state.Status.Ended():
-			r.takeEnd(x)
-		default:
-			r.presumeEnd(x, end)
+// recordEnd makes a session one that has ended. What one guest has written of one of its
+// sessions cannot keep the others from their end.
+func (r remains) recordEnd(x *banger.Session, end banger.MachineEnd) {
+	if r.unread == nil && r.state.Status.Ended() {
+		told := *x
+		if r.takeEnd(&told); x.CheckTransition(told.SessionState) == nil {
+			*x = told
+			return
 		}
-		return nil
-	})
-	if banger.CodeOf(err) == banger.CodeNotFound {
-		return nil
 	}
-	return err
+	r.presumeEnd(x, end)
 }
 
 // takeEnd makes a session one that has ended as its guest recorded it.

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -311,3 +312,58 @@ func TestMachineEnded_LaunchInHandHasWhatIsOnTheDisk(t *testing.T) {
 		}
 	})
 }
+
+func TestMachineEnd_IsOneTransactionAndAnEventForEachSession(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		d, at := disk(t.TempDir()), time.Now().UTC()
+		const sessions = 100
+		for i := range sessions {
+			x := r.known(t, fmt.Sprint(i), banger.StatusRunning)
+			switch i % 10 {
+			case 0:
+				d.put(t, x.ID, "out", at, banger.SessionState{Status: banger.StatusExited, EndedBy: banger.EndedByExit, StartedAt: at, EndedAt: at, Sequence: 5})
+			case 1: // one that has left processes
+				if _, err := r.store.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error {
+					x.Status, x.EndedAt, x.Survivors = banger.StatusExited, at, &banger.Survivors{Count: 1}
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		since, err := r.store.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		watched := make(chan error, 1)
+		go func() {
+			told := 0
+			watched <- r.store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+				if told++; told == sessions {
+					return errEnoughEvents
+				}
+				return nil
+			})
+		}()
+		r.writes.Store(0)
+		r.end(t, d.end(at))
+		if n := r.writes.Load(); n != 1 {
+			t.Errorf("the end of a machine with %d sessions is %d transactions", sessions, n)
+		}
+		if err := <-watched; !errors.Is(err, errEnoughEvents) {
+			t.Errorf("who watched all events got %v", err)
+		}
+		for name, n := range r.changes(t, since) {
+			if n != 1 {
+				t.Errorf("session %s has %d events", name, n)
+			}
+		}
+		for i, by := range []banger.EndedBy{banger.EndedByExit, "", banger.EndedByVMLost} {
+			if x := r.named(t, fmt.Sprint(i)); !x.Status.Ended() || x.EndedBy != by || x.Survivors != nil {
+				t.Errorf("session %d: %+v", i, x.SessionState)
+			}
+		}
+	})
+}
+
+var errEnoughEvents = errors.New("enough")

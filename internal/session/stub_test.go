@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,12 +80,29 @@ func (s *stub) Remove(context.Context, banger.SessionID) error { return nil }
 // one running VM.
 type rig struct {
 	*session.Service
-	store *store.Store
-	vm    banger.VM
-	guest *stub
+	store  *store.Store
+	writes atomic.Int64 // transactions of sessions that the service has asked for
+	vm     banger.VM
+	guest  *stub
 
 	mu   sync.Mutex // guards find
 	find func(ctx context.Context) (banger.Guest, error)
+}
+
+// counted is a store that counts changes of sessions.
+type counted struct {
+	*store.Store
+	writes *atomic.Int64
+}
+
+func (c counted) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (banger.Session, error) {
+	c.writes.Add(1)
+	return c.Store.UpdateSession(ctx, id, change)
+}
+
+func (c counted) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
+	c.writes.Add(1)
+	return c.Store.UpdateSessions(ctx, ids, change)
 }
 
 // Guest implements session.Guests.
@@ -112,7 +130,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		}
 		r := &rig{store: records, guest: &stub{}}
 		r.find = func(context.Context) (banger.Guest, error) { return r.guest, nil }
-		r.Service = session.New(t.Context(), records, r, nil, t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+		r.Service = session.New(t.Context(), counted{records, &r.writes}, r, nil, t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 		defer func() {
 			if err := r.Close(); err != nil {
 				t.Error(err)
