@@ -57,6 +57,7 @@ func layers() map[string]layer {
 		"internal/bytesize":            tool,
 		"internal/config":              tool,
 		"internal/confine":             tool,
+		"internal/daemonlog":           tool,
 		"internal/ext4fs":              tool,
 		"internal/filelock":            tool,
 		"internal/filesum":             tool,

@@ -31,6 +31,10 @@ type MachineDisk struct {
 // since the machine was started.
 const ConsoleLogName = "console.log"
 
+// OldConsoleLogName is the file beside it with what came before, once ConsoleLogName has
+// had its full size and was begun again. Together they have the newest output.
+const OldConsoleLogName = ConsoleLogName + ".1"
+
 // MachineRefName is the file in MachineSpec.StateDir with the machine's Ref. It
 // is there before the machine's process runs, so that a machine whose starter
 // died before it could store the Ref is found again. It may be stale: Adopt tells.

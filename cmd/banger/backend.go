@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"banger/client"
 	"banger/internal/cli"
 	"banger/internal/daemon"
+	"banger/internal/daemonlog"
 	"banger/internal/ondemand"
 	"banger/internal/paths"
 	"banger/internal/version"
@@ -61,8 +63,21 @@ func (b *backend) Serve(ctx context.Context, ready *os.File) error {
 	if err != nil {
 		return err
 	}
+	log := io.Writer(os.Stderr)
+	if ready != nil {
+		// Nobody else reads its stderr, and nobody else bounds it.
+		file, err := daemonlog.Open(b.paths.DaemonLog())
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := file.TakeOver(); err != nil {
+			return err
+		}
+		log = file
+	}
 	return daemon.Run(ctx, b.paths, daemon.Options{
-		Log:           slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log:           slog.New(daemonlog.Counting(slog.NewTextHandler(log, nil))),
 		Ready:         ready,
 		GuestBinaries: binaries,
 		KVMTrialLimit: limit,

@@ -172,25 +172,48 @@ func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([
 	if maxBytes <= 0 || maxBytes > maxConsoleLog {
 		maxBytes = maxConsoleLog
 	}
-	file, err := os.Open(filepath.Join(s.Paths.VM(vm.ID), banger.ConsoleLogName))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil // never started
-	}
+	data, err := consoleTail(s.Paths.VM(vm.ID), maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
+	return data, nil
+}
+
+// consoleTail returns the end of what the console's two files have. The newer one is
+// opened first: it may become the older one at any moment, and is then both.
+func consoleTail(dir string, maxBytes int64) ([]byte, error) {
+	var files []*os.File
+	for _, name := range []string{banger.ConsoleLogName, banger.OldConsoleLogName} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // never started, or nothing old yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		files = append(files, f)
 	}
-	start := max(0, info.Size()-maxBytes)
-	data := make([]byte, info.Size()-start)
-	n, err := file.ReadAt(data, start)
-	if n < len(data) && !errors.Is(err, io.EOF) { // a new start has emptied it
-		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
+	var data []byte
+	var seen os.FileInfo
+	for _, f := range files {
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		if seen != nil && os.SameFile(seen, info) {
+			break
+		}
+		seen = info
+		size := min(info.Size(), maxBytes-int64(len(data)))
+		part := make([]byte, size)
+		n, err := f.ReadAt(part, info.Size()-size)
+		if n < len(part) && !errors.Is(err, io.EOF) { // a new start has emptied it
+			return nil, err
+		}
+		data = append(part[:n], data...)
 	}
-	return data[:n], nil
+	return data, nil
 }
 
 // maxConsoleLog bounds an answer; a guest may print for ever.

@@ -111,6 +111,9 @@ func (l *Launcher) logTail(start int64) string {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil {
+		if info.Size() < start {
+			start = 0 // the daemon has begun the next log
+		}
 		start = max(start, info.Size()-maxLogTailBytes)
 	}
 	data, _ := io.ReadAll(io.NewSectionReader(f, start, maxLogTailBytes))

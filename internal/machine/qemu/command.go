@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,14 @@ import (
 const (
 	qmpFD = 3 + iota
 	eventsFD
+	consoleFD // what the guest prints, to the scribe
+	readyFD   // what the guest writes to the ready port, to the scribe
 )
+
+// fdset is how QEMU names a descriptor that it has inherited where it wants a path.
+func fdset(fd int) (add, path string) {
+	return fmt.Sprintf("fd=%d,set=%d", fd, fd), fmt.Sprintf("/dev/fdset/%d", fd)
+}
 
 // sandbox takes from QEMU what a guest that breaks out of it would want.
 const sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -63,6 +69,8 @@ func (a Accel) device(kind, options string) string {
 // arguments is QEMU's command line after its name, see qemu-system(1). The
 // machine's name is in it, and tells its process from any other.
 func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
+	addConsole, console := fdset(consoleFD)
+	addReady, ready := fdset(readyFD)
 	args := []string{
 		"-name", name,
 		"-uuid", machineUUID(s.VMID),
@@ -79,10 +87,12 @@ func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
 		"-chardev", fmt.Sprintf("socket,id=events,fd=%d,server=on,wait=off", eventsFD),
 		"-mon", "chardev=events,mode=control",
 
-		"-chardev", "file,id=console,append=on,path=" + escape(filepath.Join(s.StateDir, banger.ConsoleLogName)),
+		"-add-fd", addConsole,
+		"-chardev", "file,id=console,append=on,path=" + console,
 		"-serial", "chardev:console",
 
-		"-chardev", "file,id=ready,append=on,path=" + escape(filepath.Join(s.StateDir, readyName)),
+		"-add-fd", addReady,
+		"-chardev", "file,id=ready,append=on,path=" + ready,
 		"-device", a.device("serial", ",max_ports=2"),
 		"-device", "virtserialport,chardev=ready,name=" + banger.ReadyPortName,
 

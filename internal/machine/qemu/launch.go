@@ -23,6 +23,7 @@ import (
 const (
 	readyName   = "ready"    // in StateDir: what the guest wrote to the ready port
 	qemuLogName = "qemu.log" // in StateDir: QEMU's own messages
+	oldSuffix   = ".1"       // of a log that was full
 )
 
 // gate is what becomes QEMU, in the same process, once it is told to. So the
@@ -86,7 +87,23 @@ func (l *launch) begin(d *Driver) (*machine, error) {
 		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
 		StateDir: l.spec.StateDir, RuntimeDir: l.spec.StateDir,
 	}
-	child, opener, err := l.spawn(r.Name, sockets)
+	scribe, out, err := l.startScribe()
+	if err != nil {
+		return nil, err
+	}
+	r.Scribe = scribe.id
+	m, err := l.beginBehindGate(d, r, sockets, out)
+	out.close()
+	if err != nil {
+		scribe.finish() // nobody speaks to it any more
+	}
+	scribe.release()
+	return m, err
+}
+
+// beginBehindGate is begin with what QEMU inherits.
+func (l *launch) beginBehindGate(d *Driver, r record, sockets []*os.File, out outlets) (*machine, error) {
+	child, opener, err := l.spawn(r.Name, append(sockets, out.console, out.ready), out.messages)
 	if err != nil {
 		return nil, err
 	}
@@ -128,17 +145,12 @@ func (l *launch) name() string {
 }
 
 // spawn starts the gate in a session of its own and returns it with the file
-// whose first line opens it.
-func (l *launch) spawn(name string, sockets []*os.File) (child *os.Process, opener *os.File, err error) {
+// whose first line opens it. QEMU inherits files from qmpFD on.
+func (l *launch) spawn(name string, inherited []*os.File, messages *os.File) (child *os.Process, opener *os.File, err error) {
 	args, err := arguments(l.spec, l.accel, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := os.OpenFile(l.statePath(qemuLogName), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer log.Close()
 	stdin, opener, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -150,7 +162,7 @@ func (l *launch) spawn(name string, sockets []*os.File) (child *os.Process, open
 		child, err = os.StartProcess("/bin/sh", argv, &os.ProcAttr{
 			Dir:   "/",
 			Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
-			Files: append([]*os.File{stdin, log, log}, sockets...),
+			Files: append([]*os.File{stdin, messages, messages}, inherited...),
 			Sys:   &syscall.SysProcAttr{Setsid: true},
 		})
 		return err
@@ -161,8 +173,13 @@ func (l *launch) spawn(name string, sockets []*os.File) (child *os.Process, open
 	return child, opener, nil
 }
 
-// createFiles makes the files that QEMU appends to: empty, for their owner only.
+// createFiles makes the files that the scribe writes: empty, for their owner only.
 func (l *launch) createFiles() error {
+	for _, name := range []string{banger.OldConsoleLogName, qemuLogName + oldSuffix} {
+		if err := os.Remove(l.statePath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
 	for _, name := range []string{banger.ConsoleLogName, readyName, qemuLogName} {
 		f, err := os.OpenFile(l.statePath(name), os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
@@ -179,6 +196,7 @@ func (l *launch) removeFiles() error {
 	for _, path := range []string{
 		l.statePath(banger.MachineRefName), l.statePath(banger.ConsoleLogName),
 		l.statePath(readyName), l.statePath(qemuLogName),
+		l.statePath(banger.OldConsoleLogName), l.statePath(qemuLogName + oldSuffix),
 		l.statePath(qmpName), l.statePath(eventsName),
 	} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {

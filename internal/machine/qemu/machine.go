@@ -25,7 +25,7 @@ type machine struct {
 	record record // fixed once the handle is given out
 	proc   *vmm
 	watch  *fileWatch
-	done   chan struct{} // closed when the process has ended
+	done   chan struct{} // closed when the process has ended, and all that it said is written
 
 	live  context.Context // ends with the process or the handle
 	end   context.CancelFunc
@@ -37,9 +37,11 @@ const (
 	killGrace = time.Second
 	// endGrace bounds how long a process that has closed its socket may take to end.
 	endGrace = time.Second
-	// maxReadyBytes is how much of the beginning and the end of the ready
-	// port's output is looked at, and kept.
-	maxReadyBytes = 4096
+	// readyBytes is how much of the beginning and of the end of the ready port's output
+	// is looked at.
+	readyBytes = 4096
+	// readyPause is between two looks at it where inotify(7) has no watch left.
+	readyPause = time.Second
 )
 
 // errClosed is what a handle answers after Close.
@@ -49,15 +51,17 @@ var errClosed = fmt.Errorf("the handle of the machine is closed: %w", os.ErrClos
 func newMachine(d *Driver, r record, proc *vmm) *machine {
 	m := &machine{record: r, proc: proc, watch: d.watch, done: make(chan struct{})}
 	m.live, m.end = context.WithCancel(context.Background())
+	scribe := openScribe(r.Scribe)
 	m.tasks.Go(func() {
 		defer m.end()
+		defer scribe.release()
 		if err := proc.wait(); err == nil {
+			scribe.finish()
 			close(m.done)
 		} else if !errors.Is(err, os.ErrClosed) {
 			d.log.Error("cannot wait for machine", "machine", r.Name, "error", err)
 		}
 	})
-	m.tasks.Go(func() { m.boundOutput(d.log) })
 	return m
 }
 
@@ -82,18 +86,26 @@ func (m *machine) WaitReady(ctx context.Context) error {
 		return banger.ErrMachineGone
 	}
 	path := filepath.Join(m.record.StateDir, readyName)
-	changed, cancel, err := m.watch.add(path)
-	if err != nil {
-		return fmt.Errorf("cannot wait for guest of machine %s: %w", m.record.Name, err)
+	if ready, err := announced(path); ready || err != nil {
+		return err // and needs no watch
 	}
-	defer cancel()
+	// A user has so many watches, and an editor may have them all.
+	changed, cancel, err := m.watch.add(path)
+	if err == nil {
+		defer cancel()
+	}
 	for {
-		ready, err := announced(path)
-		if ready || err != nil {
-			return err
+		ready, announcedErr := announced(path)
+		if ready || announcedErr != nil {
+			return announcedErr
+		}
+		var again <-chan time.Time
+		if err != nil {
+			again = time.After(readyPause)
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-m.live.Done():
 			return m.over()
 		case <-ctx.Done():
@@ -116,7 +128,7 @@ func (m *machine) PoweredOff() bool {
 	if err != nil {
 		return false
 	}
-	data, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-maxReadyBytes), maxReadyBytes))
+	data, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-readyBytes), readyBytes))
 	if err != nil {
 		return false
 	}
@@ -124,24 +136,34 @@ func (m *machine) PoweredOff() bool {
 	return bytes.HasPrefix(last, []byte("off "))
 }
 
-// announced reports whether the guest has written its line to the ready port.
+// announced reports whether the guest has written its line to the ready port. What is
+// not such a line can never become one, so it is an error.
 func announced(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return false, fmt.Errorf("cannot wait for guest: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxReadyBytes))
+	data, err := io.ReadAll(io.LimitReader(f, readyBytes))
 	if err != nil {
 		return false, fmt.Errorf("cannot wait for guest: %w", err)
 	}
 	for line := range bytes.Lines(data) {
-		if bytes.HasPrefix(line, []byte("ready ")) && bytes.HasSuffix(line, []byte("\n")) {
+		ready := bytes.HasPrefix(line, []byte("ready "))
+		switch whole := bytes.HasSuffix(line, []byte("\n")); {
+		case ready && whole:
 			return true, nil
+		case !whole && len(line) <= maxReadyLine: // the rest is on its way
+		case !ready && !bytes.HasPrefix(line, []byte("off ")):
+			return false, banger.Errorf(banger.CodeUnavailable, "cannot wait for guest: what it writes to port %s is not what its agent does: %.40q", banger.ReadyPortName, line).
+				WithHint("something else in the guest uses the port; stop and start the VM")
 		}
 	}
 	return false, nil
 }
+
+// maxReadyLine is more than a word and a boot id have.
+const maxReadyLine = 64
 
 // Dial implements banger.Machine. QEMU itself accepts the connection, so one may
 // be opened and closed again while the guest does not listen yet.

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"banger"
 	"banger/internal/confine"
 )
 
@@ -20,9 +19,6 @@ func (l *launch) reach() confine.Rules {
 		} else {
 			r.Write = append(r.Write, d.Path)
 		}
-	}
-	for _, name := range []string{banger.ConsoleLogName, readyName} {
-		r.Write = append(r.Write, l.statePath(name))
 	}
 	return r
 }

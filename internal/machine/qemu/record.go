@@ -22,6 +22,7 @@ type record struct {
 	Process     process.Identity `json:"process"`
 	Accelerator Accel            `json:"accelerator"`
 	SSHPort     int              `json:"ssh_port,omitempty"` // on 127.0.0.1; 0 as long as the starter has not learnt it
+	Scribe      process.Identity `json:"scribe,omitzero"`    // zero for a machine whose QEMU writes its files itself
 	StateDir    string           `json:"state_dir"`
 	// RuntimeDir has the control socket: StateDir, but for machines that an older build started.
 	RuntimeDir string `json:"runtime_dir"`

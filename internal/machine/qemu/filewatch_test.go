@@ -1,43 +1,13 @@
 package qemu
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 )
-
-func TestTrim_KeepsTheBeginningAndTheEnd(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "console.log")
-	const head, tail, size = 1 << 20, 2 << 20, 6 << 20
-	data := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := trim(path, head, tail); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != size || !bytes.Equal(got[:head], data[:head]) || !bytes.Equal(got[size-tail:], data[size-tail:]) {
-		t.Error("what is to be kept has changed")
-	}
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil {
-		t.Fatal(err)
-	}
-	if room := stat.Blocks * 512; room > head+tail+trimSlack {
-		t.Errorf("the file takes %d bytes", room)
-	}
-}
 
 func TestFileWatch_TellsOfEveryFileAndHoldsNothingAfter(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
