@@ -6,7 +6,7 @@ type AttachRequest struct {
 }
 
 // AttachInfo tells how to reach a session's streams. The socket takes one
-// connection, within AttachPatience, and is gone then; who never comes holds nothing.
+// connection, within 30 seconds, and is gone then; who never comes holds nothing.
 type AttachInfo struct {
 	VMID            VMID      `json:"vm_id"`
 	SessionID       SessionID `json:"session_id"`

@@ -5,7 +5,9 @@ import (
 	"fmt"
 )
 
-// Code classifies an error. Codes are append-only: each has one HTTP status (package
+// Code classifies an error.
+//
+// Codes are append-only: each has one HTTP status (package
 // api) and one exit status (internal/cli).
 type Code string
 

@@ -9,7 +9,9 @@ import (
 )
 
 // SessionSummary is what a list of sessions shows of one: its Session without what only
-// who looks at that one wants to know. A thousand of them are read in a tenth of the time.
+// who looks at that one wants to know.
+//
+// A thousand of them are read in a tenth of the time.
 type SessionSummary struct {
 	ID          SessionID         `json:"id"`
 	VMID        VMID              `json:"vm_id"`

@@ -51,7 +51,7 @@ const DefaultVMStopGrace = 30 * time.Second
 // Heartbeat is how often a stream of events has a line at least.
 const Heartbeat = 15 * time.Second
 
-// ErrorBody is the body of every answer that is no success.
+// ErrorBody is the body of every answer that is not a success.
 type ErrorBody struct {
 	Error *banger.Error `json:"error"`
 	// Accepted says, for stdin, what was accepted before the error.
@@ -69,8 +69,10 @@ type SessionList struct {
 	Next     string           `json:"next,omitempty" doc:"there may be more: ask again with this as after"`
 }
 
-// SummaryList is a page of a list of summaries of sessions, oldest first. Its JSON is written and
-// read by generated code: that of encoding/json takes four times as long.
+// SummaryList is a page of a list of summaries of sessions, oldest first.
+//
+// Its JSON is written and read by generated code: that of encoding/json takes four times
+// as long.
 //
 //go:generate go tool -modfile=../tools.mod easyjson -no_std_marshalers -output_filename summarylist_json.go api.go
 //easyjson:json

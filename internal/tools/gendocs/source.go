@@ -113,10 +113,12 @@ func (s *source) addConstant(pkg, doc string, spec *ast.ValueSpec) {
 	}
 }
 
-// sentence is the first comment that there is, as one line.
+// sentence is the first paragraph of the first comment that there is, as one line. What
+// follows it is for who reads the Go code.
 func sentence(comments ...*ast.CommentGroup) string {
 	for _, c := range comments {
-		if text := strings.Join(strings.Fields(c.Text()), " "); text != "" {
+		paragraph, _, _ := strings.Cut(c.Text(), "\n\n")
+		if text := strings.Join(strings.Fields(paragraph), " "); text != "" {
 			return text
 		}
 	}
