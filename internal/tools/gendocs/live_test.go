@@ -162,7 +162,7 @@ func (j *judge) aSession() {
 	j.ask("getVM", "", "", 0, "vm")
 	j.ask("getVM", "", "", 0, "nobody")
 	j.ask("listSessions", "", "", 0)
-	start := `{"name":"s","command":"sh","args":["-c","read a; echo out $a; echo err >&2; exit 3"],"stdin_mode":"pipe","tags":{"k":"v"},"env":{"A":{"base64":"/w=="}},"timeout_ms":60000}`
+	start := `{"name":"s","command":"sh","args":["-c","read a; echo out $a; echo err >&2; cat; exit 3"],"stdin_mode":"pipe","tags":{"k":"v"},"env":{"A":{"base64":"/w=="}},"timeout_ms":60000}`
 	j.ask("startSession", "", start, 0, "vm")
 	j.ask("startSession", "", start, 0, "vm") // its name is taken
 	j.ask("startSession", "", `{"command":"true","cwd":"/nowhere"}`, 0, "vm")
