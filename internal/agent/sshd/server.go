@@ -23,7 +23,7 @@ import (
 // Limits on what somebody can do who has not logged in yet.
 const (
 	handshakeTimeout  = 30 * time.Second // a fresh login takes 1.5 s in an emulated guest
-	maxStartups       = 32               // connections that have not authenticated yet
+	maxStartups       = 32               // connections that have not authenticated yet; the oldest gives way
 	maxAuthTries      = 6
 	acceptRetryDelay  = 100 * time.Millisecond
 	drainTimeout      = time.Second // for commands to end when the server is stopped
@@ -46,12 +46,12 @@ type Config struct {
 type Server struct {
 	config   Config
 	ssh      *ssh.ServerConfig
-	startups chan struct{} // one element per connection that has not authenticated
+	startups startups
 }
 
 // New returns a server that does nothing yet.
 func New(config Config) *Server {
-	s := &Server{config: config, startups: make(chan struct{}, maxStartups)}
+	s := &Server{config: config}
 	s.ssh = &ssh.ServerConfig{
 		PublicKeyCallback: s.authenticate,
 		MaxAuthTries:      maxAuthTries,
@@ -90,23 +90,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// admit serves a new connection, unless too many have not authenticated yet:
-// it is then closed at once, so that those who fill the slots cannot do more
-// harm than that.
+// admit serves a new connection. If too many have not authenticated yet, the oldest of
+// them is closed for it: connections that are only held, by whoever reaches the port, keep
+// nobody out who has a key.
 func (s *Server) admit(ctx context.Context, nc net.Conn, conns *sync.WaitGroup) {
-	select {
-	case s.startups <- struct{}{}:
-		conns.Go(func() { s.serveConn(ctx, nc) })
-	default:
-		s.config.Logger.Warn("too many connections that have not logged in", "remote", nc.RemoteAddr())
-		nc.Close()
+	if evicted := s.startups.add(nc); evicted != nil {
+		s.config.Logger.Warn("too many connections that have not logged in: the oldest is closed", "remote", evicted.RemoteAddr())
+		evicted.Close()
 	}
+	conns.Go(func() { s.serveConn(ctx, nc) })
 }
 
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	login, chans, requests, err := s.handshake(ctx, nc)
-	<-s.startups
+	s.startups.remove(nc)
 	if err != nil {
 		s.config.Logger.Info("refused connection", "remote", nc.RemoteAddr(), "error", err)
 		return

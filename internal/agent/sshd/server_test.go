@@ -210,6 +210,29 @@ func TestServer_ConnectionsThatSayNothingAreBounded(t *testing.T) {
 	}
 }
 
+// Whoever reaches the port may hold connections: the daemon, whose link broke, gets in.
+func TestServer_ConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
+	s := newServer(t)
+	for range 100 {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	established := s.dial(t, "root")
+	for range 100 {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if _, _, err := established.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+		t.Errorf("a connection that has logged in was closed: %v", err)
+	}
+}
+
 func TestServer_StopHangsUpAndPassesOnTheLastWords(t *testing.T) {
 	s := newServer(t)
 	session, err := s.dial(t, "root").NewSession()
