@@ -39,6 +39,12 @@ type Guest interface {
 	Remove(ctx context.Context, id SessionID) error
 }
 
+// GuestPower is what a Guest of a machine of ours can do, too.
+type GuestPower interface {
+	// PowerOff asks the guest to shut down and returns when that has begun.
+	PowerOff(ctx context.Context) error
+}
+
 // GuestLaunch is the whole of what a guest gets to start a session; it is kept
 // in the session's directory, so that a disk tells its sessions by itself.
 type GuestLaunch struct {

@@ -63,6 +63,12 @@ type Driver interface {
 	Adopt(ctx context.Context, ref json.RawMessage) (Machine, error)
 }
 
+// DriverEnds is what a Driver may tell, too.
+type DriverEnds interface {
+	// PoweredOff is Machine.PoweredOff of a machine that has ended, by its Ref.
+	PoweredOff(ref json.RawMessage) bool
+}
+
 // Machine is a running machine. Safe for concurrent use. Close must be called
 // when the handle is no longer needed; the machine goes on.
 type Machine interface {

@@ -19,6 +19,16 @@ const (
 	VMFailed   VMState = "failed" // a start failed or the machine ended unasked; LastError says which
 )
 
+// StoppedBy says how a machine ended.
+type StoppedBy string
+
+// How a machine ends.
+const (
+	StoppedByGuest  StoppedBy = "guest"  // the guest shut down, asked over its link or by its own user
+	StoppedByACPI   StoppedBy = "acpi"   // the guest shut down, asked by the power button
+	StoppedByKilled StoppedBy = "killed" // it was killed, as was asked for or because the guest did not shut down in time: what was not on its disks is lost
+)
+
 // VM is the record of one virtual machine.
 type VM struct {
 	ID            VMID      `json:"id"`
@@ -41,6 +51,7 @@ type VM struct {
 	StartedAt     time.Time `json:"started_at,omitzero" doc:"when the last start was asked for"`
 	ReadyAt       time.Time `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
 	StoppedAt     time.Time `json:"stopped_at,omitzero" doc:"when its machine last ended"`
+	StoppedBy     StoppedBy `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, and if it was lost"`
 	// UnreachableSince is when the link to a remote host went down, zero while it is up.
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
 	Revision         int64     `json:"revision" doc:"the revision of the last event about it"`
@@ -83,8 +94,9 @@ type VMService interface {
 
 	// StartVM returns when the guest answers; a running VM is left as it is.
 	StartVM(ctx context.Context, ref string) (VM, error)
-	// StopVM asks the guest to power down and ends the machine after grace; 0
-	// ends it at once. It returns when nothing of the machine is left.
+	// StopVM asks the guest to power down, over its link or else by the power button, and
+	// kills the machine after grace; 0 kills it at once. It returns when nothing of the
+	// machine is left; StoppedBy tells which it was.
 	StopVM(ctx context.Context, ref string, grace time.Duration) (VM, error)
 	// ConsoleLog returns at most the last maxBytes of what the guest's kernel and
 	// init printed since the machine was last started.

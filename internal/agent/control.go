@@ -22,6 +22,7 @@ func serveControl(ctx context.Context, args []string) error {
 	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one folder per session")
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
 	announce := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed")
+	ours := flags.Bool("machine", false, "this is a machine of banger's own, whose init is the agent")
 	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
 	ownsClock := flags.Bool("own-clock", false, "let the daemon set the clock of this machine")
 	if err := flags.Parse(args); err != nil {
@@ -39,12 +40,17 @@ func serveControl(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	var powerOff func() error
+	if *ours {
+		powerOff = func() error { return pid1.RunApplet("poweroff") }
+	}
 	err = control.Serve(ctx, control.Config{
 		SessionsDir: *sessions,
 		ShimPath:    *shim,
 		CgroupRoot:  *cgroup,
 		Version:     version.String(),
 		OwnsClock:   *ownsClock,
+		PowerOff:    powerOff,
 		Logger:      slog.Default(),
 	}, stdin, os.Stdout)
 	if errors.Is(err, context.Canceled) {

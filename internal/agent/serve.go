@@ -71,7 +71,7 @@ func serverConfig(path string) (sshd.Config, error) {
 		Users:          passwd.System(),
 		Subsystems: map[string][]string{
 			"sftp":                       {executable, "sftp"},
-			guestconfig.ControlSubsystem: {executable, "control", "--own-clock"},
+			guestconfig.ControlSubsystem: {executable, "control", "--machine", "--own-clock"},
 		},
 		Logger: slog.Default(),
 	}, nil

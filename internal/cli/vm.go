@@ -36,8 +36,13 @@ func (c *CLI) vmStartCommand() *cobra.Command {
 
 func (c *CLI) vmStopCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "stop VM",
-		Short:             "Power a VM down; its disks and the logs of its sessions stay",
+		Use:   "stop VM",
+		Short: "Power a VM down; its disks and the logs of its sessions stay",
+		Long: `Power a VM down; its disks and the logs of its sessions stay.
+
+The guest is asked to shut down, over its link or by the power button, and is killed if
+it has not done so when the grace time is over. That is said on the standard error, the
+exit status is 0 all the same, and "vm show" has it as "stopped by": guest, acpi or killed.`,
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
@@ -118,5 +123,9 @@ func (c *CLI) stopVM(ctx context.Context, ref string, grace time.Duration) (bang
 	if grace < 0 {
 		return banger.VM{}, usagef("--grace %s is negative", grace)
 	}
-	return c.Backend.Services().VMs.StopVM(ctx, ref, grace)
+	vm, err := c.Backend.Services().VMs.StopVM(ctx, ref, grace)
+	if err == nil && vm.StoppedBy == banger.StoppedByKilled && grace > 0 {
+		fmt.Fprintf(c.Stderr, "banger: VM %s did not shut down within %s and was killed: unsaved data in it may be lost\n", safe(vm.Name), grace)
+	}
+	return vm, err
 }

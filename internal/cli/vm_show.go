@@ -99,5 +99,6 @@ func vmFields(vm banger.VM) []field {
 		{"started", formatTime(vm.StartedAt)},
 		{"ready", formatTime(vm.ReadyAt)},
 		{"stopped", formatTime(vm.StoppedAt)},
+		{"stopped by", string(vm.StoppedBy)},
 	}
 }

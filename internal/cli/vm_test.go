@@ -37,6 +37,23 @@ func TestVMRestart_StopsAndStartsTheSameVM(t *testing.T) {
 	}
 }
 
+func TestVMStop_ThatHadToKillSaysSo(t *testing.T) {
+	for by, want := range map[banger.StoppedBy]string{
+		banger.StoppedByGuest:  "",
+		banger.StoppedByACPI:   "",
+		banger.StoppedByKilled: "banger: VM dev did not shut down within 5s and was killed: unsaved data in it may be lost\n",
+	} {
+		f := &fake{vms: []banger.VM{{ID: "v1", Name: "dev", StoppedBy: by}}}
+		if r := f.run(t, "", "vm", "stop", "dev", "--grace", "5s"); r.status != 0 || r.stderr != want {
+			t.Errorf("stopped by %s: status %d, stderr %q", by, r.status, r.stderr)
+		}
+	}
+	f := &fake{vms: []banger.VM{{ID: "v1", Name: "dev", StoppedBy: banger.StoppedByKilled}}}
+	if r := f.run(t, "", "vm", "stop", "dev", "--grace", "0"); r.status != 0 || r.stderr != "" {
+		t.Errorf("a kill that was asked for: %+v", r)
+	}
+}
+
 func TestVMList_ShowsAlignedRows(t *testing.T) {
 	f := &fake{vms: []banger.VM{
 		{ID: "v1", Name: "dev", State: banger.VMRunning, ImageName: "default", CPUs: 1, MemoryMiB: 1024},

@@ -283,6 +283,34 @@ func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.Gu
 	return page, checkPage(r, page)
 }
 
+// PowerOff implements banger.GuestPower. A guest that is somebody else's refuses.
+func (c *control) PowerOff(ctx context.Context) error {
+	_, err := c.rpc.Call(ctx, guestrpc.MethodPowerOff, nil)
+	if e, ok := errors.AsType[*jrpc2.Error](err); ok && e.Code == jrpc2.MethodNotFound && c.host == nil {
+		err = c.powerOffByCommand(ctx)
+	}
+	if err != nil {
+		return banger.Errorf(banger.CodeUnavailable, "cannot ask the guest to shut down: %w", err)
+	}
+	return nil
+}
+
+// powerOffCommand is what poweroff does in a guest of ours, whose init and SSH server, the
+// parent of the shell, are one program. Anywhere else it does nothing and fails.
+const powerOffCommand = "[ /proc/1/exe -ef /proc/$PPID/exe ] && kill -USR2 1"
+
+// powerOffByCommand shuts down a guest whose agent is of a build that has no request for it.
+func (c *control) powerOffByCommand(ctx context.Context) error {
+	session, err := opened(ctx, c.client, func() (*ssh.Session, error) { return sshhost.NewSession(ctx, c.client.Client) })
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	stop := context.AfterFunc(ctx, func() { session.Close() })
+	defer stop()
+	return session.Run(powerOffCommand)
+}
+
 // Remove implements banger.Guest.
 func (c *control) Remove(ctx context.Context, id banger.SessionID) error {
 	return c.call(ctx, guestrpc.MethodRemove, guestrpc.IDParams{ID: id}, nil)

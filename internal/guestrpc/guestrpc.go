@@ -24,6 +24,9 @@ const (
 	MethodSignal   = "session.signal"   // SignalParams → null
 	MethodInspect  = "session.inspect"  // IDParams → banger.GuestSession
 	MethodSetClock = "clock.set"        // ClockParams → null; only where hello told of a clock
+	// Shuts the guest down: none → null, when that has begun. Only in machines of ours, and
+	// not in those of older builds.
+	MethodPowerOff = "machine.power_off"
 
 	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
 	// change of a state that no answer on this link has told. It is sent for all

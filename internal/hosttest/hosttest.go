@@ -145,7 +145,14 @@ func (h *Host) close() {
 // Restart ends the daemon's part and begins it anew, as an upgrade does.
 func (h *Host) Restart() {
 	h.t.Helper()
+	h.RestartAfter(func() {})
+}
+
+// RestartAfter is Restart, with what happens while there is no daemon.
+func (h *Host) RestartAfter(meanwhile func()) {
+	h.t.Helper()
 	h.shut()
+	meanwhile()
 	h.Driver = h.Driver.Another()
 	h.open()
 }

@@ -108,7 +108,7 @@ func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, err
 	if err != nil {
 		return nil, err
 	}
-	if vm.Machine == nil && (vm.State == banger.VMStopped || vm.State == banger.VMFailed) {
+	if (vm.State == banger.VMStopped || vm.State == banger.VMFailed) && !s.mayRun(ctx, vm) {
 		// Its sessions have ended too, but the last daemon may have died between.
 		sessions, err := s.Store.ListSessions(ctx, vm.ID)
 		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) {
@@ -136,14 +136,15 @@ func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, err
 }
 
 // findRun returns the run of a VM, nil if it has none. A machine that could not
-// be adopted when the daemon started is tried again: while it may run, no second
-// one is started, and nothing of it is removed. The caller holds the VM's lock.
+// be adopted when the daemon started is tried again, and so is one of which only its
+// driver's note tells: while it may run, no second one is started, and nothing of it is
+// removed. The caller holds the VM's lock.
 func (s *Service) findRun(ctx context.Context, id banger.VMID) (*run, error) {
 	if r := s.run(id); r != nil {
 		return r, nil
 	}
 	vm, err := s.Store.GetVM(ctx, id)
-	if err != nil || vm.Machine == nil {
+	if err != nil || !s.mayRun(ctx, vm) {
 		return nil, err
 	}
 	r, why, err := s.tryAdopt(ctx, vm)
@@ -151,6 +152,24 @@ func (s *Service) findRun(ctx context.Context, id banger.VMID) (*run, error) {
 		err = s.recordLost(ctx, vm.ID, why)
 	}
 	return r, err
+}
+
+// mayRun reports whether a VM may have a machine: the record says so, or the note of its
+// driver names one that lives.
+func (s *Service) mayRun(ctx context.Context, vm banger.VM) bool {
+	if vm.Machine != nil {
+		return true
+	}
+	ref, err := s.machineRef(vm)
+	if err != nil || ref == nil {
+		return err != nil
+	}
+	m, err := s.driver(vm).Adopt(ctx, ref)
+	if err == nil {
+		_ = m.Close()
+		return true
+	}
+	return !errors.Is(err, banger.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt
 }
 
 // tryAdopt brings one VM's record in line with its machine and returns its run, or if the
@@ -219,15 +238,19 @@ func (s *Service) keepRef(ctx context.Context, id banger.VMID, ref json.RawMessa
 	return err
 }
 
-// recordLost records that a machine ended unseen, and why. Its sessions come
-// first, so that a crash in between leaves what the next daemon records again.
+// recordLost records that a machine ended unseen, and why. One whose guest had said that it
+// powers off has stopped. Its sessions come first, so that a crash in between leaves what
+// the next daemon records again.
 func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) error {
 	vm, err := s.Store.GetVM(ctx, id)
 	if err != nil {
 		return err
 	}
-	cause := banger.EndedByVMLost
-	if vm.State == banger.VMStopping {
+	cause, by := banger.EndedByVMLost, banger.StoppedByKilled
+	if s.poweredOff(vm) {
+		by = banger.StoppedByGuest
+	}
+	if vm.State == banger.VMStopping || by == banger.StoppedByGuest {
 		cause = banger.EndedByVMStopped
 	}
 	if err := s.endSessions(ctx, id, cause, time.Time{}, diskTimeout); err != nil {
@@ -235,14 +258,21 @@ func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) er
 	}
 	_, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		forgetMachine(vm)
-		if vm.State == banger.VMStopping {
-			vm.State = banger.VMStopped
+		if cause == banger.EndedByVMStopped {
+			vm.State, vm.LastError, vm.StoppedBy = banger.VMStopped, "", by
 			return nil
 		}
 		vm.State, vm.LastError = banger.VMFailed, why
 		return nil
 	})
 	return err
+}
+
+// poweredOff reports whether the guest of a machine that has ended had said that it powers off.
+func (s *Service) poweredOff(vm banger.VM) bool {
+	ref, err := s.machineRef(vm)
+	ends, ok := s.driver(vm).(banger.DriverEnds)
+	return err == nil && ref != nil && ok && ends.PoweredOff(ref)
 }
 
 // forgetMachine takes from a VM's record what only a running machine has.

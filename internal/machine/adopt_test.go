@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/hosttest"
 	"banger/internal/machine"
+	"banger/internal/store"
 )
 
 // awkward is a driver that cannot adopt while told so, or start.
@@ -231,5 +232,32 @@ func TestAdopt_SlowDiskOfACrashedMachineHoldsUpOnlyItsVM(t *testing.T) {
 	waitState(t, h, "crashed", banger.VMFailed)
 	if got, err := h.Store.GetSession(t.Context(), y.ID); err != nil || got.EndedBy != banger.EndedByVMLost {
 		t.Errorf("%+v, %v", got.SessionState, err)
+	}
+}
+
+func TestAdopt_AMachineThatOnlyItsNoteNamesIsNotForgotten(t *testing.T) {
+	for _, state := range []banger.VMState{banger.VMFailed, banger.VMStopped} {
+		h := hosttest.New(t, bin)
+		vm := h.StartVM("v")
+		h.RestartAfter(func() {
+			records, err := store.Open(t.Context(), h.Paths.Database())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer records.Close()
+			if _, err := records.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+				vm.State, vm.Machine = state, nil
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := h.VMs.DeleteVM(t.Context(), "v", false); banger.CodeOf(err) != banger.CodeState {
+			t.Errorf("%s: deleted under its machine: %v", state, err)
+		}
+		waitState(t, h, "v", banger.VMRunning)
+		if vm, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil || vm.StoppedBy != banger.StoppedByACPI {
+			t.Errorf("%s: %+v, %v", state, vm, err)
+		}
 	}
 }

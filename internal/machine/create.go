@@ -99,7 +99,7 @@ func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bo
 	}
 	defer unlock()
 	vm, err := s.Store.GetVM(ctx, id)
-	if err != nil || s.run(id) != nil || vm.Machine != nil {
+	if err != nil || s.run(id) != nil || s.mayRun(ctx, vm) {
 		return false, err
 	}
 	if err := s.Store.DeleteVM(ctx, id); err != nil {

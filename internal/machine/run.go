@@ -22,11 +22,17 @@ type run struct {
 	up       chan struct{} // closed when the guest has answered for the first time
 	released chan struct{} // closed when nothing of the run is left
 	upOnce   sync.Once
+
+	mu     sync.Mutex       // guards the fields below
+	guest  banger.Guest     // while the link is up
+	linked chan struct{}    // closed when the link comes up the next time
+	asked  banger.StoppedBy // how the guest was last asked to shut down
+	killed bool             // the machine was killed while it ran
 }
 
 // beginRun takes over a machine. The caller holds the VM's lock.
 func (s *Service) beginRun(vm banger.VM, m banger.Machine, hostKey string) *run {
-	r := &run{service: s, id: vm.ID, machine: m, pauses: newPauses(), up: make(chan struct{}), released: make(chan struct{})}
+	r := &run{service: s, id: vm.ID, machine: m, pauses: newPauses(), up: make(chan struct{}), released: make(chan struct{}), linked: make(chan struct{})}
 	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMPaused || vm.State == banger.VMStopping) {
 		r.noteUp() // an earlier daemon had its answer
 	}
@@ -141,7 +147,7 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	_, err = s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		forgetMachine(vm)
 		if stopped || vm.State == banger.VMStopping {
-			vm.State, vm.LastError = banger.VMStopped, ""
+			vm.State, vm.LastError, vm.StoppedBy = banger.VMStopped, "", r.stoppedBy()
 			return nil
 		}
 		vm.State = banger.VMFailed
@@ -149,6 +155,75 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 		return nil
 	})
 	return err
+}
+
+// stoppedBy says how the machine, which has ended, was stopped. One whose guest did not
+// say that it powers off was killed, whoever did that.
+func (r *run) stoppedBy() banger.StoppedBy {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.killed || !r.machine.PoweredOff():
+		return banger.StoppedByKilled
+	case r.asked == "":
+		return banger.StoppedByGuest
+	}
+	return r.asked
+}
+
+// kill ends the machine at once.
+func (r *run) kill(ctx context.Context) error {
+	r.mu.Lock()
+	r.killed = r.killed || !r.machineDone()
+	r.mu.Unlock()
+	return r.machine.Kill(ctx)
+}
+
+// askOverLink asks the guest to shut down, if its link is up.
+func (r *run) askOverLink(ctx context.Context) error {
+	r.mu.Lock()
+	power, ok := r.guest.(banger.GuestPower)
+	r.mu.Unlock()
+	if !ok {
+		return errNoLink
+	}
+	err := power.PowerOff(ctx)
+	if err == nil {
+		r.setAsked(banger.StoppedByGuest)
+	}
+	return err
+}
+
+// pressButton asks the guest to shut down by the power button.
+func (r *run) pressButton(ctx context.Context) error {
+	err := r.machine.PowerDown(ctx)
+	if err == nil {
+		r.setAsked(banger.StoppedByACPI)
+	}
+	return err
+}
+
+func (r *run) setAsked(by banger.StoppedBy) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = by
+}
+
+func (r *run) setGuest(g banger.Guest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.guest = g
+	if g != nil {
+		close(r.linked)
+		r.linked = make(chan struct{})
+	}
+}
+
+// nextLink returns a channel that is closed when the link comes up again.
+func (r *run) nextLink() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.linked
 }
 
 // GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
@@ -169,6 +244,7 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 		return nil
 	})
 	if err == nil {
+		r.setGuest(g)
 		r.noteUp()
 	}
 	return err
@@ -184,6 +260,7 @@ func (r *run) GuestChanged(ctx context.Context, s banger.GuestSession) error {
 // GuestDown implements banger.GuestHandler. Of a remote host the record says since
 // when it cannot be reached, and why: all else about it stays as it was known.
 func (r *run) GuestDown(ctx context.Context, cause error) error {
+	r.setGuest(nil)
 	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		if vm.Driver != banger.DriverRemote {
 			return nil
@@ -252,4 +329,7 @@ func (r *run) waitReleased(ctx context.Context) error {
 	}
 }
 
-var errMachineEnded = errors.New("the machine ended before its guest answered")
+var (
+	errMachineEnded = errors.New("the machine ended before its guest answered")
+	errNoLink       = errors.New("its link is down")
+)

@@ -81,7 +81,7 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 		return nil, false, err
 	}
 	vm, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		vm.State, vm.StartedAt, vm.ReadyAt, vm.LastError = banger.VMStarting, now(), time.Time{}, ""
+		vm.State, vm.StartedAt, vm.ReadyAt, vm.LastError, vm.StoppedBy = banger.VMStarting, now(), time.Time{}, "", ""
 		return nil
 	})
 	if err != nil {
@@ -107,7 +107,12 @@ func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error
 	// From here on nothing may be forgotten because the client goes away.
 	ctx = context.WithoutCancel(ctx)
 	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
-		return nil, errors.Join(err, m.Kill(ctx), m.Close())
+		killed := m.Kill(ctx)
+		if killed != nil { // until its end is seen it is kept in hand: it writes to the disks
+			s.Log.Error("cannot record a machine, nor kill it; it goes on", "vm", vm.ID, "cause", errors.Join(err, killed))
+			return m, nil
+		}
+		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
@@ -118,7 +123,7 @@ func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m banger.Mac
 	info := m.Info()
 	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		vm.Machine, vm.Accelerator, vm.SSHAddress = m.Ref(), info.Accelerator, info.SSHAddress
-		if vm.State == banger.VMFailed {
+		if vm.State == banger.VMFailed || vm.State == banger.VMStopped {
 			vm.State, vm.LastError = banger.VMStarting, ""
 		}
 		return nil

@@ -93,7 +93,7 @@ func (s *Service) endMachine(r *run, grace time.Duration) error {
 		}
 		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
 	}
-	err := r.machine.Kill(s.ctx)
+	err := r.kill(s.ctx)
 	if s.ctx.Err() != nil {
 		return errDaemonStops
 	}
@@ -115,7 +115,8 @@ func (s *Service) giveUpStop(r *run, status banger.PauseStatus) error {
 	return errors.Join(r.unstoppable(status), err)
 }
 
-// powerDown asks the guest to shut down and reports whether it did so in time.
+// powerDown asks the guest to shut down, over its link or where that is down by the power
+// button, and reports whether it did so in time.
 func (s *Service) powerDown(r *run, grace time.Duration) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, grace)
 	defer cancel()
@@ -127,9 +128,20 @@ func (s *Service) powerDown(r *run, grace time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-	if err := r.machine.PowerDown(ctx); err != nil {
+	for {
+		linked := r.nextLink()
+		err := r.ask(ctx, grace)
+		if err == nil {
+			break
+		}
 		s.Log.Warn("cannot ask guest to power down", "vm", r.id, "cause", err)
-		return r.machineDone()
+		select { // the link may come up again
+		case <-linked:
+		case <-r.machine.Done():
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	}
 	select {
 	case <-r.machine.Done():
@@ -137,6 +149,25 @@ func (s *Service) powerDown(r *run, grace time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// askPatience bounds how long a guest may take to answer that it shuts down, before the
+// power button is pressed.
+const askPatience = 5 * time.Second
+
+// ask asks the guest to shut down.
+func (r *run) ask(ctx context.Context, grace time.Duration) error {
+	asking, cancel := context.WithTimeout(ctx, min(askPatience, grace/2))
+	defer cancel()
+	overLink := r.askOverLink(asking)
+	if overLink == nil {
+		return nil
+	}
+	byButton := r.pressButton(ctx)
+	if byButton == nil {
+		return nil
+	}
+	return errors.Join(overLink, byButton)
 }
 
 // errDaemonStops is what a call gets that waits for a VM while the service closes.

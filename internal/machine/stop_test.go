@@ -155,3 +155,79 @@ func TestVM_CallsAtTheSameTimeLeaveASoundRecord(t *testing.T) {
 		t.Errorf("%+v, %v", vm, err)
 	}
 }
+
+func TestStop_TellsHowTheMachineEnded(t *testing.T) {
+	var obey atomic.Bool
+	h := stubborn(t, &obey, make(chan struct{}, 1))
+	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	stop := func(what string, grace time.Duration, want banger.StoppedBy) {
+		t.Helper()
+		vm, err := h.VMs.StartVM(t.Context(), "v")
+		if err != nil || vm.StoppedBy != "" {
+			t.Errorf("a running VM was stopped by %q (%v)", vm.StoppedBy, err)
+		}
+		vm, err = h.VMs.StopVM(t.Context(), "v", grace)
+		if err != nil || vm.State != banger.VMStopped || vm.StoppedBy != want {
+			t.Errorf("%s: stopped by %q (%s, %v), want %q", what, vm.StoppedBy, vm.State, err, want)
+		}
+		if got := lastStop(t, h); got != want {
+			t.Errorf("%s: the event says %q, want %q", what, got, want)
+		}
+	}
+	stop("a guest that ignores the button", time.Millisecond, banger.StoppedByKilled)
+	obey.Store(true)
+	stop("a guest that obeys the button", time.Minute, banger.StoppedByACPI)
+	stop("a kill that is asked for", 0, banger.StoppedByKilled)
+	vm, err := h.VMs.StartVM(t.Context(), "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Driver.PowerOff(vm.ID)
+	if vm := waitState(t, h, "v", banger.VMStopped); vm.StoppedBy != banger.StoppedByGuest {
+		t.Errorf("a guest that powers off by itself: stopped by %q", vm.StoppedBy)
+	}
+}
+
+// lastStop is what the newest event about a stopped VM says of how it ended.
+func lastStop(t *testing.T, h *hosttest.Host) banger.StoppedBy {
+	t.Helper()
+	newest, err := h.Store.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var by banger.StoppedBy
+	read := errors.New("all is read")
+	err = h.Store.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+		if e.VM != nil && e.VM.State == banger.VMStopped {
+			by = e.VM.StoppedBy
+		}
+		if e.Revision >= newest {
+			return read
+		}
+		return nil
+	})
+	if !errors.Is(err, read) {
+		t.Fatal(err)
+	}
+	return by
+}
+
+func TestStop_WhileNoDaemonRunsIsKnownToTheNext(t *testing.T) {
+	for _, test := range []struct {
+		end   func(h *hosttest.Host, id banger.VMID)
+		state banger.VMState
+		by    banger.StoppedBy
+	}{
+		{func(h *hosttest.Host, id banger.VMID) { h.Driver.PowerOff(id) }, banger.VMStopped, banger.StoppedByGuest},
+		{func(h *hosttest.Host, id banger.VMID) { h.Driver.Crash(id) }, banger.VMFailed, ""},
+	} {
+		h := hosttest.New(t, bin)
+		vm := h.StartVM("v")
+		h.RestartAfter(func() { test.end(h, vm.ID) })
+		if vm := get(t, h, "v"); vm.State != test.state || vm.StoppedBy != test.by {
+			t.Errorf("%s, stopped by %q; want %s by %q", vm.State, vm.StoppedBy, test.state, test.by)
+		}
+	}
+}

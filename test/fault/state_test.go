@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"banger"
 	"banger/internal/filelock"
 	"banger/internal/hosttest"
+	"banger/internal/image/ext4"
 	"banger/test/installation"
 )
 
@@ -157,4 +159,40 @@ func filesOf(pid int) []os.FileInfo {
 		}
 	}
 	return files
+}
+
+func TestStop_IsSeenByTheGuestThoughEverySocketIsGone(t *testing.T) {
+	i := installation.New(t, bin)
+	runtime := t.TempDir()
+	i.Setenv("XDG_RUNTIME_DIR", runtime)
+	vm := i.StartVM(t, "v")
+	pid := i.DaemonPID(t)
+	control := filepath.Join(i.Paths().VM(vm.ID), "qmp.sock")
+	if _, err := os.Lstat(control); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{runtime, i.Paths().Run(), control} {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It is in the guest's memory only, until the guest shuts down.
+	i.MustRun(t, "vm", "ssh", "v", "--", "echo saved > /root/file")
+	i.MustRun(t, "vm", "stop", "v")
+	if vm := show(t, i, "v"); vm.State != banger.VMStopped || vm.StoppedBy != banger.StoppedByGuest {
+		t.Errorf("%s, stopped by %q", vm.State, vm.StoppedBy)
+	}
+	if pids := databaseUsers(t, i); len(pids) != 1 || pids[0] != pid {
+		t.Errorf("processes %v have the database open, want %d alone", pids, pid)
+	}
+	err := ext4.ReadDisk(t.Context(), filepath.Join(i.Paths().VM(vm.ID), "work.img"), func(disk fs.FS) error {
+		data, err := fs.ReadFile(disk, "file")
+		if string(data) != "saved\n" {
+			t.Errorf("the file on the disk has %q", data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

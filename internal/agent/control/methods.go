@@ -18,7 +18,7 @@ const methodCancel = "rpc.cancel"
 
 // methods is all that can be asked.
 func (s *server) methods() handler.Map {
-	return handler.Map{
+	methods := handler.Map{
 		guestrpc.MethodHello:    method(s.hello),
 		guestrpc.MethodList:     method(s.list),
 		guestrpc.MethodLaunch:   method(s.launch),
@@ -31,6 +31,10 @@ func (s *server) methods() handler.Map {
 		guestrpc.MethodSetClock: method(s.setClock),
 		methodCancel:            cancelRequests,
 	}
+	if s.PowerOff != nil {
+		methods[guestrpc.MethodPowerOff] = method(func(context.Context, none) (none, error) { return nil, s.PowerOff() })
+	}
+	return methods
 }
 
 // none is the parameters or the result of a method that has none: null.

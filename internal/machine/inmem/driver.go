@@ -79,6 +79,17 @@ func (d *Driver) Pause(id banger.VMID, status banger.PauseStatus) bool {
 	return i != nil
 }
 
+// PowerOff has the guest of a VM power off by itself, and returns when nothing of the
+// machine is left. It reports whether one was running.
+func (d *Driver) PowerOff(id banger.VMID) bool {
+	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
+	if i != nil {
+		i.leave <- struct{}{}
+		<-i.done
+	}
+	return i != nil
+}
+
 // Name implements banger.Driver.
 func (d *Driver) Name() string { return "inmem" }
 
@@ -113,6 +124,18 @@ func (d *Driver) Adopt(_ context.Context, data json.RawMessage) (banger.Machine,
 		return nil, banger.ErrMachineGone
 	}
 	return newMachine(i), nil
+}
+
+// PoweredOff implements banger.DriverEnds.
+func (d *Driver) PoweredOff(data json.RawMessage) bool {
+	var r ref
+	if err := json.Unmarshal(data, &r); err != nil {
+		return false
+	}
+	d.host.mu.Lock()
+	i := d.host.machines[r.Machine]
+	d.host.mu.Unlock()
+	return i != nil && i.hasEnded() && i.off
 }
 
 // find returns the running machine for which is holds, or nil.

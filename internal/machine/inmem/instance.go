@@ -19,6 +19,7 @@ type instance struct {
 	done     chan struct{} // closed when nothing is left
 	off      bool          // the guest powered off; set before done is closed
 	button   chan struct{} // has room for one press of the power button
+	leave    chan struct{} // has room for one decision of the guest's own to power off
 
 	alive  context.Context // ends when the machine begins to end
 	stop   context.CancelFunc
@@ -34,7 +35,7 @@ type instance struct {
 func newInstance(spec banger.MachineSpec, l net.Listener) *instance {
 	i := &instance{
 		id: rand.Text(), spec: spec, listener: l,
-		ready: make(chan struct{}), done: make(chan struct{}), button: make(chan struct{}, 1),
+		ready: make(chan struct{}), done: make(chan struct{}), button: make(chan struct{}, 1), leave: make(chan struct{}, 1),
 		conns: make(map[net.Conn]bool), paused: make(chan struct{}),
 	}
 	i.alive, i.stop = context.WithCancel(context.Background())
@@ -81,13 +82,15 @@ func (i *instance) boot(g Guest) {
 	}
 }
 
-// untilPoweredOff returns true when the guest obeyed the power button, false when
-// the machine was ended otherwise.
+// untilPoweredOff returns true when the guest powered off, by itself or obeying the power
+// button, false when the machine was ended otherwise.
 func (i *instance) untilPoweredOff(g Guest) bool {
 	for {
 		select {
 		case <-i.alive.Done():
 			return false
+		case <-i.leave:
+			return true
 		case <-i.button:
 			if g.PowerButton == nil || g.PowerButton(i.spec) {
 				return true

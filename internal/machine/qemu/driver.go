@@ -116,6 +116,12 @@ func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine
 	return m, nil
 }
 
+// PoweredOff implements banger.DriverEnds.
+func (d *Driver) PoweredOff(ref json.RawMessage) bool {
+	r, err := parseRecord(ref)
+	return err == nil && r.saidOff()
+}
+
 // accelerator decides how to run a guest with this kernel.
 func (d *Driver) accelerator(ctx context.Context, kernel string) (Accel, error) {
 	if d.config.Accel != AccelAuto {

@@ -115,11 +115,11 @@ func (m *machine) WaitReady(ctx context.Context) error {
 }
 
 // PoweredOff implements banger.Machine.
-func (m *machine) PoweredOff() bool {
-	if !m.hasEnded() {
-		return false
-	}
-	f, err := os.Open(filepath.Join(m.record.StateDir, readyName))
+func (m *machine) PoweredOff() bool { return m.hasEnded() && m.record.saidOff() }
+
+// saidOff reports whether the last thing that the guest said is that it powers off.
+func (r record) saidOff() bool {
+	f, err := os.Open(filepath.Join(r.StateDir, readyName))
 	if err != nil {
 		return false
 	}
