@@ -53,6 +53,8 @@ type GuestLaunch struct {
 	Tags      map[string]string `json:"tags,omitempty"`
 	CreatedAt time.Time         `json:"created_at"`
 	Launch
+	// SecretEnv is kept without its values.
+	SecretEnv SecretEnv `json:"secret_env,omitempty"`
 }
 
 // GuestSession is a guest's report of one session.

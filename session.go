@@ -191,6 +191,7 @@ type Session struct {
 	VMID VMID      `json:"vm_id"`
 	Name string    `json:"name" doc:"unique within its VM"`
 	Launch
+	SecretEnv []string `json:"secret_env,omitempty" doc:"names of the variables whose values are kept nowhere"`
 	SessionState
 	Backend       string            `json:"backend" doc:"how the guest is reached: ssh"`
 	AttachBackend string            `json:"attach_backend" doc:"what serves attachments: shim"`
@@ -213,6 +214,7 @@ type Session struct {
 // SessionRequest asks for a new session.
 type SessionRequest struct {
 	Launch
+	SecretEnv      SecretEnv         `json:"secret_env,omitempty" doc:"added to the login environment, as env is; the values are kept nowhere, so a launch that the daemon's death breaks off has to be asked for again"`
 	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
 	Tags           map[string]string `json:"tags,omitempty" doc:"at most 64, to find the session by; key and value together at most 4096 bytes"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"at most 255 bytes, for this VM: the first session of a key is returned instead of a second, unless its launch never arrived in the guest (launch_stage ssh_unavailable, dial_guest or upload_agent): then the key, and the name if it is asked for again, pass to a new session"`

@@ -118,7 +118,11 @@ func (r SessionRequest) Validate() error {
 	if err := validateTags(r.Tags); err != nil {
 		return err
 	}
-	return r.Launch.Validate()
+	whole, err := r.WithSecrets(r.SecretEnv)
+	if err != nil {
+		return err
+	}
+	return whole.Validate()
 }
 
 // Validate checks everything about a launch that can be known without the guest.

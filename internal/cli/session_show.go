@@ -141,6 +141,9 @@ func sessionFields(s banger.Session) []field {
 	for _, key := range slices.Sorted(maps.Keys(s.Env)) {
 		fields = append(fields, field{"env", key + "=" + string(s.Env[key])})
 	}
+	for _, key := range s.SecretEnv {
+		fields = append(fields, field{"secret env", key})
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
 		fields = append(fields, field{"tag", key + "=" + s.Tags[key]})
 	}

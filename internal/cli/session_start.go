@@ -94,6 +94,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	flags.BoolVar(&r.TTY, "tty", false, "run on a pseudo-terminal; implies --stdin pipe")
 	cwd := flags.String("cwd", "", "working directory, absolute (default: the user's home)")
 	env := flags.StringArray("env", nil, "KEY=VALUE to add to the environment, or KEY to pass on your own; may be repeated")
+	secrets := flags.StringArray("secret-env", nil, "NAME of a variable of your own environment to pass on: its value is kept in no record, log or file, and stands in no list of processes; may be repeated")
 	tags := flags.StringArray("tag", nil, "KEY=VALUE to find the session by; may be repeated")
 	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
 	limit := logLimit(banger.DefaultLogLimit)
@@ -107,6 +108,9 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	return func(argv []string) (banger.SessionRequest, error) {
 		var err error
 		if r.Env, err = environment(*env); err != nil {
+			return r, err
+		}
+		if r.SecretEnv, err = secretEnvironment(*secrets); err != nil {
 			return r, err
 		}
 		if r.Tags, err = pairs("--tag", *tags); err != nil {
@@ -154,6 +158,25 @@ func limitFlags(cmd *cobra.Command) func() banger.Limits {
 	return func() banger.Limits {
 		return banger.Limits{MemoryBytes: int64(memory) << 20, CPUs: *cpus, PIDs: *pids}
 	}
+}
+
+// secretEnvironment reads the values of --secret-env from our own environment.
+func secretEnvironment(names []string) (banger.SecretEnv, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	secrets := make(banger.SecretEnv, len(names))
+	for _, name := range names {
+		if bare, _, ok := strings.Cut(name, "="); ok {
+			return nil, usagef("--secret-env %s has a value, which everybody on this host can read in the list of processes: set the variable %s in your environment, and give only its name", bare, bare)
+		}
+		value, ok := os.LookupEnv(name)
+		if !ok {
+			return nil, usagef("--secret-env %s: there is no such variable in your environment", name)
+		}
+		secrets[name] = banger.ByteString(value)
+	}
+	return secrets, nil
 }
 
 // environment reads the values of --env. One without a value is taken from our

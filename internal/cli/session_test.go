@@ -247,3 +247,18 @@ tag           k=v
 		t.Errorf("got\n%swant\n%s", out, want)
 	}
 }
+
+func TestSessionStart_TakesSecretsFromTheEnvironmentOnly(t *testing.T) {
+	t.Setenv("TOKEN", "the value")
+	f := &fake{sessions: []banger.Session{{Name: "s"}}}
+	f.must(t, "session", "start", "dev", "--secret-env", "TOKEN", "--", "true")
+	if got := f.started.SecretEnv["TOKEN"]; got != "the value" || len(f.started.Env) > 0 {
+		t.Errorf("got %q, and %v", got, f.started.Env)
+	}
+	for _, arg := range []string{"TOKEN=other value", "NO_SUCH_TOKEN"} {
+		r := f.run(t, "", "session", "start", "dev", "--secret-env", arg, "--", "true")
+		if r.status != 2 || !strings.Contains(r.stderr, "your environment") || strings.Contains(r.stderr, "other value") {
+			t.Errorf("%s: %+v", arg, r)
+		}
+	}
+}

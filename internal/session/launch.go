@@ -108,9 +108,9 @@ var errMachineEnded = errors.New("the machine has ended")
 // carryOut runs a launch until its record tells how it went. It is given up only
 // if its machine ends, and then MachineEnded settles it, or if the service closes,
 // and then the next daemon does.
-func (s *Service) carryOut(l *launch, x banger.Session) {
+func (s *Service) carryOut(l *launch, x banger.Session, secrets banger.SecretEnv) {
 	defer s.release(x.ID)
-	err := s.tryLaunch(l, x)
+	err := s.tryLaunch(l, x, secrets)
 	for pause := minSettlePause; isUnsettled(err) && l.ctx.Err() == nil; pause = min(2*pause, maxSettlePause) {
 		s.log.Warn("launch is unsettled", "session", x.ID, "cause", err)
 		select {
@@ -130,7 +130,7 @@ func isUnsettled(err error) bool { return err != nil && banger.CodeOf(err) != ba
 // tryLaunch asks the guest to start a session until it answers. A guest that
 // could not be reached has not started it, and the launch has failed. An error
 // means that the answer to a request is missing.
-func (s *Service) tryLaunch(l *launch, x banger.Session) error {
+func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEnv) error {
 	ctx := l.ctx
 	reach, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -138,7 +138,9 @@ func (s *Service) tryLaunch(l *launch, x banger.Session) error {
 	var report banger.GuestSession
 	err := s.withGuest(reach, x.VMID, func(g banger.Guest) (err error) {
 		asked = true
-		report, err = g.Launch(ctx, banger.GuestLaunch{ID: x.ID, Name: x.Name, Tags: x.Tags, CreatedAt: x.CreatedAt, Launch: x.Launch})
+		report, err = g.Launch(ctx, banger.GuestLaunch{
+			ID: x.ID, Name: x.Name, Tags: x.Tags, CreatedAt: x.CreatedAt, Launch: x.Launch, SecretEnv: secrets,
+		})
 		answered = ctx.Err() == nil && banger.CodeOf(err) != banger.CodeUnavailable
 		return err
 	})

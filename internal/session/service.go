@@ -151,7 +151,7 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
 	id := banger.NewSessionID()
 	x := banger.Session{
-		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, Tags: r.Tags,
+		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, SecretEnv: r.SecretEnv.Names(), Tags: r.Tags,
 		SessionState:  banger.SessionState{Status: banger.StatusStarting},
 		Backend:       "ssh",
 		AttachBackend: "shim",

@@ -53,7 +53,7 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 		return banger.Session{}, err
 	}
 	if created {
-		s.work.Go(func() { s.carryOut(l, stored) })
+		s.work.Go(func() { s.carryOut(l, stored, r.SecretEnv) })
 	}
 	if r.NoWait {
 		return stored, nil

@@ -76,6 +76,7 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
+	l.SecretEnv = l.SecretEnv.WithoutValues()
 	spec, err := json.Marshal(l)
 	if err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ func environment(l banger.GuestLaunch, user passwd.User) map[string]string {
 	for name, value := range l.Env {
 		env[name] = string(value)
 	}
+	for name, value := range l.SecretEnv {
+		env[name] = string(value)
+	}
 	return env
 }
 

@@ -21,7 +21,11 @@ const launchTimeout = 60 * time.Second
 // launch starts a session unless its id has been seen before. Once it has begun
 // it is carried through, whether the link lives or not.
 func (s *server) launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
-	if err := l.Validate(); err != nil {
+	whole, err := l.WithSecrets(l.SecretEnv)
+	if err == nil {
+		err = whole.Validate()
+	}
+	if err != nil {
 		return banger.GuestSession{}, err
 	}
 	return s.settleLaunch(ctx, l, func(dir string, lock *os.File) *session {
