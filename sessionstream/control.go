@@ -48,7 +48,7 @@ const (
 
 // The controls of a client.
 type (
-	// Attach is its first.
+	// Attach is the first control of a client.
 	Attach struct {
 		Role Role `json:"role"`
 		// AttachID names the attachment of a viewer or writer through all its
@@ -87,7 +87,7 @@ type (
 		GraceMS int64  `json:"grace_ms" doc:"milliseconds until every process is killed; 0 to 86400000"`
 		By      string `json:"by,omitempty"` // who asks, for the session's record
 	}
-	// EOF closes the session's stdin, at Offset if that is not nil.
+	// EOF closes the session's stdin behind what was sent.
 	EOF struct {
 		Offset *int64 `json:"offset,omitempty" doc:"how many bytes of stdin the session has to have got since it began; absent: whatever it has"`
 	}
@@ -113,7 +113,7 @@ const (
 
 // The controls of a server. Only Error is sent by clients too.
 type (
-	// Attached is the first, if the client's Attach was accepted.
+	// Attached is the first control of the server, if it accepts the client's.
 	Attached struct {
 		State banger.SessionState `json:"state"`
 		// Revision says which controls the server knows; see the constant.
@@ -126,7 +126,7 @@ type (
 		// Terminal describes that of a tty session, as it was before the window of a new writer was set.
 		Terminal *Terminal `json:"terminal,omitempty"`
 	}
-	// Granted answers Takeover.
+	// Granted answers a takeover: the client is the writer now.
 	Granted struct {
 		Stdin Grant `json:"stdin"`
 	}
@@ -134,7 +134,7 @@ type (
 	State struct {
 		State banger.SessionState `json:"state"`
 	}
-	// Gap says that a range of output is not kept any more; output goes on behind it.
+	// Gap says that a range of output is not kept any more; output continues behind it.
 	Gap struct {
 		Stream banger.Stream `json:"stream"`
 		From   int64         `json:"from" doc:"position of the first byte that is not kept"`
@@ -161,7 +161,7 @@ type (
 	Signalled struct {
 		ID string `json:"id,omitempty" doc:"of the signal"`
 	}
-	// Pong answers Ping.
+	// Pong answers one ping or several.
 	Pong struct{}
 	// Error refuses what the peer sent. The server then closes the connection, except after
 	// the codes unsupported, closed and ended. In Go it is also the error of a reader.
