@@ -54,6 +54,8 @@ type VM struct {
 	StoppedBy     StoppedBy `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, and if it was lost"`
 	// UnreachableSince is when the link to a remote host went down, zero while it is up.
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
+	Autostart        bool      `json:"autostart,omitempty" doc:"whether the first daemon after each boot of the host starts it"`
+	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started, or made, or its autostart set"`
 	Revision         int64     `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
@@ -80,6 +82,12 @@ type VMRequest struct {
 	MemoryMiB     int    `json:"memory_mib,omitempty" doc:"default 1024"`
 	SystemDiskMiB int    `json:"system_disk_mib,omitempty" doc:"default 8192, sparse"`
 	WorkDiskMiB   int    `json:"work_disk_mib,omitempty" doc:"default 8192, sparse"`
+	Autostart     bool   `json:"autostart,omitempty" doc:"start it after each boot of the host"`
+}
+
+// VMUpdate changes what is set of a VM; a nil field stays as it is.
+type VMUpdate struct {
+	Autostart *bool `json:"autostart,omitempty" doc:"start it after each boot of the host, from the next one on"`
 }
 
 // VMService holds the rules about VMs. A ref is an exact id, an exact name or a
@@ -91,6 +99,9 @@ type VMService interface {
 	// DeleteVM removes the record, the disks and all sessions of a VM. A running
 	// one is refused with CodeState unless force is set, which kills it first.
 	DeleteVM(ctx context.Context, ref string, force bool) error
+
+	// SetVM changes settings, of a running VM too.
+	SetVM(ctx context.Context, ref string, u VMUpdate) (VM, error)
 
 	// StartVM returns when the guest answers; a running VM is left as it is.
 	StartVM(ctx context.Context, ref string) (VM, error)

@@ -105,6 +105,8 @@ func vmRoutes() []Route {
 			Result: banger.VM{}, Status: http.StatusOK},
 		{ID: "deleteVM", Method: http.MethodDelete, Path: "/v1/vms/{vm}", Summary: "Delete a VM, its disks and its sessions.",
 			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it runs"}}, Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeState}},
+		{ID: "setVM", Method: http.MethodPatch, Path: "/v1/vms/{vm}", Summary: "Change settings of a VM; what the body leaves out stays.",
+			Body: banger.VMUpdate{}, Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "startVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/start", Summary: "Start a VM; answers when its guest does.",
 			Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeMissing, banger.CodeCorrupt}},
 		{ID: "stopVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/stop", Summary: "Shut a VM down; answers when nothing of its machine is left.",

@@ -30,7 +30,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		want string
 		call func() error
 	}{
-		{"CreateVM {Name:dev Image: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0}", func() error {
+		{"CreateVM {Name:dev Image: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}", func() error {
 			_, err := r.CreateVM(ctx, banger.VMRequest{Name: "dev", CPUs: 2})
 			return err
 		}},
@@ -49,6 +49,11 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		{`GetVM ".."`, func() error { _, err := r.GetVM(ctx, ".."); return err }},
 		{`DeleteVM "v" true`, func() error { return r.DeleteVM(ctx, "v", true) }},
 		{`DeleteVM "v" false`, func() error { return r.DeleteVM(ctx, "v", false) }},
+		{`SetVM "v" autostart true`, func() error {
+			on := true
+			_, err := r.SetVM(ctx, "v", banger.VMUpdate{Autostart: &on})
+			return err
+		}},
 		{`StartVM "v"`, func() error { _, err := r.StartVM(ctx, "v"); return err }},
 		{`StopVM "v" 0s`, func() error { _, err := r.StopVM(ctx, "v", 0); return err }},
 		{`ConsoleLog "v" 100`, func() error { _, err := r.ConsoleLog(ctx, "v", 100); return err }},

@@ -34,6 +34,10 @@ func post(path string, refs ...string) request {
 	return request{method: http.MethodPost, path: path, refs: refs, query: url.Values{}}
 }
 
+func patch(path string, refs ...string) request {
+	return request{method: http.MethodPatch, path: path, refs: refs, query: url.Values{}}
+}
+
 func remove(path string, refs ...string) request {
 	return request{method: http.MethodDelete, path: path, refs: refs, query: url.Values{}}
 }

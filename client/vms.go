@@ -36,6 +36,13 @@ func (c *Client) DeleteVM(ctx context.Context, ref string, force bool) error {
 	return err
 }
 
+// SetVM implements banger.VMService.
+func (c *Client) SetVM(ctx context.Context, ref string, u banger.VMUpdate) (banger.VM, error) {
+	q := patch("/v1/vms/{vm}", ref)
+	q.json = u
+	return call[banger.VM](ctx, c, q)
+}
+
 // StartVM implements banger.VMService.
 func (c *Client) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	return call[banger.VM](ctx, c, post("/v1/vms/{vm}/start", ref))

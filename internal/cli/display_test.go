@@ -116,6 +116,7 @@ var commandLines = map[string][]string{
 	"vm delete":       {"v"},
 	"vm list":         {"", "--json"},
 	"vm restart":      {"v"},
+	"vm set":          {"v --autostart"},
 	"vm show":         {"v", "v --json"},
 	"vm ssh":          nil,
 	"vm start":        {"v"},

@@ -35,6 +35,7 @@ type fake struct {
 	hang    bool  // WaitSession waits for its context
 
 	asked   []string // the calls in their order
+	update  banger.VMUpdate
 	created banger.VMRequest
 	started banger.SessionRequest
 	filter  banger.SessionFilter
@@ -104,6 +105,12 @@ func (f *fake) DeleteVM(_ context.Context, ref string, force bool) error {
 	f.ask("delete-vm", ref)
 	f.force = force
 	return f.err
+}
+
+func (f *fake) SetVM(_ context.Context, ref string, u banger.VMUpdate) (banger.VM, error) {
+	f.ask("set-vm", ref)
+	f.update = u
+	return f.vm(), f.err
 }
 
 func (f *fake) StartVM(_ context.Context, ref string) (banger.VM, error) {

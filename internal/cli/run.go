@@ -103,7 +103,7 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 			err = errors.Join(err, fmt.Errorf("cannot delete the VM of the run: %w", deleteErr))
 		}
 	}()
-	if _, err := s.VMs.StartVM(ctx, string(vm.ID)); err != nil {
+	if _, err := c.startVM(ctx, string(vm.ID)); err != nil {
 		return err
 	}
 	r.NoWait = true

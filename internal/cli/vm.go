@@ -16,7 +16,7 @@ const defaultStopGrace = 30 * time.Second
 
 func (c *CLI) vmCommand() *cobra.Command {
 	return group("vm", "Create, start and stop virtual machines",
-		c.vmCreateCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
+		c.vmCreateCommand(), c.vmSetCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
 		c.vmAddCommand(), c.vmUnlockCommand(), c.vmDeleteCommand(), c.vmListCommand(), c.vmShowCommand(), c.vmSSHCommand(),
 		c.vmConsoleLogCommand())
 }
@@ -28,10 +28,43 @@ func (c *CLI) vmStartCommand() *cobra.Command {
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := c.Backend.Services().VMs.StartVM(cmd.Context(), args[0])
+			_, err := c.startVM(cmd.Context(), args[0])
 			return err
 		},
 	}
+}
+
+// startVM starts a VM.
+func (c *CLI) startVM(ctx context.Context, ref string) (banger.VM, error) {
+	return c.Backend.Services().VMs.StartVM(ctx, ref)
+}
+
+func (c *CLI) vmSetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "set VM",
+		Short:             "Change what is set of a VM, running or not",
+		Example:           "  banger vm set dev --autostart\n  banger vm set dev --autostart=false",
+		Args:              argumentNames("VM"),
+		ValidArgsFunction: c.complete(vmNames),
+	}
+	autostart := autostartFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var u banger.VMUpdate
+		if cmd.Flags().Changed(autostartName) {
+			u.Autostart = autostart
+		} else {
+			return usagef("there is nothing to set: give --%s", autostartName)
+		}
+		_, err := c.Backend.Services().VMs.SetVM(cmd.Context(), args[0], u)
+		return err
+	}
+	return cmd
+}
+
+const autostartName = "autostart"
+
+func autostartFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool(autostartName, false, "start it after each boot of the host, when its first daemon starts")
 }
 
 func (c *CLI) vmStopCommand() *cobra.Command {
@@ -67,7 +100,7 @@ func (c *CLI) vmRestartCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = c.Backend.Services().VMs.StartVM(cmd.Context(), string(vm.ID))
+		_, err = c.startVM(cmd.Context(), string(vm.ID))
 		return err
 	}
 	return cmd

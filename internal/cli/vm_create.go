@@ -21,6 +21,7 @@ room on the host that the guest has written to.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	request := c.vmFlags(cmd)
+	autostart := autostartFlag(cmd)
 	start := cmd.Flags().Bool("start", false, "boot it too and wait until its guest answers")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -28,7 +29,7 @@ room on the host that the guest has written to.`,
 		if err != nil {
 			return err
 		}
-		r.Name = firstOr(args, "")
+		r.Name, r.Autostart = firstOr(args, ""), *autostart
 		if err := r.WithDefaults().Validate(); err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (c *CLI) createVM(cmd *cobra.Command, r banger.VMRequest, start, asJSON boo
 		fmt.Fprintln(c.Stdout, vm.Name)
 	}
 	if start {
-		started, startErr := vms.StartVM(cmd.Context(), string(vm.ID))
+		started, startErr := c.startVM(cmd.Context(), string(vm.ID))
 		if startErr == nil {
 			vm = started
 		}

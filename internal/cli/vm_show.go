@@ -66,6 +66,14 @@ func stateText(vm banger.VM) string {
 	return string(vm.State)
 }
 
+// yes is "" for no, so that the field is left out.
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}
+
 func vmFields(vm banger.VM) []field {
 	if vm.Driver == banger.DriverRemote {
 		return []field{
@@ -94,6 +102,7 @@ func vmFields(vm banger.VM) []field {
 		{"system disk", formatMiB(vm.SystemDiskMiB)},
 		{"work disk", formatMiB(vm.WorkDiskMiB)},
 		{"ssh", vm.SSHAddress},
+		{"autostart", yes(vm.Autostart)},
 		{"boot id", vm.BootID},
 		{"created", formatTime(vm.CreatedAt)},
 		{"started", formatTime(vm.StartedAt)},

@@ -96,6 +96,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err := machines.Adopt(ctx); err != nil {
 		return err
 	}
+	machines.Autostart()
 
 	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {

@@ -54,6 +54,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	if err := d.vms.Adopt(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
+	d.vms.Autostart()
 	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {
 		return nil, errors.Join(err, d.close())

@@ -100,7 +100,7 @@ func otherMethod(methods []string) http.HandlerFunc {
 func (s *server) calls() map[string]call {
 	return map[string]call{
 		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
-		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "deleteVM": s.deleteVM,
+		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "setVM": s.setVM, "deleteVM": s.deleteVM,
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
 		"startSession": s.startSession, "listSessions": s.listSessions, "summarizeSessions": s.summarizeSessions, "getSession": s.getSession,
 		"removeSession": s.removeSession, "waitSession": s.waitSession, "pruneSessions": s.pruneSessions,

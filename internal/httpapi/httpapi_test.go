@@ -50,7 +50,7 @@ func TestAPI_PlainCurlWorks(t *testing.T) {
 	}
 	want := []string{
 		"ListVMs",
-		"CreateVM {Name:dev Image: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0}",
+		"CreateVM {Name:dev Image: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}",
 		`PageSessions {"" "" map["a":"b c"]} "" 1000`,
 		`SendSession "a" "b" "x\ny" true`,
 		"Shutdown",
@@ -120,7 +120,7 @@ func TestAPI_AnotherMethodOfAKnownPathIsToldWhichItTakes(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct{ method, path, allow string }{
 		{"PUT", "/v1/vms", "GET, HEAD, POST"},
-		{"POST", "/v1/vms/a", "DELETE, GET, HEAD"},
+		{"POST", "/v1/vms/a", "DELETE, GET, HEAD, PATCH"},
 		{"GET", "/v1/vms/a/start", "POST"},
 		{"PATCH", "/v1/vms/a%2Fb/sessions/..%2F", "DELETE, GET, HEAD"},
 		{"GET", "/v1/vms/a/sessions", "POST"},

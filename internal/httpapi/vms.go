@@ -24,6 +24,14 @@ func (s *server) deleteVM(r *request) (any, error) {
 	return nil, s.VMs.DeleteVM(r.Context(), r.vm(), r.flag("force"))
 }
 
+func (s *server) setVM(r *request) (any, error) {
+	var body banger.VMUpdate
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	return s.VMs.SetVM(r.Context(), r.vm(), body)
+}
+
 func (s *server) startVM(r *request) (any, error) { return s.VMs.StartVM(r.Context(), r.vm()) }
 
 func (s *server) stopVM(r *request) (any, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"banger"
+	"banger/internal/process"
 )
 
 // CreateVM implements banger.VMService. The record comes last: a VM that is
@@ -32,10 +33,14 @@ func (s *Service) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, 
 	if err := s.checkRoom("create", r.Name); err != nil {
 		return banger.VM{}, err
 	}
+	hostBoot, err := process.BootID()
+	if err != nil {
+		return banger.VM{}, err
+	}
 	vm := banger.VM{
 		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name, Driver: s.Driver.Name(),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,
-		State: banger.VMStopped, CreatedAt: now(),
+		State: banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
 	}
 	if vm.Name == "" {
 		vm.Name = "vm-" + string(vm.ID[:6])

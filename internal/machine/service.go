@@ -90,6 +90,7 @@ type Service struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	stops  sync.WaitGroup // of machines that are being ended
+	starts sync.WaitGroup // of VMs that start with the host
 
 	locks keylock.Locks[banger.VMID] // each is held by whoever changes the VM
 	mu    sync.Mutex                 // guards runs
@@ -108,6 +109,7 @@ func New(ctx context.Context, c Config) *Service {
 // the service has ended before.
 func (s *Service) Close() error {
 	s.cancel()
+	s.starts.Wait()
 	for _, r := range s.allRuns() {
 		<-r.released
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/process"
 )
 
 // StartVM implements banger.VMService. Once the machine runs, the start goes on
@@ -69,6 +70,10 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 		vm, err := s.Store.GetVM(ctx, id)
 		return r, vm.State == banger.VMStopping || r.machineDone(), err
 	}
+	hostBoot, err := process.BootID()
+	if err != nil {
+		return nil, false, err
+	}
 	_, hostKey, err := s.readHostKey(id)
 	if err != nil {
 		return nil, false, err
@@ -82,6 +87,7 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 	}
 	vm, err = s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		vm.State, vm.StartedAt, vm.ReadyAt, vm.LastError, vm.StoppedBy = banger.VMStarting, now(), time.Time{}, "", ""
+		vm.HostBootID = hostBoot
 		return nil
 	})
 	if err != nil {

@@ -94,6 +94,12 @@ func (f *Fake) DeleteVM(_ context.Context, ref string, force bool) error {
 	return f.Err
 }
 
+// SetVM implements banger.VMService.
+func (f *Fake) SetVM(_ context.Context, ref string, u banger.VMUpdate) (banger.VM, error) {
+	f.record("SetVM %q autostart %v", ref, u.Autostart != nil && *u.Autostart)
+	return f.VM, f.Err
+}
+
 // StartVM implements banger.VMService.
 func (f *Fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 	f.record("StartVM %q", ref)

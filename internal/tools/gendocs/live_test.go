@@ -197,6 +197,7 @@ func (j *judge) aSession() {
 	j.ask("pruneSessions", "", "", 0)
 	j.ask("sshAccess", "", "", 0, "vm")
 	j.ask("createVM", "", `{"name":"vm"}`, 0)
+	j.ask("setVM", "", `{"autostart":true}`, 0, "vm")
 	j.ask("deleteVM", "", "", 0, "vm")
 	j.ask("stopVM", "?grace=10s", "", 0, "vm")
 	j.ask("startVM", "", "", 0, "vm")
