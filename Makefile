@@ -86,6 +86,9 @@ generate:
 install: build
 	install -D -m 0755 bin/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/libexec/banger bin/banger-agent bin/banger-shim
+	for kind in user/banger system/banger@; do \
+		install -D -m 0644 systemd/$${kind#*/}.service $(DESTDIR)$(PREFIX)/lib/systemd/$$kind.service && \
+		sed -i 's|/usr/local/bin|$(PREFIX)/bin|g' $(DESTDIR)$(PREFIX)/lib/systemd/$$kind.service || exit 1; done
 	for arch in $(OTHER); do install -D -m 0755 -t $(DESTDIR)$(PREFIX)/libexec/banger/$$arch bin/$$arch/*; done
 
 clean:

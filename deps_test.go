@@ -74,6 +74,7 @@ func layers() map[string]layer {
 		"internal/screen":              tool,
 		"internal/sshhost":             tool,
 		"internal/steadyclock":         tool,
+		"internal/systemd":             tool,
 		"internal/termmodes":           tool,
 		"internal/version":             tool,
 		"internal/agent":               agent,

@@ -12,6 +12,7 @@ import (
 // and on the host.
 type MachineSpec struct {
 	VMID      VMID
+	Name      string // the VM's, for people; may be empty
 	CPUs      int
 	MemoryMiB int
 	Kernel    string        // bzImage
@@ -132,6 +133,7 @@ type MachineInfo struct {
 	PID         int    // 0 if it has no process on this host
 	Accelerator string // "kvm", "tcg" or ""
 	SSHAddress  string // host:port on this host
+	EndsWith    string // what VM.EndsWith says
 }
 
 // MachineEnd is what the sessions of a machine are told when it has ended.

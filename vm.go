@@ -56,6 +56,7 @@ type VM struct {
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
 	Autostart        bool      `json:"autostart,omitempty" doc:"whether the first daemon after each boot of the host starts it"`
 	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started, or made, or its autostart set"`
+	EndsWith         string    `json:"ends_with,omitempty" doc:"of the running machine: what on the host ends it before anybody stops it, and what helps; absent if only the host's own end does"`
 	Revision         int64     `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only

@@ -15,6 +15,7 @@ import (
 	"banger/internal/daemonlog"
 	"banger/internal/ondemand"
 	"banger/internal/paths"
+	"banger/internal/systemd"
 	"banger/internal/version"
 )
 
@@ -34,7 +35,7 @@ func newBackend() (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	launcher := ondemand.New(p, []string{self, "daemon", "run", "--ready-fd", "3"})
+	launcher := ondemand.New(p, []string{self, "daemon", "run", "--ready-fd", "3"}, service(p))
 	return &backend{
 		paths:     p,
 		self:      self,
@@ -42,6 +43,15 @@ func newBackend() (*backend, error) {
 		starting:  client.New(p.Socket(), version.String(), client.WithDialer(launcher.Dial)),
 		reachable: client.New(p.Socket(), version.String(), client.WithDialer(launcher.DialRunning)),
 	}, nil
+}
+
+// service is the service that may serve an installation: the units that are shipped
+// serve that of a user who has set no XDG variable.
+func service(p paths.Paths) ondemand.Service {
+	if !p.Usual() {
+		return nil
+	}
+	return systemd.NewHost()
 }
 
 func (b *backend) Services() cli.Services { return services(b.starting) }

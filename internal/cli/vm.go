@@ -34,9 +34,13 @@ func (c *CLI) vmStartCommand() *cobra.Command {
 	}
 }
 
-// startVM starts a VM.
+// startVM starts a VM and says on stderr what would end it unasked.
 func (c *CLI) startVM(ctx context.Context, ref string) (banger.VM, error) {
-	return c.Backend.Services().VMs.StartVM(ctx, ref)
+	vm, err := c.Backend.Services().VMs.StartVM(ctx, ref)
+	if err == nil && vm.EndsWith != "" {
+		fmt.Fprintf(c.Stderr, "banger: VM %s ends with %s\n", safe(vm.Name), safe(vm.EndsWith))
+	}
+	return vm, err
 }
 
 func (c *CLI) vmSetCommand() *cobra.Command {

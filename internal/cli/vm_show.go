@@ -103,6 +103,7 @@ func vmFields(vm banger.VM) []field {
 		{"work disk", formatMiB(vm.WorkDiskMiB)},
 		{"ssh", vm.SSHAddress},
 		{"autostart", yes(vm.Autostart)},
+		{"ends with", vm.EndsWith},
 		{"boot id", vm.BootID},
 		{"created", formatTime(vm.CreatedAt)},
 		{"started", formatTime(vm.StartedAt)},

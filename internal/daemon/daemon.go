@@ -4,10 +4,15 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
+
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 
 	"banger/internal/config"
 	"banger/internal/guest"
@@ -21,6 +26,7 @@ import (
 	"banger/internal/paths"
 	"banger/internal/session"
 	"banger/internal/store"
+	"banger/internal/systemd"
 	"banger/internal/version"
 )
 
@@ -74,8 +80,14 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err := images.Recover(ctx); err != nil {
 		return err
 	}
+	cgroups := systemd.NewHost()
+	if o.Ready != nil { // a command has started it, and may end with its login
+		if _, err := cgroups.Keep(ctx, os.Getpid(), "banger-daemon-"+strings.ToLower(rand.Text()[:8])+".scope", "banger daemon"); err != nil {
+			o.Log.Warn("cannot give the daemon a scope of its own", "cause", err)
+		}
+	}
 	driver := qemu.New(qemu.Config{
-		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Log: o.Log,
+		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Cgroups: cgroups, Log: o.Log,
 	})
 	links := guest.NewLinks(signer, o.Log)
 	defer watchClock(ctx, links, o.Log)()
@@ -109,13 +121,23 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
 		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
-		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, shutdown: shutdown},
+		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
 	}, version.String())
-	if o.Ready != nil {
-		if err := o.Ready.Close(); err != nil {
-			return err
-		}
+	if err := announce(o.Ready); err != nil {
+		return err
 	}
 	o.Log.Info("daemon serves", "socket", p.Socket(), "version", version.String())
 	return httpapi.Serve(ctx, listener, handler, o.Log)
+}
+
+// announce says that the daemon serves: to the command that waits for that, or, where
+// none has started it, to the service manager if there is one; sd_notify(3).
+func announce(ready *os.File) error {
+	if ready != nil {
+		return ready.Close()
+	}
+	if _, err := sdnotify.SdNotify(true, sdnotify.SdNotifyReady); err != nil {
+		return fmt.Errorf("cannot notify service manager: %w", err)
+	}
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/machine/qemu"
 	"banger/internal/paths"
+	"banger/internal/systemd"
 	"banger/internal/version"
 )
 
@@ -29,6 +30,7 @@ type host struct {
 	driver   *qemu.Driver
 	images   *image.Service
 	builder  *mmdebstrap.Builder
+	cgroups  *systemd.Host
 	shutdown context.CancelFunc
 }
 
@@ -65,7 +67,7 @@ func (h *host) Doctor(ctx context.Context) ([]banger.Check, error) {
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),
 		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data), h.checkDisks(ctx),
-		h.checkSettings()), nil
+		h.checkSettings(), h.checkLifetime(ctx)), nil
 }
 
 // checkSettings tells whether the next daemon could use the settings, and whether this

@@ -277,5 +277,5 @@ func (s *Service) poweredOff(vm banger.VM) bool {
 
 // forgetMachine takes from a VM's record what only a running machine has.
 func forgetMachine(vm *banger.VM) {
-	vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.StoppedAt = nil, "", "", "", now()
+	vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.EndsWith, vm.StoppedAt = nil, "", "", "", "", now()
 }

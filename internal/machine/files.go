@@ -118,7 +118,7 @@ func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.Machine
 		return spec, fmt.Errorf("cannot write initrd: %w", err)
 	}
 	return banger.MachineSpec{
-		VMID: vm.ID, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, Kernel: image.Kernel, Initrd: initrd,
+		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, Kernel: image.Kernel, Initrd: initrd,
 		Disks: []banger.MachineDisk{
 			{Path: image.Root, Serial: imageSerial, ReadOnly: true},
 			{Path: filepath.Join(dir, systemDiskName), Serial: systemSerial},

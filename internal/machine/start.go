@@ -128,7 +128,7 @@ func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error
 func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m banger.Machine) error {
 	info := m.Info()
 	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		vm.Machine, vm.Accelerator, vm.SSHAddress = m.Ref(), info.Accelerator, info.SSHAddress
+		vm.Machine, vm.Accelerator, vm.SSHAddress, vm.EndsWith = m.Ref(), info.Accelerator, info.SSHAddress, info.EndsWith
 		if vm.State == banger.VMFailed || vm.State == banger.VMStopped {
 			vm.State, vm.LastError = banger.VMStarting, ""
 		}

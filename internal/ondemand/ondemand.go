@@ -33,14 +33,24 @@ const (
 type Launcher struct {
 	paths   paths.Paths
 	command []string
+	service Service     // nil if none serves this installation
 	reached atomic.Bool // a connection has been made before
 }
 
 // New returns a launcher. command is the argument vector of a daemon that serves
 // the installation of p and follows the protocol of spawn; its first element is
 // an absolute path.
-func New(p paths.Paths, command []string) *Launcher {
-	return &Launcher{paths: p, command: command}
+// service, if not nil, is tried first.
+func New(p paths.Paths, command []string, service Service) *Launcher {
+	return &Launcher{paths: p, command: command, service: service}
+}
+
+// Service is a daemon of this installation that a service manager may run, so that
+// there is one owner of it; internal/systemd.Host is it.
+type Service interface {
+	// StartService returns when the service has started. started is false if there
+	// is none, or none that the user has enabled.
+	StartService(ctx context.Context) (started bool, err error)
 }
 
 // DialRunning connects to the running daemon, and waits for one that is coming up. Without
@@ -116,6 +126,15 @@ func (l *Launcher) start(ctx context.Context, deadOnly bool) (net.Conn, error) {
 	if deadOnly {
 		if conn, err := l.dial(ctx); errors.Is(err, syscall.ENOENT) || conn != nil {
 			return conn, err
+		}
+	}
+	if l.service != nil {
+		// One that fails says why only in the manager's journal; a daemon that is
+		// started here says it to the caller.
+		if started, err := l.service.StartService(ctx); started && err == nil {
+			if conn, err := l.settle(ctx); conn != nil || err != nil {
+				return conn, err
+			}
 		}
 	}
 	return l.spawn(ctx)

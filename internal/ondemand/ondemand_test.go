@@ -99,7 +99,7 @@ func newTestLauncher(t *testing.T, p paths.Paths, mode string) *Launcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(p, []string{self, mode, p.Socket()})
+	return New(p, []string{self, mode, p.Socket()}, nil)
 }
 
 // startedPIDs are all daemons that ever served p.

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/adrg/xdg"
@@ -31,6 +33,16 @@ func FromEnvironment() Paths {
 		Data:   filepath.Join(xdg.DataHome, "banger"),
 		State:  filepath.Join(xdg.StateHome, "banger"),
 	}
+}
+
+// Usual reports whether the directories are those of a user who has set no XDG variable,
+// in the home that the user database has.
+func (p Paths) Usual() bool {
+	u, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	return err == nil && u.HomeDir != "" &&
+		p.Config == filepath.Join(u.HomeDir, ".config", "banger") &&
+		p.Data == filepath.Join(u.HomeDir, ".local", "share", "banger") &&
+		p.State == filepath.Join(u.HomeDir, ".local", "state", "banger")
 }
 
 // Create makes the directories, readable by the owner only, unless they belong to another

@@ -36,7 +36,18 @@ type Config struct {
 	TrialLimit time.Duration
 	// Poweroff writes an initrd whose init powers off at once, for the trial guest.
 	Poweroff func(io.Writer) error
-	Log      *slog.Logger // default: none
+	// Cgroups keeps machines out of control groups that end with a login or a
+	// service; nil where nothing does that.
+	Cgroups Cgroups
+	Log     *slog.Logger // default: none
+}
+
+// Cgroups is what systemd does on a host that it runs; internal/systemd.Host does.
+type Cgroups interface {
+	// Keep moves a process into a scope of its own where it lives longer there.
+	Keep(ctx context.Context, pid int, unit, description string) (moved bool, err error)
+	// Threat says what ends a process unasked, and what helps; "" if nothing does.
+	Threat(pid int) (threat, remedy string, err error)
 }
 
 // Driver implements banger.Driver.

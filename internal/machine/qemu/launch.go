@@ -58,7 +58,7 @@ func (l *launch) run(ctx context.Context, d *Driver) (*machine, error) {
 	if err := l.createFiles(); err != nil {
 		return nil, err
 	}
-	m, err := l.begin(d)
+	m, err := l.begin(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (l *launch) run(ctx context.Context, d *Driver) (*machine, error) {
 }
 
 // begin starts the process behind its gate, records it, and opens the gate.
-func (l *launch) begin(d *Driver) (*machine, error) {
+func (l *launch) begin(ctx context.Context, d *Driver) (*machine, error) {
 	var sockets []*os.File // of QEMU, which has them from qmpFD on
 	for _, name := range []string{qmpName, eventsName} {
 		socket, err := listenUnix(l.spec.StateDir, name)
@@ -84,7 +84,7 @@ func (l *launch) begin(d *Driver) (*machine, error) {
 		sockets = append(sockets, socket)
 	}
 	r := record{
-		Version: recordVersion, Name: l.name(), Accelerator: l.accel,
+		Version: recordVersion, Name: l.name(), VM: l.spec.Name, Accelerator: l.accel,
 		StateDir: l.spec.StateDir, RuntimeDir: l.spec.StateDir,
 	}
 	scribe, out, err := l.startScribe()
@@ -92,7 +92,7 @@ func (l *launch) begin(d *Driver) (*machine, error) {
 		return nil, err
 	}
 	r.Scribe = scribe.id
-	m, err := l.beginBehindGate(d, r, sockets, out)
+	m, err := l.beginBehindGate(ctx, d, r, sockets, out)
 	out.close()
 	if err != nil {
 		scribe.finish() // nobody speaks to it any more
@@ -102,12 +102,12 @@ func (l *launch) begin(d *Driver) (*machine, error) {
 }
 
 // beginBehindGate is begin with what QEMU inherits.
-func (l *launch) beginBehindGate(d *Driver, r record, sockets []*os.File, out outlets) (*machine, error) {
+func (l *launch) beginBehindGate(ctx context.Context, d *Driver, r record, sockets []*os.File, out outlets) (*machine, error) {
 	child, opener, err := l.spawn(r.Name, append(sockets, out.console, out.ready), out.messages)
 	if err != nil {
 		return nil, err
 	}
-	m, err := l.admit(d, r, child.Pid, opener)
+	m, err := l.admit(ctx, d, r, child.Pid, opener)
 	opener.Close()
 	if err != nil {
 		_, waitErr := child.Wait() // the gate gives up
@@ -117,9 +117,10 @@ func (l *launch) beginBehindGate(d *Driver, r record, sockets []*os.File, out ou
 	return m, nil
 }
 
-// admit records the waiting process and lets it become QEMU. One that crashes leaves
-// no core dump: that would be the guest's memory, on the disk.
-func (l *launch) admit(d *Driver, r record, pid int, opener io.Writer) (m *machine, err error) {
+// admit records the waiting process, moves it where it lives longest, and lets it
+// become QEMU. One that crashes leaves no core dump: that would be the guest's memory,
+// on the disk.
+func (l *launch) admit(ctx context.Context, d *Driver, r record, pid int, opener io.Writer) (m *machine, err error) {
 	if r.Process, err = process.Identify(pid); err != nil {
 		return nil, err
 	}
@@ -131,6 +132,7 @@ func (l *launch) admit(d *Driver, r record, pid int, opener io.Writer) (m *machi
 		err = r.save()
 	}
 	if err == nil {
+		d.keep(ctx, r)
 		_, err = io.WriteString(opener, "go\n")
 	}
 	if err != nil {

@@ -26,6 +26,8 @@ type machine struct {
 	proc   *vmm
 	watch  *fileWatch
 	done   chan struct{} // closed when the process has ended, and all that it said is written
+	// endsWith is what ended the process unasked when the handle was made.
+	endsWith string
 
 	live  context.Context // ends with the process or the handle
 	end   context.CancelFunc
@@ -49,7 +51,7 @@ var errClosed = fmt.Errorf("the handle of the machine is closed: %w", os.ErrClos
 
 // newMachine makes a handle, which owns proc from now on.
 func newMachine(d *Driver, r record, proc *vmm) *machine {
-	m := &machine{record: r, proc: proc, watch: d.watch, done: make(chan struct{})}
+	m := &machine{record: r, proc: proc, watch: d.watch, done: make(chan struct{}), endsWith: d.endsWith(r.Process.PID)}
 	m.live, m.end = context.WithCancel(context.Background())
 	scribe := openScribe(r.Scribe)
 	m.tasks.Go(func() {
@@ -74,6 +76,7 @@ func (m *machine) Info() banger.MachineInfo {
 		PID:         m.record.Process.PID,
 		Accelerator: string(m.record.Accelerator),
 		SSHAddress:  net.JoinHostPort("127.0.0.1", strconv.Itoa(m.record.SSHPort)),
+		EndsWith:    m.endsWith,
 	}
 }
 

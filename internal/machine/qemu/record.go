@@ -18,7 +18,8 @@ import (
 // record is a machine's Ref.
 type record struct {
 	Version     int              `json:"version"`
-	Name        string           `json:"name"` // unique; on the process's command line, and what QMP calls the machine
+	Name        string           `json:"name"`         // unique; on the process's command line, and what QMP calls the machine
+	VM          string           `json:"vm,omitempty"` // its name, for people
 	Process     process.Identity `json:"process"`
 	Accelerator Accel            `json:"accelerator"`
 	SSHPort     int              `json:"ssh_port,omitempty"` // on 127.0.0.1; 0 as long as the starter has not learnt it

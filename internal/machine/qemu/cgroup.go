@@ -1,0 +1,31 @@
+package qemu
+
+import "context"
+
+// keep moves the process of a machine that has not begun where it lives longest. Later
+// would be too late: threads that KVM makes in the kernel stay in the group in which the
+// machine began, which then neither empties nor stops. A machine that could not be moved
+// runs on where it is, and its record says what that means.
+func (d *Driver) keep(ctx context.Context, r record) {
+	if d.config.Cgroups == nil {
+		return
+	}
+	if _, err := d.config.Cgroups.Keep(ctx, r.Process.PID, r.Name+".scope", "banger VM "+r.VM); err != nil {
+		d.log.Warn("cannot give machine a scope of its own", "machine", r.Name, "cause", err)
+	}
+}
+
+// endsWith says what ends a machine unasked, and what helps.
+func (d *Driver) endsWith(pid int) string {
+	if d.config.Cgroups == nil {
+		return ""
+	}
+	threat, remedy, err := d.config.Cgroups.Threat(pid)
+	if err != nil {
+		d.log.Warn("cannot tell what ends a machine", "pid", pid, "cause", err)
+	}
+	if threat != "" && remedy != "" {
+		threat += "; to keep it: " + remedy
+	}
+	return threat
+}
