@@ -48,8 +48,8 @@ func (p *pauses) set(s banger.PauseStatus) {
 	clear(p.conns)
 }
 
-// await returns nil while the machine runs.
-func (p *pauses) await(ctx context.Context) error {
+// await returns nil as soon as the machine runs, and fails when it has ended.
+func (p *pauses) await(ctx context.Context, ended <-chan struct{}) error {
 	for {
 		status, changed := p.now()
 		if status.Pause == banger.NotPaused {
@@ -57,6 +57,8 @@ func (p *pauses) await(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-ended:
+			return banger.ErrMachineGone
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -88,16 +90,7 @@ type awake struct {
 
 // WaitReady implements banger.Machine.
 func (a awake) WaitReady(ctx context.Context) error {
-	waiting, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() { // it ends with waiting
-		select {
-		case <-a.Done():
-			cancel(banger.ErrMachineGone)
-		case <-waiting.Done():
-		}
-	}()
-	if err := a.pauses.await(waiting); err != nil {
+	if err := a.pauses.await(ctx, a.Done()); err != nil {
 		return err
 	}
 	return a.Machine.WaitReady(ctx)
