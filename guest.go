@@ -35,6 +35,9 @@ type Guest interface {
 	// sessions if ids is empty, else those of ids that exist. It holds one page at a time.
 	// An error is the last thing that it yields.
 	Sessions(ctx context.Context, ids []SessionID) iter.Seq2[[]GuestSession, error]
+	// Spec returns what a session was launched with. One that cannot be read is
+	// CodeCorrupt.
+	Spec(ctx context.Context, id SessionID) (GuestLaunch, error)
 	// Remove deletes an ended session's directory; an unknown id is no error.
 	Remove(ctx context.Context, id SessionID) error
 }
@@ -48,10 +51,13 @@ type GuestPower interface {
 // GuestLaunch is the whole of what a guest gets to start a session; it is kept
 // in the session's directory, so that a disk tells its sessions by itself.
 type GuestLaunch struct {
-	ID        SessionID         `json:"id"`
-	Name      string            `json:"name"`
-	Tags      map[string]string `json:"tags,omitempty"`
-	CreatedAt time.Time         `json:"created_at"`
+	ID SessionID `json:"id"`
+	// VMID says whose the session is where several installations use one host.
+	VMID           VMID              `json:"vm_id,omitempty"`
+	Name           string            `json:"name"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	IdempotencyKey string            `json:"idempotency_key,omitempty"`
+	CreatedAt      time.Time         `json:"created_at"`
 	Launch
 	// SecretEnv is kept without its values.
 	SecretEnv SecretEnv `json:"secret_env,omitempty"`

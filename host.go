@@ -36,7 +36,8 @@ type DaemonInfo struct {
 type HostService interface {
 	// Doctor checks everything that banger needs of the host. It may boot a
 	// trial guest, which takes some seconds, once per host boot.
-	Doctor(ctx context.Context) ([]Check, error)
+	// With deep set it also reads every byte of every image, which takes a while.
+	Doctor(ctx context.Context, deep bool) ([]Check, error)
 	Info(ctx context.Context) (DaemonInfo, error)
 	// Shutdown asks the daemon to end; machines and sessions go on.
 	Shutdown(ctx context.Context) error

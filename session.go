@@ -2,6 +2,7 @@ package banger
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -209,6 +210,20 @@ type Session struct {
 	// What only a session in short has; see Session.Short.
 	EnvNames  []string `json:"env_names,omitempty" doc:"only in events: the names of env, whose values are in the session itself"`
 	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is longer than an event takes, so args end early, and others of its members may be missing"`
+}
+
+// FoundSession is a session whose record was made again out of its directory.
+type FoundSession struct {
+	Session
+	IdempotencyKey string // that it was created with, or empty
+}
+
+// UnlikeName returns a name for a session whose own is taken: with
+// its id.
+func (s Session) UnlikeName() string {
+	suffix := "-" + string(s.ID)
+	name := s.Name[:min(len(s.Name), MaxNameBytes-len(suffix))]
+	return strings.ToValidUTF8(name, "") + suffix
 }
 
 // SessionRequest asks for a new session.

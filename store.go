@@ -24,6 +24,8 @@ type Store interface {
 // VMStore keeps VMs.
 type VMStore interface {
 	CreateVM(ctx context.Context, vm VM) (VM, error)
+	// RestoreVM is CreateVM of a VM whose record was lost, and whose image may be, too.
+	RestoreVM(ctx context.Context, vm VM) (VM, error)
 	GetVM(ctx context.Context, id VMID) (VM, error)
 	// ListVMs returns all, oldest first. What they refer to may be shared: it must not be
 	// changed.
@@ -42,6 +44,10 @@ type SessionStore interface {
 	// gives the key up, and its name, if s has the same, for one that is made up. It is
 	// returned whole.
 	CreateSession(ctx context.Context, s Session, idempotencyKey string) (session Session, created bool, err error)
+	// RestoreSessions stores those sessions that have no record, all in one
+	// transaction, and returns how many. Where another session of the VM has the name,
+	// that is changed; where one has the key, there is none.
+	RestoreSessions(ctx context.Context, found []FoundSession) (restored int, err error)
 	// GetSession returns a whole session.
 	GetSession(ctx context.Context, id SessionID) (Session, error)
 	// FindSession returns the session of a VM that holds a key, whole.

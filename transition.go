@@ -14,7 +14,7 @@ var sessionTransitions = map[Status][]Status{
 
 // vmTransitions is the same for VMs.
 var vmTransitions = map[VMState][]VMState{
-	VMStopped:  {VMStarting},
+	VMStopped:  {VMStarting, VMFailed}, // failed: its directory is gone
 	VMStarting: {VMRunning, VMPaused, VMStopping, VMStopped, VMFailed},
 	VMRunning:  {VMPaused, VMStopping, VMStopped, VMFailed},
 	VMPaused:   {VMStarting, VMRunning, VMStopping, VMStopped, VMFailed},

@@ -86,6 +86,11 @@ type ImageList struct {
 	Images []banger.Image `json:"images"`
 }
 
+// TrashList is what is in the trash, or what was removed from it, oldest first.
+type TrashList struct {
+	Trash []banger.Trashed `json:"trash"`
+}
+
 // CheckList is what the doctor found.
 type CheckList struct {
 	Checks []banger.Check `json:"checks"`

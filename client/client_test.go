@@ -130,7 +130,10 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		{"ListImages", func() error { _, err := r.ListImages(ctx); return err }},
 		{`GetImage "i"`, func() error { _, err := r.GetImage(ctx, "i"); return err }},
 		{`DeleteImage "i"`, func() error { return r.DeleteImage(ctx, "i") }},
-		{"Doctor", func() error { _, err := r.Doctor(ctx); return err }},
+		{"Doctor false", func() error { _, err := r.Doctor(ctx, false); return err }},
+		{"Doctor true", func() error { _, err := r.Doctor(ctx, true); return err }},
+		{"ListTrash", func() error { _, err := r.ListTrash(ctx); return err }},
+		{"EmptyTrash", func() error { _, err := r.EmptyTrash(ctx); return err }},
 		{"Info", func() error { _, err := r.Info(ctx); return err }},
 		{"Shutdown", func() error { return r.Shutdown(ctx) }},
 	} {

@@ -8,8 +8,12 @@ import (
 )
 
 // Doctor implements banger.HostService.
-func (c *Client) Doctor(ctx context.Context) ([]banger.Check, error) {
-	list, err := call[api.CheckList](ctx, c, get("/v1/doctor"))
+func (c *Client) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
+	q := get("/v1/doctor")
+	if deep {
+		q.query.Set("deep", "true")
+	}
+	list, err := call[api.CheckList](ctx, c, q)
 	return list.Checks, err
 }
 

@@ -25,6 +25,7 @@ type Services struct {
 	Images   banger.ImageService
 	Events   banger.EventService
 	Host     banger.HostService
+	Trash    banger.TrashService
 }
 
 // Backend is how the commands get at a daemon.

@@ -79,6 +79,7 @@ func hostileFake() *fake {
 		progress: []banger.BuildProgress{hostileRecord[banger.BuildProgress]()},
 		results:  []banger.SearchResult{{Hit: new(hostileRecord[banger.SearchHit]())}, {Failure: new(hostileRecord[banger.SearchFailure]())}},
 		pruned:   hostileRecord[banger.PruneResult](),
+		trash:    []banger.Trashed{hostileRecord[banger.Trashed](), {Path: hostile, Why: hostile}},
 	}
 }
 
@@ -114,6 +115,7 @@ var commandLines = map[string][]string{
 	"vm console-log":  {"v", "v --json"},
 	"vm create":       {"x", "x --start"},
 	"vm delete":       {"v"},
+	"vm gc":           {"", "--dry-run", "--json"},
 	"vm list":         {"", "--json"},
 	"vm restart":      {"v"},
 	"vm set":          {"v --autostart"},

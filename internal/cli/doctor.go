@@ -10,15 +10,20 @@ import (
 
 func (c *CLI) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "doctor",
-		Short:             "Check what banger needs of this host",
-		Long:              "Check what banger needs of this host. The first time after a boot it may start a\ntrial guest, which takes some seconds.",
+		Use:   "doctor",
+		Short: "Check what banger needs of this host",
+		Long: `Check what banger needs of this host. The first time after a boot it may start a
+trial guest, which takes some seconds.
+
+With --deep every byte of every image is read and compared with what was built: of a VM
+whose image was damaged, nothing else is as sure to tell why it behaves strangely.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	deep := cmd.Flags().Bool("deep", false, "also read every byte of every image")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		checks, err := c.Backend.Services().Host.Doctor(cmd.Context())
+		checks, err := c.Backend.Services().Host.Doctor(cmd.Context(), *deep)
 		if err != nil {
 			return err
 		}

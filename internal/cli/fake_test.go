@@ -29,6 +29,7 @@ type fake struct {
 	results   []banger.SearchResult
 	searchEnd banger.SearchEnd
 	pruned    banger.PruneResult
+	trash     []banger.Trashed
 
 	err     error // every call fails with it
 	running bool  // a daemon runs already
@@ -56,7 +57,7 @@ type fake struct {
 var errNoDaemon = banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running")
 
 func (f *fake) services() Services {
-	return Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
+	return Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f}
 }
 
 func (f *fake) Services() Services { f.running = true; return f.services() }
@@ -309,7 +310,19 @@ func (f *fake) WatchEvents(_ context.Context, since int64, fn func(banger.Event)
 	return f.err
 }
 
-func (f *fake) Doctor(context.Context) ([]banger.Check, error) { return f.checks, f.err }
+func (f *fake) Doctor(_ context.Context, deep bool) ([]banger.Check, error) {
+	if deep {
+		f.ask("doctor deep")
+	}
+	return f.checks, f.err
+}
+
+func (f *fake) ListTrash(context.Context) ([]banger.Trashed, error) { return f.trash, f.err }
+
+func (f *fake) EmptyTrash(context.Context) ([]banger.Trashed, error) {
+	f.ask("empty-trash")
+	return f.trash, f.err
+}
 
 func (f *fake) Info(context.Context) (banger.DaemonInfo, error) {
 	return banger.DaemonInfo{Version: "v1", PID: 7}, f.err

@@ -17,7 +17,7 @@ const defaultStopGrace = 30 * time.Second
 func (c *CLI) vmCommand() *cobra.Command {
 	return group("vm", "Create, start and stop virtual machines",
 		c.vmCreateCommand(), c.vmSetCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
-		c.vmAddCommand(), c.vmUnlockCommand(), c.vmDeleteCommand(), c.vmListCommand(), c.vmShowCommand(), c.vmSSHCommand(),
+		c.vmAddCommand(), c.vmUnlockCommand(), c.vmDeleteCommand(), c.vmGCCommand(), c.vmListCommand(), c.vmShowCommand(), c.vmSSHCommand(),
 		c.vmConsoleLogCommand())
 }
 

@@ -74,6 +74,10 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
+	restored, err := records.Restored(ctx)
+	if err != nil {
+		return err
+	}
 
 	builder := mmdebstrap.New()
 	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})
@@ -101,13 +105,18 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	sessions.Retain(settings.Retention, ages)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, ClientKey: authorizedKey, Log: o.Log,
+		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, Restored: restored,
+		ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
 	onDisk.Service = machines
 	if err := machines.Adopt(ctx); err != nil {
 		return err
 	}
+	if err := records.Continue(ctx); err != nil {
+		return err
+	}
+	defer keepCopies(ctx, records, o.Log)()
 	machines.Autostart()
 
 	listener, err := localsocket.Listen(p.Socket())
@@ -120,8 +129,8 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records,
-		Host: &host{store: records, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
+		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records, Trash: machines,
+		Host: &host{store: records, trash: machines, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
 	}, version.String())
 	if err := announce(o.Ready); err != nil {
 		return err
@@ -140,4 +149,18 @@ func announce(ready *os.File) error {
 		return fmt.Errorf("cannot notify service manager: %w", err)
 	}
 	return nil
+}
+
+// keepCopies has the store copied until stop is called, which waits for the end of it.
+func keepCopies(ctx context.Context, records *store.Store, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		records.KeepCopies(ctx, log)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }

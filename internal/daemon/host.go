@@ -25,6 +25,7 @@ import (
 // host implements banger.HostService.
 type host struct {
 	store    banger.Store
+	trash    banger.TrashService
 	paths    paths.Paths
 	settings config.Config // that are in use
 	driver   *qemu.Driver
@@ -60,9 +61,16 @@ func (h *host) Shutdown(context.Context) error {
 }
 
 // Doctor implements banger.HostService.
-func (h *host) Doctor(ctx context.Context) ([]banger.Check, error) {
+func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 	checks := h.driver.Checks(ctx, h.anyKernel(ctx))
-	return append(checks,
+	if deep {
+		images, err := h.checkImages(ctx)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, images...)
+	}
+	return append(checks, h.checkTrash(ctx), h.checkCopies(),
 		checkImageBuilder(h.builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),

@@ -311,6 +311,25 @@ func (c *control) powerOffByCommand(ctx context.Context) error {
 	return session.Run(powerOffCommand)
 }
 
+// Spec implements banger.Guest.
+func (c *control) Spec(ctx context.Context, id banger.SessionID) (banger.GuestLaunch, error) {
+	var data []byte
+	for {
+		var part guestrpc.SpecPart
+		if err := c.call(ctx, guestrpc.MethodSpec, guestrpc.SpecParams{ID: id, Offset: int64(len(data))}, &part); err != nil {
+			return banger.GuestLaunch{}, err
+		}
+		if len(part.Data) > guestrpc.MaxSpecPart || len(data)+len(part.Data) > guestbudget.SpecBytes || len(part.Data) == 0 && !part.End {
+			return banger.GuestLaunch{}, misunderstood("answer", "what session %s was launched with has %d bytes and more", id, len(data))
+		}
+		if data = append(data, part.Data...); part.End {
+			break
+		}
+	}
+	defer c.turn.take(len(data))()
+	return sessiondir.ParseSpec(data)
+}
+
 // Remove implements banger.Guest.
 func (c *control) Remove(ctx context.Context, id banger.SessionID) error {
 	return c.call(ctx, guestrpc.MethodRemove, guestrpc.IDParams{ID: id}, nil)

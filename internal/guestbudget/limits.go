@@ -20,6 +20,7 @@ const (
 // What the lists in a message may have.
 const (
 	ListSessions = 1 << 18   // sessions in all pages together
+	SpecBytes    = 8 << 20   // of what one session was launched with, as JSON; one at a time
 	ReportText   = 64 << 10  // bytes of text in a session's report
 	ReportBytes  = 512 << 10 // of one as JSON, each byte of its text escaped
 	ReportValues = 512       // that are in one; 8 steps of a stop and 32 survivors have 130

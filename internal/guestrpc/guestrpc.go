@@ -23,6 +23,7 @@ const (
 	MethodRemove   = "session.remove"   // IDParams → null
 	MethodSignal   = "session.signal"   // SignalParams → null
 	MethodInspect  = "session.inspect"  // IDParams → banger.GuestSession
+	MethodSpec     = "session.spec"     // SpecParams → SpecPart of what it was launched with
 	MethodSetClock = "clock.set"        // ClockParams → null; only where hello told of a clock
 	// Shuts the guest down: none → null, when that has begun. Only in machines of ours, and
 	// not in those of older builds.
@@ -69,6 +70,21 @@ type ListPage struct {
 
 // PageBytes is what the sessions of a ListPage have as JSON, unless it is one only.
 const PageBytes = 512 << 10
+
+// SpecParams are those of MethodSpec.
+type SpecParams struct {
+	ID     banger.SessionID `json:"id"`
+	Offset int64            `json:"offset"` // in spec.json
+}
+
+// SpecPart is a part of a session's spec.json.
+type SpecPart struct {
+	Data []byte `json:"data"` // at most MaxSpecPart bytes
+	End  bool   `json:"end"`  // nothing follows
+}
+
+// MaxSpecPart bounds the bytes of a SpecPart.
+const MaxSpecPart = 256 << 10
 
 // StopParams are those of MethodStop.
 type StopParams struct {

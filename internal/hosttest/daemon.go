@@ -39,13 +39,18 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 		cancel()
 		return nil, err
 	}
+	restored, err := records.Restored(ctx)
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, records.Close())
+	}
 	links := guest.NewLinks(signer, log)
 	d := &daemon{store: records, cancel: cancel, served: make(chan error, 1)}
 	onDisk := &stopped{}
 	d.sessions = session.New(ctx, records, links, onDisk, p.Attachments(), log)
 	d.vms = machine.New(ctx, machine.Config{
 		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Remote: hosts, Links: links,
-		Sessions: d.sessions, Paths: p, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
+		Sessions: d.sessions, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
 	onDisk.Service = d.vms
 	if _, err := records.PutImage(ctx, image); err != nil {
@@ -54,12 +59,15 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver b
 	if err := d.vms.Adopt(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
+	if err := records.Continue(ctx); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	d.vms.Autostart()
 	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store, Trash: d.vms}, version.String())
 	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
 	return d, nil
 }

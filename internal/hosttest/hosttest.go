@@ -237,6 +237,9 @@ type diskFS struct {
 
 // Open implements fs.FS.
 func (d diskFS) Open(name string) (fs.File, error) {
+	if name == d.at {
+		return d.FS.Open(".")
+	}
 	inside, ok := strings.CutPrefix(name, d.at+"/")
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}

@@ -7,7 +7,7 @@ import (
 )
 
 func (s *server) doctor(r *request) (any, error) {
-	checks, err := s.Host.Doctor(r.Context())
+	checks, err := s.Host.Doctor(r.Context(), r.flag("deep"))
 	return api.CheckList{Checks: list(checks)}, err
 }
 

@@ -23,6 +23,7 @@ type Services struct {
 	Images   banger.ImageService
 	Events   banger.EventService
 	Host     banger.HostService
+	Trash    banger.TrashService
 }
 
 // New returns the handler of the API. version is that of this build. Every call
@@ -108,6 +109,7 @@ func (s *server) calls() map[string]call {
 		"stopSession": s.stopSession, "killSession": s.killSession, "signalSession": s.signalSession,
 		"listImages": s.listImages, "getImage": s.getImage, "deleteImage": s.deleteImage,
 		"doctor": s.doctor, "info": s.info, "shutdown": s.shutdown, "openapi": s.openAPI,
+		"listTrash": s.listTrash, "emptyTrash": s.emptyTrash,
 	}
 }
 

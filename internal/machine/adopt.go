@@ -27,19 +27,31 @@ const (
 // daemon saw: one that crashed with its host is mostly read by then.
 const endsPatience = time.Second
 
+// lostPatience is that after a loss of the store: until the disks have been read, sessions
+// are missing.
+const lostPatience = 15 * time.Second
+
+func (s *Service) patience(vms []banger.VM) time.Duration {
+	if slices.ContainsFunc(vms, func(vm banger.VM) bool { return s.sessionsExpected(vm.ID) }) {
+		return lostPatience
+	}
+	return endsPatience
+}
+
 // Adopt takes over the machines that an earlier daemon started, records the end
-// of those that run no more, and removes what a crash left behind. It does not
+// of those that run no more, and brings records and directories in line. It does not
 // wait for guests, nor for long for disks: the ends that are not recorded when it returns
 // are recorded after it, and whoever needs such a VM waits for its end alone. A machine that
 // cannot be adopted makes its VM a failed one and hinders nobody else.
 func (s *Service) Adopt(ctx context.Context) error {
+	if err := s.knownAgain(ctx); err != nil {
+		return err
+	}
 	vms, err := s.Store.ListVMs(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.sweep(vms); err != nil {
-		return err
-	}
+	s.stops.Go(func() { s.keepTrash(s.ctx) })
 	ended := make([]*endedVM, len(vms))
 	var adopt errgroup.Group
 	adopt.SetLimit(adoptParallel)
@@ -56,7 +68,7 @@ func (s *Service) Adopt(ctx context.Context) error {
 	if err != nil {
 		return err // what is under way ends with the service
 	}
-	patience := time.NewTimer(endsPatience)
+	patience := time.NewTimer(s.patience(vms))
 	defer patience.Stop()
 	select {
 	case err := <-recorded:
@@ -111,7 +123,7 @@ func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, err
 	if (vm.State == banger.VMStopped || vm.State == banger.VMFailed) && !s.mayRun(ctx, vm) {
 		// Its sessions have ended too, but the last daemon may have died between.
 		sessions, err := s.Store.ListSessions(ctx, vm.ID)
-		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) {
+		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) && !s.sessionsExpected(vm.ID) {
 			unlock()
 			return nil, err
 		}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"banger"
+	"banger/internal/atomicfile"
 	"banger/internal/process"
 )
 
@@ -94,9 +98,9 @@ func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 	}
 }
 
-// deleteStopped deletes a VM unless a machine of it may run. The record goes
-// first: whatever of the files a crash leaves behind belongs to no VM, and the
-// next daemon removes it.
+// deleteStopped deletes a VM unless a machine of it may run. Its directory loses its
+// name, then the record goes, then the rest: whatever a crash leaves behind is either
+// a whole VM or removed by the next daemon.
 func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bool, err error) {
 	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
@@ -107,34 +111,72 @@ func (s *Service) deleteStopped(ctx context.Context, id banger.VMID) (deleted bo
 	if err != nil || s.run(id) != nil || s.mayRun(ctx, vm) {
 		return false, err
 	}
-	if err := s.Store.DeleteVM(ctx, id); err != nil {
-		return false, err
+	if err := s.beginDeletion(id); err != nil {
+		return false, fmt.Errorf("cannot delete VM %s: %w", vm.Name, err)
 	}
-	return true, s.removeFiles(id)
+	if err := s.Store.DeleteVM(context.WithoutCancel(ctx), id); err != nil {
+		return false, errors.Join(err, s.undoDeletion(id))
+	}
+	return true, s.endDeletion(id)
 }
 
-// removeFiles removes everything of a VM that lies on the host.
+// removeFiles removes everything of a VM that lies on the host, all or, should the
+// process die meanwhile, what is left of it at the next start.
 func (s *Service) removeFiles(id banger.VMID) error {
-	return os.RemoveAll(s.Paths.VM(id))
+	return errors.Join(s.beginDeletion(id), s.endDeletion(id))
 }
 
-// sweep removes the folders of VMs that have no record.
-func (s *Service) sweep(vms []banger.VM) error {
-	known := map[string]bool{}
-	for _, vm := range vms {
-		known[string(vm.ID)] = true
+// deletedPrefix begins the name of the directory of a VM that is being deleted.
+const deletedPrefix = ".deleted-"
+
+func (s *Service) deletedDir(id banger.VMID) string {
+	return filepath.Join(s.Paths.VMs(), deletedPrefix+string(id))
+}
+
+// beginDeletion takes its name from the directory of a VM, by which the VM would be
+// known again.
+func (s *Service) beginDeletion(id banger.VMID) error {
+	err := os.Rename(s.Paths.VM(id), s.deletedDir(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	entries, err := os.ReadDir(s.Paths.VMs())
 	if err != nil {
-		return fmt.Errorf("cannot list VM folders: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		if banger.ValidID(e.Name()) && !known[e.Name()] {
-			s.Log.Warn("removing the folder of a VM that has no record", "vm", e.Name())
-			if err := s.removeFiles(banger.VMID(e.Name())); err != nil {
-				s.Log.Error("cannot remove the folder of a VM that has no record", "vm", e.Name(), "cause", err)
-			}
+	return atomicfile.SyncDir(s.Paths.VMs())
+}
+
+// undoDeletion gives the directory its name again.
+func (s *Service) undoDeletion(id banger.VMID) error {
+	err := os.Rename(s.deletedDir(id), s.Paths.VM(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) endDeletion(id banger.VMID) error {
+	return os.RemoveAll(s.deletedDir(id))
+}
+
+// endDeletions finishes those that the last daemon began; one whose record is still
+// there had not been decided.
+func (s *Service) endDeletions(ctx context.Context) {
+	left, err := filepath.Glob(filepath.Join(s.Paths.VMs(), deletedPrefix+"*"))
+	for _, dir := range left {
+		id := banger.VMID(strings.TrimPrefix(filepath.Base(dir), deletedPrefix))
+		_, known := s.Store.GetVM(ctx, id)
+		switch {
+		case !banger.ValidID(string(id)):
+		case known == nil:
+			err = errors.Join(err, s.undoDeletion(id))
+		case banger.CodeOf(known) != banger.CodeNotFound:
+			err = errors.Join(err, known)
+		default:
+			err = errors.Join(err, s.endDeletion(id))
 		}
 	}
-	return nil
+	if err != nil {
+		s.Log.Error("cannot finish the deletion of VMs", "cause", err)
+	}
 }

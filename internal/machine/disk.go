@@ -79,7 +79,18 @@ func (s *Service) readDisk(ctx context.Context, id banger.VMID, limit time.Durat
 // zero if nobody saw that. limit bounds the reading of its disk, to which the caller has
 // a right as that of readDisk.
 func (s *Service) endSessions(ctx context.Context, id banger.VMID, by banger.EndedBy, at time.Time, limit time.Duration) error {
-	return s.Sessions.MachineEnded(ctx, id, banger.MachineEnd{By: by, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
+	end := s.machineEnd(id, banger.MachineEnd{By: by, At: at}, limit)
+	if err := s.Sessions.MachineEnded(ctx, id, end); err != nil {
+		return err
+	}
+	s.takeInFromDisk(ctx, id, end)
+	return nil
+}
+
+// machineEnd is an end with the disk of the VM's machine.
+func (s *Service) machineEnd(id banger.VMID, end banger.MachineEnd, limit time.Duration) banger.MachineEnd {
+	end.Disk = func(ctx context.Context, f func(context.Context, fs.FS) error) error {
 		return s.readDisk(ctx, id, limit, f)
-	}})
+	}
+	return end
 }

@@ -40,7 +40,8 @@ const (
 // guestNetwork is what QEMU's user-mode network gives every guest.
 var guestNetwork = guestconfig.Network{Address: "10.0.2.15/24", Gateway: "10.0.2.2", DNS: []string{"10.0.2.3"}}
 
-// makeFiles makes the disks and the host key of a new VM.
+// makeFiles makes the disks and the host key of a new VM, durably. Its file comes last:
+// a directory that has one has all.
 func (s *Service) makeFiles(ctx context.Context, vm banger.VM) error {
 	dir := s.Paths.VM(vm.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -49,14 +50,17 @@ func (s *Service) makeFiles(ctx context.Context, vm banger.VM) error {
 	if err := makeHostKey(dir, vm.ID); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, making := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return s.Disks.NewDisk(ctx, filepath.Join(dir, systemDiskName), vm.SystemDiskMiB, "banger-system")
+		return s.Disks.NewDisk(making, filepath.Join(dir, systemDiskName), vm.SystemDiskMiB, "banger-system")
 	})
 	group.Go(func() error {
-		return s.Disks.NewDisk(ctx, filepath.Join(dir, workDiskName), vm.WorkDiskMiB, "banger-work")
+		return s.Disks.NewDisk(making, filepath.Join(dir, workDiskName), vm.WorkDiskMiB, "banger-work")
 	})
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return s.writeVMFile(vm)
 }
 
 // makeHostKey makes the key by which the host knows a guest, and the file in
@@ -86,6 +90,10 @@ func hostKeyAlias(id banger.VMID) string { return "banger-" + string(id) }
 // authorized_keys line.
 func (s *Service) readHostKey(id banger.VMID) (private, public string, err error) {
 	data, err := os.ReadFile(filepath.Join(s.Paths.VM(id), hostKeyName))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", "", banger.Errorf(banger.CodeCorrupt, "cannot use VM %s: its host key is gone: %w", id, err).
+			WithHint("put %s back where it was, or delete the VM with: banger vm delete %s", s.Paths.VM(id), id)
+	}
 	if err != nil {
 		return "", "", fmt.Errorf("cannot read host key of VM %s: %w", id, err)
 	}
@@ -101,6 +109,10 @@ func (s *Service) readHostKey(id banger.VMID) (private, public string, err error
 func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.MachineSpec, error) {
 	var spec banger.MachineSpec
 	image, err := s.Images.Files(ctx, vm.ImageID)
+	if banger.CodeOf(err) == banger.CodeNotFound {
+		return spec, banger.Errorf(banger.CodeCorrupt, "cannot use VM %s: its image %s (%s) is gone", vm.Name, vm.ImageName, vm.ImageID).
+			WithHint("put the directory %s back, or build the image again; the logs of the VM's sessions can be read without it", s.Paths.Image(vm.ImageID))
+	}
 	if err != nil {
 		return spec, err
 	}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"banger"
@@ -40,8 +41,11 @@ func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m banger.Machin
 		return vm, nil, err
 	}
 	defer unlock()
+	if err := s.writeVMFile(vm); err != nil {
+		return vm, nil, errors.Join(err, s.removeFiles(vm.ID))
+	}
 	if vm, err = s.Store.CreateVM(ctx, vm); err != nil {
-		return vm, nil, err
+		return vm, nil, errors.Join(err, s.removeFiles(vm.ID))
 	}
 	return vm, s.beginRun(vm, m, ""), nil
 }

@@ -229,6 +229,9 @@ func (r *run) nextLink() <-chan struct{} {
 // GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
 // counts as running.
 func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest) error {
+	if err := r.service.takeInFromGuest(ctx, r.id, g); err != nil {
+		return err
+	}
 	err := r.service.Sessions.Guest(r.id).GuestUp(ctx, hello, g)
 	if err != nil {
 		return err

@@ -58,6 +58,10 @@ type Sessions interface {
 	// MachineEnded is called before the end of the machine is recorded, and again
 	// if that could not be done.
 	MachineEnded(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
+	// TakeIn and TakeInFromDisk give those sessions their records that have none: of
+	// a guest that is up, and of a machine that has ended.
+	TakeIn(ctx context.Context, vm banger.VM, g banger.Guest) error
+	TakeInFromDisk(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
 }
 
 // Store is what the service needs of the records.
@@ -66,7 +70,7 @@ type Store interface {
 	ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error)
 }
 
-// Config is what a Service is made of; every field is needed.
+// Config is what a Service is made of; every field but Restored is needed.
 type Config struct {
 	Store    Store
 	Images   Images
@@ -77,6 +81,9 @@ type Config struct {
 	Links    Links
 	Sessions Sessions
 	Paths    paths.Paths
+	// Restored says that the records may be older than what they are of: the store is
+	// not the one that the last daemon used.
+	Restored bool
 	// ClientKey is the authorized_keys line by which guests know the host.
 	ClientKey string
 	Log       *slog.Logger
@@ -89,7 +96,7 @@ type Service struct {
 	// Runs go on when the client that asked for them has gone, until Close.
 	ctx    context.Context
 	cancel context.CancelFunc
-	stops  sync.WaitGroup // of machines that are being ended
+	stops  sync.WaitGroup // of machines that are being ended, and what else goes on until Close
 	starts sync.WaitGroup // of VMs that start with the host
 
 	locks keylock.Locks[banger.VMID] // each is held by whoever changes the VM
@@ -102,7 +109,9 @@ type Service struct {
 // called before anything else.
 func New(ctx context.Context, c Config) *Service {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	return &Service{Config: c, ctx: ctx, cancel: cancel, runs: map[banger.VMID]*run{}}
+	s := &Service{Config: c, ctx: ctx, cancel: cancel, runs: map[banger.VMID]*run{}}
+	s.Store = filed{c.Store, s}
+	return s
 }
 
 // Close lets go of all machines, which run on, and waits until that is done. Who calls

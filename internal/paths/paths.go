@@ -150,3 +150,6 @@ func (p Paths) VMs() string { return filepath.Join(p.State, "vms") }
 
 // VM is the folder of one VM: disks, keys, logs.
 func (p Paths) VM(id banger.VMID) string { return filepath.Join(p.VMs(), string(id)) }
+
+// VMTrash holds the directories that no VM was known by.
+func (p Paths) VMTrash() string { return filepath.Join(p.VMs(), ".trash") }

@@ -36,6 +36,16 @@ func (s *stampedStore) CreateSession(ctx context.Context, x banger.Session, key 
 	return s.Store.CreateSession(ctx, x, key)
 }
 
+// RestoreSessions implements banger.SessionStore.
+func (s *stampedStore) RestoreSessions(ctx context.Context, found []banger.FoundSession) (int, error) {
+	for i := range found {
+		if found[i].Status.Ended() {
+			found[i].EndSeenAt = s.clock.Now()
+		}
+	}
+	return s.Store.RestoreSessions(ctx, found)
+}
+
 // UpdateSession implements banger.SessionStore.
 func (s *stampedStore) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (banger.Session, error) {
 	return s.Store.UpdateSession(ctx, id, s.stamping(change))

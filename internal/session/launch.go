@@ -20,6 +20,7 @@ const (
 
 // launch is one that this process has in hand: nobody else settles its session.
 type launch struct {
+	key    string          // the idempotency key that was asked with
 	ctx    context.Context // ends when its machine or the service does
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when it has been given up
@@ -31,8 +32,8 @@ type launch struct {
 }
 
 // claim takes a launch in hand, before its record exists.
-func (s *Service) claim(id banger.SessionID) *launch {
-	l := &launch{done: make(chan struct{}), answered: make(chan struct{})}
+func (s *Service) claim(id banger.SessionID, key string) *launch {
+	l := &launch{key: key, done: make(chan struct{}), answered: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancelCause(s.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,9 +139,7 @@ func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEn
 	var report banger.GuestSession
 	err := s.withGuest(reach, x.VMID, func(g banger.Guest) (err error) {
 		asked = true
-		report, err = g.Launch(ctx, banger.GuestLaunch{
-			ID: x.ID, Name: x.Name, Tags: x.Tags, CreatedAt: x.CreatedAt, Launch: x.Launch, SecretEnv: secrets,
-		})
+		report, err = g.Launch(ctx, l.spec(x, secrets))
 		answered = ctx.Err() == nil && banger.CodeOf(err) != banger.CodeUnavailable
 		return err
 	})
@@ -160,6 +159,13 @@ func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEn
 		return s.failLaunch(store, x.ID, banger.StageLaunch, err)
 	}
 	return err
+}
+
+// spec is what the guest gets; it keeps all of that but the secrets.
+func (l *launch) spec(x banger.Session, secrets banger.SecretEnv) banger.GuestLaunch {
+	return banger.GuestLaunch{
+		ID: x.ID, VMID: x.VMID, Name: x.Name, Tags: x.Tags, IdempotencyKey: l.key, CreatedAt: x.CreatedAt, Launch: x.Launch, SecretEnv: secrets,
+	}
 }
 
 // abandon makes sure that a session without an answer either has started or

@@ -149,7 +149,11 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 
 // newSession is the record of a session that is about to be launched.
 func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
-	id := banger.NewSessionID()
+	return recordOf(banger.NewSessionID(), vm, r)
+}
+
+// recordOf is the record of a session before its guest has said anything of it.
+func recordOf(id banger.SessionID, vm banger.VMID, r banger.SessionRequest) banger.Session {
 	x := banger.Session{
 		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, SecretEnv: r.SecretEnv.Names(), Tags: r.Tags,
 		SessionState:  banger.SessionState{Status: banger.StatusStarting},

@@ -44,7 +44,7 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 			WithHint("start it with: banger vm start %s", vm.Name)
 	}
 	x := newSession(vm.ID, r)
-	l := s.claim(x.ID)
+	l := s.claim(x.ID, r.IdempotencyKey)
 	stored, created, err := s.store.CreateSession(ctx, x, r.IdempotencyKey)
 	if !created {
 		s.release(x.ID)

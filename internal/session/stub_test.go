@@ -56,6 +56,10 @@ func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Co
 	return s.attach(ctx)
 }
 
+func (s *stub) Spec(context.Context, banger.SessionID) (banger.GuestLaunch, error) {
+	return banger.GuestLaunch{}, banger.Errorf(banger.CodeNotFound, "no such session")
+}
+
 func (s *stub) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
 	if s.readLog != nil {
 		return s.readLog(ctx, r)

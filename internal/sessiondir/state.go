@@ -134,26 +134,6 @@ func ReadState(fsys fs.FS) (State, error) {
 	return s, nil
 }
 
-// ReadSpec reads spec.json. Errors are as those of ReadState.
-func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
-	var l banger.GuestLaunch
-	if err := readJSON(fsys, SpecName, MaxSpecBytes, &l); err != nil {
-		return banger.GuestLaunch{}, err
-	}
-	if !banger.ValidID(string(l.ID)) {
-		return banger.GuestLaunch{}, corrupt(SpecName, fmt.Errorf("%.40q is no session id", string(l.ID)))
-	}
-	return l, nil
-}
-
-func readJSON(fsys fs.FS, name string, limit int64, into any) error {
-	data, err := readFile(fsys, name, limit)
-	if err != nil {
-		return err
-	}
-	return decodeJSON(name, data, into)
-}
-
 func decodeJSON(name string, data []byte, into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return corrupt(name, err)

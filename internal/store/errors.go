@@ -51,6 +51,27 @@ func (s *Store) full(err error) bool {
 // corrupt says that the file is not what we wrote. It is left as it is: it may
 // be the only trace of what ran.
 func (s *Store) corrupt(why string) error {
-	return banger.Errorf(banger.CodeCorrupt, "cannot use store %s: it is damaged: %s", s.path, why).
-		WithHint("put back a copy of it, or move it and its -wal and -shm files away to begin with an empty store: mv %s %s.damaged", s.path, s.path)
+	e := banger.Errorf(banger.CodeCorrupt, "cannot use store %s: it is damaged: %s", s.path, why)
+	all, err := copies(s.path)
+	if err != nil || len(all) == 0 {
+		return e.WithHint("there is no copy of it; VMs and their sessions are known again from their directories, "+
+			"events and the names of images are not. To begin with an empty store, run: %s", howToUse(nil, s.path))
+	}
+	return e.WithHint("there is a copy of %s; VMs and sessions that are newer than it are known again from their directories, "+
+		"events and names of images that are newer are not. To use it, run: %s",
+		all[0].at.Format("2006-01-02 15:04 MST"), howToUse(&all[0], s.path))
+}
+
+// tooNew says that a newer banger has changed the tables.
+func (s *Store) tooNew(have, know int64) error {
+	e := banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)", s.path, have, know)
+	all, _ := copies(s.path) // without them there is the other hint
+	for _, c := range all {
+		if c.schema > 0 && c.schema <= know {
+			return e.WithHint("update banger. Or use the copy that the newer one made of %s, before it changed the store; VMs and sessions that are newer "+
+				"than that are known again from their directories, events and names of images that are newer are not. To use it, run: %s",
+				c.at.Format("2006-01-02 15:04 MST"), howToUse(&c, s.path))
+		}
+	}
+	return e.WithHint("update banger, or set XDG_STATE_HOME to another directory to begin with an empty store")
 }

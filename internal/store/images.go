@@ -58,6 +58,9 @@ func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, erro
 		ON CONFLICT (id) DO UPDATE SET name = nullif(?2, ''), record = ?3`, string(i.ID), i.Name, string(record)); err != nil {
 		return i, err
 	}
+	if err := t.claimImage(i.ID); err != nil {
+		return i, err
+	}
 	if err := t.emit(kind, record); err != nil {
 		return i, err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -172,6 +173,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.migrate(ctx, files)
+}
+
+// migrate brings the tables up to date, with a copy of the store before that.
+func (s *Store) migrate(ctx context.Context, files fs.FS) error {
 	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(splitLaunches()))
 	if err != nil {
@@ -182,8 +188,10 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	if have > know {
-		return banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)",
-			s.path, have, know).WithHint("update banger, or set XDG_STATE_HOME to another folder to begin with an empty store")
+		return s.tooNew(have, know)
+	}
+	if have > 0 && have < know {
+		_, s.uncopied = s.copy(ctx, time.Now(), fmt.Sprintf("-schema%d", have))
 	}
 	if _, err = provider.Up(ctx); err != nil {
 		return err

@@ -32,17 +32,18 @@ type limits struct {
 // Store is an open database file. Only one Store has it open at a time. Safe for
 // concurrent use.
 type Store struct {
-	path    string
-	lock    *os.File // keeps the others out; closed last
-	limits  limits
-	writer  *sql.DB // one connection; its transactions begin with the write lock
-	readers *sql.DB // query-only
-	recent  recent
-	waits   waits
-	lists   lists
-	loading chan struct{} // held by who reads all sessions into lists
-	reserve reserve
-	closing chan struct{} // closed when Close begins
+	path     string
+	lock     *os.File // keeps the others out; closed last
+	limits   limits
+	writer   *sql.DB // one connection; its transactions begin with the write lock
+	readers  *sql.DB // query-only
+	recent   recent
+	waits    waits
+	lists    lists
+	loading  chan struct{} // held by who reads all sessions into lists
+	reserve  reserve
+	closing  chan struct{} // closed when Close begins
+	uncopied error         // why there is no copy from before the tables were changed; nil if there is
 
 	mu     sync.Mutex // guards closed and that no call begins after it is set
 	closed bool
@@ -57,7 +58,8 @@ const readConnections = 4
 // Open opens the store in the file at path and makes it if there is none. One that
 // another Store has open, of this process or another, is CodeExists. A
 // file that a newer banger has made is CodeMismatch, one that is damaged or is no
-// store of ours CodeCorrupt; neither is touched.
+// store of ours CodeCorrupt; neither is touched, and the hint says how to use a copy.
+// Before its tables are changed a copy is made, if the disk has room.
 //
 // The whole file is checked before it is used (PRAGMA quick_check). That costs
 // about 1 ms for each MiB, and the limits of the events keep the MiB below 100.

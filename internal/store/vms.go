@@ -22,29 +22,12 @@ func (d vmDocument) vm() banger.VM {
 // CreateVM implements banger.VMStore.
 func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 	err := s.write(ctx, "create VM "+vm.Name, func(t *tx) error {
-		if err := t.vmNameFree(vm); err != nil {
-			return err
-		}
 		if err := t.imageExists(vm.ImageID); err != nil {
 			return err
 		}
-		if vm.CreatedAt.IsZero() {
-			vm.CreatedAt = t.now
-		}
-		vm.UpdatedAt, vm.Revision = t.now, t.next()
-		record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
-		if err != nil {
-			return err
-		}
-		t.vms = true
-		if err := t.exec("INSERT INTO vms (id, name, image_id, record) VALUES (?, ?, nullif(?, ''), ?)",
-			string(vm.ID), vm.Name, string(vm.ImageID), string(record)); err != nil {
-			return err
-		}
-		if vm, err = decodeVM(record); err != nil {
-			return err
-		}
-		return t.emitRecord(banger.EventVMCreated, vm)
+		var err error
+		vm, err = t.insertVM(vm)
+		return err
 	})
 	return result(vm, err)
 }
@@ -143,15 +126,12 @@ func (t *tx) putVM(vm banger.VM) (banger.VM, error) {
 	if err := t.vmNameFree(vm); err != nil {
 		return vm, err
 	}
-	if err := t.imageExists(vm.ImageID); err != nil {
-		return vm, err
-	}
 	record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
 	if err != nil {
 		return vm, err
 	}
 	t.vms = true
-	if err := t.exec("UPDATE vms SET name = ?, image_id = nullif(?, ''), record = ? WHERE id = ?",
+	if err := t.exec("UPDATE vms SET name = ?, image_id = "+imageIfThere+", record = ? WHERE id = ?",
 		vm.Name, string(vm.ImageID), string(record), string(vm.ID)); err != nil {
 		return vm, err
 	}

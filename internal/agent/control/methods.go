@@ -28,6 +28,7 @@ func (s *server) methods() handler.Map {
 		guestrpc.MethodRemove:   method(s.remove),
 		guestrpc.MethodSignal:   method(s.signal),
 		guestrpc.MethodInspect:  method(s.inspect),
+		guestrpc.MethodSpec:     method(s.spec),
 		guestrpc.MethodSetClock: method(s.setClock),
 		methodCancel:            cancelRequests,
 	}

@@ -45,11 +45,12 @@ var (
 	_ banger.ImageService   = (*Fake)(nil)
 	_ banger.EventService   = (*Fake)(nil)
 	_ banger.HostService    = (*Fake)(nil)
+	_ banger.TrashService   = (*Fake)(nil)
 )
 
 // Services returns the fake as every service.
 func (f *Fake) Services() httpapi.Services {
-	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f}
+	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".
@@ -315,8 +316,8 @@ func (f *Fake) WatchEvents(ctx context.Context, since int64, fn func(banger.Even
 }
 
 // Doctor implements banger.HostService.
-func (f *Fake) Doctor(context.Context) ([]banger.Check, error) {
-	f.record("Doctor")
+func (f *Fake) Doctor(_ context.Context, deep bool) ([]banger.Check, error) {
+	f.record("Doctor %v", deep)
 	return []banger.Check{{Name: "qemu", Status: banger.CheckOK, Detail: "7.2"}}, f.Err
 }
 
@@ -330,4 +331,16 @@ func (f *Fake) Info(context.Context) (banger.DaemonInfo, error) {
 func (f *Fake) Shutdown(context.Context) error {
 	f.record("Shutdown")
 	return f.Err
+}
+
+// ListTrash implements banger.TrashService.
+func (f *Fake) ListTrash(context.Context) ([]banger.Trashed, error) {
+	f.record("ListTrash")
+	return []banger.Trashed{{Path: "/trash", Bytes: 1}}, f.Err
+}
+
+// EmptyTrash implements banger.TrashService.
+func (f *Fake) EmptyTrash(context.Context) ([]banger.Trashed, error) {
+	f.record("EmptyTrash")
+	return []banger.Trashed{{Path: "/trash", Bytes: 1}}, f.Err
 }

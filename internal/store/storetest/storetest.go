@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) banger.Store) {
 		{"Session_NameIsUniqueWithinItsVM", testSessionNames},
 		{"Session_KeyStartsOnlyOne", testIdempotency},
 		{"Session_KeyOfALaunchThatNeverArrivedIsFree", testFreedKey},
+		{"Restore_GivesWayToWhatIsKnown", testRestore},
 		{"Session_UpdatesAreSerial", testSerialUpdates},
 		{"Session_ManyChangeTogetherOrNotAtAll", testManyUpdates},
 		{"Session_IsFoundByItsReference", testSessionResolve},

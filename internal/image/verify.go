@@ -1,0 +1,48 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"banger"
+)
+
+// Verify reads every byte of an image and compares it with what was built. A difference
+// is CodeCorrupt, naming the image and the file.
+func (s *Service) Verify(ctx context.Context, id banger.ImageID) error {
+	m, err := s.manifest(id)
+	if err == nil {
+		err = m.verify(ctx, s.Paths.Image(id))
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return s.corrupt(ctx, id, err)
+	}
+	return nil
+}
+
+func (m manifest) verify(ctx context.Context, dir string) error {
+	for _, name := range []string{rootName, kernelName, packagesName} {
+		is, err := measureFile(filepath.Join(dir, name))
+		if err != nil {
+			return missingFile(name, err)
+		}
+		if want := m.Content.Files[name]; is != want {
+			return fmt.Errorf("its file %s has %d bytes with the SHA-256 %s instead of %d with %s", name, is.Size, is.SHA256, want.Size, want.SHA256)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	is, err := measureTree(filepath.Join(dir, modulesName))
+	if err != nil {
+		return fmt.Errorf("its modules cannot be read: %w", err)
+	}
+	if is != m.Content.Modules {
+		return fmt.Errorf("its modules are not those that it was made with")
+	}
+	return nil
+}

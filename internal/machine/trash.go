@@ -1,0 +1,260 @@
+package machine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"banger"
+	"banger/internal/atomicfile"
+)
+
+// What is in the trash is named by the VM's id and the time at which it was moved; why
+// is in a file in it.
+const (
+	trashTimeFormat = "20060102T150405Z"
+	trashNoteName   = "trashed.json"
+	maxTrashNote    = 64 << 10
+)
+
+// trashNote is the content of that file.
+type trashNote struct {
+	MovedAt time.Time `json:"moved_at"`
+	Why     string    `json:"why"`
+}
+
+// trash moves a directory that no VM is known by to the trash, unless something uses it.
+func (s *Service) trash(ctx context.Context, id banger.VMID, why string) error {
+	dir := s.Paths.VM(id)
+	release, err := s.unused(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	at := now()
+	note, err := json.Marshal(trashNote{MovedAt: at, Why: why})
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, trashNoteName), note, 0o600); err != nil {
+		s.Log.Warn("cannot note why a directory is in the trash", "vm", id, "why", why, "cause", err)
+	}
+	if err := os.MkdirAll(s.Paths.VMTrash(), 0o700); err != nil {
+		return err
+	}
+	to := filepath.Join(s.Paths.VMTrash(), string(id)+"-"+at.Format(trashTimeFormat))
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("cannot move %s: %s exists", dir, to)
+	}
+	if err := os.Rename(dir, to); err != nil {
+		return err
+	}
+	s.Log.Warn("a directory that no VM is known by is in the trash", "vm", id, "path", to, "why", why)
+	return errors.Join(atomicfile.SyncDir(s.Paths.VMTrash()), atomicfile.SyncDir(s.Paths.VMs()))
+}
+
+// unused fails with CodeInUse while a machine may run in a directory, is being started
+// in it, or a file of it is locked. Until release is called no machine is started there.
+func (s *Service) unused(ctx context.Context, dir string) (release func(), err error) {
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, inUse(dir, "it is locked")
+	}
+	ref, err := os.ReadFile(filepath.Join(dir, banger.MachineRefName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		m, err := s.Driver.Adopt(ctx, ref)
+		if err == nil {
+			return nil, errors.Join(inUse(dir, "its machine runs"), m.Close())
+		}
+		if !errors.Is(err, banger.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt {
+			return nil, inUse(dir, "its machine may run: "+err.Error())
+		}
+	}
+	entries, err := lock.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if locked, err := fileLocked(filepath.Join(dir, e.Name())); err != nil || locked {
+			return nil, errors.Join(inUse(dir, "its file "+e.Name()+" is in use"), err)
+		}
+	}
+	return func() { lock.Close() }, nil
+}
+
+func inUse(dir, why string) error {
+	return banger.Errorf(banger.CodeInUse, "cannot remove %s: %s", dir, why)
+}
+
+// fileLocked reports whether some process has a record lock on a file, as QEMU has on
+// the disks of its guest; F_OFD_GETLK of fcntl(2).
+func fileLocked(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err = unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock)
+	return err == nil && lock.Type != unix.F_UNLCK, err
+}
+
+// ListTrash implements banger.TrashService.
+func (s *Service) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
+	entries, err := os.ReadDir(s.Paths.VMTrash())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the trash: %w", err)
+	}
+	var all []banger.Trashed
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if t, ok := s.trashed(ctx, e.Name()); ok {
+			all = append(all, t)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b banger.Trashed) int { return a.MovedAt.Compare(b.MovedAt) })
+	return all, nil
+}
+
+// trashed describes one directory in the trash, if it is one.
+func (s *Service) trashed(ctx context.Context, name string) (t banger.Trashed, ok bool) {
+	id, stamp, _ := strings.Cut(name, "-")
+	at, err := time.Parse(trashTimeFormat, stamp)
+	if err != nil || !banger.ValidID(id) {
+		return t, false
+	}
+	t = banger.Trashed{Path: filepath.Join(s.Paths.VMTrash(), name), VMID: banger.VMID(id), MovedAt: at}
+	t.Bytes, err = allocated(t.Path)
+	if err != nil {
+		t.Busy = err.Error()
+		return t, true
+	}
+	if file, err := os.Open(filepath.Join(t.Path, trashNoteName)); err == nil {
+		var note trashNote
+		if json.NewDecoder(io.LimitReader(file, maxTrashNote)).Decode(&note) == nil {
+			t.Why = note.Why
+		}
+		file.Close()
+	}
+	release, err := s.unused(ctx, t.Path)
+	if err != nil {
+		t.Busy = err.Error()
+		return t, true
+	}
+	release()
+	return t, true
+}
+
+// allocated returns how many bytes of the disk a directory has; sparse files have fewer
+// than their size.
+func allocated(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var stat unix.Stat_t
+		if err := unix.Lstat(path, &stat); err != nil {
+			return err
+		}
+		const blockBytes = 512 // stat(2)
+		total += stat.Blocks * blockBytes
+		return nil
+	})
+	return total, err
+}
+
+// EmptyTrash implements banger.TrashService.
+func (s *Service) EmptyTrash(ctx context.Context) ([]banger.Trashed, error) {
+	return s.removeTrash(ctx, func(banger.Trashed) bool { return true })
+}
+
+// removeTrash removes those directories in the trash for which due is.
+func (s *Service) removeTrash(ctx context.Context, due func(banger.Trashed) bool) (removed []banger.Trashed, err error) {
+	all, err := s.ListTrash(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, t := range all {
+		if ctx.Err() != nil {
+			return removed, context.Cause(ctx)
+		}
+		if t.Busy != "" || !due(t) {
+			continue
+		}
+		if err := os.RemoveAll(t.Path); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove %s: %w", t.Path, err))
+			continue
+		}
+		s.Log.Info("a directory in the trash has been removed", "path", t.Path, "moved_at", t.MovedAt, "why", t.Why)
+		removed = append(removed, t)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// Between two looks for what is too old in the trash. The first look after a start
+// only notes what is: so a clock that was wrong for a moment removes nothing.
+const (
+	trashFirstPause = time.Hour
+	trashPause      = 24 * time.Hour
+)
+
+// keepTrash removes from the trash what has been too old at two looks, until ctx ends.
+func (s *Service) keepTrash(ctx context.Context) {
+	old := map[string]bool{}
+	for pause := trashFirstPause; ; pause = trashPause {
+		var err error
+		if old, err = s.expireTrash(ctx, old); err != nil && ctx.Err() == nil {
+			s.Log.Error("cannot look after the trash", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// expireTrash removes what is too old now and was so before, and returns what was too
+// old now.
+func (s *Service) expireTrash(ctx context.Context, before map[string]bool) (old map[string]bool, err error) {
+	old, at := map[string]bool{}, now()
+	_, err = s.removeTrash(ctx, func(t banger.Trashed) bool {
+		if at.Sub(t.MovedAt) < banger.TrashTime {
+			return false
+		}
+		old[t.Path] = true
+		return before[t.Path]
+	})
+	return old, err
+}

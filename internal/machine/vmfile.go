@@ -1,0 +1,188 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"banger"
+	"banger/internal/atomicfile"
+)
+
+// vmFileName is the file in the directory of a VM from which the VM is known again
+// if the store is lost: all of its record that a run does not change, under the same
+// names, with "version", and of a remote host "machine". Other versions of banger read
+// it, so that what is there keeps its meaning.
+const (
+	vmFileName     = "vm.json"
+	vmFileVersion  = 1
+	maxVMFileBytes = 64 << 10
+)
+
+// ofARun are the members of a VM's record that are not in its file.
+var ofARun = [...]string{
+	"state", "last_error", "boot_id", "accelerator", "ssh_address", "updated_at", "started_at", "ready_at",
+	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "revision",
+}
+
+// describe returns the content of a VM's file.
+func describe(vm banger.VM) ([]byte, error) {
+	record, err := json.Marshal(vm)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(record, &members); err != nil {
+		return nil, err
+	}
+	for _, name := range ofARun {
+		delete(members, name)
+	}
+	if vm.Driver == banger.DriverRemote && vm.Machine != nil {
+		members["machine"] = vm.Machine
+	}
+	members["version"] = json.RawMessage(fmt.Sprint(vmFileVersion))
+	data, err := json.MarshalIndent(members, "", "  ")
+	return append(data, '\n'), err
+}
+
+// writeVMFile makes the file of a VM say what its record says. The directory of a
+// remote host is made: it holds nothing else.
+func (s *Service) writeVMFile(vm banger.VM) error {
+	data, err := describe(vm)
+	if err != nil {
+		return err
+	}
+	dir := s.Paths.VM(vm.ID)
+	path := filepath.Join(dir, vmFileName)
+	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
+		return nil
+	}
+	if vm.Driver == banger.DriverRemote {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
+		}
+	}
+	if err := atomicfile.Write(path, data, 0o600); err != nil {
+		return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
+	}
+	return atomicfile.SyncDir(s.Paths.VMs())
+}
+
+// readVMFile returns what the directory of a VM says of it. One that says nothing is
+// fs.ErrNotExist, one that a newer banger has written CodeMismatch, and what makes no
+// sense CodeCorrupt.
+func (s *Service) readVMFile(id banger.VMID) (banger.VM, error) {
+	file, err := os.Open(filepath.Join(s.Paths.VM(id), vmFileName))
+	if err != nil {
+		return banger.VM{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxVMFileBytes+1))
+	if err != nil {
+		return banger.VM{}, err
+	}
+	if len(data) > maxVMFileBytes {
+		return banger.VM{}, corruptVMFile(fmt.Errorf("it has more than %d bytes", maxVMFileBytes))
+	}
+	var found struct {
+		Version int `json:"version"`
+		banger.VM
+		Machine json.RawMessage `json:"machine"`
+	}
+	if err := json.Unmarshal(data, &found); err != nil {
+		return banger.VM{}, corruptVMFile(err)
+	}
+	if found.Version > vmFileVersion {
+		return banger.VM{}, banger.Errorf(banger.CodeMismatch, "its %s was written by a newer banger (version %d; this one knows %d)",
+			vmFileName, found.Version, vmFileVersion)
+	}
+	vm := found.VM
+	vm.Machine = found.Machine
+	return vm, s.checkVMFile(id, found.Version, vm)
+}
+
+// checkVMFile refuses a description that no daemon of ours writes.
+func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
+	remote := vm.Driver == banger.DriverRemote
+	request := banger.VMRequest{Name: vm.Name}
+	if !remote {
+		request = banger.VMRequest{Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, SystemDiskMiB: vm.SystemDiskMiB, WorkDiskMiB: vm.WorkDiskMiB}
+	} else {
+		request = request.WithDefaults()
+	}
+	err := request.Validate()
+	switch {
+	case version < 1:
+		err = errors.New("it has no version")
+	case vm.ID != id:
+		err = fmt.Errorf("it is that of VM %.40q", string(vm.ID))
+	case vm.Name == "":
+		err = errors.New("it has no name")
+	case !remote && vm.Driver != s.Driver.Name():
+		err = fmt.Errorf("its driver is %.40q", vm.Driver)
+	case remote && vm.Machine == nil:
+		err = errors.New("it does not say which host it is")
+	case len(vm.ImageID) > banger.MaxNameBytes || strings.ContainsAny(string(vm.ImageID), "/."):
+		err = fmt.Errorf("its image %.40q is none", string(vm.ImageID))
+	}
+	if err != nil {
+		return corruptVMFile(err)
+	}
+	return nil
+}
+
+// checkParts looks whether a VM of ours has what it cannot be used without.
+func (s *Service) checkParts(id banger.VMID) error {
+	for _, name := range []string{systemDiskName, workDiskName, hostKeyName} {
+		info, err := os.Stat(filepath.Join(s.Paths.VM(id), name))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			return banger.Errorf(banger.CodeCorrupt, "its file %s is missing", name)
+		}
+		if err != nil {
+			return fmt.Errorf("its file %s cannot be used: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func corruptVMFile(cause error) error {
+	return banger.Errorf(banger.CodeCorrupt, "its %s makes no sense: %w", vmFileName, cause)
+}
+
+// filed is a store that keeps the file of each VM true to its record.
+type filed struct {
+	Store
+	service *Service
+}
+
+// UpdateVM implements banger.VMStore.
+func (f filed) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (banger.VM, error) {
+	stale := false
+	vm, err := f.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		before, err := describe(*vm)
+		if err != nil {
+			return err
+		}
+		if err := change(vm); err != nil {
+			return err
+		}
+		after, err := describe(*vm)
+		stale = !bytes.Equal(before, after)
+		return err
+	})
+	if err != nil || !stale {
+		return vm, err
+	}
+	if err := f.service.writeVMFile(vm); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a VM without a directory there is nothing to know
+		f.service.Log.Error("the file of a VM is older than its record until the next daemon starts", "vm", id, "cause", err)
+	}
+	return vm, nil
+}

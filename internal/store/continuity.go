@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+
+	"banger/internal/atomicfile"
+)
+
+// runSuffix names the file beside the store that has the store's user_version (pragma.html)
+// as it was when the last daemon began to use it. So a copy that was put in the
+// store's place is known as such.
+const runSuffix = ".run"
+
+// Restored reports whether the store is not the one that was used last in its place: a
+// copy of it, perhaps older than the VMs beside it. That stays so until Continue.
+func (s *Store) Restored(ctx context.Context) (bool, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	var is int64
+	if err := s.writer.QueryRowContext(ctx, "PRAGMA user_version").Scan(&is); err != nil {
+		return false, s.explain(ctx, "read version", err)
+	}
+	data, err := os.ReadFile(s.path + runSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return is != 0, nil // it is new, or of a banger that kept no such file
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot tell whether store %s was restored: %w", s.path, err)
+	}
+	was, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	return err != nil || is != was, nil
+}
+
+// Continue makes this the store that was used last in its place.
+func (s *Store) Continue(ctx context.Context) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	run := copyMark + 1 + rand.Int32N(1<<31-copyMark-2) // it only has to be another one each time
+	if _, err := s.writer.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", run)); err != nil {
+		return s.explain(ctx, "mark store", err)
+	}
+	return atomicfile.Write(s.path+runSuffix, []byte(strconv.Itoa(int(run))+"\n"), 0o600)
+}
