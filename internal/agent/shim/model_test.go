@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,9 @@ func TestAttachments_BehaveAsTheModel(t *testing.T) {
 			"vanish":   w.vanish,
 			"break":    w.breakConnection,
 			"eof":      w.closeStdin,
+			"leave":    w.leaveToNext,
+			"twice":    w.comeTwice,
+			"cut all":  w.cutAll,
 		})
 		w.finish()
 	})
@@ -133,13 +137,11 @@ func (w *world) join(a sessionstream.Attach, from int) *participant {
 	w.came++
 	p := &participant{name: fmt.Sprintf("client-%d", w.came), from: from}
 	a.Client, a.AttachID = p.name, p.name
-	c := w.session.config(a)
-	c.Dial = func(ctx context.Context) (net.Conn, error) { return p.connection(w.session.dial(ctx)) }
 	var err error
 	opened := make(chan struct{})
 	go func() {
 		defer close(opened)
-		p.Attachment, err = sessionstream.Open(context.Background(), c)
+		err = w.open(p, a)
 	}()
 	for done := false; !done; {
 		if w.model.writer != nil { // its next sign of life is what a second writer waits for
@@ -170,6 +172,14 @@ func (w *world) join(a sessionstream.Attach, from int) *participant {
 		w.Fatalf("%s is granted %+v", p.name, *g)
 	}
 	return p
+}
+
+// open attaches p.
+func (w *world) open(p *participant, a sessionstream.Attach) (err error) {
+	c := w.session.config(a)
+	c.Dial = func(ctx context.Context) (net.Conn, error) { return p.connection(w.session.dial(ctx)) }
+	p.Attachment, err = sessionstream.Open(context.Background(), c)
+	return err
 }
 
 func (w *world) write(t *rapid.T) {
@@ -212,6 +222,125 @@ func (w *world) makeWriter(p *participant) {
 		waitFor(w, "the eviction", func() bool {
 			return evicted.knows(func() bool { by := evicted.evictedBy; evicted.evictedBy = ""; return by == p.name })
 		})
+	}
+}
+
+// leaveToNext has the writer send more than the pipe takes to a command that does not
+// read, and leave in some way while the command begins to read. The next one comes at
+// once, or is there already. How much of it was accepted the next grant tells, to the
+// byte.
+func (w *world) leaveToNext(t *rapid.T) {
+	p := w.model.writer
+	if p == nil || p.gone || w.model.eof {
+		t.Skip("there is no writer")
+	}
+	w.mend(p)
+	w.stall(true)
+	text := strings.Repeat(rapid.StringMatching(`[a-z]{9}\n`).Draw(t, "text"), 10_000)
+	if _, err := p.Write([]byte(text)); err != nil {
+		w.Fatalf("%s writes: %v", p.name, err)
+	}
+	w.hear(p)
+	a := sessionstream.Attach{Role: sessionstream.RoleWriter, AttachID: p.name, Client: p.name}
+	same := rapid.Bool().Draw(t, "same")
+	detaches := rapid.Bool().Draw(t, "detaches")
+	waits := rapid.Bool().Draw(t, "waits") // the next is there before the last one leaves
+	if same {
+		a.Resume = rapid.Bool().Draw(t, "resume")
+	} else {
+		w.came++
+		a.AttachID, detaches = fmt.Sprintf("client-%d", w.came), true // else it would wait for the lease
+	}
+	a.Client = a.AttachID
+	next := &participant{name: a.AttachID}
+	opened := make(chan error, 1)
+	open := func() { opened <- w.open(next, a) }
+	if waits {
+		go open() // before or after the last one leaves: nobody can tell
+	}
+	w.stall(false)
+	if detaches {
+		p.Detach()
+	} else {
+		p.Close()
+	}
+	if !waits {
+		go open()
+	}
+	err := <-opened
+	if codeOf(err) == sessionstream.CodeHeld { // the last one has pinged meanwhile
+		err = w.open(next, a)
+	}
+	if err != nil {
+		w.Fatalf("%s comes: %v", next.name, err)
+	}
+	w.present = append(w.present, next)
+	next.receiving.Go(next.receive)
+	before, granted := int64(len(w.model.text)), next.Attached().Stdin
+	if granted == nil || granted.Offset < before || granted.Offset > before+int64(len(text)) {
+		w.Fatalf("%s is granted %+v after %d bytes and %d more", next.name, granted, before, len(text))
+	}
+	w.model.text += text[:granted.Offset-before]
+	w.model.writer = next
+	next.from = int(next.Attached().Output.Stdout)
+	w.leave(p)
+	waitFor(w, "the command's output", func() bool { return w.written() >= int64(len(w.model.text)) })
+}
+
+// hear returns when the shim has taken in all that was sent by then.
+func (w *world) hear(p *participant) {
+	pongs := 0
+	p.knows(func() bool { pongs = p.pongs; return true })
+	_ = p.Ping()
+	waitFor(w, "the pong", func() bool { return p.knows(func() bool { return p.pongs > pongs }) })
+}
+
+// stall stops the command, or lets it continue.
+func (w *world) stall(stop bool) {
+	signal := syscall.SIGCONT
+	if stop {
+		signal = syscall.SIGSTOP
+	}
+	for _, pid := range childrenOf(w.session.t, w.session.state.GuestPID) {
+		_ = syscall.Kill(pid, signal)
+	}
+}
+
+// comeTwice opens a second connection of somebody's attachment: the first one is told and
+// ended, and the second has its place.
+func (w *world) comeTwice(t *rapid.T) {
+	p := w.draw(t)
+	w.mend(p)
+	role := sessionstream.RoleViewer
+	if w.model.writer == p {
+		role = sessionstream.RoleWriter
+	}
+	next := &participant{name: p.name, from: len(w.model.text)}
+	a := sessionstream.Attach{Role: role, AttachID: p.name, Client: p.name, Resume: rapid.Bool().Draw(t, "resume")}
+	if err := w.open(next, a); err != nil {
+		w.Fatalf("%s comes twice: %v", p.name, err)
+	}
+	next.receiving.Go(next.receive)
+	w.leave(p)
+	if codeOf(p.over) != sessionstream.CodeReplaced {
+		w.Fatalf("the first connection of %s ends with %v", p.name, p.over)
+	}
+	w.present = append(w.present, next)
+	if g := next.Attached().Stdin; (g != nil) != (w.model.writer == p) || g != nil && g.Offset != int64(len(w.model.text)) {
+		w.Fatalf("the second connection of %s is granted %+v", p.name, g)
+	}
+	if w.model.writer == p {
+		w.model.writer = next
+	}
+}
+
+// cutAll breaks all connections at once, as the death of a daemon does.
+func (w *world) cutAll(*rapid.T) {
+	for _, p := range w.present {
+		p.breakAfter(0)
+	}
+	for _, p := range w.present {
+		w.mend(p)
 	}
 }
 
