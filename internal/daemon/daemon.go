@@ -86,7 +86,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	cgroups := systemd.NewHost()
 	if o.Ready != nil { // a command has started it, and may end with its login
-		if _, err := cgroups.Keep(ctx, os.Getpid(), "banger-daemon-"+strings.ToLower(rand.Text()[:8])+".scope", "banger daemon"); err != nil {
+		if _, err := cgroups.Keep(ctx, []int{os.Getpid()}, "banger-daemon-"+strings.ToLower(rand.Text()[:8])+".scope", "banger daemon"); err != nil {
 			o.Log.Warn("cannot give the daemon a scope of its own", "cause", err)
 		}
 	}

@@ -29,22 +29,23 @@ func NewHost() *Host {
 	return h
 }
 
-// Keep moves a process of this user into a scope of its own if it lives longer there:
+// Keep moves processes of this user that are together into a scope of their own if they
+// live longer there:
 // of root's, always; of another user's, if the user lingers or the process belongs to
 // the user's manager anyway. Without linger that manager ends after the last logout,
 // and what a session has left behind does not: it stays. moved is false where nothing
 // was to be done. The unit's name is "banger-", something that nobody else has, and
 // ".scope".
-func (h *Host) Keep(ctx context.Context, pid int, unit, description string) (moved bool, err error) {
+func (h *Host) Keep(ctx context.Context, pids []int, unit, description string) (moved bool, err error) {
 	m := managerOf(h.uid)
 	if m == "" {
 		return false, nil
 	}
-	p, err := placeOf(pid)
+	p, err := placeOf(pids[0])
 	if err != nil || !h.betterOff(p) || p.unit() == unit {
 		return false, err
 	}
-	if err := m.startScope(ctx, pid, unit, description); err != nil {
+	if err := m.startScope(ctx, pids, unit, description); err != nil {
 		return false, err
 	}
 	return true, nil

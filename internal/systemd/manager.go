@@ -54,8 +54,8 @@ func (m manager) connect(ctx context.Context) (*sd.Conn, error) {
 	})
 }
 
-// startScope makes a scope with one process in it; it ends with the process.
-func (m manager) startScope(ctx context.Context, pid int, unit, description string) error {
+// startScope makes a scope with processes in it; it ends with the last of them.
+func (m manager) startScope(ctx context.Context, pids []int, unit, description string) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	conn, err := m.connect(ctx)
@@ -63,9 +63,13 @@ func (m manager) startScope(ctx context.Context, pid int, unit, description stri
 		return fmt.Errorf("cannot reach service manager: %w", err)
 	}
 	defer conn.Close()
+	var members []uint32
+	for _, pid := range pids {
+		members = append(members, uint32(pid)) //nolint:gosec // as the kernel has them
+	}
 	properties := []sd.Property{
 		sd.PropDescription(description),
-		sd.PropPids(uint32(pid)),
+		sd.PropPids(members...),
 		// Else a machine that was killed would leave a failed unit behind.
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 		// Rather something that is not somebody's running work; systemd-oomd(8).

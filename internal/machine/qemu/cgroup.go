@@ -2,7 +2,7 @@ package qemu
 
 import "context"
 
-// keep moves the process of a machine that has not begun where it lives longest. Later
+// keep moves the processes of a machine that has not begun where they live longest. Later
 // would be too late: threads that KVM makes in the kernel stay in the group in which the
 // machine began, which then neither empties nor stops. A machine that could not be moved
 // runs on where it is, and its record says what that means.
@@ -10,7 +10,7 @@ func (d *Driver) keep(ctx context.Context, r record) {
 	if d.config.Cgroups == nil {
 		return
 	}
-	if _, err := d.config.Cgroups.Keep(ctx, r.Process.PID, r.Name+".scope", "banger VM "+r.VM); err != nil {
+	if _, err := d.config.Cgroups.Keep(ctx, []int{r.Process.PID, r.Scribe.PID}, r.Name+".scope", "banger VM "+r.VM); err != nil {
 		d.log.Warn("cannot give machine a scope of its own", "machine", r.Name, "cause", err)
 	}
 }

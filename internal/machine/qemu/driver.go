@@ -44,8 +44,8 @@ type Config struct {
 
 // Cgroups is what systemd does on a host that it runs; internal/systemd.Host does.
 type Cgroups interface {
-	// Keep moves a process into a scope of its own where it lives longer there.
-	Keep(ctx context.Context, pid int, unit, description string) (moved bool, err error)
+	// Keep moves processes into a scope of their own where the first lives longer there.
+	Keep(ctx context.Context, pids []int, unit, description string) (moved bool, err error)
 	// Threat says what ends a process unasked, and what helps; "" if nothing does.
 	Threat(pid int) (threat, remedy string, err error)
 }

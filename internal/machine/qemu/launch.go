@@ -107,7 +107,7 @@ func (l *launch) beginBehindGate(ctx context.Context, d *Driver, r record, socke
 	if err != nil {
 		return nil, err
 	}
-	m, err := l.admit(ctx, d, r, child.Pid, opener)
+	m, err := l.admit(ctx, d, r, child.Pid, io.MultiWriter(out.begin, opener))
 	opener.Close()
 	if err != nil {
 		_, waitErr := child.Wait() // the gate gives up
@@ -117,8 +117,8 @@ func (l *launch) beginBehindGate(ctx context.Context, d *Driver, r record, socke
 	return m, nil
 }
 
-// admit records the waiting process, moves it where it lives longest, and lets it
-// become QEMU. One that crashes leaves no core dump: that would be the guest's memory,
+// admit records the waiting process, moves it and its scribe where they live longest,
+// and lets it become QEMU. One that crashes leaves no core dump: that would be the guest's memory,
 // on the disk.
 func (l *launch) admit(ctx context.Context, d *Driver, r record, pid int, opener io.Writer) (m *machine, err error) {
 	if r.Process, err = process.Identify(pid); err != nil {

@@ -23,9 +23,13 @@ import (
 // The ready port is different. A guest writes a line there each time that it boots, so one
 // that fills the file is broken or hostile: it is not listened to any more.
 //
+// Like the gate it begins when it is told to, so that it can be moved where QEMU is.
+//
 // Its arguments are triples: descriptor, file, and the limit in blocks of 512 bytes; a
 // file for which nothing old is kept has a limit with a minus.
 const scribe = `
+read -r go || exit
+exec </dev/null
 trap '' XFSZ HUP INT TERM QUIT
 write() (
 	limit=${3#-}
@@ -51,18 +55,19 @@ const (
 	maxReadyBytes   = 64 << 10
 )
 
-// outlets are the ends of the pipes on which a machine speaks.
-type outlets struct{ console, ready, messages *os.File }
+// outlets are the ends of the pipes on which a machine speaks, and of the one whose first
+// line lets the scribe begin.
+type outlets struct{ console, ready, messages, begin *os.File }
 
 func (o outlets) close() {
-	for _, f := range []*os.File{o.console, o.ready, o.messages} {
+	for _, f := range []*os.File{o.console, o.ready, o.messages, o.begin} {
 		if f != nil {
 			f.Close()
 		}
 	}
 }
 
-// startScribe starts the scribe of a machine whose files are there. It is a child of ours
+// startScribe starts the scribe of a machine whose files are there; it waits. It is a child of ours
 // until this process ends.
 func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 	var in, out outlets
@@ -73,7 +78,7 @@ func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 		}
 	}()
 	for _, pipe := range []struct{ r, w **os.File }{
-		{&in.console, &out.console}, {&in.ready, &out.ready}, {&in.messages, &out.messages},
+		{&in.console, &out.console}, {&in.ready, &out.ready}, {&in.messages, &out.messages}, {&in.begin, &out.begin},
 	} {
 		if *pipe.r, *pipe.w, err = os.Pipe(); err != nil {
 			return nil, out, err
@@ -94,7 +99,7 @@ func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 	child, err := os.StartProcess("/bin/sh", argv, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"},
-		Files: []*os.File{null, null, null, in.console, in.ready, in.messages},
+		Files: []*os.File{in.begin, null, null, in.console, in.ready, in.messages},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

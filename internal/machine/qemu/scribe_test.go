@@ -27,6 +27,9 @@ func startTestScribe(t *testing.T, dir string) (*launch, *vmm, outlets) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := io.WriteString(out.begin, "go\n"); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		out.close()
 		scribe.finish()
