@@ -68,6 +68,7 @@ func layers() map[string]layer {
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,
+		"internal/netchange":           tool,
 		"internal/ondemand":            tool,
 		"internal/paths":               tool,
 		"internal/process":             tool,

@@ -3,10 +3,15 @@ package banger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 )
 
 // DriverRemote is the driver of remote hosts: machines that banger only logs in to.
 const DriverRemote = "remote"
+
+// ErrLoginRefused is among the causes when a remote host was reached and has not let us in,
+// or cannot be used: nothing is tried again before there is a reason to.
+var ErrLoginRefused = errors.New("the login was refused")
 
 // RemoteRequest asks to use a host that SSH reaches as a VM.
 type RemoteRequest struct {

@@ -60,7 +60,10 @@ func (c *CLI) vmShowCommand() *cobra.Command {
 
 // stateText is the state of a VM; of a remote host that does not answer it is that.
 func stateText(vm banger.VM) string {
-	if !vm.UnreachableSince.IsZero() {
+	switch {
+	case vm.LoginRefused:
+		return "login refused"
+	case !vm.UnreachableSince.IsZero():
 		return "unreachable"
 	}
 	return string(vm.State)

@@ -95,6 +95,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	})
 	links := guest.NewLinks(signer, o.Log)
 	defer watchClock(ctx, links, o.Log)()
+	defer watchNetwork(ctx, links, o.Log)()
 
 	onDisk := &stopped{}
 	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)

@@ -26,6 +26,9 @@ type Host interface {
 	Login(ctx context.Context) (*ssh.Client, error)
 	// Install sees to it that the agent is there, and says how it is run.
 	Install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error)
+	// Fingerprint changes with the user's configuration, known hosts, keys and agent:
+	// while it does not, a login that was refused will be again.
+	Fingerprint() string
 }
 
 // installTimeout bounds an upload of the agent.
@@ -40,7 +43,7 @@ func (k *link) install(ctx context.Context, client *connection) (*banger.AgentCo
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
 	commands, err := host.Install(ctx, client.Client)
-	return &commands, err
+	return &commands, asRefusal(err)
 }
 
 // maxPreamble bounds what a login shell may print before the control process begins.

@@ -40,11 +40,18 @@ type link struct {
 	said    sayings       // of the control process that runs
 	checks  chan struct{} // has an element while a sign of life is wanted at once
 
-	mu      sync.Mutex    // guards the fields below
-	control *control      // nil while the link is down
-	down    error         // why it is down
-	closed  bool          // it will not come up again
-	changed chan struct{} // closed and replaced at each change of the above
+	// Each has an element while the link is to be tried again: for any reason, and if it
+	// is a host that could not be reached.
+	reason, hurry chan struct{}
+
+	mu      sync.Mutex // guards the fields below
+	control *control   // nil while the link is down
+	down    error      // why it is down
+	resting error      // the refusal after which nothing is tried now
+	// fingerprint is of what the login depended on that was tried last.
+	fingerprint string
+	closed      bool          // it will not come up again
+	changed     chan struct{} // closed and replaced at each change of the above
 }
 
 // run dials and serves until ctx or the machine ends.
@@ -62,10 +69,16 @@ func (k *link) run(ctx context.Context) error {
 	})
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = minBackoff, maxBackoff
+	if _, ok := k.access.Machine.(Host); ok {
+		wait.MaxInterval = guestbudget.UnreachablePause
+	}
 	for {
 		began := time.Now()
 		wasUp, err := k.connect(ctx)
 		err = bounded(err)
+		if wasUp || errors.Is(err, banger.ErrLoginRefused) {
+			drain(k.hurry) // who was in a hurry has had it
+		}
 		k.publish(nil, err)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -82,13 +95,9 @@ func (k *link) run(ctx context.Context) error {
 		if broken {
 			pause = min(pause, maxFlapBackoff)
 		}
-		k.log.Info("link is down", "cause", err, "retry_in", pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		k.log.Info("link is down", "cause", err, "retry_in", pause, "refused", errors.Is(err, banger.ErrLoginRefused))
+		k.rest(ctx, pause, err)
+		k.setOut()
 	}
 }
 
@@ -134,9 +143,13 @@ func (k *link) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if host, ok := k.access.Machine.(Host); ok {
+		fingerprint := host.Fingerprint() // before: a change meanwhile is one
+		k.mu.Lock()
+		k.fingerprint = fingerprint
+		k.mu.Unlock()
 		client, err := host.Login(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("cannot log in to the host: %w", err)
+			return nil, fmt.Errorf("cannot log in to the host: %w", asRefusal(err))
 		}
 		return newConnection(client), nil
 	}
@@ -233,9 +246,27 @@ func (k *link) use(ctx context.Context, c *control, hello banger.GuestHello) (up
 func (k *link) publish(c *control, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.control, k.down = c, err
+	k.control, k.down, k.resting = c, err, nil
+	if errors.Is(err, banger.ErrLoginRefused) {
+		k.resting = err
+	}
 	close(k.changed)
 	k.changed = make(chan struct{})
+}
+
+// setOut tells that the link is tried again.
+func (k *link) setOut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.resting = nil
+}
+
+// drain takes what is in a channel with room for one.
+func drain(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
 }
 
 // close tells users that the link will not come up again.
@@ -248,6 +279,7 @@ func (k *link) close(why error) {
 
 // wait returns the control process as soon as the link is up.
 func (k *link) wait(ctx context.Context) (banger.Guest, error) {
+	k.wanted()
 	for {
 		k.mu.Lock()
 		c, down, closed, changed := k.control, k.down, k.closed, k.changed

@@ -44,7 +44,7 @@ func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (se
 	k := &link{
 		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
 		log: log, said: sayings{log: log, budget: budget.HostLog}, budget: budget, turns: l.turns,
-		checks: make(chan struct{}, 1), changed: make(chan struct{}),
+		checks: make(chan struct{}, 1), reason: make(chan struct{}, 1), hurry: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := l.add(k); err != nil {
 		return nil, err

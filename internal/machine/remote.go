@@ -69,6 +69,7 @@ func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 	if err := s.Remote.Answer(ctx, r.machine, a); err != nil {
 		return vm, fmt.Errorf("cannot unlock VM %s: %w", vm.Name, err)
 	}
+	s.Links.Retry(vm.ID)
 	return s.Store.GetVM(ctx, vm.ID)
 }
 

@@ -241,7 +241,7 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 			vm.State, vm.ReadyAt, vm.LastError = banger.VMRunning, now(), ""
 		}
 		if vm.Driver == banger.DriverRemote {
-			vm.UnreachableSince, vm.LastError, vm.ReadyAt = time.Time{}, "", now()
+			vm.UnreachableSince, vm.LoginRefused, vm.LastError, vm.ReadyAt = time.Time{}, false, "", now()
 		}
 		vm.BootID = hello.BootID
 		return nil
@@ -271,6 +271,7 @@ func (r *run) GuestDown(ctx context.Context, cause error) error {
 		if vm.UnreachableSince.IsZero() {
 			vm.UnreachableSince = now()
 		}
+		vm.LoginRefused = errors.Is(cause, banger.ErrLoginRefused)
 		if text := cause.Error(); withoutNumbers(text) != withoutNumbers(vm.LastError) {
 			vm.LastError = text // else every attempt would be an event
 		}

@@ -50,6 +50,8 @@ type Links interface {
 	// Open makes the link to one guest, which users then wait for; serve keeps it
 	// up until ctx or the machine ends.
 	Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error)
+	// Retry has a link that is down tried again: there is a reason to.
+	Retry(id banger.VMID)
 }
 
 // Sessions is told what concerns sessions; internal/session.Service does.

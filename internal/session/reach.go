@@ -42,12 +42,16 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.G
 	}
 }
 
-// checkReachable fails for a VM that is paused, and for a remote host that has been
-// silent for some time.
+// checkReachable fails for a VM that is paused, and for a remote host that has refused the
+// login or been silent for some time.
 func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 	vm, err := s.store.GetVM(ctx, id)
 	if err == nil {
 		err = vm.CheckNotPaused("reach", "the guest")
+	}
+	if refused := s.guests.Refused(id); refused != nil && err == nil {
+		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: its login was refused: %w", vm.Name, refused).
+			WithHint("when that is mended: banger vm unlock %s; until then it is tried once an hour", vm.Name)
 	}
 	if err != nil || vm.UnreachableSince.IsZero() || time.Since(vm.UnreachableSince) < unreachableAfter {
 		return err

@@ -20,6 +20,9 @@ import (
 type Guests interface {
 	// Guest waits until the link to the guest of a running VM is up.
 	Guest(ctx context.Context, id banger.VMID) (banger.Guest, error)
+	// Refused returns why a remote host has refused the login, unless that is tried again
+	// by itself; nil if it has not.
+	Refused(id banger.VMID) error
 }
 
 // Store is what the service needs of the records.

@@ -109,6 +109,9 @@ func (c counted) UpdateSessions(ctx context.Context, ids []banger.SessionID, cha
 	return c.Store.UpdateSessions(ctx, ids, change)
 }
 
+// Refused implements session.Guests.
+func (r *rig) Refused(banger.VMID) error { return nil }
+
 // Guest implements session.Guests.
 func (r *rig) Guest(ctx context.Context, _ banger.VMID) (banger.Guest, error) {
 	r.mu.Lock()

@@ -24,6 +24,8 @@ const Name = banger.DriverRemote
 // Dialer logs in to hosts; sshhost.Dialer does.
 type Dialer interface {
 	Dial(ctx context.Context, t sshhost.Target, a sshhost.Answers) (*ssh.Client, error)
+	// Fingerprint changes with what a login depends on.
+	Fingerprint(t sshhost.Target, a sshhost.Answers) string
 }
 
 // Programs are the agent and the shim for one architecture, as files.

@@ -45,6 +45,11 @@ func (h *host) Login(ctx context.Context) (*ssh.Client, error) {
 	return h.login(ctx, h.driver.withTold(banger.RemoteAnswers{}))
 }
 
+// Fingerprint changes with what a login depends on; see guest.Host.
+func (h *host) Fingerprint() string {
+	return h.driver.Dialer.Fingerprint(h.target, h.driver.withTold(banger.RemoteAnswers{}))
+}
+
 func (h *host) login(ctx context.Context, a sshhost.Answers) (*ssh.Client, error) {
 	client, err := h.driver.Dialer.Dial(ctx, h.target, a)
 	return client, asQuestion(err)
