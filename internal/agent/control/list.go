@@ -53,6 +53,30 @@ func (s *server) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPa
 
 // page reports sessions, as many as fit, and returns of how many of the ids.
 func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int, err error) {
+	page.Sessions = []json.RawMessage{}
+	bytes := 0
+	for some := range slices.Chunk(ids, scanParallel) { // few, since what does not fit is read again
+		for _, report := range s.reports(some) {
+			data, err := json.Marshal(report)
+			if err != nil {
+				return page, 0, err
+			}
+			if report == nil {
+				taken++
+				continue
+			}
+			if bytes += len(data); bytes > guestrpc.PageBytes && len(page.Sessions) > 0 {
+				return page, taken, nil
+			}
+			page.Sessions = append(page.Sessions, data)
+			taken++
+		}
+	}
+	return page, taken, nil
+}
+
+// reports takes in sessions and returns their reports, nil for one that does not exist.
+func (s *server) reports(ids []banger.SessionID) []*banger.GuestSession {
 	reports := make([]*banger.GuestSession, len(ids))
 	var group errgroup.Group
 	group.SetLimit(scanParallel)
@@ -71,22 +95,7 @@ func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int
 		})
 	}
 	_ = group.Wait()
-	page.Sessions = []json.RawMessage{}
-	bytes := 0
-	for i, report := range reports {
-		if report == nil {
-			continue
-		}
-		data, err := json.Marshal(report)
-		if err != nil {
-			return page, 0, err
-		}
-		if bytes += len(data); bytes > guestrpc.PageBytes && len(page.Sessions) > 0 {
-			return page, i, nil
-		}
-		page.Sessions = append(page.Sessions, data)
-	}
-	return page, len(ids), nil
+	return reports
 }
 
 // namesOnDisk returns the ids of the sessions on the disk, ascending: as the last first
