@@ -321,7 +321,9 @@ func (w *world) comeTwice(t *rapid.T) {
 		w.Fatalf("%s comes twice: %v", p.name, err)
 	}
 	next.receiving.Go(next.receive)
+	late := time.AfterFunc(patience, func() { p.Close() })
 	w.leave(p)
+	late.Stop()
 	if codeOf(p.over) != sessionstream.CodeReplaced {
 		w.Fatalf("the first connection of %s ends with %v", p.name, p.over)
 	}
