@@ -24,8 +24,8 @@ const (
 )
 
 // endsPatience is how long clients wait until the ends of machines are recorded that no
-// daemon saw: one that crashed with its host is mostly read by then.
-const endsPatience = time.Second
+// daemon saw: that of one that crashed with its host is mostly recorded by then.
+const endsPatience = 100 * time.Millisecond
 
 // lostPatience is that after a loss of the store: until the disks have been read, sessions
 // are missing.

@@ -112,6 +112,7 @@ func TestAdopt_ReferenceThatNobodyCanReadIsALostMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Restart()
+	waitState(t, h, "v", banger.VMFailed)
 	if vm := get(t, h, "v"); vm.State != banger.VMFailed || vm.Machine != nil || vm.LastError == "" {
 		t.Errorf("%+v", vm)
 	}
@@ -138,6 +139,11 @@ func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
 	sessions, err := h.Sessions.ListSessions(t.Context(), banger.SessionFilter{VM: "v"})
 	if err != nil || len(sessions) != 3 {
 		t.Fatalf("%v, %v", sessions, err)
+	}
+	for i, x := range sessions {
+		if sessions[i], err = h.Sessions.WaitSession(t.Context(), "v", x.Name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, x := range sessions {
 		if x.EndedBy != banger.EndedByVMLost {

@@ -29,6 +29,7 @@ func (f *follower) GuestUp(ctx context.Context, hello banger.GuestHello, g bange
 	if err != nil {
 		return err
 	}
+	f.paceOf(f.vm).begin(sessions)
 	if f.bootOf(f.vm) != hello.BootID {
 		if _, err := f.applyAll(ctx, g, sessions, nil); err != nil {
 			return err
@@ -144,8 +145,30 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 	return refused, nil
 }
 
-// GuestChanged implements banger.GuestHandler.
+// GuestChanged implements banger.GuestHandler. What a guest reports too often is recorded
+// later, and only the newest of it.
 func (f *follower) GuestChanged(ctx context.Context, r banger.GuestSession) error {
+	p := f.paceOf(f.vm)
+	what, first, err := p.admit(r)
+	if err != nil {
+		return err
+	}
+	if first {
+		f.work.Go(func() { f.recordLate(f.ctx, p) })
+	}
+	switch what {
+	case recordLater:
+		return nil
+	case recordAwait:
+		if err := p.tokens.Await(ctx, 1); err != nil {
+			return err
+		}
+	}
+	return f.record(ctx, r)
+}
+
+// record copies a report into its record, unless that cannot be right.
+func (f *follower) record(ctx context.Context, r banger.GuestSession) error {
 	err := f.apply(ctx, f.vm, r)
 	if isRefused(err) {
 		// A guest can say this as often as it likes.
@@ -221,6 +244,7 @@ func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*
 	x, err := s.store.UpdateSession(ctx, id, change)
 	if err == nil {
 		s.recorded(x)
+		s.paceOf(x.VMID).recorded(x)
 	}
 	if err == nil && x.Status.Ended() {
 		s.keeper.lookNow(x.VMID)

@@ -51,6 +51,7 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.M
 		return nil
 	})
 	if err == nil {
+		s.forgetPace(vm)
 		s.keeper.lookNow(vm)
 	}
 	return err

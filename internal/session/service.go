@@ -58,6 +58,7 @@ type Service struct {
 	mu       sync.Mutex                   // guards the fields below
 	launches map[banger.SessionID]*launch // that this process has in hand
 	boots    map[banger.VMID]string       // ids; see follower.GuestUp
+	paces    map[banger.VMID]*pace        // of guests that have reported something
 }
 
 // New returns a service, the only one that uses attachDir for sockets. Its launches
@@ -68,6 +69,7 @@ func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir
 	s := &Service{
 		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
 		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{}, boots: map[banger.VMID]string{},
+		paces: map[banger.VMID]*pace{},
 	}
 	if err := s.sweepAttachments(); err != nil {
 		log.Warn("old sockets of attachments are left", "cause", err)
