@@ -23,17 +23,24 @@ const (
 	endsParallel  = 4
 )
 
-// endsPatience is how long clients wait until the ends of machines are recorded that no
-// daemon saw: that of one that crashed with its host is mostly recorded by then.
-const endsPatience = 100 * time.Millisecond
+// How long clients wait until the ends of machines are recorded that no daemon saw. Those
+// of a few are mostly recorded by then; of many the last would be waited for by all.
+const (
+	endsPatience     = time.Second
+	manyEndsPatience = 100 * time.Millisecond // of more than are recorded at once
+)
 
 // lostPatience is that after a loss of the store: until the disks have been read, sessions
 // are missing.
 const lostPatience = 15 * time.Second
 
-func (s *Service) patience(vms []banger.VM) time.Duration {
+// patience is how long the ends of so many machines are waited for.
+func (s *Service) patience(vms []banger.VM, ends int) time.Duration {
 	if slices.ContainsFunc(vms, func(vm banger.VM) bool { return s.sessionsExpected(vm.ID) }) {
 		return lostPatience
+	}
+	if ends > endsParallel {
+		return manyEndsPatience
 	}
 	return endsPatience
 }
@@ -64,11 +71,12 @@ func (s *Service) Adopt(ctx context.Context) error {
 		})
 	}
 	err = adopt.Wait()
-	recorded := s.recordEnds(slices.DeleteFunc(ended, func(e *endedVM) bool { return e == nil }))
+	ended = slices.DeleteFunc(ended, func(e *endedVM) bool { return e == nil })
+	recorded := s.recordEnds(ended)
 	if err != nil {
 		return err // what is under way ends with the service
 	}
-	patience := time.NewTimer(s.patience(vms))
+	patience := time.NewTimer(s.patience(vms, len(ended)))
 	defer patience.Stop()
 	select {
 	case err := <-recorded:

@@ -111,8 +111,20 @@ func TestAdopt_ReferenceThatNobodyCanReadIsALostMachine(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	since, err := h.Store.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.Restart()
-	waitState(t, h, "v", banger.VMFailed)
+	recorded := errors.New("the end is recorded")
+	if err := h.Store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+		if e.VM != nil {
+			return recorded
+		}
+		return nil
+	}); !errors.Is(err, recorded) {
+		t.Fatal(err)
+	}
 	if vm := get(t, h, "v"); vm.State != banger.VMFailed || vm.Machine != nil || vm.LastError == "" {
 		t.Errorf("%+v", vm)
 	}

@@ -233,7 +233,10 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 	i.KillMachine(t, vm)
 	killed := time.Unix(0, clock).Add(time.Since(asked)) // at the latest, by the guest's clock
 
-	list := installation.JSON[[]banger.Session](t, i, "session", "list", "v") // starts a daemon
+	if r := i.Run(t, "session", "wait", "v", "running"); r.Code != 125 { // starts a daemon, which reads the disk
+		t.Errorf("waiting for a session of a lost machine: %s", r)
+	}
+	list := installation.JSON[[]banger.Session](t, i, "session", "list", "v")
 	for _, x := range list {
 		if !x.Status.Ended() {
 			t.Errorf("session %s: %+v", x.Name, x.SessionState)
@@ -250,7 +253,5 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 	if last := lastLineAt(t, i, "running"); x.EndedAt.Before(last) || x.EndedAt.After(killed) {
 		t.Errorf("that ran wrote its last line at %v, was killed at %v, and has ended at %v", last, killed, x.EndedAt)
 	}
-	if vm := show(t, i, "v"); vm.State != banger.VMFailed {
-		t.Errorf("the VM is %s", vm.State)
-	}
+	installation.WaitFor(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
 }
