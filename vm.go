@@ -69,12 +69,12 @@ type VM struct {
 
 // CheckNotPaused fails with CodeUnavailable if the VM is paused: nothing in it can do
 // anything now.
-func (vm VM) CheckNotPaused(verb, what string) error {
-	if vm.State != VMPaused {
+func (v VM) CheckNotPaused(verb, what string) error {
+	if v.State != VMPaused {
 		return nil
 	}
-	return Errorf(CodeUnavailable, "cannot %s %s: VM %s is paused: %s", verb, what, vm.Name, vm.LastError).
-		WithHint("nothing is lost while it is paused; see banger vm show %s", vm.Name)
+	return Errorf(CodeUnavailable, "cannot %s %s: VM %s is paused: %s", verb, what, v.Name, v.LastError).
+		WithHint("nothing is lost while it is paused; see banger vm show %s", v.Name)
 }
 
 // VMRequest asks for a new VM. Zero fields take their default.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/pressly/goose/v3"
@@ -34,7 +35,7 @@ func eachDocument(ctx context.Context, tx *sql.Tx, table, key, where string,
 		var document []byte
 		err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT %[2]s, record FROM %[1]s WHERE %[2]s > ? AND %[3]s ORDER BY %[2]s LIMIT 1", table, key, where), last).
 			Scan(&last, &document)
-		if err == sql.ErrNoRows {
+		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
