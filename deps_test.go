@@ -64,6 +64,7 @@ func layers() map[string]layer {
 		"internal/firstbytes":          tool,
 		"internal/guestbudget":         tool,
 		"internal/jsonfault":           tool,
+		"internal/hostid":              tool,
 		"internal/jsonshape":           tool,
 		"internal/keylock":             tool,
 		"internal/linematch":           tool,

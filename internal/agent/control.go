@@ -12,6 +12,7 @@ import (
 	"banger/internal/agent/control"
 	"banger/internal/agent/pid1"
 	"banger/internal/guestconfig"
+	"banger/internal/hostid"
 	"banger/internal/version"
 )
 
@@ -44,6 +45,13 @@ func serveControl(ctx context.Context, args []string) error {
 	if *ours {
 		powerOff = func() error { return pid1.RunApplet("poweroff") }
 	}
+	var machine string
+	if *announce != "" { // somebody else's host, whose home others may share
+		machine = hostid.MachineID()
+		if err := noteUse(machine); err != nil {
+			slog.Warn("cannot note that this host uses the agent's version", "cause", err)
+		}
+	}
 	err = control.Serve(ctx, control.Config{
 		SessionsDir: *sessions,
 		ShimPath:    *shim,
@@ -51,6 +59,7 @@ func serveControl(ctx context.Context, args []string) error {
 		Version:     version.String(),
 		OwnsClock:   *ownsClock,
 		PowerOff:    powerOff,
+		MachineID:   machine,
 		Logger:      slog.Default(),
 	}, stdin, os.Stdout)
 	if errors.Is(err, context.Canceled) {

@@ -16,6 +16,7 @@ import (
 	"banger/internal/atomicfile"
 	"banger/internal/filesum"
 	"banger/internal/guestconfig"
+	"banger/internal/hostid"
 )
 
 // abandonedAfter is when an upload that was never finished is given up.
@@ -47,7 +48,7 @@ func install(_ context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot install: %w", err)
 	}
-	return sweepVersions(filepath.Dir(*place), *place)
+	return sweepVersions(filepath.Dir(*place), *place, hostid.MachineID())
 }
 
 // verify checks the programs in a folder by their SHA-256 and makes them executable,
@@ -82,14 +83,35 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// sweepVersions removes the versions in a folder that no process runs, and uploads
-// that were given up. A daemon that wants one again uploads it again.
-func sweepVersions(dir, keep string) error {
+// usedByPrefix begins the names of files in the directory of a version, each of which says
+// that a host has used it: a home may be shared by hosts whose processes cannot be seen here.
+const usedByPrefix = "used-by-"
+
+// noteUse notes that the host with a machine id uses the version that runs.
+func noteUse(machine string) error {
+	if machine == "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(self), usedByPrefix+machine), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sweepVersions removes the versions in a directory that no process runs and no other host
+// may use, and uploads that were given up. A daemon that wants one again uploads it again.
+func sweepVersions(dir, keep, machine string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("cannot list versions: %w", err)
 	}
 	used := programsInUse()
+	others, shared := usedElsewhere(dir, machine)
 	var errs error
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -101,9 +123,29 @@ func sweepVersions(dir, keep string) error {
 		if upload && time.Since(info.ModTime()) < abandonedAfter || !upload && used[path] {
 			continue
 		}
+		if !upload && shared {
+			ours := filepath.Join(path, usedByPrefix+machine)
+			_, err := os.Lstat(ours)
+			if others[path] || err != nil { // what nobody has noted is of a build that did not
+				_ = os.Remove(ours)
+				continue
+			}
+		}
 		errs = errors.Join(errs, os.RemoveAll(path))
 	}
 	return errs
+}
+
+// usedElsewhere returns the versions that other hosts have used, and whether there is any.
+func usedElsewhere(dir, machine string) (others map[string]bool, shared bool) {
+	others = map[string]bool{}
+	notes, _ := filepath.Glob(filepath.Join(dir, "*", usedByPrefix+"*"))
+	for _, note := range notes {
+		if filepath.Base(note) != usedByPrefix+machine {
+			others[filepath.Dir(note)] = true
+		}
+	}
+	return others, len(others) > 0
 }
 
 // programsInUse returns the folders of all programs that run, as far as this user

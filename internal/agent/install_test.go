@@ -133,8 +133,23 @@ func testInstall(t *testing.T, agent string) {
 			t.Error("it goes on with other programs than were asked for")
 		}
 	})
+	t.Run("LeavesWhatAnotherHostUses", func(t *testing.T) { testSharedSweep(t, agent) })
 	t.Run("SweepsWhatNobodyUses", func(t *testing.T) { testSweep(t, agent) })
 	t.Run("Connect", func(t *testing.T) { testConnect(t, agent) })
+}
+
+// A home may be shared by hosts whose processes cannot be seen here.
+func testSharedSweep(t *testing.T, agent string) {
+	v := newVersions(t, agent)
+	theirs := v.upload(t, "theirs", "old")
+	v.upload(t, "unknown", "older") // of a build that noted nothing
+	if err := os.WriteFile(filepath.Join(theirs, "used-by-0123456789abcdef0123456789abcdef"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.install(t, v.upload(t, guestconfig.UploadPrefix+"a", "shim")).Run(); err != nil {
+		t.Fatal(err)
+	}
+	v.wantPlaced(t, "theirs", "unknown")
 }
 
 func testSweep(t *testing.T, agent string) {

@@ -52,6 +52,9 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err := p.Create(); err != nil {
 		return err
 	}
+	if err := claimState(p); err != nil {
+		return err
+	}
 	held, err := lock(p.DaemonLock())
 	if err != nil {
 		return err
@@ -78,6 +81,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, releaseState(context.WithoutCancel(ctx), p, records)) }()
 
 	builder := mmdebstrap.New()
 	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})

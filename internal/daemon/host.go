@@ -74,6 +74,7 @@ func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 		checkImageBuilder(h.builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),
+		checkHostOfState(h.paths),
 		checkSpace("state", h.paths.State), checkSpace("data", h.paths.Data), h.checkDisks(ctx),
 		h.checkSettings(), h.checkLifetime(ctx)), nil
 }

@@ -95,7 +95,7 @@ func (l *Named) take() error {
 			return err
 		}
 		if err = Lock(f); err == nil && leadsTo(l.path, f) {
-			if err = errors.Join(f.Truncate(0), writeAtStart(f, l.note)); err == nil {
+			if err = errors.Join(f.Truncate(0), writeAtStart(f, l.note)); err == nil || isFull(err) { // the lock is what counts
 				l.file = f
 				return nil
 			}
@@ -107,6 +107,9 @@ func (l *Named) take() error {
 	}
 	return fmt.Errorf("cannot lock %s: others keep removing it", l.path)
 }
+
+// isFull reports whether there is no room for something.
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func writeAtStart(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
@@ -137,4 +140,53 @@ func leadsTo(path string, f *os.File) bool {
 	}
 	ours, err := f.Stat()
 	return err == nil && os.SameFile(there, ours)
+}
+
+// Prove tries whether a directory's file system keeps what daemons rely on: a lock that one
+// open file has is refused to another, and memory that is mapped from a file is the file.
+// SQLite's index of its log (sqlite.org/wal.html, section 8) needs that, too. On a full disk
+// it tries what needs no room.
+func Prove(dir string) error {
+	f, err := os.CreateTemp(dir, ".locks-")
+	if isFull(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	other, err := os.OpenFile(f.Name(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	if err := Lock(f); err != nil {
+		return fmt.Errorf("its file system has no locks: %w", err)
+	}
+	if err := Lock(other); !errors.Is(err, ErrHeld) {
+		return fmt.Errorf("its file system's locks do not hold (%v)", err)
+	}
+	return proveMapping(f, other)
+}
+
+func proveMapping(f, other *os.File) error {
+	const size = 4096
+	// It has its blocks before it is mapped: to write to a hole of a full disk is SIGBUS.
+	if _, err := f.WriteAt(make([]byte, size), 0); isFull(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	memory, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("its file system maps no files into memory: %w", err)
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	copy(memory, "mapped")
+	seen := make([]byte, len("mapped"))
+	if _, err := other.ReadAt(seen, 0); err != nil || string(seen) != "mapped" {
+		return fmt.Errorf("its file system does not show what is written to mapped memory (%v)", err)
+	}
+	return nil
 }

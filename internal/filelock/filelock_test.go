@@ -73,3 +73,12 @@ func TestTake_FollowsNoLink(t *testing.T) {
 		t.Error("the lock was taken elsewhere")
 	}
 }
+
+func TestProve_TellsAFileSystemWithoutMappedFiles(t *testing.T) {
+	if err := filelock.Prove(t.TempDir()); err != nil {
+		t.Errorf("a usual file system: %v", err)
+	}
+	if err := filelock.Prove("/proc/self"); err == nil {
+		t.Error("proc(5) keeps state")
+	}
+}

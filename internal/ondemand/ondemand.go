@@ -16,6 +16,7 @@ import (
 
 	"banger"
 	"banger/internal/filelock"
+	"banger/internal/hostid"
 	"banger/internal/localsocket"
 	"banger/internal/paths"
 )
@@ -59,6 +60,9 @@ func (l *Launcher) DialRunning(ctx context.Context) (net.Conn, error) {
 	conn, err := l.dial(ctx)
 	if err == nil || !nobodyAnswers(err) {
 		return conn, err
+	}
+	if err := l.checkHost(); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
@@ -113,6 +117,9 @@ func (l *Launcher) start(ctx context.Context, deadOnly bool) (net.Conn, error) {
 	if err := l.paths.Create(); err != nil {
 		return nil, err
 	}
+	if err := l.checkHost(); err != nil {
+		return nil, err
+	}
 	lock := flock.New(l.paths.StartLock(), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
 		return nil, banger.Errorf(banger.CodeUnavailable, "cannot start daemon: cannot lock %s: %w", lock.Path(), err)
@@ -138,6 +145,15 @@ func (l *Launcher) start(ctx context.Context, deadOnly bool) (net.Conn, error) {
 		}
 	}
 	return l.spawn(ctx)
+}
+
+// checkHost refuses the state of another host, whose daemon cannot be reached from here.
+func (l *Launcher) checkHost() error {
+	here, err := hostid.Here()
+	if err != nil {
+		return err
+	}
+	return hostid.Check(l.paths.Claim(), here)
 }
 
 // settle waits until a daemon answers, then it returns a connection, or until

@@ -115,6 +115,9 @@ func (p Paths) Attachments() string { return filepath.Join(p.Run(), "attach") }
 // DaemonLock is held by the running daemon and has its pid; see package filelock.
 func (p Paths) DaemonLock() string { return filepath.Join(p.State, "daemon.lock") }
 
+// Claim says which host the state is of; see package hostid.
+func (p Paths) Claim() string { return filepath.Join(p.State, "host.json") }
+
 // StartLock serialises those who find no daemon and start one.
 func (p Paths) StartLock() string { return filepath.Join(p.State, "start.lock") }
 

@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/hostid"
 	"banger/internal/process"
 )
 
@@ -84,7 +85,7 @@ func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
 	if err := os.WriteFile(filepath.Join(dir, SpecName), append(spec, '\n'), 0o600); err != nil {
 		return nil, err
 	}
-	state := State{ID: l.ID, BootID: boot}
+	state := State{ID: l.ID, BootID: boot, MachineID: hostid.MachineID()}
 	state.Status, state.Sequence = banger.StatusStarting, 1
 	if err := writeFirstState(dir, state); err != nil {
 		return nil, err

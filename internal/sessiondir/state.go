@@ -28,6 +28,10 @@ type State struct {
 	banger.SessionState
 	// BootID is that of the boot in which the session was launched; random(4).
 	BootID string `json:"boot_id"`
+	// MachineID is that of the host on which the session was launched, if it has one; see
+	// package hostid. In a machine of banger's own it means nothing: its work disk is in no
+	// other, but its system may be made anew.
+	MachineID string `json:"machine_id,omitempty"`
 	// PIDStartTime makes GuestPID unique within the boot; see process.Identity.
 	PIDStartTime uint64 `json:"pid_start_time,omitempty"`
 	// CgroupPath is the session's folder in the cgroup file system, or empty.

@@ -1,8 +1,13 @@
 package fault
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -194,5 +199,63 @@ func TestStop_IsSeenByTheGuestThoughEverySocketIsGone(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// asHost runs a command of an installation on a host of another identity, as far as that
+// can be had on one kernel.
+func asHost(t *testing.T, i *installation.Installation, name string, args ...string) installation.Result {
+	t.Helper()
+	const script = `set -e
+[ ! -e /etc/machine-id ] || mount --bind "$dir/machine-id" /etc/machine-id
+mount --bind "$dir/boot-id" /proc/sys/kernel/random/boot_id
+hostname "$name"
+exec "$@"`
+	dir := filepath.Join(i.Dir, name)
+	id := fmt.Sprintf("%x\n", sha256.Sum256([]byte(name)))[:32] + "\n"
+	err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "machine-id"), []byte(id), 0o644),
+		os.WriteFile(filepath.Join(dir, "boot-id"), []byte("boot of "+name+"\n"), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"-m", "-u", "sh", "-c", script, "sh", filepath.Join(string(i.Bin), "banger")}, args...)...)
+	cmd.Env = append(i.Env, "dir="+dir, "name="+name)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return installation.Result{Args: args, Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: cmd.ProcessState.ExitCode()}
+}
+
+func TestState_ThatAnotherHostSharesIsThatHostsUntilItIsGivenUp(t *testing.T) {
+	i := installation.New(t, bin)
+	refused := func(what string) {
+		t.Helper()
+		r := asHost(t, i, "beta", "vm", "list")
+		if r.Code == 0 || !strings.Contains(string(r.Stderr), "in use by host alpha") || !strings.Contains(string(r.Stderr), "XDG_STATE_HOME") {
+			t.Errorf("%s: %s", what, r)
+		}
+	}
+	works := func(host string) {
+		t.Helper()
+		if r := asHost(t, i, host, "vm", "list"); r.Code != 0 {
+			t.Error(r)
+		}
+	}
+	works("alpha")
+	pids := databaseUsers(t, i)
+	if len(pids) != 1 {
+		t.Fatalf("daemons %v", pids)
+	}
+	installation.Kill(t, pids[0])
+	refused("when its daemon was killed: machines of it may run") // locks tell nothing here
+	works("alpha")
+	if r := asHost(t, i, "alpha", "daemon", "stop"); r.Code != 0 {
+		t.Error(r)
+	}
+	works("beta") // nothing of alpha's can run
+	if r := asHost(t, i, "beta", "daemon", "stop"); r.Code != 0 {
+		t.Error(r)
 	}
 }

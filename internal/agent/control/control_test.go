@@ -142,6 +142,11 @@ func connect(t *testing.T, out io.Reader, in io.WriteCloser, hangs func()) *link
 // serve starts a control server in this process.
 func serve(t *testing.T, dir string) *link {
 	t.Helper()
+	return serveWith(t, config(dir))
+}
+
+func serveWith(t *testing.T, cfg control.Config) *link {
+	t.Helper()
 	inR, inW, err1 := os.Pipe()
 	outR, outW, err2 := os.Pipe()
 	if err := errors.Join(err1, err2); err != nil {
@@ -149,7 +154,7 @@ func serve(t *testing.T, dir string) *link {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- control.Serve(context.Background(), config(dir), inR, outW)
+		done <- control.Serve(context.Background(), cfg, inR, outW)
 		outW.Close()
 		inR.Close()
 	}()

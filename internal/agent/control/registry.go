@@ -48,7 +48,7 @@ func (s *server) lookup(id banger.SessionID) *session {
 	return s.sessions[id]
 }
 
-// takeIn returns a session, nil if there is none. One that this server did not
+// takeIn returns a session, nil if there is none of this host. One that this server did not
 // know is read from the disk: if it lives, it is watched from now on; if it has
 // lost its owner, its end is recorded; one whose end is recorded is not kept, since
 // there may be any number of them. The caller holds its claim.
@@ -61,6 +61,9 @@ func (s *server) takeIn(id banger.SessionID) *session {
 		return nil
 	}
 	state, err := sessiondir.ReadState(os.DirFS(dir))
+	if err == nil && s.foreign(state) {
+		return nil
+	}
 	if err != nil {
 		// Whoever owns it will tell; if nobody does, settle records why.
 		state = sessiondir.State{}
@@ -91,6 +94,12 @@ func (s *server) release(x *session) {
 	if state, err := sessiondir.ReadState(os.DirFS(x.dir)); err == nil && state.Status.Ended() {
 		s.forget(x.id)
 	}
+}
+
+// foreign reports whether a session is of another host that shares the directory. Whether
+// that one lives cannot be told here: its processes are elsewhere, and so may be its locks.
+func (s *server) foreign(state sessiondir.State) bool {
+	return s.MachineID != "" && state.MachineID != "" && state.MachineID != s.MachineID
 }
 
 // owned reports whether somebody holds the lock of a session.

@@ -29,6 +29,9 @@ type Config struct {
 	CgroupRoot  string // a cgroup (v2) for those of the sessions, or "" if there is none
 	Version     string // of this build
 	OwnsClock   bool   // the daemon may set this machine's clock
+	// MachineID is that of this host, where others may share SessionsDir with it; see package
+	// hostid. Their sessions are not known here, and left alone.
+	MachineID string
 	// PowerOff begins to shut this guest down; nil where it is not ours to do so.
 	PowerOff func() error
 	Logger   *slog.Logger
