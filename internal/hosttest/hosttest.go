@@ -223,6 +223,8 @@ func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, e
 	return machine.ImageFiles{ID: id}, nil
 }
 
+func (images) Use(banger.ImageID, string) error { return nil }
+
 // ReadDisk shows the sessions of the VM whose disk it is where they are on a disk.
 func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) error {
 	sessions := filepath.Join(d.sessionsDir, filepath.Base(filepath.Dir(path)))

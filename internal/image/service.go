@@ -22,6 +22,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"banger"
 	"banger/internal/paths"
 )
@@ -118,7 +120,8 @@ func (s *Service) GetImage(ctx context.Context, ref string) (banger.Image, error
 }
 
 // DeleteImage implements banger.ImageService. The record goes first, since the
-// store knows whether a VM needs it; files without a record are found again.
+// store knows whether a VM of this installation needs it; files without a record are
+// found again.
 func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 	image, err := s.GetImage(ctx, ref)
 	if err != nil {
@@ -129,10 +132,18 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 		return err
 	}
 	defer unlock()
+	users, err := s.lockUsers(unix.LOCK_EX)
+	if err != nil {
+		return fmt.Errorf("cannot delete image %s: %w", image.Name, err)
+	}
+	defer users.Close()
+	if err := s.checkUnused(image); err != nil {
+		return err
+	}
 	if err := s.Store.DeleteImage(ctx, image.ID); err != nil {
 		return err
 	}
-	return s.removeImage(context.WithoutCancel(ctx), image.ID)
+	return errors.Join(s.removeImage(context.WithoutCancel(ctx), image.ID), s.forgetUsers(image.ID))
 }
 
 // Files are the parts of an image that a VM boots from, all absolute paths.

@@ -296,6 +296,35 @@ func TestDeleteImage_RefusesWhileAVMNeedsIt(t *testing.T) {
 	}
 }
 
+func TestDeleteImage_RefusesWhileAVMOfAnotherInstallationNeedsIt(t *testing.T) {
+	f, _ := newFakeFixture(t)
+	image := f.mustBuild(t, "default", banger.ImageRecipe{})
+	theirs := filepath.Join(t.TempDir(), "vms", string(banger.NewVMID()))
+	if err := os.MkdirAll(theirs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // at its creation, and when its daemon starts
+		if err := f.Use(image.ID, theirs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.DeleteImage(t.Context(), "default"); banger.CodeOf(err) != banger.CodeInUse || !strings.Contains(err.Error(), theirs) {
+		t.Errorf("error is %v, want one that names the VM's directory", err)
+	}
+	if _, err := f.Files(t.Context(), image.ID); err != nil {
+		t.Errorf("the refused delete did something: %v", err)
+	}
+	if err := os.RemoveAll(theirs); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.DeleteImage(t.Context(), "default"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Use(image.ID, theirs); banger.CodeOf(err) != banger.CodeCorrupt {
+		t.Errorf("an image that is gone is used: %v", err)
+	}
+}
+
 func TestFiles_NamesWhatIsBrokenAndABuildRepairsIt(t *testing.T) {
 	for name, damage := range map[string]func(file string) error{
 		"root.ext4":                          os.Remove,

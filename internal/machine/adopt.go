@@ -58,6 +58,7 @@ func (s *Service) Adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.noteImages(vms)
 	s.stops.Go(func() { s.keepTrash(s.ctx) })
 	ended := make([]*endedVM, len(vms))
 	var adopt errgroup.Group
@@ -298,4 +299,16 @@ func (s *Service) poweredOff(vm banger.VM) bool {
 // forgetMachine takes from a VM's record what only a running machine has.
 func forgetMachine(vm *banger.VM) {
 	vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.EndsWith, vm.StoppedAt = nil, "", "", "", "", now()
+}
+
+// noteImages notes which images the VMs use: those of an older daemon have not.
+func (s *Service) noteImages(vms []banger.VM) {
+	for _, vm := range vms {
+		if vm.Driver == banger.DriverRemote {
+			continue
+		}
+		if err := s.Images.Use(vm.ImageID, s.Paths.VM(vm.ID)); err != nil {
+			s.Log.Warn("cannot note that a VM uses its image", "vm", vm.ID, "image", vm.ImageID, "cause", err)
+		}
+	}
 }

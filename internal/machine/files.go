@@ -47,6 +47,9 @@ func (s *Service) makeFiles(ctx context.Context, vm banger.VM) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := s.Images.Use(vm.ImageID, dir); err != nil {
+		return err
+	}
 	if err := makeHostKey(dir, vm.ID); err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ type Images interface {
 	GetImage(ctx context.Context, ref string) (banger.Image, error)
 	// Files fails with CodeCorrupt if one of them is gone.
 	Files(ctx context.Context, id banger.ImageID) (ImageFiles, error)
+	// Use notes that the VM in a directory boots from an image, which nobody deletes then.
+	Use(id banger.ImageID, dir string) error
 }
 
 // ImageFiles are the parts of an image that a VM boots from, all absolute paths.
