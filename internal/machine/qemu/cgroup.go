@@ -3,9 +3,9 @@ package qemu
 import "context"
 
 // keep moves the processes of a machine that has not begun where they live longest. Later
-// would be too late: threads that KVM makes in the kernel stay in the group in which the
-// machine began, which then neither empties nor stops. A machine that could not be moved
-// runs on where it is, and its record says what that means.
+// would be too late: as seen with Linux 6.1, a thread that KVM has in the kernel stays in the
+// group in which the machine began, which is then not empty before the machine has ended. A
+// machine that could not be moved runs on where it is, and its record says what that means.
 func (d *Driver) keep(ctx context.Context, r record) {
 	if d.config.Cgroups == nil {
 		return
