@@ -190,11 +190,13 @@ func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
 					return nil, nil
 				}}
 			})))
+			r.handler.mu.Lock()
 			r.handler.recording = func(s banger.GuestSession) {
 				if s.Sequence == 1 {
 					time.Sleep(time.Minute)
 				}
 			}
+			r.handler.mu.Unlock()
 			_ = r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{}) // the answer may come or not
 			time.Sleep(2 * time.Minute)
 			r.end()

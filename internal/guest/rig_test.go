@@ -154,8 +154,11 @@ func (h *handler) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gue
 }
 
 func (h *handler) GuestChanged(ctx context.Context, s banger.GuestSession) error {
-	if h.recording != nil {
-		h.recording(s)
+	h.mu.Lock()
+	recording := h.recording
+	h.mu.Unlock()
+	if recording != nil {
+		recording(s)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
