@@ -120,6 +120,7 @@ func layers() map[string]layer {
 		"test/remote":                  support,
 		"test/testimage":               support,
 		"bench":                        support,
+		"bench/crowd":                  support,
 	}
 }
 
