@@ -61,6 +61,13 @@ func (i *inode) entries() iter.Seq2[dirEntry, error] {
 
 // child returns what has a name in a directory.
 func (i *inode) child(name string) (*inode, error) {
+	if i.IsDir() {
+		if number, ok := i.fsys.names.find(i, name); ok && number == 0 {
+			return nil, fs.ErrNotExist
+		} else if ok {
+			return i.fsys.inode(number, name)
+		}
+	}
 	for e, err := range i.entries() {
 		if err != nil {
 			return nil, err

@@ -50,9 +50,11 @@ const (
 
 var le = binary.LittleEndian //nolint:gochecknoglobals // a name for a constant
 
-// FS is a file system. It is safe for concurrent use if its image is, and keeps
-// nothing but the superblock.
+// FS is a file system that nobody changes. It is safe for concurrent use if its image is,
+// and keeps nothing but the superblock and the names of one directory.
 type FS struct {
+	root           *inode // where paths begin; nil if that is the root of all
+	names          *names
 	image          io.ReaderAt
 	blockSize      int64
 	firstBlock     int64 // in which the superblock lies
@@ -81,7 +83,7 @@ func Open(image io.ReaderAt) (*FS, error) {
 	}
 	f := &FS{
 		image: image, firstBlock: int64(le.Uint32(b[20:])), inodes: le.Uint32(b[0:]), inodesPerGroup: le.Uint32(b[40:]),
-		inodeSize: int64(le.Uint16(b[88:])), descSize: 32,
+		inodeSize: int64(le.Uint16(b[88:])), descSize: 32, names: &names{},
 	}
 	if incompat&incompat64Bit != 0 {
 		f.descSize = int64(le.Uint16(b[254:]))
@@ -117,7 +119,7 @@ func (f *FS) lookUp(op, name string) (*inode, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	i, err := f.inode(rootInode, ".")
+	i, err := f.begin()
 	for element := range strings.SplitSeq(name, "/") {
 		if err != nil || element == "." {
 			break
@@ -129,6 +131,15 @@ func (f *FS) lookUp(op, name string) (*inode, error) {
 	}
 	i.name = path.Base(name)
 	return i, nil
+}
+
+// begin returns the directory where paths begin; it is the caller's.
+func (f *FS) begin() (*inode, error) {
+	if f.root == nil {
+		return f.inode(rootInode, ".")
+	}
+	i := *f.root
+	return &i, nil
 }
 
 // read reads all of p from a byte of the image.

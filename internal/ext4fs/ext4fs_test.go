@@ -265,3 +265,49 @@ func FuzzFS(f *testing.F) {
 		})
 	})
 }
+
+// countingReader counts reads.
+type countingReader struct {
+	io.ReaderAt
+	reads int
+}
+
+func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
+	r.reads++
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// Who looks up each of many names does not read the directory for each: the end of a
+// machine with 10,000 sessions looks up all of them.
+func TestFS_LookingUpEachNameReadsADirectoryOnce(t *testing.T) {
+	dir := t.TempDir()
+	const files = 1000
+	if err := os.Mkdir(filepath.Join(dir, "many"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for n := range files {
+		if err := os.WriteFile(filepath.Join(dir, "many", fmt.Sprintf("file with a long name to fill blocks %d", n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := &countingReader{ReaderAt: bytes.NewReader(makeImage(t, dir, 64))}
+	fsys, err := ext4fs.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	many, err := fs.Sub(fsys, "many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range files {
+		if _, err := fs.Stat(many, fmt.Sprintf("file with a long name to fill blocks %d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := fs.Stat(many, "none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a name that is not there: %v", err)
+	}
+	if most := 3 * files; image.reads > most { // an inode takes two
+		t.Errorf("%d files take %d reads, want %d at most", files, image.reads, most)
+	}
+}

@@ -22,13 +22,14 @@ const (
 
 // inode is a file of any kind, and its fs.FileInfo.
 type inode struct {
-	fsys  *FS
-	name  string
-	mode  uint16
-	size  int64
-	mtime time.Time
-	flags uint32
-	tree  [mapBytes]byte // the root of the tree of extents
+	fsys   *FS
+	number uint32
+	name   string
+	mode   uint16
+	size   int64
+	mtime  time.Time
+	flags  uint32
+	tree   [mapBytes]byte // the root of the tree of extents
 }
 
 func (f *FS) inode(number uint32, name string) (*inode, error) {
@@ -49,7 +50,7 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 		return nil, err
 	}
 	i := &inode{
-		fsys: f, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
+		fsys: f, number: number, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
 		size:  int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32,
 		mtime: modTime(b),
 	}
