@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/confine"
 )
 
 // newTrial returns a kvm whose QEMU is a shell script, and the function that returns how
@@ -195,8 +196,12 @@ func TestChecks_SayWhatIsFoundAndWhatToDo(t *testing.T) {
 	k, kernel, _ := newTrial(t, "echo 'QEMU emulator version 7.2.22'; [ $# = 1 ] || exec sleep 600")
 	d := New(k.config)
 	d.kvm.device, d.kvm.limit = k.device, 200*time.Millisecond
-	want := []banger.CheckStatus{banger.CheckOK, banger.CheckWarn}
-	for i, c := range d.Checks(t.Context(), kernel) {
+	want := []banger.CheckStatus{banger.CheckOK, banger.CheckWarn, checkConfinement(confine.Supported()).Status}
+	checks := d.Checks(t.Context(), kernel)
+	if len(checks) != len(want) {
+		t.Fatalf("%d checks, want %d", len(checks), len(want))
+	}
+	for i, c := range checks {
 		if c.Status != want[i] || c.Detail == "" || (c.Status != banger.CheckOK && c.Hint == "") {
 			t.Errorf("check %+v, want status %s", c, want[i])
 		}
