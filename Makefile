@@ -66,6 +66,7 @@ fault: build
 	./scripts/install-deps run test
 	$(GOPLS)
 	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
+	$(TEST) -count=1 -timeout 30m -v -run 'AnyNumberOfEnded|NextWriterIsGranted' ./internal/session
 
 # BENCH picks some of it, by the name of a benchmark and its place: BENCH=Echo/host
 BENCH ?= .

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -104,6 +105,10 @@ func comeAsWriter(t *testing.T, h *hosttest.Host, session, id string, resume boo
 // connection at once; the next one comes without waiting, or waits already. The command reads of each one
 // exactly what lies between its grant and the next.
 func TestAttach_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
+	rounds := 16
+	if os.Getenv("BANGER_FAULT_FULL") != "" {
+		rounds = 400
+	}
 	for name, way := range map[string]struct{ same, resume, waits bool }{
 		"another":     {},
 		"who waits":   {waits: true},
@@ -117,7 +122,7 @@ func TestAttach_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
 			var want bytes.Buffer
 			id := string(banger.NewSessionID())
 			last, grant := attachWriter(t, h, "s", id, false)
-			for n := range 60 {
+			for n := range rounds {
 				data := labelled(n, int(grant.WindowBytes))
 				if err := last.w.WriteData(sessionstream.ChannelStdin, data); err != nil {
 					t.Fatal(err)

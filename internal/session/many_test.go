@@ -42,7 +42,7 @@ func endedSessions(t *testing.T, create func(banger.Session) error, dir string, 
 // However many sessions have ended in a VM, its link comes up, and they can be listed,
 // removed and pruned. Their reports together are longer than a message may be.
 func TestSessions_AnyNumberOfEndedOnesLeavesAVMUsable(t *testing.T) {
-	count, bytes := 400, 48_000
+	count, bytes := 100, 48_000
 	if os.Getenv("BANGER_FAULT_FULL") != "" {
 		count, bytes = 100_000, 0
 	}

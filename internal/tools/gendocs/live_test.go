@@ -161,6 +161,8 @@ func (j *judge) aSession() {
 	j.ask("listVMs", "", "", 0)
 	j.ask("getVM", "", "", 0, "vm")
 	j.ask("getVM", "", "", 0, "nobody")
+	j.ask("listTrash", "", "", 0)
+	j.ask("emptyTrash", "", "", 0)
 	j.ask("listSessions", "", "", 0)
 	start := `{"name":"s","command":"sh","args":["-c","read a; echo out $a; echo err >&2; cat; exit 3"],"stdin_mode":"pipe","tags":{"k":"v"},"env":{"A":{"base64":"/w=="}},"timeout_ms":60000}`
 	j.ask("startSession", "", start, 0, "vm")
