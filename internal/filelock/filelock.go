@@ -164,8 +164,11 @@ func Prove(dir string) error {
 	if err := Lock(f); err != nil {
 		return fmt.Errorf("its file system has no locks: %w", err)
 	}
-	if err := Lock(other); !errors.Is(err, ErrHeld) {
-		return fmt.Errorf("its file system's locks do not hold (%v)", err)
+	switch err := Lock(other); {
+	case err == nil:
+		return errors.New("its file system's locks do not hold: two can have one")
+	case !errors.Is(err, ErrHeld):
+		return fmt.Errorf("its file system's locks do not hold: %w", err)
 	}
 	return proveMapping(f, other)
 }
@@ -185,8 +188,11 @@ func proveMapping(f, other *os.File) error {
 	defer func() { _ = unix.Munmap(memory) }()
 	copy(memory, "mapped")
 	seen := make([]byte, len("mapped"))
-	if _, err := other.ReadAt(seen, 0); err != nil || string(seen) != "mapped" {
-		return fmt.Errorf("its file system does not show what is written to mapped memory (%v)", err)
+	if _, err := other.ReadAt(seen, 0); err != nil {
+		return fmt.Errorf("its file system cannot be read while it is mapped into memory: %w", err)
+	}
+	if string(seen) != "mapped" {
+		return errors.New("its file system does not show what is written to mapped memory")
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestDaemon_StaleSocketIsReplacedAndNoOtherFile(t *testing.T) {
 	if err := os.WriteFile(i.Paths().Socket(), []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, i, 125, []string{i.Paths().Socket(), "no socket", "hint:"}, "vm", "list")
+	refused(t, i, 125, []string{i.Paths().Socket(), "not a socket", "hint:"}, "vm", "list")
 	if data, err := os.ReadFile(i.Paths().Socket()); err != nil || string(data) != "precious" {
 		t.Errorf("the file in the socket's place became %q: %v", data, err)
 	}
