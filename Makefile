@@ -20,7 +20,7 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 # The module cache is the user's: root finds there what a test builds.
 GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/tools/gopls >/dev/null
 
-.PHONY: all build demo test check e2e fuzz fault bench kvm-lab generate install install-deps clean
+.PHONY: all build demo test check e2e fuzz fault bench kvm-lab systemd-lab generate install install-deps clean
 
 all: build
 
@@ -44,7 +44,7 @@ test: build
 	./scripts/install-deps run test
 	$(GOPLS)
 	$(TEST) -race -p 2 -timeout 25m $$($(GO) list ./... | grep -v /test/kvmlab$$)
-	$(TEST) -race -timeout 15m ./test/kvmlab
+	$(TEST) -race -timeout 15m -skip '^TestSystemd_' ./test/kvmlab
 
 # go generate must change nothing, whatever else is not committed yet.
 check:
@@ -75,7 +75,11 @@ bench: build
 	$(TEST) -timeout 40m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
 
 kvm-lab: install-deps build
-	$(TEST) -count=1 -timeout 15m -v ./test/kvmlab
+	$(TEST) -count=1 -timeout 15m -v -skip '^TestSystemd_' ./test/kvmlab
+
+# A host with a real systemd, in which machines have KVM.
+systemd-lab: install-deps build
+	$(TEST) -count=1 -timeout 25m -v -run '^TestSystemd_' ./test/kvmlab
 
 # Each fuzz test for a while; go test takes one target of one package at a time.
 fuzz:
