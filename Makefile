@@ -51,7 +51,7 @@ check:
 	./scripts/install-deps check
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 		test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
-	shellcheck scripts/* .ci/run internal/machine/remote/probe.sh
+	shellcheck scripts/* findings/* .ci/run internal/machine/remote/probe.sh
 	$(GO) vet ./...
 	$(LINT) run
 	@before=$$(git status --porcelain; git diff); $(GO) generate ./... && \
