@@ -43,7 +43,7 @@ test: export CGO_ENABLED = 1
 test: build
 	./scripts/install-deps run test
 	$(GOPLS)
-	$(TEST) -race -p 2 -timeout 25m $$($(GO) list ./... | grep -v /test/kvmlab$$)
+	$(TEST) -race -p 2 -timeout 40m $$($(GO) list ./... | grep -v /test/kvmlab$$)
 	$(TEST) -race -timeout 15m -skip '^TestSystemd_' ./test/kvmlab
 
 # go generate must change nothing, whatever else is not committed yet.
