@@ -176,12 +176,22 @@ func (l *liar) log(x banger.Session) (text string, err error) {
 	return text, err
 }
 
+// restart makes a new daemon find the end of the machine, and waits until that is recorded.
+func (l *liar) restart(ctx context.Context) {
+	l.t.Helper()
+	l.h.Restart()
+	for _, x := range []banger.Session{l.honest, l.lying} {
+		_, err := l.h.Sessions.WaitSession(ctx, vmName, string(x.ID))
+		l.check(err)
+	}
+}
+
 // judge reads all there is to be read, as a daemon does that is started. What is left
 // of the lying session is in its log, or has an error.
 func (l *liar) judge(log string) banger.Session {
 	l.t.Helper()
 	l.makeDisk()
-	l.within("what became of the sessions", func(context.Context) { l.h.Restart() })
+	l.within("what became of the sessions", func(ctx context.Context) { l.restart(ctx) })
 	honest, err := l.h.Sessions.GetSession(l.t.Context(), vmName, "honest")
 	l.check(err)
 	if honest.EndedBy != banger.EndedByExit || honest.ExitCode == nil || *honest.ExitCode != 4 {
@@ -409,7 +419,7 @@ func TestLie_SizeOfALog(t *testing.T) {
 		l := newLiar(t)
 		l.claim(sessiondir.StdoutName, 4<<40-4096)
 		l.makeDisk()
-		l.within("what became of the sessions", func(context.Context) { l.h.Restart() })
+		l.within("what became of the sessions", func(ctx context.Context) { l.restart(ctx) })
 		l.within("the beginning of the log", func(ctx context.Context) {
 			var got bytes.Buffer
 			_, err := l.h.Sessions.ReadLogs(ctx, vmName, "lying", banger.LogRequest{Lines: -1, Limit: 1 << 20}, func(c banger.LogChunk) error {
