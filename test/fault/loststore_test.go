@@ -49,6 +49,10 @@ func TestFault_LostStoreLosesNoVMAndNoSession(t *testing.T) {
 			t.Errorf("VM %s is %+v, it was %+v", name, is, was)
 		}
 	}
+	// The sessions of a guest that runs are known when its link is up.
+	installation.WaitFor(t, "the session of the running VM is known again", func() bool {
+		return i.Run(t, "session", "show", "running", "s").Code == 0
+	})
 	i.MustRun(t, "session", "send", "running", "s", "--data", "in\n")
 	for name := range before {
 		i.MustRun(t, "session", "wait", name, "s")
