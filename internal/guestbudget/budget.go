@@ -13,9 +13,6 @@ type Budget struct {
 	// HostLog has the bytes that the guest's words may take in the daemon's log. What
 	// is over them is left out and counted by whoever asks.
 	HostLog *Rate
-	// StoreWrites has the transactions that its changes may begin. Who is over them
-	// waits: changes of a session that wait are merged.
-	StoreWrites *Rate
 	// Pending has the bytes of changes that wait for the store.
 	Pending *Bytes
 }
@@ -23,11 +20,14 @@ type Budget struct {
 // New returns an untouched budget.
 func New() *Budget {
 	return &Budget{
-		HostLog:     NewRate(HostLogBytes, HostLogTime, HostLogBytes),
-		StoreWrites: NewRate(StoreWritesASecond, time.Second, StoreWritesAtOnce),
-		Pending:     NewBytes(PendingBytes),
+		HostLog: NewRate(HostLogBytes, HostLogTime, HostLogBytes),
+		Pending: NewBytes(PendingBytes),
 	}
 }
+
+// NewStoreWrites returns the transactions that the changes of one guest may begin. Who is
+// over them waits: changes of a session that wait are merged.
+func NewStoreWrites() *Rate { return NewRate(StoreWritesASecond, time.Second, StoreWritesAtOnce) }
 
 // Rate is an amount that grows with time, up to a burst: a token bucket. Safe for
 // concurrent use.

@@ -34,7 +34,7 @@ func (s *Service) paceOf(vm banger.VMID) *pace {
 	p := s.paces[vm]
 	if p == nil {
 		p = &pace{
-			tokens: guestbudget.New().StoreWrites,
+			tokens: guestbudget.NewStoreWrites(),
 			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]banger.GuestSession{},
 		}
 		s.paces[vm] = p
