@@ -128,16 +128,12 @@ func (r *Resolved) unreachable(ctx context.Context, err error) error {
 		to = " at " + r.Address()
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot reach SSH host %s%s: %w", r.Target, to, err).
-		WithHint("see whether your ssh reaches it: ssh -v %s", r.Target.Host)
+		WithHint("see whether your ssh reaches it: %s", r.Target.command("ssh", "-v"))
 }
 
 // logIn makes an SSH connection out of conn, which it closes if it cannot.
 func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen func()) (*ssh.Client, error) {
-	hostKeys, err := newHostKeys(r, w.answers)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
+	hostKeys := newHostKeys(r, w.answers)
 	watched := &watchedConn{Conn: conn}
 	auth := &authentication{ctx: ctx, host: r, answers: w.answers, broken: watched.broken}
 	defer auth.end()
@@ -154,7 +150,7 @@ func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen f
 		AuthCallback: auth.next,
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	c, channels, requests, err := ssh.NewClientConn(watched, r.lookupName(), config)
+	c, channels, requests, err := ssh.NewClientConn(watched, r.Address(), config)
 	if !stop() && err == nil {
 		c.Close()
 		err = context.Cause(ctx)

@@ -1,19 +1,17 @@
 package sshhost
 
 import (
-	"bytes"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 
 	"banger"
 )
@@ -22,17 +20,18 @@ import (
 type hostKeys struct {
 	host    *Resolved
 	answers Answers
-	known   *knownFiles
-	refusal error // why the key was refused; set by check
+	known   []knownKey // of the host at its port, or of its alias
+	anyPort []knownKey // of the host at port 22, if that is not its port
+	refusal error      // why the key was refused; set by check
 }
 
-func newHostKeys(r *Resolved, a Answers) (*hostKeys, error) {
-	known, err := readKnownFiles(append(slices.Clone(r.UserKnownHosts), r.GlobalKnownHosts...))
-	if err != nil {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot read the host keys that you know: %w", err).
-			WithHint("correct or remove that line")
+func newHostKeys(r *Resolved, a Answers) *hostKeys {
+	files := append(slices.Clone(r.UserKnownHosts), r.GlobalKnownHosts...)
+	h := &hostKeys{host: r, answers: a, known: knownKeys(files, r.knownName())}
+	if r.HostKeyAlias == "" && r.Port != defaultPort {
+		h.anyPort = knownKeys(files, lower(r.HostName))
 	}
-	return &hostKeys{host: r, answers: a, known: known}, nil
+	return h
 }
 
 // algorithms returns what the host may prove itself with: first what we could check.
@@ -42,16 +41,20 @@ func (h *hostKeys) algorithms() []string {
 	if len(all) == 0 {
 		all = ssh.SupportedAlgorithms().HostKeys
 	}
-	name := h.host.lookupName()
-	authority := slices.ContainsFunc(h.known.HostKeys(name), func(k knownhosts.PublicKey) bool { return k.Cert })
-	familiar := h.known.HostKeyAlgorithms(name)
+	authority, familiar := false, map[string]bool{}
+	for _, k := range slices.Concat(h.known, h.anyPort) {
+		authority = authority || k.marker == authorityMarker
+		if k.marker == "" && k.key != nil {
+			familiar[k.key.Type()] = true
+		}
+	}
 	rank := func(algorithm string) int {
 		switch {
 		case isCertificate(algorithm) && !authority:
 			return -1
 		case isCertificate(algorithm):
 			return 0
-		case slices.Contains(familiar, algorithm):
+		case familiar[plainKind(algorithm)]:
 			return 1
 		}
 		return 2
@@ -69,64 +72,82 @@ func (h *hostKeys) check(key ssh.PublicKey) error {
 	return h.refusal
 }
 
+// judge does what check_host_key of OpenSSH's sshconnect.c does, but that a key which is
+// revoked at port 22 is so at the others.
 func (h *hostKeys) judge(key ssh.PublicKey) error {
+	if k, ok := h.revocation(key); ok {
+		return h.revoked(k)
+	}
 	if cert, ok := key.(*ssh.Certificate); ok {
-		if revoked, ok := errors.AsType[*xknownhosts.RevokedError](h.lookUp(cert.SignatureKey)); ok {
-			return h.revoked(revoked)
-		}
-		if h.lookUp(cert) == nil {
+		if h.vouchedFor(h.known, cert) || h.vouchedFor(h.anyPort, cert) {
 			return nil
 		}
 		key = cert.Key // as ssh does: without an authority's word it is a key like others
 	}
-	found := h.lookUp(key)
-	if revoked, ok := errors.AsType[*xknownhosts.RevokedError](found); ok {
-		return h.revoked(revoked)
+	isKey := func(k knownKey) bool { return k.marker == "" && k.is(key) }
+	if slices.ContainsFunc(h.known, isKey) {
+		return nil
 	}
-	other := false
-	for _, k := range h.known.HostKeys(h.host.lookupName()) {
-		if k.Cert { // that it may vouch for the host does not make it the host's
-			continue
-		}
-		if bytes.Equal(k.Marshal(), key.Marshal()) {
-			return nil
-		}
-		other = true
+	if others := slices.DeleteFunc(slices.Clone(h.known), func(k knownKey) bool { return k.marker != "" }); len(others) > 0 {
+		return h.changed(key, others)
 	}
-	if other {
-		return h.changed(key, found)
+	if slices.ContainsFunc(h.anyPort, isKey) {
+		return nil
 	}
 	return h.unknown(key)
 }
 
-// lookUp asks the files about a key. It does not ask for the host's address: what
-// counts is the name.
-func (h *hostKeys) lookUp(key ssh.PublicKey) error {
-	return h.known.HostKeyCallback()(h.host.lookupName(), &net.TCPAddr{IP: net.IPv4zero}, key)
+// revocation returns the line that revokes a key, or the key or the authority of a certificate.
+func (h *hostKeys) revocation(key ssh.PublicKey) (line knownKey, ok bool) {
+	keys := []ssh.PublicKey{key}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		keys = []ssh.PublicKey{cert.Key, cert.SignatureKey}
+	}
+	for _, k := range slices.Concat(h.known, h.anyPort) {
+		if k.marker == revokedMarker && slices.ContainsFunc(keys, k.is) {
+			return k, true
+		}
+	}
+	return line, false
+}
+
+// vouchedFor reports whether one of the lines has the authority of a certificate, which is
+// valid for the host.
+func (h *hostKeys) vouchedFor(known []knownKey, cert *ssh.Certificate) bool {
+	if !slices.ContainsFunc(known, func(k knownKey) bool { return k.marker == authorityMarker && k.is(cert.SignatureKey) }) {
+		return false
+	}
+	principal := h.host.HostKeyAlias
+	if principal == "" {
+		principal = lower(h.host.HostName)
+	}
+	return cert.CertType == ssh.HostCert && new(ssh.CertChecker).CheckCert(principal, cert) == nil
 }
 
 // name is the host as known_hosts has it.
-func (h *hostKeys) name() string { return knownhosts.Normalize(h.host.lookupName()) }
+func (h *hostKeys) name() string { return h.host.knownName() }
 
-func (h *hostKeys) revoked(err *xknownhosts.RevokedError) error {
+func (h *hostKeys) revoked(k knownKey) error {
 	return banger.Errorf(banger.CodeInvalid, "the key of SSH host %s is revoked: %s key %s, by %s:%d", h.name(),
-		err.Revoked.Key.Type(), ssh.FingerprintSHA256(err.Revoked.Key), h.known.original(err.Revoked.Filename), err.Revoked.Line).
+		k.kind, fingerprintOf(k.blob), k.file, k.line).
 		WithHint("it may be somebody else who answers; ask who runs the host for its new key")
 }
 
-func (h *hostKeys) changed(key ssh.PublicKey, found error) error {
+// fingerprintOf is that of a key as ssh(1) shows it.
+func fingerprintOf(blob []byte) string {
+	sum := sha256.Sum256(blob)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+func (h *hostKeys) changed(key ssh.PublicKey, others []knownKey) error {
 	var places []string
-	file := ""
-	if e, ok := errors.AsType[*xknownhosts.KeyError](found); ok {
-		for _, k := range e.Want {
-			file = h.known.original(k.Filename)
-			places = append(places, fmt.Sprintf("%s:%d (%s)", file, k.Line, k.Key.Type()))
-		}
+	for _, k := range others {
+		places = append(places, fmt.Sprintf("%s:%d (%s)", k.file, k.line, k.kind))
 	}
 	return banger.Errorf(banger.CodeInvalid,
 		"the host key of SSH host %s has changed: it is now the %s key %s, and not what is in %s; somebody could be listening in",
 		h.name(), key.Type(), ssh.FingerprintSHA256(key), strings.Join(places, ", ")).
-		WithHint("if the host's key was changed on purpose: ssh-keygen -f %s -R %s", quote(file), quote(h.name()))
+		WithHint("if the host's key was changed on purpose: ssh-keygen -f %s -R %s", shellWord(others[0].file), shellWord(h.name()))
 }
 
 // unknown decides on the key of a host that has none yet.
@@ -153,7 +174,9 @@ func (h *hostKeys) remember(key ssh.PublicKey) error {
 	}
 	path, name := h.host.UserKnownHosts[0], h.name()
 	if h.host.HashKnownHosts {
-		name = xknownhosts.HashHostname(name)
+		salt := make([]byte, sha1.Size)
+		rand.Read(salt)
+		name = hashName(name, salt)
 	}
 	line := fmt.Sprintf("%s %s %s\n", name, key.Type(), base64.StdEncoding.EncodeToString(key.Marshal()))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

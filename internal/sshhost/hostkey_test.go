@@ -1,10 +1,12 @@
 package sshhost_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -108,6 +110,56 @@ func TestHostKey_ForeignLinesDoNotMatter(t *testing.T) {
 	u.wantRefused(t, "box", none(), banger.CodeInvalid, "has changed", u.knownHosts()+":4")
 }
 
+// What OpenSSH passes over costs no other host anything, whatever is wrong with it.
+func TestHostKey_BadLinesAndFilesCostNoOtherHost(t *testing.T) {
+	t.Parallel()
+	u, s := visit(t, nil)
+	key := strings.TrimSpace(readFile(t, s.hostKeys["ed25519"]+".pub"))
+	unreadable := filepath.Join(u.home, "a directory")
+	pipe := filepath.Join(u.home, "pipe")
+	if err := errors.Join(os.Mkdir(unreadable, 0o700), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	u.configure(t, s.block("box", `UserKnownHostsFile "`+unreadable+`" `+pipe+" /dev/null "+u.knownHosts()))
+	for what, line := range map[string]string{
+		"an unknown marker": "@some-marker * " + key,
+		"two markers":       "@revoked @cert-authority * " + key,
+		"a bad hash":        "|1|notbase64|alsonot= " + key,
+		"a hash of another": "|9|AAAA|AAAA " + key,
+		"a long line":       strings.Repeat("x", 2<<20) + " " + key,
+		"no key":            "*",
+		"an open bracket":   "[box:22 " + key,
+		"a bare negation":   "! " + key,
+		"garbage":           "this is no line",
+		"NUL":               "box\x00 " + key,
+	} {
+		writeFile(t, u.knownHosts(), line+"\r\n"+s.knownLine(t, s.hostKeys["ed25519"]))
+		if client, err := u.dial(t, "box", none()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		} else {
+			client.Close()
+		}
+	}
+}
+
+// As ssh does it: the key of a host at port 22 is good for its other ports, a revocation
+// is for the hosts it names, and a CR at the end of a line is none of the key's.
+func TestHostKey_MeansWhatItMeansToOpenSSH(t *testing.T) {
+	t.Parallel()
+	u, s := visit(t, nil)
+	key := strings.TrimSpace(readFile(t, s.hostKeys["ed25519"]+".pub"))
+	kind, blob, _ := strings.Cut(key, " ")
+	blob, _, _ = strings.Cut(blob, " ")
+	for _, lines := range []string{
+		"127.0.0.1 " + key + "\n",
+		s.knownLine(t, s.hostKeys["ed25519"]) + "@revoked other.example.com " + key + "\n",
+		"[127.0.0.1]:" + s.port + " " + kind + " " + blob + "\r\n",
+	} {
+		writeFile(t, u.knownHosts(), lines)
+		u.wantIn(t, "box", none())
+	}
+}
+
 func TestHostKey_StrictCheckingAddsNothing(t *testing.T) {
 	t.Parallel()
 	u, s := visit(t, nil)
@@ -145,6 +197,19 @@ func TestHostKey_AliasStandsForTheHost(t *testing.T) {
 	u, s := visit(t, nil)
 	u.configure(t, s.block("box", "HostKeyAlias The-Alias"))
 	writeFile(t, u.knownHosts(), "the-alias "+readFile(t, s.hostKeys["ed25519"]+".pub"))
+	u.wantIn(t, "box", none())
+}
+
+// ssh takes an alias as it is, whatever it looks like.
+func TestHostKey_AliasMayHaveAPort(t *testing.T) {
+	t.Parallel()
+	u, s := visit(t, nil)
+	u.configure(t, s.block("box", "HostKeyAlias [the-alias]:2222"))
+	writeFile(t, u.knownHosts(), "[the-alias]:2222 "+readFile(t, s.hostKeys["ed25519"]+".pub"))
+	u.wantIn(t, "box", none())
+	writeFile(t, u.knownHosts(), "")
+	q := u.wantAsked(t, "box", none())
+	u.wantIn(t, "box", sshhost.Answers{HostKeys: []string{q.Fingerprint}})
 	u.wantIn(t, "box", none())
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -467,5 +468,33 @@ func wantEnd(t *testing.T, u *visitor, host string, soFar <-chan struct{}) {
 	}
 	if !errors.Is(err, why) || banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// A hint is a command that can be typed: with the user and the port, and safe for a shell.
+func TestDial_HintsNameTheHostAsItWasGiven(t *testing.T) {
+	t.Parallel()
+	u, s := newUser(t), newServer(t, nil)
+	u.key(t, "id_ed25519")
+	u.configure(t)
+	u.knows(t, s)
+	for text, want := range map[string]string{
+		"jane@127.0.0.1:" + s.port:       "ssh-copy-id -p " + s.port + " jane@127.0.0.1",
+		`CORP\jane@127.0.0.1:` + s.port:  "ssh-copy-id -p " + s.port + ` 'CORP\jane@127.0.0.1'`,
+		"jane@127.0.0.1:1":               "ssh -v -p 1 jane@127.0.0.1",
+		"jane@no-such-host.invalid:1024": "ssh -v -p 1024 jane@no-such-host.invalid",
+	} {
+		target, err := sshhost.ParseTarget(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := u.Dial(t.Context(), target, none())
+		if err == nil {
+			client.Close()
+			t.Fatalf("%s got in", text)
+		}
+		if !strings.HasSuffix(hint(err), want) {
+			t.Errorf("%s: %v: the hint is %q, want %q", text, err, hint(err), want)
+		}
 	}
 }

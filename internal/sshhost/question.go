@@ -1,8 +1,6 @@
 package sshhost
 
 import (
-	"fmt"
-
 	"banger"
 )
 
@@ -58,5 +56,5 @@ func askPassphrase(q Question) *QuestionError {
 		what = "is wrong"
 	}
 	return &QuestionError{q, banger.Errorf(banger.CodeMissing, "the passphrase of key %s %s", q.Subject, what).
-		WithHint("give it on a terminal, or load the key into your agent: ssh-add %s", fmt.Sprintf("%q", q.Subject))}
+		WithHint("give it on a terminal, or load the key into your agent: ssh-add %s", shellWord(q.Subject))}
 }

@@ -50,12 +50,19 @@ type Resolved struct {
 // Address is host:port to connect to.
 func (r *Resolved) Address() string { return net.JoinHostPort(r.HostName, strconv.Itoa(r.Port)) }
 
-// lookupName is the host in known_hosts, as host:port.
-func (r *Resolved) lookupName() string {
-	if r.HostKeyAlias != "" {
-		return net.JoinHostPort(strings.ToLower(r.HostKeyAlias), "22")
+// defaultPort is that of SSH: RFC 4251, section 9.3.9.
+const defaultPort = 22
+
+// knownName is the host in known_hosts: ssh takes an alias as it is, with whatever port.
+func (r *Resolved) knownName() string {
+	switch name := lower(r.HostName); {
+	case r.HostKeyAlias != "":
+		return r.HostKeyAlias
+	case r.Port != defaultPort:
+		return fmt.Sprintf("[%s]:%d", name, r.Port)
+	default:
+		return name
 	}
-	return strings.ToLower(r.Address())
 }
 
 // settings are the lines of ssh -G: values by keyword in lower case.

@@ -18,10 +18,16 @@ func TestParseTarget_ReadsWhatUsersWrite(t *testing.T) {
 		"[::1]":                       {Host: "::1"},
 		"me@[fe80::1%eth0]:22":        {User: "me", Host: "fe80::1%eth0", Port: 22},
 		"ssh://box":                   {Host: "box"},
-		"SSH://me@box.example:65535/": {User: "me", Host: "box.example", Port: 65535},
+		"ssh://me@box.example:65535/": {User: "me", Host: "box.example", Port: 65535},
+		`ssh://CORP%5Cjane@box.`:      {User: `CORP\jane`, Host: "box"},
 		"ssh://me@[::1]:1":            {User: "me", Host: "::1", Port: 1},
 		"host_with-odd.name":          {Host: "host_with-odd.name"},
 		"DOMAIN user@box":             {User: "DOMAIN user", Host: "box"},
+		`CORP\jane@box:22`:            {User: `CORP\jane`, Host: "box", Port: 22},
+		"$me@box":                     {User: "$me", Host: "box"},
+		"work/db":                     {Host: "work/db"},
+		"db:prod":                     {Host: "db:prod"},
+		"SSH://me@box":                {User: "SSH://me", Host: "box"},
 	} {
 		got, err := sshhost.ParseTarget(text)
 		if err != nil || got != want {
@@ -39,18 +45,19 @@ func TestParseTarget_RefusesTheRest(t *testing.T) {
 		"box:":                   "port",
 		"box:0":                  "port",
 		"box:65536":              "port",
-		"box:ssh":                "port",
-		"box:-1":                 "port",
+		"ssh://box:ssh":          "port",
 		"[::1":                   "bracket",
 		"[::1]22":                "port",
-		"[box:1]":                "IPv6",
-		"a:b:c":                  "IPv6",
-		"-oProxyCommand=x":       "host",
-		"-l@box":                 "user",
-		"box;id":                 "host",
-		"$(id)@box":              "user",
-		"box name":               "host",
-		"box\n":                  "host",
+		"-oProxyCommand=x":       "hostname contains invalid characters",
+		"-l@box":                 "remote username contains invalid characters",
+		"box;id":                 "hostname contains invalid characters",
+		"$(id)@box":              "remote username contains invalid characters",
+		`CORP\@box`:              "remote username contains invalid characters",
+		"a -x@box":               "remote username contains invalid characters",
+		"box name":               "hostname contains invalid characters",
+		"box\n":                  "hostname contains invalid characters",
+		"ssh://_box":             "hostname contains invalid characters",
+		"ssh://a%zz@box":         "escape",
 		"ssh://box/path":         "path",
 		strings.Repeat("x", 999): "long",
 	} {
@@ -73,7 +80,7 @@ func FuzzParseTarget(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if first.Host == "" || first.Host[0] == '-' || strings.HasPrefix(first.User, "-") || strings.ContainsAny(first.Host+first.User, "\x00\n`$;|&<>'\"\\") {
+		if first.Host == "" || first.Host[0] == '-' || strings.HasPrefix(first.User, "-") || strings.ContainsAny(first.Host+first.User, "\x00\n`;|&<>'\"") || strings.ContainsAny(first.Host, `\$ `) {
 			t.Errorf("%q is %+v", text, first)
 		}
 		again, err := sshhost.ParseTarget(first.String())
