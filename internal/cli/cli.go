@@ -64,10 +64,16 @@ func (c *CLI) Run(ctx context.Context, args []string) int {
 
 // execute is Run with streams that are neutralised.
 func (c *CLI) execute(ctx context.Context, args []string) int {
+	printed := &firstFailure{to: c.Stdout}
+	if !isTerminal(c.Stdout) {
+		c.Stdout = printed
+	}
 	root, entered := c.rootCommand()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err != nil && !*entered {
+	if lost := printed.failure(); lost != nil && (err == nil || errors.Is(err, lost)) {
+		err = fmt.Errorf("cannot print all of it: %w", lost) // once, however often it was tried
+	} else if err != nil && !*entered {
 		err = usageError{err}
 	}
 	c.printError(ctx, cmd, err)

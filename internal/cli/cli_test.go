@@ -68,6 +68,27 @@ func TestRun_AnErrorsCodeDecidesTheExitStatus(t *testing.T) {
 	}
 }
 
+// Nobody takes a list with a hole for the whole, or a disk that is full for wrong usage.
+func TestRun_WhatCannotBePrintedFailsAndIsSaidOnce(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	f := &fake{}
+	for range 200 { // more than a buffer
+		f.vms, f.sessions = append(f.vms, f.vm()), append(f.sessions, f.session())
+	}
+	for _, line := range []string{"vm list", "vm list --json", "session list", "session list --json", "version", "--help", "vm create --help", "completion bash"} {
+		var stderr bytes.Buffer
+		c := CLI{Version: "v1", Backend: f, Stdin: strings.NewReader(""), Stdout: full, Stderr: &stderr}
+		status := c.Run(t.Context(), strings.Fields(line))
+		if status != ExitFailure || strings.Count(stderr.String(), "no space left on device") != 1 || strings.Contains(stderr.String(), "hint:") {
+			t.Errorf("%s: exit status %d, stderr %q", line, status, stderr.String())
+		}
+	}
+}
+
 func TestRun_AnErrorIsFollowedByCandidatesAndTheNextStep(t *testing.T) {
 	err := banger.Errorf(banger.CodeAmbiguous, "cannot tell which VM %q is", "d").WithHint("give the whole name")
 	err.Candidates = []string{"dev (a)", "de\x1b[2Jmo (b)"}

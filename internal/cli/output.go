@@ -4,15 +4,45 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// firstFailure writes until that fails once, and remembers why: what was meant to be printed and
+// is not makes any command fail, whether it looks at each write or not. Safe for concurrent
+// use.
+type firstFailure struct {
+	to io.Writer
+
+	mu  sync.Mutex // guards err
+	err error
+}
+
+// Write implements io.Writer. What follows a failure would be a text with a hole.
+func (o *firstFailure) Write(p []byte) (int, error) {
+	if err := o.failure(); err != nil {
+		return 0, err
+	}
+	n, err := o.to.Write(p)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.err = err
+	}
+	return n, err
+}
+
+func (o *firstFailure) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
 
 // jsonFlag adds --json.
 func jsonFlag(cmd *cobra.Command) *bool {
@@ -75,7 +105,10 @@ func aligned(w io.Writer, print func(io.Writer)) error {
 	out := bufio.NewWriter(w) // a tabwriter writes each cell by itself
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	print(columns)
-	return errors.Join(columns.Flush(), out.Flush())
+	if err := columns.Flush(); err != nil {
+		return err // Flush would only repeat it
+	}
+	return out.Flush()
 }
 
 // field is one line of what show prints.
