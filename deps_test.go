@@ -85,6 +85,7 @@ func layers() map[string]layer {
 		"internal/agent/control":       agent,
 		"internal/agent/device":        agent,
 		"internal/agent/passwd":        agent,
+		"internal/agent/pidfd":         agent,
 		"internal/agent/pid1":          agent,
 		"internal/agent/shim":          agent,
 		"internal/agent/shimclient":    agent,

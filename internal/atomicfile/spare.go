@@ -83,7 +83,7 @@ func exchange(path string, data []byte, size int, finish func(*os.File) error) e
 		err = unix.Renameat2(unix.AT_FDCWD, spare, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
 	}
 	switch {
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, fs.ErrNotExist):
 		return ErrNoSpare
 	case err != nil:
 		return fmt.Errorf("cannot write file %s: %w", path, err)

@@ -33,6 +33,10 @@ const serveVariable = "BANGER_TEST_SERVE_CONTROL"
 
 // TestMain builds the shim that the tests run.
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(refusedVariable); spec != "" {
+		fmt.Fprintln(os.Stderr, runRefused(spec))
+		os.Exit(1)
+	}
 	if dir := os.Getenv(serveVariable); dir != "" {
 		if err := control.Serve(context.Background(), config(dir), os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/cgroups"
+	"banger/internal/agent/pidfd"
 )
 
 // Bounds of a kill: how long what was killed may take to be gone, and how often
@@ -86,37 +87,37 @@ func killPass(variable string) (killed int, err error) {
 // killIf kills a process if it has the variable, and waits for its end. The
 // descriptor is opened before the look, so that a reused pid harms nobody.
 func killIf(pid int, variable string) (killed bool, err error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
+	process, ok := pidfd.Open(pid)
+	if !ok {
 		return false, nil // it is gone
 	}
-	defer unix.Close(fd)
+	defer process.Close()
 	if !hasVariable(pid, variable) {
 		return false, nil
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
-		return false, ignoreGone(pid, err)
+	if err := process.Signal(unix.SIGKILL); err != nil {
+		return false, fmt.Errorf("cannot kill process %d: %w", pid, err)
 	}
-	return true, pollFor(fd, unix.POLLIN, killTimeout)
+	return true, process.AwaitEnd(killTimeout)
 }
 
-func ignoreGone(pid int, err error) error {
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return fmt.Errorf("cannot kill process %d: %w", pid, err)
-}
-
-// hasVariable reports whether a process was started with an environment variable.
+// hasVariable reports whether a process was started with an environment variable. One
+// that executes a program at this moment has no environment that could be read, so that
+// is waited for.
 func hasVariable(pid int, variable string) bool {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	environ, err := io.ReadAll(io.LimitReader(f, maxEnvironment))
-	if err != nil {
-		return false
+	var environ []byte
+	for end := time.Now().Add(killTimeout); time.Now().Before(end); {
+		before, ok := codeOf(pid)
+		if !ok {
+			return false
+		}
+		if environ = readEnviron(pid); len(environ) > 0 {
+			break
+		}
+		if after, ok := codeOf(pid); !ok || !before.none() && before == after {
+			return false
+		}
+		time.Sleep(100 * time.Microsecond) // nobody is told when it has one
 	}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		if string(entry) == variable {
@@ -126,11 +127,39 @@ func hasVariable(pid int, variable string) bool {
 	return false
 }
 
-// pollFor waits for events of one file, at most for a time.
-func pollFor(fd int, events int16, limit time.Duration) error {
-	_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(limit.Milliseconds())+1)
-	if err != nil && err != unix.EINTR {
-		return os.NewSyscallError("poll", err)
+func readEnviron(pid int) []byte {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return nil
 	}
-	return nil
+	defer f.Close()
+	environ, err := io.ReadAll(io.LimitReader(f, maxEnvironment))
+	if err != nil {
+		return nil
+	}
+	return environ
+}
+
+// code is where a process has its code and its stack, which differs from one program
+// that it executes to the next.
+type code struct{ code, stack string }
+
+// none says that the process is between two programs; it may have a stack by then.
+func (c code) none() bool { return c.code == "0" }
+
+// codeOf returns where a process has its code; proc(5) on its stat. It is false for one
+// that has ended, and for the kernel's threads, which have none.
+func codeOf(pid int) (at code, ok bool) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return code{}, false
+	}
+	const state, flags, startCode, startStack = 3 - 3, 9 - 3, 26 - 3, 28 - 3 // fields behind the name, which may hold anything
+	const kernelThread = 0x00200000                                          // PF_KTHREAD of include/linux/sched.h
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= startStack || bytes.ContainsAny(fields[state], "ZX") {
+		return code{}, false
+	}
+	bits, err := strconv.ParseUint(string(fields[flags]), 10, 32)
+	return code{string(fields[startCode]), string(fields[startStack])}, err == nil && bits&kernelThread == 0
 }

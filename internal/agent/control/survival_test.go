@@ -182,6 +182,36 @@ func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
 	}
 }
 
+// A process that executes a program has no environment for a moment, by which it could be
+// known; one that does nothing else is met in that moment soon.
+func TestSession_WhatExecutesAProgramDiesWithALostShim(t *testing.T) {
+	t.Setenv(cgroupVariable, "")
+	script := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec \"$0\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l := serve(t, sessions(t))
+	for range 10 {
+		s := l.start(banger.StdinPipe, "sh", "-c", `setsid "$0" >/dev/null 2>&1 & echo $!; read y`, script)
+		text, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Wait: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		straggler, err := strconv.Atoi(strings.TrimSpace(pageText(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(parent(t, s.GuestPID), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		l.awaitEnd(s.ID)
+		if alive(straggler) {
+			_ = syscall.Kill(straggler, syscall.SIGKILL)
+			t.Fatal("a process of the session runs on")
+		}
+	}
+}
+
 // testCgroup makes a cgroup (v2) for the test, which needs root.
 func testCgroup(t *testing.T) string {
 	t.Helper()

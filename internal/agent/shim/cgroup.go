@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/cgroups"
+	"banger/internal/agent/pidfd"
 )
 
 // cgroup is the session's own cgroup (v2, Documentation/admin-guide/cgroup-v2.rst).
@@ -114,16 +115,16 @@ func (c *cgroup) each(fn func(pid int)) error {
 // been given to another one since it was read; the descriptor pins what it means
 // now, and a second look tells whether that is ours.
 func (c *cgroup) signalMember(pid int, signals []unix.Signal) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
+	process, ok := pidfd.Open(pid)
+	if !ok {
 		return nil // it is gone
 	}
-	defer unix.Close(fd)
+	defer process.Close()
 	if !c.holds(pid) {
 		return nil
 	}
 	for _, sig := range signals {
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
+		if err := process.Signal(sig); err != nil {
 			return fmt.Errorf("cannot signal process %d: %w", pid, err)
 		}
 	}

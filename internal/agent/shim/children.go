@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/agent/pidfd"
 )
 
 // killChildren kills every child of this process. Since it is a subreaper
@@ -37,15 +38,15 @@ func killChildren() error {
 func signalTree(sig unix.Signal) error {
 	var errs error
 	err := eachDescendant(os.Getpid(), func(pid, parent int) {
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
+		process, ok := pidfd.Open(pid)
+		if !ok {
 			return // it is gone
 		}
-		defer unix.Close(fd)
+		defer process.Close()
 		if siblings, _ := childrenOf(parent); !slices.Contains(siblings, pid) {
 			return
 		}
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
+		if err := process.Signal(sig); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("cannot signal process %d: %w", pid, err))
 		}
 	})

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"banger/internal/process"
 )
 
 // Child is a shim process that this process has started. Wait must be called,
@@ -26,7 +26,7 @@ func (c *Child) Wait() error {
 		if raw, err := c.pidfd.SyscallConn(); err == nil {
 			// A pidfd becomes readable when its process ends; pidfd_open(2). If it
 			// cannot be polled, the wait below blocks instead.
-			_ = raw.Read(func(fd uintptr) bool { return hasEnded(int(fd)) })
+			_ = raw.Read(process.Ended)
 		}
 	}
 	state, err := c.process.Wait()
@@ -43,13 +43,7 @@ func (c *Child) Wait() error {
 func (c *Child) hasEnded() (yes bool) {
 	raw, err := c.pidfd.SyscallConn()
 	if err == nil {
-		err = raw.Control(func(fd uintptr) { yes = hasEnded(int(fd)) })
+		err = raw.Control(func(fd uintptr) { yes = process.Ended(fd) })
 	}
 	return yes || err != nil
-}
-
-func hasEnded(pidfd int) bool {
-	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-	return err != nil && err != unix.EINTR || info.Signo != 0
 }

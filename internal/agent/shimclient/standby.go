@@ -26,7 +26,7 @@ const maxCrashText = 4096
 type Standby struct {
 	child *Child
 	conn  *net.UnixConn
-	crash *os.File // its stderr: a file in memory
+	crash *os.File // its stderr, without a name
 }
 
 // Start starts the shim whose program lies at path. Launch or Close must follow.
@@ -57,11 +57,9 @@ func start(path string) (_ *Standby, err error) {
 		return nil, err
 	}
 	s.conn = conn.(*net.UnixConn)
-	fd, err := unix.MemfdCreate("banger-shim-stderr", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+	if s.crash, err = namelessFile(); err != nil {
+		return nil, err
 	}
-	s.crash = os.NewFile(uintptr(fd), "stderr")
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -84,6 +82,24 @@ func start(path string) (_ *Standby, err error) {
 		s.child.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
 	}
 	return s, nil
+}
+
+// namelessFile makes a file in memory, or where no filter of system calls lets that
+// through, among the temporary ones.
+func namelessFile() (*os.File, error) {
+	fd, err := unix.MemfdCreate("banger-shim-stderr", unix.MFD_CLOEXEC)
+	if err == nil {
+		return os.NewFile(uintptr(fd), "stderr"), nil
+	}
+	f, tempErr := os.CreateTemp("", "banger-shim-stderr-")
+	if tempErr != nil {
+		return nil, errors.Join(os.NewSyscallError("memfd_create", err), tempErr)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Launch has the shim own the session whose lock is held, and returns when that runs or
