@@ -194,6 +194,9 @@ type Terminal struct {
 	Modes map[int]bool `json:"modes,omitempty"`
 	// Keypad says that the keypad sends application sequences (DECKPAM).
 	Keypad bool `json:"keypad,omitempty"`
+	// Setup is all that the command has set, modes and keypad included: the bytes that
+	// bring a terminal that was reset to that.
+	Setup []byte `json:"setup,omitempty" doc:"base64 of the bytes that bring a terminal that was reset to the state that the command has left it in, but for what the screen shows"`
 }
 
 // ErrorCode classifies an Error. Codes are append-only.

@@ -22,6 +22,8 @@ const (
 	noticeAfter = 2 * time.Second
 	// leaveTimeout is how long a detach may take, whatever the connection does.
 	leaveTimeout = 2 * time.Second
+	// keyTimeout is how long the bytes of one key may be apart.
+	keyTimeout = 100 * time.Millisecond
 	// repaintAfter is when a program is asked the second time to paint its screen.
 	repaintAfter = 200 * time.Millisecond
 )
@@ -86,7 +88,7 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 	if err := a.paint(ctx); err != nil {
 		return nil, err
 	}
-	if a.isWriting() {
+	if a.isWriting() || a.view && a.terminal != nil {
 		a.feed(end)
 	}
 	state, err := a.receive(end)
@@ -169,7 +171,7 @@ func attachError(x banger.Session, err error) error {
 // its output begins.
 func (a *attaching) paint(ctx context.Context) error {
 	attached := a.attachment.Attached()
-	if a.terminal == nil || attached.Terminal == nil || a.rawReplay || a.from != nil {
+	if a.terminal == nil || a.terminal.screen == nil || attached.Terminal == nil || a.rawReplay || a.from != nil {
 		return nil
 	}
 	at := attached.Output.Stdout
@@ -194,11 +196,12 @@ func (a *attaching) paint(ctx context.Context) error {
 		return fmt.Errorf("cannot paint the screen of session %q: %w", a.session.Name, err)
 	}
 	t := attached.Terminal
+	modes := modesOf(t)
 	painted, complete := screen.Source{
-		Rows: int(t.Window.Rows), Cols: int(t.Window.Cols), Modes: termmodes.Of(t.Modes, t.Keypad),
+		Rows: int(t.Window.Rows), Cols: int(t.Window.Cols), Modes: modes,
 		Output: output, Begun: begin == 0,
 	}.Paint()
-	if _, err := a.terminal.Write(painted); err != nil {
+	if _, err := a.terminal.Write(append(modes.SetOther(), painted...)); err != nil {
 		return fmt.Errorf("cannot paint the screen: %w", err)
 	}
 	if !complete && a.writing {
@@ -208,6 +211,16 @@ func (a *attaching) paint(ctx context.Context) error {
 }
 
 var errEnough = errors.New("enough was read")
+
+// modesOf returns the state of a session's terminal. An older shim tells less of it.
+func modesOf(t *sessionstream.Terminal) *termmodes.Modes {
+	if t.Setup == nil {
+		return termmodes.Of(t.Modes, t.Keypad)
+	}
+	m := &termmodes.Modes{}
+	m.Scan(t.Setup)
+	return m
+}
 
 // askToPaint has the program paint its screen itself: it does so when the size of
 // its terminal changes, and so it is changed for a moment; ioctl_tty(2), SIGWINCH.
@@ -322,7 +335,7 @@ func (a *attaching) feed(end context.CancelCauseFunc) {
 }
 
 // readStdin feeds the session with our stdin until that ends or the detach keys
-// are typed.
+// are typed. Of a viewer nothing but those keys is heeded.
 func (a *attaching) readStdin(end context.CancelCauseFunc) {
 	defer a.terminal.guard()
 	var keys keyFilter
@@ -331,9 +344,17 @@ func (a *attaching) readStdin(end context.CancelCauseFunc) {
 	}
 	buffer := make([]byte, 32<<10)
 	for {
-		n, err := a.Stdin.Read(buffer)
-		pass, detach := keys.filter(buffer[:n])
-		if len(pass) > 0 {
+		var pass []byte
+		var err error
+		detach := false
+		if keys.incomplete() && !a.terminal.typedWithin(keyTimeout) {
+			pass = keys.flush()
+		} else {
+			var n int
+			n, err = a.Stdin.Read(buffer)
+			pass, detach = keys.filter(buffer[:n])
+		}
+		if len(pass) > 0 && !a.view {
 			if _, err := a.attachment.Write(pass); err != nil {
 				return // it takes no more; the receiving side knows why
 			}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 )
@@ -66,39 +65,4 @@ func keyCode(key string) (byte, bool) {
 		return c - '@', true
 	}
 	return 0, false
-}
-
-// keyFilter finds the detach keys in what is typed, however that is cut. What may
-// be their beginning is kept back until the next byte tells.
-type keyFilter struct {
-	keys    []byte
-	matched int // how many of keys were typed last
-}
-
-// filter returns what is to be passed on of p, and whether the keys were complete;
-// what comes behind them is dropped.
-func (f *keyFilter) filter(p []byte) (pass []byte, detach bool) {
-	if len(f.keys) == 0 {
-		return p, false
-	}
-	for _, c := range p {
-		pass = append(pass, f.step(c)...)
-		if f.matched == len(f.keys) {
-			return pass, true
-		}
-	}
-	return pass, false
-}
-
-// step takes one byte and returns what is now known not to belong to the keys.
-func (f *keyFilter) step(c byte) []byte {
-	typed := append(f.keys[:f.matched:f.matched], c)
-	// The longest end of what was typed that is a beginning of the keys.
-	for skip := range len(typed) + 1 {
-		if bytes.HasPrefix(f.keys, typed[skip:]) {
-			f.matched = len(typed) - skip
-			return typed[:skip]
-		}
-	}
-	return typed
 }

@@ -4,11 +4,11 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"banger/internal/screen"
 	"banger/internal/termmodes"
 	"banger/sessionstream"
 )
@@ -16,20 +16,28 @@ import (
 // terminal is the user's own, lent to a session: raw, and given back as it was on
 // every way out. Write may be used beside the other methods.
 type terminal struct {
-	in, out *os.File
+	in     *os.File  // where keys come from
+	out    io.Writer // where the session's output goes
+	screen *os.File  // what that is, if it is a terminal; nil if somebody else shows it
 
 	mu    sync.Mutex      // guards everything below
 	saved *unix.Termios   // as it was before; nil while it is not raw
 	modes termmodes.Modes // that the session has set
 }
 
-// userTerminal returns the terminal that in and out are, nil if they are not both one.
+// userTerminal returns the terminal that in is, nil if it is none. As with ssh -t and
+// docker, its keys belong to the session wherever the output goes: behind a pipe
+// (attach | tee log) the user types to the program all the same.
 func userTerminal(in io.Reader, out io.Writer) *terminal {
-	keys, screen := terminalFile(in), terminalFile(out)
-	if keys == nil || screen == nil {
+	keys := terminalFile(in)
+	if keys == nil {
 		return nil
 	}
-	return &terminal{in: keys, out: screen}
+	t := &terminal{in: keys, out: out, screen: terminalFile(out)}
+	if t.screen != nil {
+		t.out = t.screen
+	}
+	return t
 }
 
 // makeRaw gives the terminal to the session: every key is a byte for it.
@@ -50,33 +58,70 @@ func (t *terminal) makeRaw() error {
 	return nil
 }
 
-// restore gives it back to the user. Once is enough; more do no harm.
+// restore gives it back to the user, with everything taken back that the session has
+// changed. Once is enough; more do no harm.
 func (t *terminal) restore() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.saved == nil {
 		return
 	}
-	_, _ = t.out.Write(screen.Leave(&t.modes))
+	if back := t.modes.Reset(); len(back) > 0 {
+		_, _ = t.device().Write(back)
+	}
 	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETSF, t.saved) // keys typed ahead were for the session
 	t.saved, t.modes = nil, termmodes.Modes{}
 }
 
-// Write implements io.Writer, for what the session writes.
+// device is the terminal itself: what takes its state back is for it, and not a part of
+// the output that goes elsewhere.
+func (t *terminal) device() *os.File {
+	if t.screen != nil {
+		return t.screen
+	}
+	return t.in
+}
+
+// Write implements io.Writer, for what the session writes. Before the first title it has
+// the terminal keep its own.
 func (t *terminal) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	t.modes.Scan(p)
-	t.mu.Unlock() // the terminal may be stopped, which must not hold restore up
-	return t.out.Write(p)
+	written := 0
+	for {
+		t.mu.Lock()
+		next := t.modes.BeforeTitle(p[written:])
+		t.modes.Scan(p[written : written+next])
+		if at := written + next; at < len(p) {
+			t.modes.Scan([]byte(termmodes.PushTitles))
+		}
+		t.mu.Unlock() // the terminal may be stopped, which must not hold restore up
+		n, err := t.out.Write(p[written : written+next])
+		if written += n; err != nil || written == len(p) {
+			return written, err
+		}
+		if _, err := t.device().Write([]byte(termmodes.PushTitles)); err != nil {
+			return written, err
+		}
+	}
 }
 
 // window returns the size, and false if the terminal does not know it.
 func (t *terminal) window() (sessionstream.Window, bool) {
-	cols, rows, err := term.GetSize(int(t.out.Fd()))
+	cols, rows, err := term.GetSize(int(t.device().Fd()))
 	if err != nil || cols < 1 || rows < 1 || cols > 0xffff || rows > 0xffff {
 		return sessionstream.Window{}, false
 	}
 	return sessionstream.Window{Rows: uint16(rows), Cols: uint16(cols)}, true
+}
+
+// typedWithin reports whether something can be read within a time.
+func (t *terminal) typedWithin(limit time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(t.in.Fd()), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(limit); ; {
+		n, err := unix.Poll(fds, int(max(0, time.Until(deadline).Milliseconds())))
+		if err != unix.EINTR {
+			return n != 0
+		}
+	}
 }
 
 // guard is deferred by every goroutine that runs while the terminal is lent: a

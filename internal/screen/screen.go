@@ -84,20 +84,6 @@ func wholeSequences(output []byte) []byte {
 	return nil
 }
 
-// Leave returns the bytes that make a terminal fit for its next user, after a
-// program that has left it in some modes: its own screen, all modes as after a
-// reset, the cursor below what was written.
-func Leave(m *termmodes.Modes) []byte {
-	var b bytes.Buffer
-	b.Write(m.Reset())
-	if m.AltScreen() {
-		b.WriteString(leaveAlt)
-	}
-	// To set the margins moves the cursor.
-	b.WriteString("\x1b7\x1b[r\x1b8\x1b[0m\x1b[?25h")
-	return b.Bytes()
-}
-
 // picture is one screen of the emulator.
 type picture struct {
 	rows     []string // each with its colours, without trailing blanks

@@ -132,7 +132,7 @@ func TestPaint_SetsTheModes(t *testing.T) {
 	if fmt.Sprint(got.Private()) != fmt.Sprint(m.Private()) || !got.Keypad() {
 		t.Errorf("painted with modes %v", got.Private())
 	}
-	got.Scan(screen.Leave(got))
+	got.Scan(got.Reset())
 	if len(got.Private()) != 0 || got.Keypad() {
 		t.Errorf("left with modes %v", got.Private())
 	}

@@ -60,5 +60,5 @@ func (t *terminal) describe() *sessionstream.Terminal {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &sessionstream.Terminal{Window: t.size, Modes: t.modes.Private(), Keypad: t.modes.Keypad()}
+	return &sessionstream.Terminal{Window: t.size, Modes: t.modes.Private(), Keypad: t.modes.Keypad(), Setup: t.modes.Setup()}
 }

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// setAndTakenBack is what a program sets in the terminal that it believes to have, what
+// sets it for who attaches later, and what takes it back from who leaves.
+var setAndTakenBack = []struct{ name, set, again, back string }{
+	{"kitty's keyboard", `\033[>1u`, "\x1b[>1u", "\x1b[<1u"},
+	{"modifyOtherKeys", `\033[>4;2m`, "\x1b[>4;2m", "\x1b[>4m"},
+	{"cursor shape", `\033[5 q`, "\x1b[5 q", "\x1b[0 q"},
+	{"cursor colour", `\033]12;red\007`, "\x1b]12;red\x1b\\", "\x1b]112\x1b\\"},
+	{"title", `\033]2;mine\007`, "\x1b[22;0t\x1b]2;mine\x1b\\", "\x1b[23;0t"},
+	{"pointer", `\033]22;wait\007`, "\x1b]22;wait\x1b\\", "\x1b]22;\x1b\\"},
+	{"insert mode", `\033[4h`, "\x1b[4h", "\x1b[4l"},
+	{"line drawing", `\033(0`, "\x1b(0", "\x1b(B"},
+	{"synchronized output", `\033[?2026h`, "", "\x1b[?2026l"},
+	{"resize reports", `\033[?2048h`, "\x1b[?2048h", "\x1b[?2048l"},
+}
+
+func TestAttach_WhateverTheSessionHasSetIsSetAgainAndTakenBack(t *testing.T) {
+	l := newLive(t)
+	var script strings.Builder
+	for _, s := range setAndTakenBack {
+		script.WriteString(s.set)
+	}
+	l.sh("sets", "stty raw -echo; dd bs=1 count=1 2>/dev/null; printf '"+script.String()+"set'; exec cat >/dev/null", onTTY)
+	var first *command
+	takenBack := func(c *command) {
+		t.Helper()
+		if status := c.wait(); status != 0 {
+			t.Errorf("exit status %d, %s", status, c.stderr)
+		}
+		c.waitFor("what takes all back", func() bool { return strings.Contains(c.stdout.String(), "\x1b]22;\x1b\\") })
+		for _, s := range setAndTakenBack {
+			if wasSet := s.again != "" || c == first; wasSet && !strings.Contains(c.stdout.String(), s.back) {
+				t.Errorf("%s is left on: %q", s.name, c.stdout)
+			}
+		}
+	}
+	first = l.startOnTerminal(24, 80, "session", "attach", "dev", "sets")
+	c := first
+	c.waitFor("the attachment", func() bool { return termios(t, c.stdin).Lflag&unix.ICANON == 0 })
+	fmt.Fprint(c.stdin, "x")
+	c.until("set")
+	if got := c.stdout.String(); !strings.Contains(got, "\x1b[22;0t\x1b]2;mine\x07") {
+		t.Errorf("the terminal does not keep its title: %q", got)
+	}
+	fmt.Fprint(c.stdin, "\x1b[92;5u") // ctrl-\ as kitty's protocol has it
+	takenBack(c)
+
+	again := l.startOnTerminal(24, 80, "session", "attach", "dev", "sets")
+	again.until("\x1b(0")
+	for _, s := range setAndTakenBack {
+		if !strings.Contains(again.stdout.String(), s.again) {
+			t.Errorf("%s is not set again: %q", s.name, again.stdout)
+		}
+	}
+	if got := again.stdout.String(); strings.Contains(got, "\x1b[?2026h") {
+		t.Errorf("output waits for the end of a frame: %q", got)
+	}
+	fmt.Fprint(again.stdin, "\x1b[27;5;92~") // as modifyOtherKeys has it
+	takenBack(again)
+}
+
+func TestAttach_AViewerCanLeaveAndTypesNothing(t *testing.T) {
+	l := newLive(t)
+	l.sh("cat", "stty raw -echo; printf ready; exec cat", onTTY)
+	l.start("session", "attach", "dev", "cat", "--view", "--from", "start").until("ready")
+	c := l.startOnTerminal(24, 80, "session", "attach", "dev", "cat", "--view")
+	c.until("ready")
+	fmt.Fprint(c.stdin, "typed\x1c")
+	if status := c.wait(); status != 0 {
+		t.Errorf("exit status %d, %s", status, c.stderr)
+	}
+	w := l.start("session", "attach", "dev", "cat", "--from", "start")
+	fmt.Fprint(w.stdin, "x")
+	w.until("readyx")
+}
+
+func TestAttach_BehindAPipeTheKeysAreTheSessions(t *testing.T) {
+	l := newLive(t)
+	l.sh("shell", `trap 'echo caught' INT; echo ready; while :; do read line && echo "got $line"; done`, onTTY)
+	master, slave := openTerminal(t, 24, 80)
+	t.Cleanup(func() { slave.Close(); master.Close() })
+	c := &command{t: t, stdin: master, stdout: &buffer{}, stderr: &buffer{}}
+	l.run(c, slave, c.stdout, []string{"session", "attach", "dev", "shell", "--from", "start"})
+	c.until("ready")
+	if got := termios(t, master); got.Lflag&(unix.ICANON|unix.ISIG|unix.ECHO) != 0 {
+		t.Error("the terminal is not raw")
+	}
+	fmt.Fprint(c.stdin, "\x03")
+	c.until("caught")
+	fmt.Fprint(c.stdin, "\x1c")
+	if status := c.wait(); status != 0 || !strings.Contains(c.stderr.String(), "detached") {
+		t.Errorf("exit status %d, %s", status, c.stderr)
+	}
+	if got := termios(t, master); got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
+		t.Error("the terminal is raw still")
+	}
+}
