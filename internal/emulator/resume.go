@@ -1,0 +1,120 @@
+package emulator
+
+import "strconv"
+
+// AppendMargins appends bytes that give a terminal on which AppendScreen was written
+// the margins and the tab stops of this one. They move its cursor.
+func (t *Terminal) AppendMargins(b []byte) []byte {
+	if t.top != 0 || t.bottom != t.rows {
+		b = append(b, "\x1b["...)
+		b = append(strconv.AppendInt(b, int64(t.top+1), 10), ';')
+		b = append(strconv.AppendInt(b, int64(t.bottom), 10), 'r')
+	}
+	return t.appendTabs(b)
+}
+
+func (t *Terminal) appendTabs(b []byte) []byte {
+	usual := true
+	for x, stop := range t.tabs {
+		usual = usual && stop == (x%8 == 0 && x > 0)
+	}
+	if usual {
+		return b
+	}
+	b = append(b, "\x1b[3g"...)
+	for x, stop := range t.tabs {
+		if stop {
+			b = append(b, "\x1b["...)
+			b = append(strconv.AppendInt(b, int64(x+1), 10), "G\x1bH"...)
+		}
+	}
+	return b
+}
+
+// AppendCursor appends bytes with which the program can go on from there: the cursor
+// and the one that is saved, each with its pen and character sets, origin and insert
+// mode. The terminal has the margins of this one; otherwise wrapping, and a plain pen.
+func (t *Terminal) AppendCursor(b []byte) []byte {
+	w := painter{t: t, out: b}
+	if t.top != 0 || t.bottom != t.rows {
+		w.out = append(w.out, "\x1b[?6l"...)
+	}
+	origin := false
+	change := func(to bool) {
+		if to != origin {
+			w.out = append(w.out, map[bool]string{true: "\x1b[?6h", false: "\x1b[?6l"}[to]...)
+			origin = to
+		}
+	}
+	if s := t.saved[t.which()]; s.set {
+		change(s.origin)
+		w.cursor(s.cursor, s.origin)
+		w.change(s.pen)
+		w.charsets(s.charsets)
+		w.out = append(w.out, "\x1b7"...)
+		if s.charsets != (charsets{}) {
+			w.out = append(w.out, "\x1b(B\x1b)B\x0f"...)
+		}
+	}
+	change(t.modes.origin)
+	w.change(Style{})
+	w.cursor(t.cursor, t.modes.origin)
+	w.change(t.pen)
+	w.charsets(t.cursor.charsets)
+	if t.modes.insert {
+		w.out = append(w.out, "\x1b[4h"...)
+	}
+	if t.modes.newline {
+		w.out = append(w.out, "\x1b[20h"...)
+	}
+	return w.out
+}
+
+// cursor puts the cursor to its place. Behind the last column it comes only by
+// writing what is there again.
+func (w *painter) cursor(c cursor, origin bool) {
+	y := c.y
+	if origin {
+		y = max(y-w.t.top, 0)
+	}
+	if !c.behind || w.t.modes.noWrap {
+		w.place(y, c.x)
+		return
+	}
+	x := c.x
+	last := w.t.screen.row(c.y).at(x)
+	if last.Tail() && x > 0 {
+		x--
+		last = w.t.screen.row(c.y).at(x)
+	}
+	w.place(y, x)
+	w.out = append(w.out, plainText...)
+	w.change(w.t.styles[last.style])
+	w.glyph(last)
+}
+
+// plainText has a terminal take characters as they are, whatever was set before.
+const plainText = "\x1b[4l\x1b(B\x0f"
+
+func (w *painter) charsets(c charsets) {
+	for i, set := range c.g {
+		if final := map[charset]byte{graphics: '0', british: 'A'}[set]; final != 0 {
+			w.out = append(w.out, '\x1b', "()*+"[i], final)
+		}
+	}
+	w.out = append(w.out, [...]string{"", "\x0e", "\x1bn", "\x1bo"}[c.left]...)
+	w.out = append(w.out, [...]string{"", "", "\x1bN", "\x1bO"}[c.single]...)
+}
+
+// Unfinished returns how many of the bytes that were written last belong to a sequence
+// or a character whose end has not come yet.
+func (t *Terminal) Unfinished() int64 {
+	if t.parser.state != ground {
+		return t.written - t.parser.begun
+	}
+	return int64(len(t.parser.partial))
+}
+
+// Abort ends a sequence that is unfinished, as CAN does, and drops what there is of a
+// character.
+func (t *Terminal) Abort() { t.parser.state, t.parser.partial = ground, t.parser.partial[:0] }

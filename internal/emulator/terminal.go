@@ -1,0 +1,265 @@
+package emulator
+
+// The largest screen that is emulated. Larger ones exist in tests of hostile sizes
+// only, and each byte may cost as much work as there are rows or columns.
+const (
+	MaxRows  = 2048
+	MaxCols  = 4096
+	MaxCells = 1 << 20
+)
+
+// Fits reports whether a screen of that size can be emulated.
+func Fits(rows, cols int) bool {
+	return rows >= 1 && cols >= 1 && rows <= MaxRows && cols <= MaxCols && rows*cols <= MaxCells
+}
+
+// Terminal is a terminal and what it shows. It answers nothing, rings no bell and
+// keeps no scrollback. Not safe for concurrent use.
+type Terminal struct {
+	rows, cols      int
+	main, alternate *grid
+	screen          *grid // the one of the two that is shown
+	cursor          cursor
+	saved           [2]savedCursor // of the main and of the alternate screen
+	top, bottom     int            // of the margins, the latter exclusive
+	tabs            []bool
+	modes           modes
+	pen             Style
+	penStale        bool   // style and blank are not those of pen
+	style           uint32 // of what is written
+	blank           Cell   // what erasing leaves
+	last            rune   // the last character that was written, for REP; 0 if none
+	parser          parser
+	written         int64 // bytes so far
+
+	styles     []Style
+	styleIndex map[Style]uint32
+	clusters   []string
+	links      []Link
+	linkIndex  map[Link]uint32
+	collectAt  int // of entries in one of these
+}
+
+// cursor is where the next character comes to, and how it is read.
+type cursor struct {
+	y, x     int
+	behind   bool // the last column; the next character begins a new row, if that is on
+	charsets charsets
+}
+
+// savedCursor is what DECSC saves.
+type savedCursor struct {
+	cursor
+	pen    Style
+	origin bool
+	set    bool // it was saved, by DECSC
+}
+
+// modes are those that change what the screen shows.
+type modes struct {
+	insert, newline, origin, noWrap, hidden, sideMargins bool
+}
+
+// New returns a terminal as after a reset. Of a size that does not fit, it has as
+// much as does.
+func New(rows, cols int) *Terminal {
+	t := &Terminal{}
+	t.rows, t.cols = fit(rows, cols)
+	t.reset()
+	return t
+}
+
+func fit(rows, cols int) (int, int) {
+	cols = min(max(cols, 1), MaxCols)
+	return min(max(rows, 1), MaxRows, MaxCells/cols), cols
+}
+
+// reset is RIS.
+func (t *Terminal) reset() {
+	t.main, t.alternate = newGrid(t.rows, t.cols), newGrid(t.rows, t.cols)
+	t.screen = t.main
+	t.styles, t.clusters, t.links = []Style{{}}, nil, []Link{{}}
+	t.styleIndex, t.linkIndex, t.collectAt = map[Style]uint32{}, map[Link]uint32{}, maxInterned
+	t.cursor, t.saved, t.modes, t.pen = cursor{}, [2]savedCursor{}, modes{}, Style{}
+	t.top, t.bottom = 0, t.rows
+	t.tabs = make([]bool, t.cols)
+	t.setTabs(0)
+	t.last = 0
+	t.penChanged()
+}
+
+// softReset is DECSTR.
+func (t *Terminal) softReset() {
+	t.modes, t.pen = modes{newline: t.modes.newline}, Style{}
+	t.cursor.charsets = charsets{}
+	t.cursor.behind = false
+	t.saved[t.which()] = savedCursor{}
+	t.top, t.bottom = 0, t.rows
+	t.penChanged()
+}
+
+func (t *Terminal) setTabs(from int) {
+	for x := from; x < t.cols; x++ {
+		t.tabs[x] = x%8 == 0 && x > 0
+	}
+}
+
+// Forget makes everything on the screen unknown, as where the bytes that come are not
+// the first ones. It looks blank.
+func (t *Terminal) Forget() {
+	for _, g := range []*grid{t.main, t.alternate} {
+		for _, r := range g.rows {
+			r.clear(Cell{glyph: isUnknown})
+		}
+	}
+}
+
+// Known reports whether all that is shown was drawn since Forget.
+func (t *Terminal) Known() bool {
+	for _, r := range t.screen.rows {
+		if r.used < t.cols && r.fill.glyph == isUnknown {
+			return false
+		}
+		for _, c := range r.cells[:r.used] {
+			if c.glyph == isUnknown {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Size returns how many rows and columns there are.
+func (t *Terminal) Size() (rows, cols int) { return t.rows, t.cols }
+
+// Cursor is where a terminal's cursor is.
+type Cursor struct {
+	Row, Col int // from 0
+	// Pending says that the last column was written and that the next character goes
+	// to the next row.
+	Pending bool
+	Hidden  bool // DECTCEM
+}
+
+// Cursor returns where the cursor is.
+func (t *Terminal) Cursor() Cursor {
+	return Cursor{Row: t.cursor.y, Col: t.cursor.x, Pending: t.cursor.behind && !t.modes.noWrap, Hidden: t.modes.hidden}
+}
+
+// Alternate reports whether the alternate screen is shown.
+func (t *Terminal) Alternate() bool { return t.screen == t.alternate }
+
+// Cell returns what is shown in a row and a column, from 0.
+func (t *Terminal) Cell(row, col int) Cell { return t.screen.row(row).at(col) }
+
+// penChanged says that pen is another one. Its style is looked up when it is used.
+func (t *Terminal) penChanged() { t.penStale = true }
+
+func (t *Terminal) refreshPen() {
+	if len(t.styles)+2 > t.collectAt {
+		t.collect()
+	}
+	t.style = t.intern(t.pen)
+	t.blank = Cell{style: t.intern(Style{Background: t.pen.Background})}
+	t.penStale = false
+}
+
+// fill returns what erasing leaves: blanks in the background of the pen.
+func (t *Terminal) fill() Cell {
+	if t.penStale {
+		t.refreshPen()
+	}
+	return t.blank
+}
+
+func (t *Terminal) row() *row { return t.screen.row(t.cursor.y) }
+
+// which is the index in saved.
+func (t *Terminal) which() int {
+	if t.Alternate() {
+		return 1
+	}
+	return 0
+}
+
+// save is DECSC.
+func (t *Terminal) save() {
+	t.saved[t.which()] = savedCursor{cursor: t.cursor, pen: t.pen, origin: t.modes.origin, set: true}
+}
+
+// restore is DECRC.
+func (t *Terminal) restore() {
+	s := t.saved[t.which()]
+	t.cursor, t.pen, t.modes.origin = s.cursor, s.pen, s.origin
+	t.penChanged()
+}
+
+// showAlternate changes to the alternate screen, which is empty then, or back.
+func (t *Terminal) showAlternate(on bool) {
+	switch {
+	case on && !t.Alternate():
+		t.screen = t.alternate
+		t.clear()
+	case !on:
+		t.screen = t.main
+	}
+}
+
+// clear empties the screen.
+func (t *Terminal) clear() {
+	fill := t.fill()
+	for _, r := range t.screen.rows {
+		r.clear(fill)
+	}
+}
+
+// Resize gives the terminal another size. Nothing is wrapped anew: what lies to the
+// right of the last column is lost, and so are rows below the cursor, before others
+// leave at the top. Margins are taken back.
+func (t *Terminal) Resize(rows, cols int) {
+	rows, cols = fit(rows, cols)
+	if rows == t.rows && cols == t.cols {
+		return
+	}
+	gone := max(0, t.cursor.y-rows+1)
+	t.main.resize(rows, cols, gone)
+	t.alternate.resize(rows, cols, gone)
+	tabs := make([]bool, cols)
+	copy(tabs, t.tabs)
+	old := t.cols
+	t.tabs, t.rows, t.cols = tabs, rows, cols
+	t.setTabs(min(old, cols))
+	t.cursor.y -= gone
+	if cols != old {
+		t.cursor.behind = false
+	}
+	t.cursor.x = min(t.cursor.x, cols-1)
+	for i := range t.saved {
+		s := &t.saved[i]
+		s.y, s.x = min(max(s.y-gone, 0), rows-1), min(s.x, cols-1)
+		s.behind = s.behind && cols == old
+	}
+	t.top, t.bottom = 0, rows
+}
+
+// resize leaves out so many rows at the top, and those at the bottom that do not fit.
+func (g *grid) resize(rows, cols, gone int) {
+	next := newGrid(rows, cols)
+	for y := range min(rows, len(g.rows)-gone) {
+		old, r := g.row(y+gone), next.rows[y]
+		if cols > g.cols && old.fill != (Cell{}) && old.fill.glyph != isUnknown {
+			old.reach(g.cols, g.cols) // what is new is plain
+			old.fill = Cell{}
+		}
+		*r = row{used: min(old.used, cols), fill: old.fill, wide: old.wide}
+		if old.used == 0 {
+			continue
+		}
+		r.cells = make([]Cell, cols)
+		copy(r.cells[:r.used], old.cells)
+		if end := r.used - 1; r.cells[end].Wide() { // its second half is gone
+			r.cells[end] = Cell{}
+		}
+	}
+	*g = *next
+}
