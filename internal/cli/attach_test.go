@@ -207,7 +207,7 @@ func TestAttach_ShowsTheScreenAtOnceAndResizes(t *testing.T) {
 	// At the same size the program draws nothing: what is seen was painted.
 	same := l.startOnTerminal(24, 80, "session", "attach", "dev", "ui")
 	same.until("\x1b[?1049h")
-	same.until("\x1b[5;1H\x1b[0m  fixed")
+	same.until("\x1b[5;1H  fixed")
 	same.until("24 80")
 	setSize(t, same.stdin, 30, 90)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGWINCH) // it is not our controlling terminal

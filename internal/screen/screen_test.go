@@ -2,14 +2,11 @@ package screen_test
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/charmbracelet/x/vt"
-
+	"banger/internal/emulator"
 	"banger/internal/screen"
 	"banger/internal/termmodes"
 )
@@ -17,6 +14,7 @@ import (
 // look is what a terminal shows.
 type look struct {
 	rows     []string
+	text     string
 	row, col int
 	alt      bool
 }
@@ -24,16 +22,30 @@ type look struct {
 // show returns the look of a terminal after it was sent bytes.
 func show(t *testing.T, rows, cols int, sent ...string) look {
 	t.Helper()
-	e := vt.NewEmulator(cols, rows)
-	drained := make(chan struct{})
-	go func() { defer close(drained); _, _ = io.Copy(io.Discard, e) }()
+	e := emulator.New(rows, cols)
 	for _, s := range sent {
-		_, _ = e.WriteString(s)
+		_, _ = e.Write([]byte(s))
 	}
-	at := e.CursorPosition()
-	l := look{rows: strings.Split(e.Render(), "\n"), row: at.Y, col: at.X, alt: e.IsAltScreen()}
-	_ = e.InputPipe().(io.Closer).Close()
-	<-drained
+	at := e.Cursor()
+	l := look{row: at.Row, col: at.Col, alt: e.Alternate()}
+	var text strings.Builder
+	for y := range rows {
+		var b strings.Builder
+		for x := range cols {
+			c := e.Cell(y, x)
+			style := e.Style(c)
+			if c.Blank() {
+				style.Foreground = emulator.Default
+			}
+			b.WriteString(e.Text(c))
+			text.WriteString(e.Text(c))
+			if style != (emulator.Style{}) {
+				fmt.Fprint(&b, style)
+			}
+		}
+		l.rows = append(l.rows, b.String())
+	}
+	l.text = text.String()
 	return l
 }
 
@@ -58,6 +70,13 @@ var programs = map[string]string{
 	"a last column": "\x1b[24;80H\x1b[32mx",
 	"within a pen":  "\x1b[1;31mred so far",
 	"its queries":   "\x1b[c\x1b[6n\x1b]11;?\x07done",
+	"wide at last":  strings.Repeat("x", 78) + "漢",
+	"saved":         "one\x1b[1;35m\x1b7\x1b[0m\r\ntwo",
+	"line drawing":  "\x1b)0\x0elqqk",
+	"origin":        "\x1b[5;10r\x1b[?6h\x1b[2;3Hhere",
+	"inserting":     "abc\r\x1b[4h",
+	"tabs":          "\x1b[3g\x1b[5G\x1bH\ta",
+	"a link":        "\x1b]8;;http://a/\x1b\\to",
 	"margins":       "\x1b[2;10r\x1b[10;1Hbottom\r\nagain\r\n",
 }
 
@@ -81,6 +100,7 @@ func TestPaint_ProgramGoesOnFromThere(t *testing.T) {
 			"text":        "text that goes on",
 			"a line":      "\r\nnext line\r\n",
 			"leaving alt": "\x1b[?1049lback",
+			"restoring":   "\x1b8there\t|",
 		} {
 			paint, _ := source(24, 80, written).Paint()
 			got, want := show(t, 24, 80, string(paint), more), show(t, 24, 80, written, more)
@@ -138,19 +158,77 @@ func TestPaint_SetsTheModes(t *testing.T) {
 	}
 }
 
-func TestPaint_HostileOutputEndsSoon(t *testing.T) {
-	for _, evil := range []string{
-		"x\x1b[999999999b", "\x1b[999999999X", "\x1b[999999999I", "\x1b[999999999S\x1b[999999999L", "\x1b[1;999999999r\n",
-		"\x1b]0;", "\x1bP", "\x1b[?2048h\x1b[6n",
+// Whatever a program has written, something of it is shown.
+func TestPaint_IsNeverEmpty(t *testing.T) {
+	fill := func(text string) string { return strings.Repeat(text, 32<<10/len(text)) }
+	for name, written := range map[string]string{
+		"a MiB of short lines":          strings.Repeat("7\r\n", screen.ReplayBytes/3),
+		"short lines":                   fill("7\r\n"),
+		"empty lines":                   fill("\r\n"),
+		"a progress bar":                fill("[=====>    ] 42 %\r"),
+		"one long line":                 fill("z"),
+		"no character whole":            fill("\x80"),
+		"no sequence whole":             fill("31;4"),
+		"REP":                           fill("x\x1b[999999999b"),
+		"ECH":                           fill("\x1b[999999999X"),
+		"tabs":                          fill("\x1b[999999999I\x1b[999999999Z"),
+		"scrolling":                     fill("\x1b[999999999S\x1b[999999999L"),
+		"margins":                       fill("\x1b[1;999999999r\n"),
+		"questions":                     fill("\x1b[?2048h\x1b[6n"),
+		"the end of a picture":          fill("#0~~@@vv") + "\x1b\\",
+		"the end of a long title":       fill("title") + "\a",
+		"clearing":                      fill("\x1b[2J"),
+		"E":                             fill("\x1b#8"),
+		"screens":                       fill("\x1b[?1049h\x1b[?1049l"),
+		"styles":                        fill("\x1b[38;2;1;2;3m\x1b[1;4:3m"),
+		"a title that does not end yet": "\x1b]0;" + fill("title"),
 	} {
-		begun := time.Now()
-		source(50, 200, strings.Repeat(evil, screen.ReplayBytes/len(evil))).Paint()
-		if took := time.Since(begun); took > 20*time.Second {
-			t.Errorf("%q took %s", evil, took)
+		for _, begun := range []bool{true, false} {
+			s := source(24, 80, written+"the prompt> ")
+			s.Begun = begun
+			paint, _ := s.Paint()
+			if name == "a title that does not end yet" {
+				paint = append(paint, "\athe prompt> "...)
+			}
+			got := show(t, 24, 80, "old\r\n", string(paint))
+			if !strings.Contains(got.text, "the prompt> ") {
+				t.Errorf("%s, begun %v: %d bytes are painted without the prompt", name, begun, len(paint))
+			}
 		}
 	}
-	for _, size := range [][2]int{{0, 0}, {-1, 5}, {65535, 65535}, {1, 1}, {1, 65535}} {
-		source(size[0], size[1], "hello\r\nworld").Paint()
+}
+
+func TestPaint_WhatCannotBeDrawnIsShownAsText(t *testing.T) {
+	for _, size := range [][2]int{{0, 0}, {-1, 5}, {65535, 65535}, {1, 65535}, {65535, 1}} {
+		paint, complete := source(size[0], size[1], "\x1b[31mhel\x1b[mlo\r\n50 %\rwor\xffld\x1b[2").Paint()
+		got := show(t, 24, 80, string(paint)).text
+		if complete || !strings.Contains(got, "as text") || !strings.Contains(got, "hello") || !strings.Contains(got, "wor\ufffdld") {
+			t.Errorf("%v: complete %v, %q", size, complete, paint)
+		}
+	}
+}
+
+// A program's terminal that gets the size of the one that is painted looks there as a
+// terminal does that gets another size.
+func TestPaint_InTheSizeThatIsToCome(t *testing.T) {
+	s := source(24, 80, strings.Repeat("line\r\n", 23)+"\x1b[1;75H漢字漢\x1b[24;1H$ ls")
+	s.ShowRows, s.ShowCols = 10, 40
+	paint, _ := s.Paint()
+	got := show(t, 10, 40, string(paint))
+	if want := show(t, 10, 40, strings.Repeat("line\r\n", 9)+"$ ls"); !got.equal(want) {
+		t.Errorf("painted %+v\nwant %+v", got, want)
+	}
+}
+
+// A sequence that was cut is not text for the terminal that gets its end.
+func TestPaint_GoesOnWithinASequence(t *testing.T) {
+	written := "$ \x1b[31mred\x1b]0;title\x1b\\ 漢\x1b(0q\x1b(B\x1b[4;1Hend"
+	want := show(t, 24, 80, written)
+	for cut := range len(written) {
+		paint, _ := source(24, 80, written[:cut]).Paint()
+		if got := show(t, 24, 80, string(paint), written[cut:]); !got.equal(want) {
+			t.Errorf("cut at %d: %+v\nwant %+v", cut, got, want)
+		}
 	}
 }
 

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	uv "github.com/charmbracelet/ultraviolet"
-	"github.com/charmbracelet/x/vt"
 	"github.com/google/go-cmp/cmp"
 
 	"banger"
+	"banger/internal/emulator"
 )
 
 // Full-screen programs look in an attached terminal, character by character and with
@@ -173,25 +172,25 @@ func (s *tmux) look(name string) string {
 // visible describes what one sees of a screen: cells that were written and cells
 // that were cleared look the same.
 func visible(screen string, cols, rows int) string {
-	e := vt.NewEmulator(cols, rows)
-	_, _ = e.WriteString(strings.ReplaceAll(strings.TrimSuffix(screen, "\n"), "\n", "\x1b[0m\r\n"))
-	const seen = uv.AttrReverse | uv.AttrStrikethrough // where there is no character
+	e := emulator.New(rows, cols)
+	_, _ = e.Write([]byte(strings.ReplaceAll(strings.TrimSuffix(screen, "\n"), "\n", "\x1b[0m\r\n")))
+	const seen = emulator.Inverse | emulator.Struck // where there is no character
 	var b strings.Builder
 	for y := range rows {
 		var row []string
-		var style uv.Style
+		var style emulator.Style
 		for x := range cols {
-			cell := e.CellAt(x, y)
-			if cell.Width == 0 { // the second half of a wide character
+			cell := e.Cell(y, x)
+			if cell.Tail() {
 				continue
 			}
-			is := cell.Style
-			if cell.Content == " " {
-				is = uv.Style{Fg: style.Fg, Bg: is.Bg, Underline: is.Underline, Attrs: style.Attrs&^seen | is.Attrs&seen}
+			is := e.Style(cell)
+			if cell.Blank() {
+				is.Foreground, is.Attributes = style.Foreground, style.Attributes&^seen|is.Attributes&seen
 			}
-			text := cell.Content
-			if !is.Equal(&style) {
-				text = fmt.Sprintf("<%v %v %v %x>", is.Fg, is.Bg, is.Underline, is.Attrs) + text
+			text := e.Text(cell)
+			if is != style {
+				text = fmt.Sprintf("<%x %x %x %x>", is.Foreground, is.Background, is.Underline, is.Attributes) + text
 				style = is
 			}
 			row = append(row, text)
