@@ -1,6 +1,10 @@
 package emulator
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // control carries a C0 control out.
 func (t *Terminal) control(c byte) {
@@ -129,7 +133,7 @@ func (t *Terminal) osc() {
 		return
 	}
 	params, uri, ok := strings.Cut(text, ";")
-	if !ok || strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+	if !ok || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return
 	}
 	if uri == "" {
