@@ -7,7 +7,7 @@
 // One goroutine, on the process's first thread, starts, signals and reaps
 // processes (supervisor); so no pid can be reused between a look and a signal,
 // and the command's parent-death signal is tied to the life of the process.
-// Others carry bytes: two pumps from the command's output to the logs, and one
+// Others carry bytes: the pump from the command's output to the logs, and one
 // or two per connection. The state of the session is changed in one place
 // (record), which writes it to the disk before it tells anyone.
 //

@@ -330,12 +330,18 @@ func waitFor(t waiter, what string, cond func() bool) {
 
 // alive reports whether a process runs; a zombie does not.
 func alive(pid int) bool {
+	state := processState(pid)
+	return state != "" && state != "Z"
+}
+
+// processState is the letter of proc(5) for a process, or "" if there is none.
+func processState(pid int) string {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return false
+		return ""
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	return len(fields) > 0 && string(fields[0]) != "Z"
+	state, _, _ := strings.Cut(strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:])), " ")
+	return state
 }
 
 // pids reads process ids, one a line.

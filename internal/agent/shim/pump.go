@@ -2,8 +2,9 @@ package shim
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,48 +19,77 @@ const pumpBytes = 64 << 10
 // are limited to 640 KiB, drivers/tty/tty_buffer.c).
 const maxTerminalBytes = 1 << 20
 
-// buffer is shared by the pumps: it is only needed while bytes move, and pages
-// that were never used cost nothing.
-type buffer struct {
-	mu    sync.Mutex // guards bytes
-	bytes [pumpBytes]byte
-}
-
-// pump carries one output stream of the command to where it is kept.
+// pump carries the command's output streams to where they are kept. One goroutine reads
+// all of them, that which had something first before the others: the kernel lists them so
+// (epoll(7), edge-triggered). Two pipes hold no order of their own, so what is written to
+// one, then to the other and to the first again before it is read loses it.
 type pump struct {
-	stream banger.Stream
-	file   *os.File // non-blocking
-	raw    syscall.RawConn
-	buffer *buffer
-	keep   func(banger.Stream, []byte) // takes what was read
-	atEnd  bool                        // nobody can write any more; guarded by done
-	done   chan struct{}               // closed when run returns
+	set     *os.File // the epoll instance of all streams
+	raw     syscall.RawConn
+	sources []*source
+	keep    func(banger.Stream, []byte) // takes what was read
+	over    atomic.Bool                 // finish has begun
+	done    chan struct{}               // closed when run returns
+
+	// The fields below belong to run, and after it to finish.
+	ready  []*source
+	events [2]unix.EpollEvent
+	buffer [pumpBytes]byte // pages that were never used cost nothing
 }
 
-func newPump(stream banger.Stream, file *os.File, b *buffer, keep func(banger.Stream, []byte)) (*pump, error) {
-	raw, err := file.SyscallConn()
+// source is one output stream.
+type source struct {
+	stream banger.Stream
+	fd     int // non-blocking, and not in the runtime's poller
+	tty    bool
+	ready  bool // in the list of those
+	ended  bool // nobody can write any more
+	left   int  // how much finish reads at most
+}
+
+func newPump(keep func(banger.Stream, []byte)) (*pump, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	p := &pump{keep: keep, done: make(chan struct{})}
+	if p.set, err = nonblocking(fd, "output"); err != nil {
 		return nil, err
 	}
-	return &pump{stream: stream, file: file, raw: raw, buffer: b, keep: keep, done: make(chan struct{})}, nil
+	if p.raw, err = p.set.SyscallConn(); err != nil {
+		p.set.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
-// run carries bytes until the stream's end or until finish.
+// add takes over the descriptor of a stream, of which there are two at most; before run.
+func (p *pump) add(stream banger.Stream, fd int, tty bool) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(len(p.sources))}
+	var err error
+	if ctlErr := p.raw.Control(func(set uintptr) { err = unix.EpollCtl(int(set), unix.EPOLL_CTL_ADD, fd, &event) }); ctlErr != nil {
+		err = ctlErr
+	}
+	if err != nil {
+		return fmt.Errorf("cannot wait for %s: %w", stream, err)
+	}
+	p.sources = append(p.sources, &source{stream: stream, fd: fd, tty: tty})
+	return nil
+}
+
+// run carries bytes until all streams have ended or until finish.
 func (p *pump) run() {
 	defer close(p.done)
-	for {
-		var n int
-		var err error
-		waitErr := p.raw.Read(func(fd uintptr) bool {
-			n, err = p.move(int(fd))
-			return !errors.Is(err, unix.EAGAIN)
+	for !p.allEnded() {
+		waitErr := p.raw.Read(func(set uintptr) bool {
+			p.collect(int(set))
+			return len(p.ready) > 0
 		})
 		if waitErr != nil {
 			return // finish
 		}
-		if n == 0 {
-			p.atEnd = true
-			return
+		for len(p.ready) > 0 && !p.over.Load() {
+			p.carryNext()
 		}
 	}
 }
@@ -69,37 +99,84 @@ func (p *pump) run() {
 // pipe, so when it is empty they have been read. It is bounded by what a pipe
 // can hold, since a process beyond our reach may hold it open and write on.
 func (p *pump) finish() {
-	p.file.SetReadDeadline(time.Now())
+	p.over.Store(true)
+	p.set.SetReadDeadline(time.Now())
 	<-p.done
-	if !p.atEnd {
-		_ = p.raw.Control(func(fd uintptr) {
-			for left := capacity(int(fd)); left > 0; {
-				n, _ := p.move(int(fd))
-				if n == 0 {
-					return
-				}
-				left -= n
-			}
-		})
+	for _, s := range p.sources {
+		s.left = capacity(s.fd)
 	}
-	p.file.Close()
+	_ = p.raw.Control(func(set uintptr) {
+		for p.collect(int(set)); len(p.ready) > 0; {
+			if p.ready[0].left <= 0 {
+				p.next()
+				continue
+			}
+			p.carryNext()
+		}
+	})
+	p.set.Close()
+	for _, s := range p.sources {
+		unix.Close(s.fd)
+	}
 }
 
-// move carries at most one buffer; 0 bytes without EAGAIN are the end.
-func (p *pump) move(fd int) (int, error) {
-	p.buffer.mu.Lock()
-	defer p.buffer.mu.Unlock()
-	for {
-		n, err := unix.Read(fd, p.buffer.bytes[:])
-		if err == unix.EINTR {
-			continue
+func (p *pump) allEnded() bool {
+	for _, s := range p.sources {
+		if !s.ended {
+			return false
 		}
-		if n <= 0 {
-			// A terminal that no process has open any more gives EIO.
-			return 0, err
+	}
+	return true
+}
+
+// collect lists the streams that have got something since it was last called, in the
+// order in which they did.
+func (p *pump) collect(set int) {
+	n, err := unix.EpollWait(set, p.events[:], 0)
+	for err == unix.EINTR {
+		n, err = unix.EpollWait(set, p.events[:], 0)
+	}
+	for _, event := range p.events[:max(n, 0)] {
+		p.list(p.sources[event.Fd])
+	}
+}
+
+// list puts a stream behind those that are ready.
+func (p *pump) list(s *source) {
+	if !s.ready && !s.ended {
+		s.ready = true
+		p.ready = append(p.ready, s)
+	}
+}
+
+// next takes the stream off the list that became ready first.
+func (p *pump) next() *source {
+	s := p.ready[0]
+	p.ready = append(p.ready[:0], p.ready[1:]...)
+	s.ready = false
+	return s
+}
+
+// carryNext carries at most one buffer of the stream that became ready first. One that may
+// have more goes behind the others: a flood of one holds none of them up.
+func (p *pump) carryNext() {
+	s := p.next()
+	n, err := unix.Read(s.fd, p.buffer[:])
+	for err == unix.EINTR {
+		n, err = unix.Read(s.fd, p.buffer[:])
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+	case n <= 0: // a terminal that no process has open any more gives EIO
+		s.ended = true
+	default:
+		s.left -= n
+		p.keep(s.stream, p.buffer[:n])
+		// A pipe that gives less than was asked for is empty, and reports what comes.
+		if s.tty || n == len(p.buffer) {
+			_ = p.raw.Control(func(set uintptr) { p.collect(int(set)) })
+			p.list(s)
 		}
-		p.keep(p.stream, p.buffer.bytes[:n])
-		return n, nil
 	}
 }
 

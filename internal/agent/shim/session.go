@@ -19,7 +19,7 @@ type session struct {
 	logs       *logs
 	stdin      *stdin    // nil if the command has none
 	terminal   *terminal // nil if the command has none
-	pumps      []*pump
+	pump       *pump
 	group      *cgroup // nil without cgroups
 	meter      meter
 	server     *server
@@ -74,9 +74,7 @@ func (s *session) start(ctx context.Context, l Launch) (err error) {
 	ends.closeChild()
 	dieLast()
 	s.supervisor.take(pid, s.group, l)
-	for _, p := range s.pumps {
-		go p.run() // finish waits for it
-	}
+	go s.pump.run() // finish waits for it
 	s.recordStart(pid, l.SyncWrites)
 	s.server.start(ctx, s)
 	return nil
@@ -102,20 +100,17 @@ func (s *session) makeCgroup(l Launch) (err error) {
 func dieLast() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) }
 
 // connect makes the parts that carry bytes.
-func (s *session) connect(ends *streams, l Launch) error {
-	shared := &buffer{}
-	for _, out := range []struct {
-		stream banger.Stream
-		file   *os.File
-	}{{banger.StreamStdout, ends.stdout}, {banger.StreamStderr, ends.stderr}} {
-		if out.file == nil {
-			continue
-		}
-		p, err := newPump(out.stream, out.file, shared, s.keep)
-		if err != nil {
+func (s *session) connect(ends *streams, l Launch) (err error) {
+	if s.pump, err = newPump(s.keep); err != nil {
+		return err
+	}
+	if err := s.pump.add(banger.StreamStdout, ends.stdout, l.TTY); err != nil {
+		return err
+	}
+	if ends.stderr >= 0 {
+		if err := s.pump.add(banger.StreamStderr, ends.stderr, false); err != nil {
 			return err
 		}
-		s.pumps = append(s.pumps, p)
 	}
 	if ends.stdin == nil {
 		return nil
@@ -184,9 +179,7 @@ func (s *session) fail(cause error) {
 func (s *session) supervise() {
 	s.supervisor.run()
 	endedAt := time.Now().UTC()
-	for _, p := range s.pumps {
-		p.finish()
-	}
+	s.pump.finish()
 	if s.stdin != nil {
 		s.stdin.shutdown()
 	}

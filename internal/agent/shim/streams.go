@@ -26,15 +26,16 @@ func (l Launch) firstWindow() banger.Window {
 // streams are the two sides of the command's standard streams.
 type streams struct {
 	child [3]int // given to the command; closed by closeChild
-	// Ours are non-blocking; nil where there is none. With a terminal stdin and
+	// Ours are non-blocking; -1 or nil where there is none. With a terminal stdin and
 	// stdout are two descriptors of it.
-	stdin, stdout, stderr *os.File
+	stdin          *os.File
+	stdout, stderr int
 }
 
 // openStreams makes the command's streams and gives them to its user, who may
 // open them again by /dev/stdin and so on.
 func openStreams(l Launch) (_ *streams, err error) {
-	s := &streams{child: [3]int{-1, -1, -1}}
+	s := &streams{child: [3]int{-1, -1, -1}, stdout: -1, stderr: -1}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -64,7 +65,11 @@ func openStreams(l Launch) (_ *streams, err error) {
 
 func (s *streams) openPipes(l Launch) (err error) {
 	if l.StdinMode == banger.StdinPipe {
-		if s.child[0], s.stdin, err = openPipe("stdin", 0); err != nil {
+		ours := -1
+		if s.child[0], ours, err = openPipe("stdin", 0); err != nil {
+			return err
+		}
+		if s.stdin, err = nonblocking(ours, "stdin"); err != nil {
 			return err
 		}
 	} else if s.child[0], err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -77,18 +82,19 @@ func (s *streams) openPipes(l Launch) (err error) {
 	return err
 }
 
-// openPipe makes a pipe whose childEnd (0 reads, 1 writes) goes to the command.
-func openPipe(name string, childEnd int) (child int, ours *os.File, err error) {
+// openPipe makes a pipe whose childEnd (0 reads, 1 writes) goes to the command. The other
+// end is non-blocking.
+func openPipe(name string, childEnd int) (child, ours int, err error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return -1, nil, fmt.Errorf("cannot make a pipe for %s: %w", name, err)
+		return -1, -1, fmt.Errorf("cannot make a pipe for %s: %w", name, err)
 	}
-	ours, err = nonblocking(p[1-childEnd], name)
-	if err != nil {
-		unix.Close(p[childEnd])
-		return -1, nil, err
+	if err := unix.SetNonblock(p[1-childEnd], true); err != nil {
+		unix.Close(p[0])
+		unix.Close(p[1])
+		return -1, -1, fmt.Errorf("cannot set up %s: %w", name, err)
 	}
-	return p[childEnd], ours, nil
+	return p[childEnd], p[1-childEnd], nil
 }
 
 // openTerminal makes a pseudo-terminal; pty(7), ioctl_tty(2).
@@ -97,8 +103,9 @@ func (s *streams) openTerminal(w banger.Window) error {
 	if err != nil {
 		return fmt.Errorf("cannot open /dev/ptmx: %w", err)
 	}
-	if s.stdout, err = nonblocking(master, "terminal"); err != nil {
-		return err
+	s.stdout = master
+	if err := unix.SetNonblock(master, true); err != nil {
+		return fmt.Errorf("cannot set up terminal: %w", err)
 	}
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return fmt.Errorf("cannot unlock terminal: %w", err)
@@ -156,9 +163,12 @@ func (s *streams) closeChild() {
 // close closes everything.
 func (s *streams) close() {
 	s.closeChild()
-	for _, f := range []*os.File{s.stdin, s.stdout, s.stderr} {
-		if f != nil {
-			f.Close()
+	if s.stdin != nil {
+		s.stdin.Close()
+	}
+	for _, fd := range []int{s.stdout, s.stderr} {
+		if fd >= 0 {
+			unix.Close(fd)
 		}
 	}
 }
