@@ -54,6 +54,7 @@ func compare(t *testing.T, r reference, n int, differs []difference) {
 			}
 		}
 	}
+	t.Logf("%d stories", n)
 }
 
 // joined are the steps of a story; those that follow each other without another size
@@ -130,12 +131,23 @@ var tmuxDiffers = []difference{
 	{"while autowrap is off a cursor in the last column is never behind it, so that a mark belongs to the one before", func(n token, at *emulator.Terminal) bool {
 		return !at.Wrapping() && (n.name == "mark" || n.name == "bad")
 	}},
+	{"ICH does not always make room, and DCH and a wrap in the last row leave the pen's background away", func(n token, at *emulator.Terminal) bool {
+		rows, _ := at.Size()
+		coloured := at.Pen().Background != emulator.Default
+		return n.name == "insert characters" || coloured && (n.name == "delete characters" ||
+			!n.has("\x1b") && n.step.text != "" && (set(at.Margins()) || at.Cursor().Row == rows-1 || len(n.step.text) > 4 && at.Cursor().Row+4 >= rows))
+	}},
+	{"half of a wide character may be there behind the last column", func(n token, at *emulator.Terminal) bool {
+		_, cols := at.Size()
+		return at.HasWide() && (n.step.rows != 0 && n.step.cols < cols || at.Inserting() && at.RowHasWide())
+	}},
+	{"RIS leaves the alternate screen shown", func(n token, at *emulator.Terminal) bool { return n.has("\x1bc") && at.Alternate() }},
 	{"BS goes back over the beginning of a row that was wrapped", func(n token, at *emulator.Terminal) bool {
 		return n.name == "back" && at.Cursor().Col < 2
 	}},
 	{"insert mode makes no room in the row to which text wraps", func(n token, at *emulator.Terminal) bool {
 		_, cols := at.Size()
-		return at.Inserting() && n.step.text != "" && !n.has("\x1b", "\r", "\n") && at.Cursor().Col+2*len(n.step.text) >= cols
+		return at.Inserting() && (n.name == "charset" || n.step.text != "" && !n.has("\x1b", "\r", "\n")) && at.Cursor().Col+2*len(n.step.text) >= cols
 	}},
 }
 
@@ -165,9 +177,9 @@ var libvtermDiffers = []difference{
 	{"insert mode makes room for one column, also for a wide character", func(n token, at *emulator.Terminal) bool {
 		return at.Inserting() && n.wide()
 	}},
-	{"columns that a resize adds have the colours of the pen; margins and a cursor behind the last column stay", func(n token, at *emulator.Terminal) bool {
+	{"columns that a resize adds have the colours of the pen; margins, saved cursors and a cursor behind the last column stay", func(n token, at *emulator.Terminal) bool {
 		set, _ := at.Margins()
-		return n.step.rows != 0 && (at.Pen().Background != emulator.Default || set || at.Cursor().Pending)
+		return n.step.rows != 0 && (at.Pen().Background != emulator.Default || set || at.Cursor().Pending || at.Saved())
 	}},
 	{"behind a wide character in the last columns, the cursor is not in the last one", func(n token, at *emulator.Terminal) bool {
 		return behindWide(at) && n.name != "text" && n.name != "wide" && n.name != "to a place" && n.name != "sgr" && !n.has("\r")
@@ -201,13 +213,16 @@ var libvtermDiffers = []difference{
 	}},
 	{"DECSC saves neither character sets, origin mode nor that the cursor is behind the last column, and both screens have one", func(n token, at *emulator.Terminal) bool {
 		saves := n.has("\x1b7", "\x1b[?1048h", "\x1b[?1049h")
+		if n.has("\x1b8", "\x1b[?1048l", "\x1b[?1049l") && at.Cursor().Pending {
+			return true
+		}
 		return saves && (at.Cursor().Pending || at.Drawing() || at.Origin() || at.Alternate()) ||
 			(n.name == "charset" || n.name == "origin") && at.Saved()
 	}},
 	{"insert mode does not count for REP", func(n token, at *emulator.Terminal) bool { return n.name == "repeat" && at.Inserting() }},
-	{"ICH and DCH do nothing outside of the margins, and CUU from the margin, CNL, CPL and VPR do not stop at them", func(n token, at *emulator.Terminal) bool {
+	{"ICH and DCH do nothing outside of the margins, and CUU from the margin, CUD to it, CNL, CPL and VPR do not stop at them", func(n token, at *emulator.Terminal) bool {
 		set, within := at.Margins()
-		return !within && n.final("@P") || set && n.final("AEFe")
+		return !within && n.final("@P") || set && n.final("ABEFe")
 	}},
 	{"CSI s and CSI u are margins or nothing", func(n token, _ *emulator.Terminal) bool { return n.has("\x1b[s", "\x1b[u") }},
 	{"text that begins otherwise is not line drawing up to the next control", func(n token, at *emulator.Terminal) bool {
@@ -243,3 +258,5 @@ func (n token) final(bytes string) bool {
 	text := n.step.text
 	return strings.HasPrefix(text, "\x1b[") && strings.Contains(bytes, text[len(text)-1:])
 }
+
+func set(margins, _ bool) bool { return margins }

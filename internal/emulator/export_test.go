@@ -59,3 +59,13 @@ func (t *Terminal) Broken() string {
 	}
 	return ""
 }
+
+// HasWide reports whether there is a wide character on the screen.
+func (t *Terminal) HasWide() bool {
+	for _, r := range t.screen.rows {
+		if r.wide {
+			return true
+		}
+	}
+	return false
+}

@@ -19,6 +19,9 @@ type token struct {
 type teller struct {
 	*rand.Rand
 	rows, cols int
+	alternate  string // the mode with which the screens are changed: they are not mixed
+	alternated bool   // then no cursor is saved or restored: some terminals have one for each screen
+	resized    bool   // then the alternate screen is not left: what the main one shows is not the same everywhere
 }
 
 // story makes one up; leaveOut says which tokens may not come to a terminal that is
@@ -28,6 +31,7 @@ func (r *teller) story(leaveOut func(token, *emulator.Terminal) bool) story {
 	if r.IntN(8) != 0 {
 		r.rows, r.cols = r.rows+2, r.cols+2
 	}
+	r.alternate, r.alternated, r.resized = r.pick("1049", "1049", "47", "1047"), false, false
 	s := story{rows: r.rows, cols: r.cols}
 	t := emulator.New(s.rows, s.cols)
 	for range 1 + r.IntN(40) {
@@ -37,6 +41,8 @@ func (r *teller) story(leaveOut func(token, *emulator.Terminal) bool) story {
 		}
 		play(t, next.step)
 		r.rows, r.cols = t.Size()
+		r.alternated = r.alternated || next.name == "alternate"
+		r.resized = r.resized || next.step.rows != 0
 		s.steps = append(s.steps, next)
 	}
 	return s.ended()
@@ -109,7 +115,7 @@ func (r *teller) token() token {
 		return named("sgr", "\x1b["+r.sgr()+"m")
 	case n < 79:
 		return named("margins", r.pick("\x1b[r", fmt.Sprintf("\x1b[%d;%dr", 1+r.IntN(r.rows), 1+r.IntN(r.rows)), fmt.Sprintf("\x1b[%dr", 1+r.IntN(r.rows))))
-	case n < 83:
+	case n < 83 && !r.alternated:
 		return named("save", r.pick("\x1b7", "\x1b8", "\x1b[s", "\x1b[u", "\x1b[?1048h", "\x1b[?1048l"))
 	case n < 85:
 		return named("insert", r.pick("\x1b[4h", "\x1b[4l"))
@@ -118,7 +124,7 @@ func (r *teller) token() token {
 	case n < 89:
 		return named("origin", r.pick("\x1b[?6h", "\x1b[?6l"))
 	case n < 91:
-		return named("alternate", r.pick("\x1b[?1049h", "\x1b[?1049l", "\x1b[?47h", "\x1b[?47l", "\x1b[?1047h", "\x1b[?1047l"))
+		return named("alternate", "\x1b[?"+r.alternate+r.pick(map[bool][]string{true: {"h"}, false: {"h", "l"}}[r.resized]...))
 	case n < 93:
 		return named("charset", r.pick("\x1b(0", "\x1b(B", "\x1b)0", "\x1b)B", "\x0e", "\x0f")+r.pick("", "lqk x"))
 	case n < 95:
