@@ -57,6 +57,7 @@ type attaching struct {
 	position banger.LogCursor   // behind the last byte that was written out
 	lost     *time.Timer        // until the user is told that the connection is lost
 	repaint  *time.Timer        // until the program is asked a second time
+	cropped  *cropped           // what output goes through, if our terminal is too small for it
 	left     context.CancelFunc // ends the wait for a detach
 }
 
@@ -92,6 +93,9 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 		a.feed(end)
 	}
 	state, err := a.receive(end)
+	if a.cropped != nil {
+		a.cropped.leave()
+	}
 	if a.terminal != nil {
 		a.terminal.restore()
 	}
@@ -197,10 +201,16 @@ func (a *attaching) paint(ctx context.Context) error {
 	}
 	t := attached.Terminal
 	modes := modesOf(t)
-	painted, complete := screen.Source{
+	source := screen.Source{
 		Rows: int(t.Window.Rows), Cols: int(t.Window.Cols), Modes: modes,
 		Output: output, Begun: begin == 0,
-	}.Paint()
+	}
+	if w := a.window(); w != nil && (!a.view || a.takeover) { // the session's terminal gets our size
+		source.ShowRows, source.ShowCols = int(w.Rows), int(w.Cols)
+	} else if cropped, err := a.crop(source); cropped || err != nil {
+		return err
+	}
+	painted, complete := source.Paint()
 	if _, err := a.terminal.Write(append(modes.SetOther(), painted...)); err != nil {
 		return fmt.Errorf("cannot paint the screen: %w", err)
 	}
@@ -241,8 +251,18 @@ func (a *attaching) askToPaint() {
 }
 
 func (a *attaching) resize() {
-	if w := a.window(); w != nil && a.isWriting() {
+	w := a.window()
+	if w == nil {
+		return
+	}
+	a.mu.Lock()
+	writing, cropped := a.writing, a.cropped
+	a.mu.Unlock()
+	if writing {
 		a.attachment.Resize(*w)
+	}
+	if cropped != nil {
+		cropped.resize(*w)
 	}
 }
 

@@ -21,6 +21,7 @@ for byte; stdin goes to it. The exit status is the session's if it ends, and 0
 after a detach. One attachment at a time writes; any number may --view.
 
 Of a session on a terminal (--tty) the screen is shown at once. ctrl-\ detaches.
+Where it is larger than a viewer's, that shows a part, which follows the cursor.
 Of any other, ctrl-c interrupts the command, ctrl-\ detaches, and control characters in
 its output are made visible on a terminal (--raw: as they are).
 
