@@ -54,14 +54,22 @@ func (t *Terminal) intern(s Style) uint32 {
 	if s == (Style{}) {
 		return 0
 	}
-	if i, ok := t.styleIndex[s]; ok {
-		return i
+	recent := &t.recent[(uint32(s.Foreground)*31+uint32(s.Background)*7+uint32(s.Attributes)+s.link)%recentStyles]
+	if int(*recent) < len(t.styles) && t.styles[*recent] == s {
+		return *recent
 	}
-	i := uint32(len(t.styles))
-	t.styles = append(t.styles, s)
-	t.styleIndex[s] = i
+	i, ok := t.styleIndex[s]
+	if !ok {
+		i = uint32(len(t.styles))
+		t.styles = append(t.styles, s)
+		t.styleIndex[s] = i
+	}
+	*recent = i
 	return i
 }
+
+// recentStyles is how many styles are found without the map.
+const recentStyles = 256
 
 // cluster returns the glyph of a character with combining marks.
 func (t *Terminal) cluster(text string) uint32 {

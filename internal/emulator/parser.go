@@ -47,6 +47,8 @@ func (t *Terminal) Write(p []byte) (int, error) {
 		case ground:
 			p = t.writeText(p)
 			t.parser.begun = t.written + int64(n-len(p)) - 1 // if it is not text any more
+		case inSequence:
+			p = t.writeSequence(p)
 		case inOSC, inString:
 			p = t.writeString(p)
 		default:
@@ -191,6 +193,23 @@ func (m *parser) keepText(p []byte) {
 	}
 }
 
+// writeSequence takes a control sequence up to its end, and returns the rest. Most bytes
+// of one are digits.
+func (t *Terminal) writeSequence(p []byte) []byte {
+	m := &t.parser
+	for i, c := range p {
+		if c >= '0' && c <= '9' {
+			m.digit(int(c - '0'))
+			continue
+		}
+		t.step(c)
+		if m.state != inSequence {
+			return p[i+1:]
+		}
+	}
+	return nil
+}
+
 // step takes a byte of a sequence.
 func (t *Terminal) step(c byte) {
 	m := &t.parser
@@ -241,8 +260,6 @@ func (t *Terminal) escaped(c byte) {
 func (t *Terminal) sequence(c byte) {
 	m := &t.parser
 	switch {
-	case c >= '0' && c <= '9':
-		m.digit(int(c - '0'))
 	case c == ';' || c == ':':
 		m.separator(c == ':')
 	case c >= '<' && c <= '?':

@@ -34,6 +34,7 @@ type Terminal struct {
 
 	styles     []Style
 	styleIndex map[Style]uint32
+	recent     [recentStyles]uint32 // indices of styles that were used
 	clusters   []string
 	links      []Link
 	linkIndex  map[Link]uint32
