@@ -145,6 +145,28 @@ func TestImports_FollowTheLayers(t *testing.T) {
 	}
 }
 
+// The programs in guests can carry the terminal emulator: it brings nothing along.
+func TestImports_TheEmulatorNeedsTheStandardLibraryOnly(t *testing.T) {
+	files, err := filepath.Glob("internal/emulator/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range parsed.Imports {
+			if first, _, _ := strings.Cut(strings.Trim(i.Path.Value, `"`), "/"); first == "banger" || strings.Contains(first, ".") {
+				t.Errorf("%s imports %s", file, i.Path.Value)
+			}
+		}
+	}
+}
+
 // moduleImports returns, for each folder with Go code that is not a test, what
 // ourImports returns of its files.
 func moduleImports(t *testing.T) map[string][]string {
