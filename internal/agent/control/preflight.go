@@ -39,7 +39,7 @@ func (s *server) preflight(l banger.GuestLaunch) (plan, *launchFailure) {
 	case err != nil:
 		return plan{}, &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session as user %q: %v", name, err), err.Error()}
 	}
-	p := plan{user: user, env: environment(l, user)}
+	p := plan{user: user, env: s.environment(l, user)}
 	var failure *launchFailure
 	err = asUser(user, func() {
 		if p.cwd, failure = findCwd(string(l.Cwd), user); failure == nil {
