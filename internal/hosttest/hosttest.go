@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -128,6 +129,10 @@ func (h *Host) shut() {
 	if err := h.daemon.stop(); err != nil {
 		h.t.Errorf("cannot close host: %v", err)
 	}
+	// Until they execute, processes that this one is just starting have the files that were
+	// open, and with them the lock on the store.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 }
 
 // close ends what runs in the guests too.
