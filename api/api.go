@@ -110,6 +110,14 @@ type BuildLine struct {
 	Error    *banger.Error         `json:"error,omitempty"`
 }
 
+// RemoteLine is a line of a login to a remote host: the steps that it takes, then the VM or
+// the error.
+type RemoteLine struct {
+	Step  string        `json:"step,omitempty" doc:"what is being done, in words for a user"`
+	VM    *banger.VM    `json:"vm,omitempty"`
+	Error *banger.Error `json:"error,omitempty"`
+}
+
 // LogLine is a line of a session's log: first the position at which the reading
 // begins, then pieces of output, then the end or the error.
 type LogLine struct {

@@ -168,6 +168,24 @@ func TestClient_AnswersComeBackWhole(t *testing.T) {
 	wantEqual(t, sent, banger.SendResult{Offset: 3}, err)
 }
 
+// A login takes a while: what it is at arrives as it begins, and an error behind it whole.
+func TestClient_StepsOfALoginArrive(t *testing.T) {
+	fake := &httpapitest.Fake{VM: banger.VM{ID: "v", Name: "lab"}, Steps: []string{"connecting to lab", "not used: /a: \x1b[2J"}}
+	r := newRig(t, fake)
+	var got []string
+	ctx := banger.WithSteps(t.Context(), func(step string) { got = append(got, step) })
+	vm, err := r.AddRemote(ctx, banger.RemoteRequest{Name: "lab", SSH: "lab"})
+	wantEqual(t, vm, fake.VM, err)
+	wantEqual(t, got, fake.Steps, nil)
+	asked := banger.Errorf(banger.CodeQuestion, "the host key is not known").WithHint("compare it")
+	asked.Question = &banger.Question{Kind: banger.AskHostKey, Subject: "lab"}
+	fake.Err = asked
+	_, err = r.AddRemote(ctx, banger.RemoteRequest{Name: "lab", SSH: "lab"})
+	if e, ok := errors.AsType[*banger.Error](err); !ok || e.Code != banger.CodeQuestion || e.Question == nil || e.Hint != "compare it" {
+		t.Errorf("%#v", err)
+	}
+}
+
 func wantEqual(t *testing.T, got, want any, err error) {
 	t.Helper()
 	if err != nil {

@@ -109,6 +109,7 @@ func TestAgent(t *testing.T) {
 	})
 	t.Run("ServesSFTPFromItsConfiguration", func(t *testing.T) { testServe(t, agent) })
 	t.Run("Install", func(t *testing.T) { testInstall(t, agent) })
+	t.Run("Try", func(t *testing.T) { testTry(t, agent) })
 }
 
 func testServe(t *testing.T, agent string) {

@@ -16,11 +16,11 @@ import (
 // servers that forward none. It ends when the socket's other side has.
 func connect(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("connect", flag.ContinueOnError)
-	announce := flags.String("announce", "", "line to print when the socket is open, behind whatever a login shell has printed")
+	line := flags.String("announce", "", "line to print when the socket is open, behind whatever a login shell has printed, and to wait for on stdin")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() != 1 || *announce == "" {
+	if flags.NArg() != 1 || *line == "" {
 		return errors.New("usage: banger-agent connect --announce LINE SOCKET")
 	}
 	conn, err := localsocket.Dial(ctx, flags.Arg(0))
@@ -28,11 +28,11 @@ func connect(ctx context.Context, args []string) error {
 		return fmt.Errorf("cannot connect: %w", err)
 	}
 	defer conn.Close()
-	if _, err := fmt.Printf("\n%s\n", *announce); err != nil {
-		return err
-	}
 	stdin, err := closableStdin()
 	if err != nil {
+		return err
+	}
+	if err := announce(*line); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -41,7 +41,9 @@ func connect(ctx context.Context, args []string) error {
 	defer sending.Wait()
 	defer stdin.Close()
 	sending.Go(func() {
-		_, _ = io.Copy(conn, stdin)
+		if skipToBeginning(stdin, *line) == nil {
+			_, _ = io.Copy(conn, stdin)
+		}
 		_ = conn.CloseWrite()
 	})
 	_, err = io.Copy(os.Stdout, conn)

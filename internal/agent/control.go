@@ -22,7 +22,7 @@ func serveControl(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("control", flag.ContinueOnError)
 	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one folder per session")
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
-	announce := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed")
+	line := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed, and to wait for on stdin")
 	ours := flags.Bool("machine", false, "this is a machine of banger's own, whose init is the agent")
 	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
 	ownsClock := flags.Bool("own-clock", false, "let the daemon set the clock of this machine")
@@ -36,8 +36,16 @@ func serveControl(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *announce != "" {
-		if _, err := fmt.Printf("\n%s\n", *announce); err != nil {
+	if *line != "" {
+		stop := context.AfterFunc(ctx, func() { stdin.Close() })
+		err := announce(*line)
+		if err == nil {
+			err = skipToBeginning(stdin, *line)
+		}
+		if !stop() {
+			return nil // a signal asked for it
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -46,8 +54,10 @@ func serveControl(ctx context.Context, args []string) error {
 		powerOff = func() error { return pid1.RunApplet("poweroff") }
 	}
 	var machine string
-	if *announce != "" { // somebody else's host, whose home others may share
+	var login []string
+	if *line != "" { // somebody else's host, whose home others may share
 		machine = hostid.MachineID()
+		login = os.Environ()
 		if err := noteUse(machine); err != nil {
 			slog.Warn("cannot note that this host uses the agent's version", "cause", err)
 		}
@@ -59,6 +69,7 @@ func serveControl(ctx context.Context, args []string) error {
 		Version:     version.String(),
 		OwnsClock:   *ownsClock,
 		PowerOff:    powerOff,
+		Login:       login,
 		MachineID:   machine,
 		Logger:      slog.Default(),
 	}, stdin, os.Stdout)

@@ -210,7 +210,7 @@ func testConnect(t *testing.T, agent string) {
 		served <- errors.Join(err, writeErr)
 	}()
 	cmd := command(t, agent, "connect", "--announce", "LINE", socket)
-	cmd.Stdin = strings.NewReader(data)
+	cmd.Stdin = strings.NewReader("\n\nwhat a start-up file has left\nLINE\n" + data)
 	out, err := cmd.Output()
 	if err := errors.Join(err, <-served); err != nil {
 		t.Error(err)

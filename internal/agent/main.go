@@ -40,6 +40,7 @@ func subcommands() []subcommand {
 		{"sftp", serveSFTP},
 		{"install", install},
 		{"connect", connect},
+		{"try", try},
 		{"version", printVersion},
 	}
 }

@@ -119,7 +119,10 @@ func (f *fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 	return f.vm(), f.err
 }
 
-func (f *fake) AddRemote(_ context.Context, r banger.RemoteRequest) (banger.VM, error) {
+func (f *fake) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	if !f.asks {
+		banger.Step(ctx, "connecting to \x1b[2Jlab")
+	}
 	f.ask("add-remote", r.Name)
 	f.remotes = append(f.remotes, r)
 	return banger.VM{Name: r.Name}, f.question(r.Answers)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,8 +74,13 @@ which is asked for on a terminal. The daemon keeps both in memory until it ends.
 	return cmd
 }
 
-// withAnswers tries something until its questions are answered, and prints the VM.
+// withAnswers tries something until its questions are answered, says the steps that it
+// takes, and prints the VM.
 func (c *CLI) withAnswers(ctx context.Context, asJSON bool, try func(context.Context, banger.RemoteAnswers) (banger.VM, error)) error {
+	began := time.Now()
+	ctx = banger.WithSteps(ctx, func(step string) {
+		fmt.Fprintf(c.Stderr, "%6.1fs  %s\n", time.Since(began).Seconds(), safe(step))
+	})
 	vm, err := c.askAll(ctx, try)
 	switch {
 	case err != nil:

@@ -55,6 +55,13 @@ const (
 	askedPassphrase = "Passphrase of /k: "
 )
 
+func TestVMAdd_SaysItsStepsAndNothingThatATerminalObeys(t *testing.T) {
+	r := (&fake{}).run(t, "", "vm", "add", "lab", "--ssh", "lab")
+	if r.status != 0 || !strings.Contains(r.stderr, "s  connecting to ^[[2Jlab\n") {
+		t.Errorf("exit status %d, stderr %q", r.status, r.stderr)
+	}
+}
+
 func TestVMAdd_SendsWhatWasGivenAndPrintsTheName(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
 	f := &fake{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path"
 	"sync/atomic"
@@ -65,7 +66,10 @@ func (k *link) openControl(ctx context.Context, client *connection, commands *ba
 		err = session.RequestSubsystem(guestconfig.ControlSubsystem)
 	default:
 		if err = session.Start(commands.Control); err == nil {
-			out, err = behindAnnouncement(stdout, commands.Announce)
+			_, err = io.WriteString(stdin, sshhost.Beginning(commands.Announce))
+		}
+		if err == nil {
+			out, err = sshhost.BehindAnnouncement(stdout, commands.Announce)
 		}
 	}
 	if err != nil {

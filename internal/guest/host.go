@@ -1,8 +1,6 @@
 package guest
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +14,7 @@ import (
 	"banger"
 	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
+	"banger/internal/sshhost"
 )
 
 // Host is a machine whose SSH server is not ours: it is logged in to in its own way,
@@ -40,34 +39,10 @@ func (k *link) install(ctx context.Context, client *connection) (*banger.AgentCo
 	if !ok {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, installTimeout, fmt.Errorf("the agent was not there within %s", installTimeout))
 	defer cancel()
 	commands, err := host.Install(ctx, client.Client)
 	return &commands, asRefusal(err)
-}
-
-// maxPreamble bounds what a login shell may print before the control process begins.
-const maxPreamble = 64 << 10
-
-// maxPreambleShown is how much of that an error has.
-const maxPreambleShown = 200
-
-// behindAnnouncement returns what out has behind a line.
-func behindAnnouncement(out io.Reader, line string) (io.Reader, error) {
-	limited := &io.LimitedReader{R: out, N: maxPreamble}
-	lines := bufio.NewReaderSize(limited, 4<<10)
-	var before []byte
-	for {
-		text, err := lines.ReadSlice('\n')
-		if string(bytes.TrimRight(text, "\r\n")) == line {
-			buffered, _ := lines.Peek(lines.Buffered())
-			return io.MultiReader(bytes.NewReader(bytes.Clone(buffered)), out), nil
-		}
-		before = append(before, text[:min(len(text), maxPreambleShown-len(before))]...)
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return nil, banger.Errorf(banger.CodeUnavailable, "cannot start the agent: the host runs something else, which says %q", before)
-		}
-	}
 }
 
 // attachHost opens a connection to a session's socket on a remote host: forwarded,
@@ -132,7 +107,10 @@ func (c *control) startConnect(session *ssh.Session, id banger.SessionID) (net.C
 	if err := errors.Join(err1, err2, session.Start(c.commands.Connect(id))); err != nil {
 		return nil, err
 	}
-	rest, err := behindAnnouncement(out, c.commands.Announce)
+	if _, err := io.WriteString(in, sshhost.Beginning(c.commands.Announce)); err != nil {
+		return nil, err
+	}
+	rest, err := sshhost.BehindAnnouncement(out, c.commands.Announce)
 	return &channelConn{session, in, rest}, err
 }
 

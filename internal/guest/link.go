@@ -28,6 +28,9 @@ const (
 	maxFlapBackoff    = 250 * time.Millisecond // after a link that had been up
 )
 
+// errNoLogin says why a login was given up.
+var errNoLogin = fmt.Errorf("we were not let in within %s", handshakeTimeout)
+
 // link is the connection to one guest, through all its reconnects.
 type link struct {
 	access  banger.GuestAccess
@@ -140,7 +143,7 @@ func (k *link) connect(ctx context.Context) (wasUp bool, err error) {
 
 // dial opens an authenticated connection: the guest's host key is pinned.
 func (k *link) dial(ctx context.Context) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoLogin)
 	defer cancel()
 	if host, ok := k.access.Machine.(Host); ok {
 		fingerprint := host.Fingerprint() // before: a change meanwhile is one
@@ -210,7 +213,9 @@ func (k *link) greet(ctx context.Context, client *connection, commands *banger.A
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
 	defer cancel()
 	c, err := k.openControl(ctx, client, commands)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && err != nil && commands != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err) // what the login said instead
+	} else if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {

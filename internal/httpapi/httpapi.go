@@ -100,7 +100,6 @@ func otherMethod(methods []string) http.HandlerFunc {
 // calls and streams are what serves each route of package api, by its ID.
 func (s *server) calls() map[string]call {
 	return map[string]call{
-		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
 		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "setVM": s.setVM, "deleteVM": s.deleteVM,
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
 		"startSession": s.startSession, "listSessions": s.listSessions, "summarizeSessions": s.summarizeSessions, "getSession": s.getSession,
@@ -116,6 +115,7 @@ func (s *server) calls() map[string]call {
 func (s *server) streams() map[string]streamCall {
 	return map[string]streamCall{
 		"readLogs": s.readLogs, "searchSessions": s.searchSessions, "buildImage": s.buildImage, "watchEvents": s.watchEvents,
+		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
 	}
 }
 

@@ -51,22 +51,6 @@ func (s *server) consoleLog(r *request) (any, error) {
 
 func (s *server) sshAccess(r *request) (any, error) { return s.VMs.SSHAccess(r.Context(), r.vm()) }
 
-func (s *server) addRemote(r *request) (any, error) {
-	var body banger.RemoteRequest
-	if err := r.decode(&body); err != nil {
-		return nil, err
-	}
-	return s.Remotes.AddRemote(r.Context(), body)
-}
-
-func (s *server) unlockRemote(r *request) (any, error) {
-	var body banger.RemoteAnswers
-	if err := r.decode(&body); err != nil {
-		return nil, err
-	}
-	return s.Remotes.UnlockRemote(r.Context(), r.vm(), body)
-}
-
 // list makes an empty list one in JSON too, where nil would be null.
 func list[T any](items []T) []T {
 	if items == nil {

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"banger"
 )
+
+// remoteUpTimeout bounds how long the adding of a host waits for its link, after a login
+// that has worked.
+const remoteUpTimeout = 3 * time.Minute
 
 // AddRemote implements banger.RemoteService. The record comes when the host has been
 // logged in to: what is listed could be used once.
@@ -28,7 +33,10 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 	if err != nil {
 		return banger.VM{}, err
 	}
-	if err := run.waitUp(ctx); err != nil {
+	banger.Step(ctx, "asking for the sessions there")
+	waiting, cancel := context.WithTimeoutCause(ctx, remoteUpTimeout, fmt.Errorf("it has not answered within %s, and is tried on", remoteUpTimeout))
+	defer cancel()
+	if err := run.waitUp(waiting); err != nil {
 		return vm, fmt.Errorf("cannot tell whether VM %s answers: %w", vm.Name, err)
 	}
 	return s.Store.GetVM(ctx, vm.ID)

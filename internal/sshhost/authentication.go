@@ -87,7 +87,7 @@ func (a *authentication) hint(err error) string {
 	case a.keys.agentGone:
 		return "let SSH_AUTH_SOCK name the socket of an agent that runs, and repeat it; for a VM that was added: banger vm unlock"
 	}
-	return "add your public key to the host's authorized_keys: " + a.host.Target.command("ssh-copy-id")
+	return "add your public key to the host's authorized_keys: " + a.host.Target.Command("ssh-copy-id")
 }
 
 // question returns what to ask the user: first for a key that the host would take,

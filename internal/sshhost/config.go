@@ -33,7 +33,7 @@ func (d *Dialer) Resolve(ctx context.Context, t Target) (*Resolved, error) {
 		return nil, err
 	}
 	return nil, banger.Errorf(banger.CodeInvalid, "cannot use SSH host %s: %w", t, err).
-		WithHint("see what your ssh makes of it: %s", t.command("ssh", "-G"))
+		WithHint("see what your ssh makes of it: %s", t.Command("ssh", "-G"))
 }
 
 func (d *Dialer) resolve(ctx context.Context, t Target) (*Resolved, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -17,6 +18,10 @@ import (
 
 // maxHops bounds how many hosts a connection may go through, the last one included.
 const maxHops = 8
+
+// connectTimeout bounds a connection that is made directly. What a configuration has, ends
+// it earlier.
+const connectTimeout = 30 * time.Second
 
 var errConnectTimeout = errors.New("the configured ConnectTimeout is over")
 
@@ -75,10 +80,12 @@ func (w *route) dial(ctx context.Context, t Target, via []Target) (*ssh.Client, 
 		defer timer.Stop()
 		keySeen = func() { timer.Stop() }
 	}
+	banger.Step(ctx, "connecting to "+r.destination())
 	conn, err := w.connect(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	banger.Step(ctx, "waiting for the SSH server at "+r.destination())
 	return w.logIn(ctx, conn, r, keySeen)
 }
 
@@ -93,17 +100,17 @@ func (w *route) connect(ctx context.Context, r *Resolved) (net.Conn, error) {
 		conn, err := jump.DialContext(ctx, "tcp", r.Address())
 		if err != nil {
 			jump.Close()
-			return nil, r.unreachable(ctx, fmt.Errorf("through %s: %w", r.ProxyJump[last], saidError{err}))
+			return nil, r.unreachable(ctx, fmt.Errorf("through %s: %w", r.ProxyJump[last], saidError{err}), "")
 		}
 		return &jumpConn{conn, jump}, nil
 	case r.ProxyCommand != "":
 		conn, err := startProxy(r.ProxyCommand)
 		if err != nil {
-			return nil, r.unreachable(ctx, err)
+			return nil, r.unreachable(ctx, err, "connecting: ")
 		}
 		return conn, nil
 	}
-	dialer := net.Dialer{}
+	dialer := net.Dialer{Timeout: connectTimeout}
 	if r.bindAddress != "" {
 		local, err := net.ResolveTCPAddr(r.network, net.JoinHostPort(r.bindAddress, "0"))
 		if err != nil {
@@ -113,27 +120,38 @@ func (w *route) connect(ctx context.Context, r *Resolved) (net.Conn, error) {
 	}
 	conn, err := dialer.DialContext(ctx, r.network, r.Address())
 	if err != nil {
-		return nil, r.unreachable(ctx, err)
+		return nil, r.unreachable(ctx, err, "connecting: ")
 	}
 	return conn, nil
 }
 
-// unreachable is the error of a host with which there is no connection.
-func (r *Resolved) unreachable(ctx context.Context, err error) error {
+// destination is where the host is, in words for its user.
+func (r *Resolved) destination() string {
+	if r.Address() == r.Target.String() {
+		return r.Address()
+	}
+	return r.Target.String() + " at " + r.Address()
+}
+
+// unreachable is the error of a host with which there is no connection. If the time is up,
+// it names the step that took it.
+func (r *Resolved) unreachable(ctx context.Context, err error, step string) error {
 	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = fmt.Errorf("%s%w", step, context.Cause(ctx))
 	}
 	to := ""
 	if r.Address() != r.Target.String() {
 		to = " at " + r.Address()
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot reach SSH host %s%s: %w", r.Target, to, err).
-		WithHint("see whether your ssh reaches it: %s", r.Target.command("ssh", "-v"))
+		WithHint("see whether your ssh reaches it: %s", r.Target.Command("ssh", "-v"))
 }
 
 // logIn makes an SSH connection out of conn, which it closes if it cannot.
 func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen func()) (*ssh.Client, error) {
 	hostKeys := newHostKeys(r, w.answers)
+	var step atomic.Value // of the handshake, for an error
+	step.Store("waiting for the SSH server")
 	watched := &watchedConn{Conn: conn}
 	auth := &authentication{ctx: ctx, host: r, answers: w.answers, broken: watched.broken}
 	defer auth.end()
@@ -145,6 +163,8 @@ func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen f
 		HostKeyAlgorithms: hostKeys.algorithms(),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			keySeen()
+			banger.Step(ctx, "logging in to "+r.destination()+" as "+r.User)
+			step.Store("authenticating as " + r.User)
 			return hostKeys.check(key)
 		},
 		AuthCallback: auth.next,
@@ -174,7 +194,7 @@ func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen f
 			err = fmt.Errorf("%w; ProxyCommand says: %s", err, said)
 		}
 	}
-	return nil, r.unreachable(ctx, err)
+	return nil, r.unreachable(ctx, err, step.Load().(string)+": ")
 }
 
 // watchedConn remembers why nothing more can be read. x/crypto would go on to offer

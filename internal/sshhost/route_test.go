@@ -340,3 +340,37 @@ func TestRoute_ClientOutlivesTheContextOfItsDial(t *testing.T) {
 	defer client.Close()
 	wantCommand(t, client)
 }
+
+// A server that accepts and then says nothing is waited for as long as the caller's limit is,
+// and then the error names the step.
+func TestDial_NamesTheStepThatTookTooLong(t *testing.T) {
+	t.Parallel()
+	u := newUser(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	u.configure(t, "Host box\n HostName 127.0.0.1\n Port "+portOf(listener))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var steps []string
+	client, err := u.Dial(banger.WithSteps(ctx, func(step string) {
+		if steps = append(steps, step); strings.HasPrefix(step, "waiting for the SSH server") {
+			cancel(errors.New("the limit is over"))
+		}
+	}), sshhost.Target{Host: "box"}, none())
+	if err == nil {
+		client.Close()
+		t.Fatal("it got in")
+	}
+	wantError(t, err, banger.CodeUnavailable, "waiting for the SSH server: the limit is over")
+	if len(steps) != 2 || !strings.HasPrefix(steps[0], "connecting to box at 127.0.0.1:") {
+		t.Errorf("steps %q", steps)
+	}
+}
+
+func portOf(l net.Listener) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}

@@ -214,9 +214,9 @@ func (t Target) String() string {
 	return s
 }
 
-// command returns the line for a user's shell that has a program of OpenSSH do something
+// Command returns the line for a user's shell that has a program of OpenSSH do something
 // with the target: ssh, with options, or ssh-copy-id.
-func (t Target) command(program ...string) string {
+func (t Target) Command(program ...string) string {
 	if t.IdentityFile != "" {
 		program = append(program, "-i", t.IdentityFile)
 	}

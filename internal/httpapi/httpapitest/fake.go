@@ -19,6 +19,7 @@ import (
 type Fake struct {
 	VM      banger.VM
 	Session banger.Session
+	Steps   []string // of AddRemote
 	Image   banger.Image
 	Err     error
 
@@ -224,8 +225,11 @@ func (f *Fake) SendSession(ctx context.Context, vm, session string, r banger.Sen
 }
 
 // AddRemote implements banger.RemoteService.
-func (f *Fake) AddRemote(_ context.Context, r banger.RemoteRequest) (banger.VM, error) {
+func (f *Fake) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
 	f.record("AddRemote %+v", r)
+	for _, step := range f.Steps {
+		banger.Step(ctx, step)
+	}
 	return f.VM, f.Err
 }
 

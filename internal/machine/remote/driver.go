@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -110,15 +111,23 @@ func (d *Driver) Answer(ctx context.Context, m banger.Machine, a banger.RemoteAn
 	}
 	answers := d.withTold(a)
 	answers.HostKeys = a.HostKeys
-	client, err := h.login(ctx, answers)
+	loggingIn, cancel := context.WithTimeoutCause(ctx, loginTimeout, fmt.Errorf("we were not let in within %s", loginTimeout))
+	client, err := h.login(loggingIn, answers)
+	cancel()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	d.keep(a)
-	_, err = h.Install(ctx, client)
-	return err
+	commands, err := h.Install(ctx, client)
+	if err != nil {
+		return err
+	}
+	return h.tryControl(ctx, client, commands)
 }
+
+// loginTimeout bounds a login for which a user waits; their agent may ask them for a touch.
+const loginTimeout = 2 * time.Minute
 
 // keep remembers answers that were right. An agent is the newest one: sockets of agents
 // go away with the logins of their user.

@@ -7,9 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -17,6 +20,7 @@ import (
 	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 	"banger/internal/sessiondir"
+	"banger/internal/sshhost"
 )
 
 // versionBytes is how much of a version's hash names its folder.
@@ -73,37 +77,92 @@ func (d *Driver) version(goarch string) (version, error) {
 func (h *host) Install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error) {
 	commands, err := h.install(ctx, client)
 	if err != nil {
+		h.nameIn(err)
 		err = &banger.StageError{Stage: banger.StageUploadAgent, Err: fmt.Errorf("cannot bring the agent to host %s: %w", h.target, err)}
 	}
 	return commands, err
 }
 
 func (h *host) install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error) {
-	var v version
 	// Which programs it needs is known when it has said what it is; mostly it is that.
-	guess, err := h.driver.version("amd64")
+	v, err := h.driver.version("amd64")
 	if err != nil {
 		return banger.AgentCommands{}, err
 	}
-	f, err := probe(ctx, client, guess.name)
+	banger.Step(ctx, "looking at what the host is and has")
+	f, err := probe(ctx, client, v.name)
 	if err != nil {
 		return banger.AgentCommands{}, err
 	}
-	if v, err = h.driver.version(f.goarch); err != nil {
-		return banger.AgentCommands{}, err
-	}
-	if v.name != guess.name {
+	if f.goarch != "amd64" {
+		if v, err = h.driver.version(f.goarch); err != nil {
+			return banger.AgentCommands{}, err
+		}
 		if f, err = probe(ctx, client, v.name); err != nil {
 			return banger.AgentCommands{}, err
 		}
 	}
-	dir := f.installed
-	if dir == "" {
-		if dir, err = upload(ctx, client, v, f.programs); err != nil {
+	if f.installed == "" {
+		banger.Step(ctx, "uploading the agent")
+		dir, err := upload(ctx, client, v, f.programs)
+		if err != nil {
 			return banger.AgentCommands{}, err
 		}
+		banger.Step(ctx, "looking for a place for sessions")
+		if f, err = probe(ctx, client, v.name); err != nil {
+			return banger.AgentCommands{}, err
+		}
+		if f.installed == "" {
+			return banger.AgentCommands{}, banger.Errorf(banger.CodeUnavailable, "the agent is gone from %s right after its upload", dir).
+				WithHint("does something on the host remove programs there, such as a virus scanner?")
+		}
 	}
-	return commands(path.Join(dir, v.name), f.state), nil
+	for _, why := range f.passed {
+		banger.Step(ctx, "passed over: "+why)
+	}
+	return commands(path.Join(f.installed, v.name), f.state), nil
+}
+
+// nameIn puts the command that reaches the host in place of ssh HOST in the hint of an error.
+func (h *host) nameIn(err error) {
+	if e, ok := errors.AsType[*banger.Error](err); ok {
+		e.Hint = strings.ReplaceAll(e.Hint, "ssh HOST", h.target.Command("ssh"))
+	}
+}
+
+// controlTimeout bounds how long a login shell may take until the agent has said its line.
+const controlTimeout = time.Minute
+
+// tryControl starts the agent as the link does, and waits for its first line: what keeps a
+// login from that is told before the host is recorded.
+func (h *host) tryControl(ctx context.Context, client *ssh.Client, c banger.AgentCommands) error {
+	banger.Step(ctx, "starting the agent")
+	ctx, cancel := context.WithTimeoutCause(ctx, controlTimeout, fmt.Errorf("its first line has not come within %s", controlTimeout))
+	defer cancel()
+	session, err := open(ctx, client)
+	if err != nil {
+		return fmt.Errorf("cannot open a channel: %w", err)
+	}
+	defer session.Close()
+	undo := context.AfterFunc(ctx, func() { session.Close(); client.Close() })
+	defer undo()
+	stdin, err1 := session.StdinPipe()
+	stdout, err2 := session.StdoutPipe()
+	if err := errors.Join(err1, err2, session.Start(c.Control)); err != nil {
+		return fmt.Errorf("cannot run the agent: %w", err)
+	}
+	if _, err := io.WriteString(stdin, sshhost.Beginning(c.Announce)); err != nil {
+		return fmt.Errorf("cannot run the agent: %w", err)
+	}
+	_, err = sshhost.BehindAnnouncement(stdout, c.Announce)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	if err != nil {
+		h.nameIn(err)
+		return fmt.Errorf("cannot start the agent on host %s: %w", h.target, err)
+	}
+	return nil
 }
 
 // commands are those of a version in a folder, with the state of sessions in another.
@@ -111,11 +170,11 @@ func commands(dir, state string) banger.AgentCommands {
 	agent, shim := quote(path.Join(dir, guestconfig.AgentName)), quote(path.Join(dir, guestconfig.ShimName))
 	announce := "banger-control-" + rand.Text()
 	return banger.AgentCommands{
-		Control: "exec " + agent + " control --announce " + announce + " --sessions-dir " + quote(path.Join(state, "sessions")) +
+		Control: agent + " control --announce " + announce + " --sessions-dir " + quote(path.Join(state, "sessions")) +
 			" --shim " + shim + " --cgroup " + quote(noCgroup),
 		Announce: announce,
 		Connect: func(id banger.SessionID) string {
-			return "exec " + agent + " connect --announce " + announce + " " + quote(path.Join(state, "sessions", string(id), sessiondir.SocketName))
+			return agent + " connect --announce " + announce + " " + quote(path.Join(state, "sessions", string(id), sessiondir.SocketName))
 		},
 	}
 }

@@ -112,11 +112,11 @@ func TestVersion_OfWhichAProgramCannotBeReadIsNotKept(t *testing.T) {
 
 func TestCommands_QuoteWhatTheHostHasSaid(t *testing.T) {
 	c := commands("/p a/0123", "/s $b")
-	want := "exec '/p a/0123/banger-agent' control --announce " + c.Announce + " --sessions-dir '/s $b/sessions' --shim '/p a/0123/banger-shim' --cgroup '/nonexistent'"
+	want := "'/p a/0123/banger-agent' control --announce " + c.Announce + " --sessions-dir '/s $b/sessions' --shim '/p a/0123/banger-shim' --cgroup '/nonexistent'"
 	if c.Control != want {
 		t.Errorf("control is %s, want %s", c.Control, want)
 	}
-	want = "exec '/p a/0123/banger-agent' connect --announce " + c.Announce + " '/s $b/sessions/x/attach.sock'"
+	want = "'/p a/0123/banger-agent' connect --announce " + c.Announce + " '/s $b/sessions/x/attach.sock'"
 	if got := c.Connect("x"); got != want {
 		t.Errorf("connect is %s, want %s", got, want)
 	}

@@ -1,21 +1,15 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	_ "embed" // the script
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/internal/firstbytes"
-	"banger/internal/sshhost"
 )
 
 // probeScript is run by the host's /bin/sh.
@@ -23,39 +17,50 @@ import (
 //go:embed probe.sh
 var probeScript string
 
-const (
-	probeTimeout  = time.Minute
-	maxProbeBytes = 64 << 10
-	maxShown      = 200 // bytes of what a host said, in an error
-)
-
 // findings are what the probe has found on a host.
 type findings struct {
 	goarch   string
-	state    string   // folder for what is kept
 	programs []string // folders in which programs can be executed, the best first
 	// installed is the one of them that has the version, "" if none does.
 	installed string
+	// With a version installed: the folder for what is kept, and the places that cannot be
+	// used, each with what failed there.
+	state string
+	unfit []string
+	// passed are those of unfit that would have been used otherwise.
+	passed []string
 }
 
-// probe asks a host what it is, and where the agent's version lies or can lie.
+// maxUnfit bounds how many places an error tells of.
+const maxUnfit = 16
+
+// probe asks a host what it is, where the agent's version lies or can lie, and if it lies
+// there, where sessions can be kept.
 func probe(ctx context.Context, client *ssh.Client, version string) (findings, error) {
 	mark := "banger-" + rand.Text()
-	// The script comes on stdin, so that no login shell reads it.
-	script := fmt.Sprintf("mark=%s version=%s\n%s", mark, version, probeScript)
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errNoAnswer)
 	defer cancel()
-	out, err := run(ctx, client, "/bin/sh", strings.NewReader(script))
+	out, err := run(ctx, client, fmt.Sprintf("mark=%s version=%s\n%s", mark, version, withoutComments(probeScript)), nil)
+	if err != nil {
+		return findings{}, err
+	}
 	f, said := parseFindings(out, mark)
-	switch {
-	case !said && err != nil:
-		return f, banger.Errorf(banger.CodeUnavailable, "cannot run a command on the host: %w%s", err, shown(out)).
-			WithHint("banger needs a login that runs commands; nologin shells and forced commands cannot be used")
-	case !said:
-		return f, banger.Errorf(banger.CodeUnavailable, "cannot run /bin/sh on the host: it runs something else instead%s", shown(out)).
-			WithHint("a forced command (ForceCommand, command= in authorized_keys) cannot be used")
+	if !said {
+		return f, banger.Errorf(banger.CodeUnavailable, "cannot use the host: its /bin/sh does not run a script%s", shown(out)).
+			WithHint("it must be a POSIX shell")
 	}
 	return f, f.check()
+}
+
+// withoutComments makes a script shorter, which goes into a command line.
+func withoutComments(script string) string {
+	var short strings.Builder
+	for line := range strings.Lines(script) {
+		if line = strings.TrimLeft(line, "\t"); line != "\n" && !strings.HasPrefix(line, "#") {
+			short.WriteString(line)
+		}
+	}
+	return short.String()
 }
 
 // parseFindings reads the lines that begin with mark; said reports whether there was
@@ -71,6 +76,12 @@ func parseFindings(out []byte, mark string) (f findings, said bool) {
 		switch {
 		case kind == "system":
 			f.goarch = goarch(value)
+		case (kind == "unfit" || kind == "lacking") && len(f.unfit) < maxUnfit:
+			why := strings.ToValidUTF8(value[:min(len(value), maxShown)], "?")
+			f.unfit = append(f.unfit, why)
+			if kind == "lacking" || len(f.programs) == 0 {
+				f.passed = append(f.passed, why)
+			}
 		case !quotable(value):
 		case kind == "state" && f.state == "":
 			f.state = value
@@ -95,16 +106,22 @@ func goarch(system string) string {
 	return system
 }
 
+// check tells what a host lacks. Where no version is installed, nobody has looked for a place
+// for sessions.
 func (f findings) check() error {
+	unfit := ""
+	if len(f.unfit) > 0 {
+		unfit = ": " + strings.Join(f.unfit, "; ")
+	}
 	switch {
 	case f.goarch != "amd64" && f.goarch != "arm64":
 		return banger.Errorf(banger.CodeMissing, "cannot use the host: it is %.80q, and there is an agent for Linux on x86_64 and aarch64 only", f.goarch)
-	case f.state == "":
-		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder for the state of sessions that its user can write to").
-			WithHint("make the home folder or /var/tmp writable")
 	case len(f.programs) == 0:
-		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder in which its user can execute an uploaded program").
-			WithHint("let the home folder, /var/tmp, /tmp or /dev/shm be mounted without noexec")
+		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder in which its user can execute an uploaded program%s", unfit).
+			WithHint("let the home folder, /var/tmp, /tmp or /dev/shm be writable and mounted without noexec")
+	case f.installed != "" && f.state == "":
+		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder for the state of sessions%s", unfit).
+			WithHint("the home folder or /var/tmp must be writable, have %d MiB free, and take locks (flock) and unix sockets", 16)
 	}
 	return nil
 }
@@ -118,38 +135,3 @@ func quotable(path string) bool {
 
 // quote makes a path one word for sh, csh and fish.
 func quote(path string) string { return "'" + path + "'" }
-
-// run runs a command on a host and returns the beginning of what it prints.
-func run(ctx context.Context, client *ssh.Client, command string, stdin io.Reader) ([]byte, error) {
-	session, err := sshhost.NewSession(ctx, client)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open a channel: %w", err)
-	}
-	defer session.Close()
-	stop := context.AfterFunc(ctx, func() { session.Close(); client.Close() })
-	defer stop()
-	out := &firstbytes.Writer{Limit: maxProbeBytes}
-	session.Stdin, session.Stdout, session.Stderr = stdin, out, out // which are written at once
-	err = session.Run(command)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return out.Bytes(), err
-}
-
-// shown returns what a host said for the end of an error.
-func shown(out []byte) string {
-	out = bytes.TrimSpace(out)
-	if len(out) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; it says %q", out[:min(len(out), maxShown)])
-}
-
-// failure adds what a command said to how it ended.
-func failure(err error, out []byte) error {
-	if err == nil {
-		return nil
-	}
-	return errors.New(err.Error() + shown(out))
-}

@@ -14,39 +14,67 @@ if [ -z "$HOME" ]; then
 	HOME=$(getent passwd "$uid" 2>/dev/null | cut -d: -f6)
 fi
 
+unfit() { say unfit "$1: $2"; }
+
 # A directory that is ours, and nobody else's to put something into. It is looked at from
 # inside: a name in a directory of everybody's may lead elsewhere at the next look, but
-# not once it is known to be that of a directory which is ours.
+# not once it is known to be that of a directory which is ours. Else it says why not.
 ours() (
 	case $1 in
-	*"$newline"*) exit 1 ;;
+	*"$newline"* | *[\'\\!]*)
+		unfit 'a directory' 'its name cannot be quoted for every shell'
+		exit 1
+		;;
 	/*/*) ;;
-	*) exit 1 ;;
+	*)
+		unfit "$1" 'it is not an absolute path'
+		exit 1
+		;;
 	esac
-	mkdir -p "$1" 2>/dev/null
-	CDPATH='' cd -P "${1%/*}" 2>/dev/null && parent=$(pwd -P) && CDPATH='' cd -P "./${1##*/}" 2>/dev/null || exit 1
-	[ "$(pwd -P)" = "${parent%/}/${1##*/}" ] && [ -O . ] && chmod 700 . 2>/dev/null &&
-		: 2>/dev/null >"./.try$$" && rm -f "./.try$$"
+	why=$(mkdir -p "$1" 2>&1)
+	if ! { CDPATH='' cd -P "${1%/*}" && parent=$(pwd -P) && CDPATH='' cd -P "./${1##*/}"; } 2>/dev/null; then
+		unfit "$1" "it cannot be made or entered: $why"
+		exit 1
+	fi
+	if ! { [ "$(pwd -P)" = "${parent%/}/${1##*/}" ] && [ -O . ] && chmod 700 . 2>/dev/null; }; then
+		unfit "$1" 'it is not the own directory of this user'
+		exit 1
+	fi
+	why=$( (echo x >"./.try$$") 2>&1) && [ -s "./.try$$" ] && mv "./.try$$" "./.tried$$" 2>/dev/null && rm -f "./.tried$$" && exit 0
+	rm -f "./.try$$" 2>/dev/null
+	unfit "$1" "a file cannot be written, renamed and removed there: $why"
+	exit 1
 )
 
 home=${XDG_STATE_HOME:-${HOME:+$HOME/.local/state}}
-for dir in "${home:+$home/banger}" "/var/tmp/banger-$uid"; do
-	ours "$dir" && say state "$dir" # the first that can be quoted is used
-done
-
+installed=
+set --
 for dir in "${home:+$home/banger}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}" \
 	"/var/tmp/banger-$uid" "/tmp/banger-$uid" "/dev/shm/banger-$uid"; do
 	# A daemon of this host may keep something there, so the versions lie below it. In a
 	# folder of somebody else's, they could be replaced.
+	[ -n "$dir" ] || continue
 	ours "$dir" || continue
+	case $dir in
+	"$home/banger" | "/var/tmp/banger-$uid") set -- "$@" "$dir" ;; # for sessions: what a reboot leaves
+	esac
 	dir=$dir/agent
 	ours "$dir" || continue
 	try=$dir/.try$$
 	printf '#!/bin/sh\nexit 7\n' >"$try" 2>/dev/null && chmod 700 "$try" && "$try" 2>/dev/null
 	if [ $? -eq 7 ]; then
 		say program "$dir"
-		[ -x "$dir/$version/banger-agent" ] && [ -x "$dir/$version/banger-shim" ] && say installed "$dir"
+		if [ -z "$installed" ] && [ -x "$dir/$version/banger-agent" ] && [ -x "$dir/$version/banger-shim" ]; then
+			installed=$dir
+			say installed "$dir"
+		fi
+	else
+		unfit "$dir" 'a program cannot be executed there'
 	fi
 	rm -f "$try"
 done
+# What sessions need no shell can try.
+if [ -n "$installed" ] && [ $# -gt 0 ]; then
+	"$installed/$version/banger-agent" try --mark "$mark" "$@"
+fi
 exit 0

@@ -40,9 +40,11 @@ func TestFindings_AreTheMarkedLinesAmongNoise(t *testing.T) {
 		"spaces in a path":      {mark + " state /a  b \n", findings{state: "/a  b "}, true},
 		"no value":              {mark + " state\n" + mark + " state \n" + mark + " program\n" + mark + " system\n", findings{}, true},
 		"a relative path":       {mark + " state x\n" + mark + " program ../x\n" + mark + " installed ~/x\n", findings{}, true},
-		"hostile paths":         {mark + " state /a';rm -rf /;'\n" + mark + " program /a\\\n" + mark + " program /a!x\n" + mark + " installed /a\x1b\n" + mark + " program /\xff\n", findings{}, true},
-		"a good one behind it":  {mark + " state /it's\n" + mark + " state /s\n", findings{state: "/s"}, true},
-		"another system":        {mark + " system FreeBSD amd64\n", findings{goarch: "FreeBSD amd64"}, true},
+		"places that are unfit": {mark + " unfit /a: it is full\n" + mark + " program /p\n" + mark + " unfit \xff\n" + mark + " lacking /p: locks\n",
+			findings{programs: []string{"/p"}, unfit: []string{"/a: it is full", "?", "/p: locks"}, passed: []string{"/a: it is full", "/p: locks"}}, true},
+		"hostile paths":        {mark + " state /a';rm -rf /;'\n" + mark + " program /a\\\n" + mark + " program /a!x\n" + mark + " installed /a\x1b\n" + mark + " program /\xff\n", findings{}, true},
+		"a good one behind it": {mark + " state /it's\n" + mark + " state /s\n", findings{state: "/s"}, true},
+		"another system":       {mark + " system FreeBSD amd64\n", findings{goarch: "FreeBSD amd64"}, true},
 	} {
 		got, said := parseFindings([]byte(c.out), mark)
 		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(findings{})); diff != "" || said != c.said {
@@ -69,7 +71,7 @@ func FuzzFindings(f *testing.F) {
 }
 
 func TestFindings_WithoutWhichAHostCannotBeUsedTellWhatToDo(t *testing.T) {
-	good := findings{goarch: "arm64", state: "/s", programs: []string{"/p"}}
+	good := findings{goarch: "arm64", state: "/s", programs: []string{"/p"}, installed: "/p"}
 	if err := good.check(); err != nil {
 		t.Error(err)
 	}
@@ -79,7 +81,7 @@ func TestFindings_WithoutWhichAHostCannotBeUsedTellWhatToDo(t *testing.T) {
 	}{
 		{func(f *findings) { f.goarch = "Linux riscv64" + strings.Repeat("x", 1000) }, "Linux riscv64"},
 		{func(f *findings) { f.goarch = "" }, "x86_64 and aarch64"},
-		{func(f *findings) { f.state = "" }, "state of sessions"},
+		{func(f *findings) { f.state, f.unfit = "", []string{"/s: a unix socket cannot be made"} }, "state of sessions: /s: a unix socket cannot be made"},
 		{func(f *findings) { f.programs = nil }, "execute"},
 	} {
 		f := good
@@ -123,20 +125,22 @@ func TestQuote_IsOneWordForEveryShell(t *testing.T) {
 
 // probed runs the script in a shell, in a mount namespace where everything that it may
 // write to is new. setup is run there first.
-func probed(t *testing.T, shell []string, setup string, env ...string) findings {
+func probed(t *testing.T, shell []string, version, setup string, env ...string) findings {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), probeTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 	defer cancel()
 	prepare := `set -e
 mount --make-rprivate /
 for dir in /root /tmp /var/tmp /dev/shm; do mount -t tmpfs none $dir; done
-mkdir /tmp/home
+mkdir /tmp/home /root/fake
+printf '#!/bin/sh\nm=$3; shift 3; for d; do echo "$m state $d"; done\n' > /root/fake/banger-agent
+cp /root/fake/banger-agent /root/fake/banger-shim; chmod 700 /root/fake/*
 ` + setup + "\n" + `exec "$@"`
 	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", prepare, "sh"}, shell...)...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	cmd.WaitDelay = time.Second
-	cmd.Stdin = strings.NewReader("mark=" + mark + " version=0123\n" + probeScript)
+	cmd.Stdin = strings.NewReader("mark=" + mark + " version=" + version + "\n" + withoutComments(probeScript))
 	cmd.Stderr = t.Output()
 	out, err := cmd.Output()
 	if err != nil {
@@ -149,10 +153,14 @@ mkdir /tmp/home
 	return got
 }
 
+// everywhere is a version that is installed in each folder: an agent that finds every place
+// for sessions good.
+const everywhere = "../../../../../../../root/fake"
+
 func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 	const home = "/tmp/home/.local/state/banger"
 	elsewhere := []string{"/var/tmp/banger-0/agent", "/tmp/banger-0/agent", "/dev/shm/banger-0/agent"}
-	install := "mkdir -p " + home + "/agent/0123; touch " + home + "/agent/0123/banger-agent; chmod 700 " + home + "/agent/0123/banger-agent"
+	install := "mkdir -p " + home + "/agent/0123; cp /root/fake/banger-agent " + home + "/agent/0123"
 	for name, c := range map[string]struct {
 		setup     string
 		env       []string
@@ -167,20 +175,26 @@ func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 		"a $HOME that is none":   {"", []string{"HOME=home"}, "/var/tmp/banger-0", elsewhere, ""},
 		"a home without exec":    {"mount -t tmpfs -o noexec none /tmp/home", []string{"HOME=/tmp/home"}, home, elsewhere, ""},
 		"a read-only home":       {"mount -t tmpfs -o ro none /tmp/home", []string{"HOME=/tmp/home"}, "/var/tmp/banger-0", elsewhere, ""},
-		"nowhere to execute":     {"for d in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o noexec none $d; done; mkdir /tmp/home", []string{"HOME=/tmp/home"}, home, nil, ""},
+		"nowhere to execute":     {"for d in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o noexec none $d; done; mkdir /tmp/home", []string{"HOME=/tmp/home"}, "", nil, ""},
 		"a home with a quote":    {"mkdir \"/tmp/it's\"", []string{"HOME=/tmp/it's"}, "/var/tmp/banger-0", elsewhere, ""},
 		"a home of two lines":    {"", []string{"HOME=/tmp/home\n/x"}, "/var/tmp/banger-0", elsewhere, ""},
 		"somebody else's folder": {"mkdir /tmp/banger-0 /var/tmp/banger-0; chown 1 /tmp/banger-0", []string{"HOME=/tmp/home"}, home, []string{home + "/agent", elsewhere[0], elsewhere[2]}, ""},
 		"a folder in theirs":     {"mkdir -m 777 /var/tmp/banger-0; chown 1 /var/tmp/banger-0", []string{"HOME=/tmp/home"}, home, []string{home + "/agent", elsewhere[1], elsewhere[2]}, ""},
 		"a link":                 {"ln -s /dev /tmp/banger-0", []string{"HOME=/tmp/home"}, home, []string{home + "/agent", elsewhere[0], elsewhere[2]}, ""},
 		"a file":                 {"touch /tmp/banger-0", []string{"HOME=/tmp/home"}, home, []string{home + "/agent", elsewhere[0], elsewhere[2]}, ""},
-		"half of an agent":       {install, []string{"HOME=/tmp/home"}, home, append([]string{home + "/agent"}, elsewhere...), ""},
+		"half of an agent":       {install, []string{"HOME=/tmp/home"}, "", append([]string{home + "/agent"}, elsewhere...), ""},
 		"an agent":               {install + "; cp -p " + home + "/agent/0123/banger-agent " + home + "/agent/0123/banger-shim", []string{"HOME=/tmp/home"}, home, append([]string{home + "/agent"}, elsewhere...), home + "/agent"},
 	} {
 		for shell, command := range shells() {
 			t.Run(name+"/"+shell, func(t *testing.T) {
-				got := probed(t, command, c.setup, c.env...)
-				if got.state != c.state || !slices.Equal(got.programs, c.programs) || got.installed != c.installed {
+				version, installed := everywhere, c.installed
+				if strings.Contains(c.setup, "0123") {
+					version = "0123"
+				} else if len(c.programs) > 0 {
+					installed = c.programs[0]
+				}
+				got := probed(t, command, version, c.setup, c.env...)
+				if got.state != c.state || !slices.Equal(got.programs, c.programs) || got.installed != installed {
 					t.Errorf("found %+v", got)
 				}
 				if err := got.check(); (err == nil) != (len(c.programs) > 0) {
@@ -196,7 +210,7 @@ func TestProbe_LeavesNothingBehind(t *testing.T) {
 	for shell, command := range shells() {
 		list := `trap 'find /tmp /var/tmp /dev/shm -mindepth 1 ! \( -type d -perm 700 \) ! -path /tmp/home >&2' EXIT; "$@"; exit`
 		var left strings.Builder
-		ctx, cancel := context.WithTimeout(t.Context(), probeTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", "mount --make-rprivate /; for d in /tmp /var/tmp /dev/shm; do mount -t tmpfs none $d; done; mkdir /tmp/home; " + list, "sh"}, command...)...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/tmp/home"}

@@ -1,4 +1,4 @@
-package guest
+package sshhost
 
 import (
 	"io"
@@ -20,7 +20,7 @@ func TestAnnouncement_WhatIsBehindItArrivesWhole(t *testing.T) {
 		"noise":                  "welcome\n\x1b[2J\x00\n",
 		"carriage returns":       "welcome\r\n",
 		"a long line":            long + "\n",
-		"almost too much":        strings.Repeat(long, 7)[:maxPreamble-2-len(announced)] + "\n",
+		"almost too much":        strings.Repeat(long, maxPreamble/len(long)+1)[:maxPreamble-2-len(announced)] + "\n",
 		"an announcement inside": "x" + announced + "\n" + announced + "x\n " + announced + "\n",
 	} {
 		for way, read := range map[string]func(io.Reader) io.Reader{
@@ -29,7 +29,7 @@ func TestAnnouncement_WhatIsBehindItArrivesWhole(t *testing.T) {
 			"in halves":    iotest.HalfReader,
 			"with its end": iotest.DataErrReader,
 		} {
-			behind, err := behindAnnouncement(read(strings.NewReader(before+announced+"\n"+rest)), announced)
+			behind, err := BehindAnnouncement(read(strings.NewReader(before+announced+"\n"+rest)), announced)
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, way, err)
 				continue
@@ -42,7 +42,7 @@ func TestAnnouncement_WhatIsBehindItArrivesWhole(t *testing.T) {
 }
 
 func TestAnnouncement_OfATerminalEndsWithCarriageReturn(t *testing.T) {
-	behind, err := behindAnnouncement(strings.NewReader("hello\r\n"+announced+"\r\nrest"), announced)
+	behind, err := BehindAnnouncement(strings.NewReader("hello\r\n"+announced+"\r\nrest"), announced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,25 +64,25 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 func TestAnnouncement_ThatDoesNotComeIsAnErrorWithWhatCame(t *testing.T) {
-	noise := strings.Repeat("all work and no play\n", maxPreamble)
+	noise := strings.Repeat("all work and no play\n", maxPreamble/10)
 	for name, c := range map[string]struct{ out, shown string }{
-		"an end at once":         {"", `""`},
-		"an end":                 {"go away\n", `"go away\n"`},
+		"an end at once":         {"", "nothing was said"},
+		"an end":                 {"go away\n", `"go away"`},
 		"an end within it":       {announced[:5], `"` + announced[:5] + `"`},
 		"too much":               {noise, "all work"},
 		"too much in one line":   {strings.Repeat("x", 2*maxPreamble), "xxx"},
 		"one behind too much":    {noise[:maxPreamble] + "\n" + announced + "\n", "all work"},
-		"one that is cut by it":  {strings.Repeat("\n", maxPreamble-3) + announced + "\n", `\n`},
+		"one that is cut by it":  {strings.Repeat("\n", maxPreamble-3) + announced + "\n", "nothing was said"},
 		"another one's":          {announced + "2\n", announced},
 		"terminal control codes": {"\x1b[2J\n", `\x1b[2J`},
 	} {
 		in := &counter{Reader: strings.NewReader(c.out)}
-		_, err := behindAnnouncement(in, announced)
+		_, err := BehindAnnouncement(in, announced)
 		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), c.shown) {
 			t.Errorf("%s: %v; want %q in it", name, err, c.shown)
 			continue
 		}
-		if len(err.Error()) > 100+4*maxPreambleShown || in.n > maxPreamble {
+		if len(err.Error()) > 200+4*maxPreambleShown || in.n > maxPreamble {
 			t.Errorf("%s: an error of %d bytes after %d were read", name, len(err.Error()), in.n)
 		}
 	}
