@@ -75,6 +75,7 @@ func layers() map[string]layer {
 		"internal/paths":               tool,
 		"internal/process":             tool,
 		"internal/screen":              tool,
+		"internal/signalname":          tool,
 		"internal/sshhost":             tool,
 		"internal/steadyclock":         tool,
 		"internal/systemd":             tool,

@@ -10,6 +10,10 @@ type SendRequest struct {
 	// means wherever it stands now. Bytes below the accepted offset are dropped,
 	// an offset above it is refused with CodeState: so a retry is safe.
 	Offset *int64
+	// RawLine has what a terminal in line mode would drop, behind the 4,095 bytes of a line
+	// that it holds (termios(3)), fed and counted all the same. Else that is refused with
+	// CodeInvalid, and what came before it is accepted.
+	RawLine bool
 }
 
 // SendResult says what a session has accepted of its stdin.

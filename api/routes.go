@@ -174,6 +174,7 @@ func controlRoutes() []Route {
 			Query: []Param{
 				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},
 				{Name: "eof", Type: ParamBool, Doc: "close stdin after it"},
+				{Name: "raw_line", Type: ParamBool, Doc: "feed and count what a terminal in line mode drops, behind the 4095 bytes of a line that it holds, instead of refusing it"},
 			},
 			Bytes: true, Result: banger.SendResult{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeInUse}},
 		{ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with SIGTERM; answers when it has ended.",

@@ -23,6 +23,7 @@ func (c *Client) SendSession(ctx context.Context, vm, session string, r banger.S
 	}
 	q := post(sessionPath+"/stdin", vm, session)
 	q.query.Set("eof", strconv.FormatBool(r.EOF))
+	q.query.Set("raw_line", strconv.FormatBool(r.RawLine))
 	if r.Data != nil {
 		q.bytes = io.NopCloser(r.Data)
 	}
@@ -45,6 +46,7 @@ func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRe
 		q := post(sessionPath+"/stdin", vm, session)
 		q.query.Set("offset", strconv.FormatInt(offset, 10))
 		q.query.Set("eof", strconv.FormatBool(eof))
+		q.query.Set("raw_line", strconv.FormatBool(r.RawLine))
 		return c.resume(ctx, func(func()) error {
 			q.bytes = bytes.NewReader(data)
 			answer, err := c.send(ctx, q)

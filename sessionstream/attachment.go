@@ -284,6 +284,10 @@ func (a *Attachment) tryConnect(first bool) (*Attached, error) {
 	if err != nil {
 		conn.Close()
 		refused, ok := errors.AsType[*Error](err)
+		if ok && refused.Code == CodeInvalid && a.config.Attach.RawLine { // it is older, and does so anyway
+			a.config.Attach.RawLine = false
+			return a.tryConnect(first)
+		}
 		if ok && (first || refused.Code != CodeBusy) { // it may count our last connection
 			return nil, &finalError{err}
 		}

@@ -29,7 +29,7 @@ func (*Error) controlType() string     { return "error" }
 func (c *Attach) check() error {
 	switch c.Role {
 	case RoleObserver:
-		if c.AttachID != "" || c.Resume || c.From != nil || c.Tail != nil || c.NoOutput || c.Window != nil {
+		if c.AttachID != "" || c.Resume || c.From != nil || c.Tail != nil || c.NoOutput || c.Window != nil || c.RawLine {
 			return errorf(CodeInvalid, "an observer has a role only")
 		}
 	case RoleViewer:

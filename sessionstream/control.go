@@ -35,7 +35,8 @@ const (
 //
 //	1 (or absent)  all but what follows
 //	2              Signal of an observer, Signal.ID, ToAll, Stop.By
-const Revision = 2
+//	3              Attach.RawLine, CodeLine
+const Revision = 3
 
 // Limits of what controls may say.
 const (
@@ -66,6 +67,11 @@ type (
 		NoOutput bool `json:"no_output,omitempty"`
 		// Window is the size of a writer's terminal.
 		Window *Window `json:"window,omitempty"`
+		// RawLine has stdin that a terminal in line mode drops, behind the 4,095 bytes of a
+		// line that it holds, fed and counted all the same, instead of refused with CodeLine:
+		// for a keyboard, whose user the terminal's bell tells, or a program that is about to
+		// leave line mode. A server before revision 3 does so always.
+		RawLine bool `json:"raw_line,omitempty" doc:"what a terminal in line mode drops of a long line counts as accepted all the same"`
 	}
 	// Takeover makes a viewer the writer, whoever is that now.
 	Takeover struct {
@@ -168,7 +174,7 @@ type (
 	Error struct {
 		Code ErrorCode `json:"code"`
 		Text string    `json:"text" doc:"for people"`
-		// Offset, with the codes offset and closed, is how much of stdin has been accepted.
+		// Offset, with the codes offset, closed and line, is how much of stdin has been accepted.
 		Offset *int64 `json:"offset,omitempty"`
 	}
 )
@@ -210,6 +216,7 @@ const (
 	CodeBusy        ErrorCode = "busy"        // too many connections
 	CodeOffset      ErrorCode = "offset"      // a gap in stdin, an EOF before its end, output that does not exist yet
 	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
+	CodeLine        ErrorCode = "line"        // a terminal in line mode holds no more of the line
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
 	CodeReplaced    ErrorCode = "replaced"    // a newer connection of the same attachment has taken this one's place

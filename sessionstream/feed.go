@@ -46,6 +46,9 @@ func Feed(ctx context.Context, c Config, offset *int64, data io.Reader, eof bool
 	go f.send(data, eof)
 	err = f.await(eof)
 	a.Detach()
+	if refused, ok := errors.AsType[*Error](err); ok && refused.Offset != nil {
+		f.result.Offset = max(f.result.Offset, *refused.Offset)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -124,6 +124,7 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 	window := a.window()
 	if request.Role == sessionstream.RoleWriter {
 		request.Window = window
+		request.RawLine = a.terminal != nil // its user hears the bell, as on any terminal
 	}
 	var err error
 	a.attachment, err = sessionstream.Open(life, sessionstream.Config{
@@ -165,6 +166,9 @@ func attachError(x banger.Session, err error) error {
 	case sessionstream.CodeEvicted:
 		return banger.Errorf(banger.CodeInUse, "cannot go on with session %q: %w", x.Name, err).
 			WithHint("the session goes on; take it back with --takeover")
+	case sessionstream.CodeLine:
+		return banger.Errorf(banger.CodeInvalid, "cannot go on with session %q: %w", x.Name, err).
+			WithHint("end the line sooner; for a program that is about to leave line mode: banger session send --raw-line")
 	case sessionstream.CodeOffset:
 		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
 	}

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/signalname"
 )
 
 // The exit statuses of banger itself. Below and beside them lies the command's
@@ -83,7 +82,7 @@ func exitStatus(ctx context.Context, err error) int {
 func sessionError(s banger.Session) error {
 	switch {
 	case s.ExitSignal != "":
-		if n := unix.SignalNum(s.ExitSignal); n != 0 {
+		if n := signalname.Parse(s.ExitSignal); n != 0 {
 			return statusError{status: exitSignal + int(n)}
 		}
 		return statusError{ExitFailure, fmt.Sprintf("session %q was ended by %s", s.Name, s.ExitSignal)}

@@ -15,8 +15,10 @@ import (
 
 func (c *CLI) sessionLogsCommand() *cobra.Command {
 	cmd := c.sessionCmd("logs", "Print what a session wrote",
-		`Print what a session wrote: its stdout to stdout, its stderr to stderr, in the
-order in which it wrote them. Into a file or pipe every byte is printed as it is; on a
+		`Print what a session wrote: its stdout to stdout, its stderr to stderr, each in the
+order in which it was written. Between the two, the order is kept of writes that are
+about a millisecond apart; closer ones may be swapped, since two pipes hold no order.
+Into a file or pipe every byte is printed as it is; on a
 terminal, control characters are made visible, since a session is not trusted (--raw:
 as they are).
 

@@ -17,11 +17,17 @@ func (c *CLI) sessionSendCommand() *cobra.Command {
 	cmd := c.sessionCmd("send", "Write to a session's standard input",
 		`Write to a session's standard input, byte for byte: no newline is added. Without
 --data it writes what it reads from its own standard input, to the end of it; on
-a terminal, --eof alone reads nothing and only closes.`)
+a terminal, --eof alone reads nothing and only closes.
+
+A terminal in line mode, which is what a session with --tty begins with, holds 4,095
+bytes of a line and drops the rest. So that is refused, and what came before it has
+been accepted; --raw-line sends it all the same, to a program that is about to leave
+line mode.`)
 	cmd.Example = `  printf 'b\na\n' | banger session send dev sort --eof
   banger session send dev repl --data $'1+1\n' --then-wait-match '>>> '`
 	data := cmd.Flags().String("data", "", "write this instead of standard input")
 	eof := cmd.Flags().Bool("eof", false, "then close the session's standard input")
+	rawLine := cmd.Flags().Bool("raw-line", false, "send what a terminal in line mode drops of a long line, and count it as accepted")
 	match := c.matchFlags(cmd, "then-wait-match")
 	timeout := cmd.Flags().Duration("timeout", 0, "with --then-wait-match: give up after this time, with exit status 124 (default: never)")
 	asJSON := cmd.Flags().Bool("json", false, "print how much was accepted, or the match, as JSON")
@@ -33,7 +39,7 @@ a terminal, --eof alone reads nothing and only closes.`)
 		case !waits && (cmd.Flags().Changed("timeout") || cmd.Flags().Changed("stream")):
 			return usagef("--timeout and --stream need --then-wait-match")
 		}
-		r := banger.SendRequest{EOF: *eof, Data: c.Stdin}
+		r := banger.SendRequest{EOF: *eof, Data: c.Stdin, RawLine: *rawLine}
 		switch {
 		case cmd.Flags().Changed("data"):
 			r.Data = strings.NewReader(*data)

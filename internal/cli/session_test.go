@@ -72,6 +72,10 @@ func TestSessionStart_AFailedLaunchIsToldWithItsStageAndKept(t *testing.T) {
 func TestSessionWait_ExitsWithTheCommandsOwnStatus(t *testing.T) {
 	signalled := banger.Session{Name: "job"}
 	signalled.ExitSignal, signalled.EndedBy = "SIGKILL", banger.EndedByKill
+	realTime := signalled
+	realTime.ExitSignal = "SIGRTMIN+6"
+	older := signalled
+	older.ExitSignal = "SIG40" // as guests before have recorded it
 	lost := banger.Session{Name: "job"}
 	lost.EndedBy, lost.LastError = banger.EndedByVMLost, "the machine died"
 	for _, tt := range []struct {
@@ -83,6 +87,8 @@ func TestSessionWait_ExitsWithTheCommandsOwnStatus(t *testing.T) {
 		{exitedWith(3), 3, ""},
 		{exitedWith(255), 255, ""},
 		{signalled, 137, ""},
+		{realTime, 168, ""},
+		{older, 168, ""},
 		{lost, 125, "banger: session \"job\" ended without an exit status (vm_lost): the machine died\n"},
 	} {
 		r := (&fake{sessions: []banger.Session{tt.session}}).run(t, "", "session", "wait", "dev", "job")

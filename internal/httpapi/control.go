@@ -27,7 +27,7 @@ func (s *server) sendSession(r *request) (any, error) {
 	}
 	defer stop()
 	result, err := s.Streams.SendSession(ctx, r.vm(), r.session(), banger.SendRequest{
-		Data: r.Request.Body, EOF: r.flag("eof"), Offset: r.int("offset"),
+		Data: r.Request.Body, EOF: r.flag("eof"), Offset: r.int("offset"), RawLine: r.flag("raw_line"),
 	})
 	if err != nil {
 		return nil, &sendFailure{error: err, accepted: result}

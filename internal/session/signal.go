@@ -45,7 +45,7 @@ func signalName(text string) (string, error) {
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}
-	strange := func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') }
+	strange := func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '-' }
 	if text == "" || strings.ContainsFunc(name, strange) {
 		return "", banger.Errorf(banger.CodeInvalid, "cannot signal session: %.40q is no signal", text).
 			WithHint("give a name such as HUP or USR1, or a number; signal(7) has them")

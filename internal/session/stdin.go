@@ -39,7 +39,7 @@ func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 	config := sessionstream.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) },
 		Attach: sessionstream.Attach{
-			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true,
+			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true, RawLine: r.RawLine,
 		},
 		KeepLease: true,
 	}
@@ -66,6 +66,10 @@ func sendError(x banger.Session, sent banger.SendResult, err error) error {
 		return banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin stands at %d: %w", x.Name, sent.Offset, err)
 	case sessionstream.CodeClosed:
 		return banger.Errorf(banger.CodeState, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err)
+	}
+	if refused.Code == sessionstream.CodeLine {
+		return banger.Errorf(banger.CodeInvalid, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err).
+			WithHint("end the line sooner; for a program that is about to leave line mode: banger session send --raw-line")
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot send to session %q: %w", x.Name, err)
 }

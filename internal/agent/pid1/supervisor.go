@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"banger/internal/signalname"
 )
 
 // How long the server stays down after it died: doubled with each death until it
@@ -119,7 +121,7 @@ func (s *supervisor) nextBackoff() time.Duration {
 
 func describe(status unix.WaitStatus) string {
 	if status.Signaled() {
-		return unix.SignalName(status.Signal())
+		return signalname.Of(status.Signal())
 	}
 	return fmt.Sprintf("exit status %d", status.ExitStatus())
 }

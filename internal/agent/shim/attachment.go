@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/sessiondir"
+	"banger/internal/signalname"
 	"banger/sessionstream"
 )
 
@@ -106,7 +107,7 @@ func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, gran
 		a.writing = true
 		granted(a.grant())
 		if s.stdin != nil {
-			a.feeder = newFeeder(s.ctx, s.stdin, a.out, a.refuse)
+			a.feeder = newFeeder(s.ctx, s.stdin, a.attach.RawLine, a.out, a.refuse)
 		}
 		if window != nil {
 			s.terminal.resize(*window)
@@ -245,7 +246,7 @@ func (a *attachment) takeOver(m *sessionstream.Takeover) {
 // signal sends a signal to processes of the session; sent is called when that is done,
 // before the session can end of it.
 func (s *server) signal(m *sessionstream.Signal, sent func()) *sessionstream.Error {
-	sig := signalNumber(m.Signal)
+	sig := signalname.Parse(m.Signal)
 	if sig == 0 {
 		return refusal(sessionstream.CodeUnsupported, "there is no signal %.40q", m.Signal)
 	}

@@ -1,14 +1,10 @@
 package shim
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/signalname"
 )
 
 // ending is all that decides how a session is recorded once its command ended.
@@ -22,7 +18,7 @@ type ending struct {
 func (e ending) apply(s *banger.SessionState) {
 	s.Status = banger.StatusFailed
 	if e.status.Signaled() {
-		s.ExitSignal = signalName(e.status.Signal())
+		s.ExitSignal = signalname.Of(e.status.Signal())
 	} else {
 		code := e.status.ExitStatus()
 		s.ExitCode = &code
@@ -43,28 +39,4 @@ func (e ending) endedBy() banger.EndedBy {
 		return banger.EndedBySignal
 	}
 	return banger.EndedByExit
-}
-
-// maxSignal is the highest signal of Linux; signal(7).
-const maxSignal = 64
-
-// signalNumber returns the signal of a name such as SIGHUP or SIG40, or of a number,
-// 0 if there is none.
-func signalNumber(name string) unix.Signal {
-	if sig := unix.SignalNum(name); sig != 0 {
-		return sig
-	}
-	n, err := strconv.Atoi(strings.TrimPrefix(name, "SIG"))
-	if err != nil || n < 1 || n > maxSignal {
-		return 0
-	}
-	return unix.Signal(n)
-}
-
-// signalName returns SIGKILL and so on; real-time signals have a number only.
-func signalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name
-	}
-	return fmt.Sprintf("SIG%d", int(sig))
 }

@@ -56,16 +56,6 @@ func TestCgroup_UsageIsWhatTheKernelCounts(t *testing.T) {
 	}
 }
 
-func TestSignalNumber_TakesNamesAndNumbers(t *testing.T) {
-	for name, want := range map[string]syscall.Signal{
-		"SIGHUP": syscall.SIGHUP, "1": 1, "SIG40": 40, "64": 64, "65": 0, "0": 0, "-9": 0, "HUP": 0, "SIGNONE": 0, "": 0,
-	} {
-		if got := signalNumber(name); got != want {
-			t.Errorf("%q is %d, not %d", name, got, want)
-		}
-	}
-}
-
 func TestSupervisor_KeepsTheFirstStepsOfAStopAndTheLast(t *testing.T) {
 	v := newSupervisor(signals{})
 	v.record = &record{dir: t.TempDir(), counts: func(*banger.SessionState) {}}

@@ -26,7 +26,7 @@ func TestSession_ExitStatusIsKept(t *testing.T) {
 		{"exit 137", banger.StatusFailed, ptr(137), "", banger.EndedByExit},
 		{"kill -KILL $$", banger.StatusFailed, nil, "SIGKILL", banger.EndedBySignal},
 		{"kill -SEGV $$", banger.StatusFailed, nil, "SIGSEGV", banger.EndedBySignal},
-		{"kill -40 $$", banger.StatusFailed, nil, "SIG40", banger.EndedBySignal},
+		{"kill -40 $$", banger.StatusFailed, nil, "SIGRTMIN+6", banger.EndedBySignal},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			before := time.Now()

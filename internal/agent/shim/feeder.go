@@ -15,11 +15,12 @@ const stdinWindow = 256 << 10
 // feeder carries a writer's bytes to stdin, and answers for them. One goroutine
 // adds, another one feeds.
 type feeder struct {
-	stdin  *stdin
-	out    *outlet
-	refuse func(*sessionstream.Error) // tells why nothing more is fed
-	end    context.CancelFunc
-	done   chan struct{} // closed when nothing is fed any more
+	stdin   *stdin
+	rawLine bool // what a terminal in line mode drops is fed all the same
+	out     *outlet
+	refuse  func(*sessionstream.Error) // tells why nothing more is fed
+	end     context.CancelFunc
+	done    chan struct{} // closed when nothing is fed any more
 
 	mu      sync.Mutex // guards the fields below
 	more    *sync.Cond // of mu
@@ -35,9 +36,9 @@ type piece struct {
 }
 
 // newFeeder begins to feed where stdin stands, until stop or ctx.
-func newFeeder(ctx context.Context, s *stdin, out *outlet, refuse func(*sessionstream.Error)) *feeder {
+func newFeeder(ctx context.Context, s *stdin, rawLine bool, out *outlet, refuse func(*sessionstream.Error)) *feeder {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &feeder{stdin: s, out: out, refuse: refuse, end: cancel, done: make(chan struct{})}
+	f := &feeder{stdin: s, rawLine: rawLine, out: out, refuse: refuse, end: cancel, done: make(chan struct{})}
 	f.more = sync.NewCond(&f.mu)
 	go f.run(ctx)
 	return f
@@ -98,7 +99,7 @@ func (f *feeder) run(ctx context.Context) {
 		if p.eof != nil {
 			err = f.stdin.end(ctx, p.eof.Offset)
 		} else {
-			err = f.stdin.write(ctx, p.data)
+			err = f.stdin.write(ctx, p.data, f.rawLine)
 		}
 		f.mu.Lock()
 		f.bytes -= len(p.data)

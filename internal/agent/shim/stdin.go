@@ -31,8 +31,9 @@ type stdin struct {
 	closed atomic.Bool  // by an end-of-file or by the command
 	over   atomic.Bool  // the session has ended
 
-	writing sync.Mutex // held by who writes; guards last
+	writing sync.Mutex // held by who writes; guards what follows
 	last    byte       // the last byte accepted
+	line    line       // what a terminal holds
 }
 
 func newStdin(file *os.File, tty bool, l *logs, onClosed func()) (*stdin, error) {
@@ -44,12 +45,13 @@ func newStdin(file *os.File, tty bool, l *logs, onClosed func()) (*stdin, error)
 }
 
 // write feeds p. It blocks while the command does not read, until ctx ends; what
-// was accepted by then counts. Errors of the protocol are *sessionstream.Error.
-func (s *stdin) write(ctx context.Context, p []byte) error {
-	return s.tellClosed(func() error { return s.writeAll(ctx, p) })
+// was accepted by then counts. What a terminal in line mode would drop is refused, unless
+// rawLine is set. Errors of the protocol are *sessionstream.Error.
+func (s *stdin) write(ctx context.Context, p []byte, rawLine bool) error {
+	return s.tellClosed(func() error { return s.writeAll(ctx, p, rawLine) })
 }
 
-func (s *stdin) writeAll(ctx context.Context, p []byte) error {
+func (s *stdin) writeAll(ctx context.Context, p []byte, rawLine bool) error {
 	if s.closed.Load() {
 		return s.refuse(sessionstream.CodeClosed, "stdin is closed")
 	}
@@ -59,7 +61,7 @@ func (s *stdin) writeAll(ctx context.Context, p []byte) error {
 	restore := s.cutWhenDone(ctx)
 	defer restore()
 	for len(p) > 0 {
-		n, err := s.writeOnce(p)
+		n, err := s.writeOnce(p, rawLine)
 		if n > 0 {
 			s.last = p[n-1]
 			s.offset.Add(int64(n))
@@ -73,18 +75,41 @@ func (s *stdin) writeAll(ctx context.Context, p []byte) error {
 	return nil
 }
 
+// errLineFull says that a terminal in line mode takes no more of a line.
+var errLineFull = fmt.Errorf("the terminal is in line mode and holds no more than %d bytes of a line", maxLine)
+
 // writeOnce waits until the command's stdin takes something, and gives it once.
-func (s *stdin) writeOnce(p []byte) (n int, err error) {
+func (s *stdin) writeOnce(p []byte, rawLine bool) (n int, err error) {
 	waitErr := s.raw.Write(func(fd uintptr) bool {
-		for n, err = unix.Write(int(fd), p); err == unix.EINTR; {
-			n, err = unix.Write(int(fd), p)
-		}
+		n, err = s.tryWrite(int(fd), p, rawLine)
 		return err != unix.EAGAIN
 	})
 	if waitErr != nil {
 		return 0, waitErr
 	}
 	return max(n, 0), err
+}
+
+// tryWrite gives the command's stdin what it takes now.
+func (s *stdin) tryWrite(fd int, p []byte, rawLine bool) (n int, err error) {
+	var mode *unix.Termios
+	if s.tty {
+		if mode, err = unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+			return 0, err
+		}
+		if !rawLine {
+			if p = p[:s.line.fits(mode, p)]; len(p) == 0 {
+				return 0, errLineFull
+			}
+		}
+	}
+	for n, err = unix.Write(fd, p); err == unix.EINTR; {
+		n, err = unix.Write(fd, p)
+	}
+	if mode != nil && n > 0 {
+		s.line.follow(mode, p[:n])
+	}
+	return n, err
 }
 
 // cutWhenDone makes a blocked write end when ctx does. The function that it
@@ -110,6 +135,9 @@ func (s *stdin) failed(ctx context.Context, err error) error {
 	}
 	if s.over.Load() {
 		return s.refuse(sessionstream.CodeClosed, "the session has ended")
+	}
+	if errors.Is(err, errLineFull) {
+		return s.refuse(sessionstream.CodeLine, "%v: the rest of this one was not accepted", err)
 	}
 	// EPIPE of a pipe and EIO of a terminal: nobody has the other end any more.
 	s.closed.Store(true)
@@ -166,7 +194,7 @@ func (s *stdin) typeEOF(ctx context.Context) error {
 	restore := s.cutWhenDone(ctx)
 	defer restore()
 	for len(eof) > 0 {
-		n, err := s.writeOnce(eof)
+		n, err := s.writeOnce(eof, true)
 		if err != nil {
 			return s.failed(ctx, err)
 		}

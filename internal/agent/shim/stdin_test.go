@@ -292,6 +292,41 @@ func TestTTY_EndOfFileEndsAReader(t *testing.T) {
 	}
 }
 
+// A terminal in line mode drops what it cannot hold of a line, and says nothing to who
+// writes: so that is refused, however many sends have made the line.
+func TestTTY_OfALineNoMoreIsAcceptedThanTheTerminalHolds(t *testing.T) {
+	s := sh(t, `stty -echo; echo ready; read x; echo "line $x"; read y; stty raw; echo raw; head -c 9000 | wc -c`, withTTY)
+	s.waitForOutput("ready")
+	s.mustSend(nil, strings.Repeat("k", 3000), false)
+	r, err := s.send(nil, strings.Repeat("l", 3000), false)
+	if codeOf(err) != sessionstream.CodeLine || r.Offset != 4095 {
+		t.Fatalf("of a line of 6000 bytes were accepted %+v, %v", r, err)
+	}
+	if r, err := s.send(nil, "x", false); codeOf(err) != sessionstream.CodeLine || r.Offset != 4095 {
+		t.Errorf("then %+v, %v", r, err)
+	}
+	s.mustSend(nil, "\n", false) // the line is what was accepted
+	s.waitForOutput("line " + strings.Repeat("k", 3000) + strings.Repeat("l", 1095) + "\r\n")
+	s.mustSend(nil, "\n", false)
+	s.waitForOutput("raw")
+	if r := s.mustSend(nil, strings.Repeat("m", 9000), false); r.Offset != 4097+9000 {
+		t.Errorf("of a terminal in raw mode were accepted %+v", r)
+	}
+	s.waitForOutput("9000")
+}
+
+// A keyboard's user hears the bell of a terminal that drops something.
+func TestTTY_ARawLineIsAcceptedThoughTheTerminalDropsIt(t *testing.T) {
+	s := sh(t, `stty -echo; echo ready; read x; echo "line ${#x}"`, withTTY)
+	s.waitForOutput("ready")
+	c := s.config(sessionstream.Attach{Role: sessionstream.RoleWriter, NoOutput: true, RawLine: true})
+	r, err := sessionstream.Feed(t.Context(), c, nil, strings.NewReader(strings.Repeat("k", 6000)+"\n"), false)
+	if err != nil || r.Offset != 6001 {
+		t.Errorf("accepted %+v, %v", r, err)
+	}
+	s.waitForOutput("line 4095")
+}
+
 func TestTTY_RawModeHasNoEndOfFile(t *testing.T) {
 	s := sh(t, "stty raw; echo ready; cat", withTTY)
 	s.waitForOutput("ready")

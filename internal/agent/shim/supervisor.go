@@ -13,6 +13,7 @@ import (
 
 	"banger"
 	"banger/internal/sessiondir"
+	"banger/internal/signalname"
 	"banger/sessionstream"
 )
 
@@ -185,7 +186,7 @@ func (v *supervisor) send(r signalRequest) error {
 		err = signalTree(r.signal)
 	}
 	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("cannot send %s: %w", signalName(r.signal), err)
+		return fmt.Errorf("cannot send %s: %w", signalname.Of(r.signal), err)
 	}
 	if r.id != "" {
 		v.signalled = append(v.signalled, r.id)
@@ -254,7 +255,7 @@ func (v *supervisor) endGrace() {
 
 // recordStep records that a signal was sent, at a time, to end the session.
 func (v *supervisor) recordStep(at time.Time, sig unix.Signal, r stopRequest) {
-	step := banger.StopStep{At: at.UTC(), Signal: signalName(sig), Cause: r.cause, By: r.by}
+	step := banger.StopStep{At: at.UTC(), Signal: signalname.Of(sig), Cause: r.cause, By: r.by}
 	if len(v.steps) == banger.MaxStopSteps {
 		v.steps = v.steps[:banger.MaxStopSteps-1]
 	}

@@ -1,9 +1,10 @@
 package sshd
 
 import (
+	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"banger/internal/signalname"
 )
 
 // signalNames are the names of RFC 4254, section 6.10; others carry the domain
@@ -35,8 +36,5 @@ func signalName(signal syscall.Signal) string {
 			return name
 		}
 	}
-	if name := unix.SignalName(signal); name != "" {
-		return name[len("SIG"):] + "@openssh.com"
-	}
-	return "UNKNOWN@banger"
+	return strings.TrimPrefix(signalname.Of(signal), "SIG") + "@openssh.com"
 }
