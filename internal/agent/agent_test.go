@@ -34,7 +34,7 @@ const waitLimit = 60 * time.Second
 func buildAgent(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "banger-agent")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "banger/cmd/banger-agent")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, "banger/cmd/banger-agent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -23,7 +23,7 @@ func Main(m *testing.M, set func(Binaries)) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir+"/", "banger/cmd/banger-agent", "banger/cmd/banger-shim")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "banger/cmd/banger-agent", "banger/cmd/banger-shim")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot build the guest's programs: %v\n%s", err, out)

@@ -138,7 +138,7 @@ func TestDaemon_OtherVersionIsToldWhatToDoAndThatHelps(t *testing.T) {
 func newerBinaries(t *testing.T) installation.Binaries {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "banger"),
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "banger"),
 		"-ldflags", "-X banger/internal/version.version=v99.0.0", "banger/cmd/banger")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -102,7 +102,7 @@ func nodeClients(t *testing.T) string {
 func buildGopls(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gopls")
-	build := exec.Command("go", "build", "-modfile=test/fault/testdata/gopls.mod", "-o", path, "golang.org/x/tools/gopls")
+	build := exec.Command("go", "build", "-trimpath", "-modfile=test/fault/testdata/gopls.mod", "-o", path, "golang.org/x/tools/gopls")
 	build.Dir = "../.."
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -55,7 +55,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	shim := filepath.Join(dir, "banger-shim")
-	build := exec.Command("go", "build", "-o", shim, "banger/cmd/banger-shim")
+	build := exec.Command("go", "build", "-trimpath", "-o", shim, "banger/cmd/banger-shim")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot build shim: %v\n%s", err, out)

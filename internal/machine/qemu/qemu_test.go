@@ -73,7 +73,7 @@ func buildGuest(kernel, modules string) (guest, error) {
 	}
 	g := guest{kernel, filepath.Join(dir, "initrd"), dir}
 	program := filepath.Join(dir, "guest")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./testdata/guest")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "./testdata/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return g, fmt.Errorf("cannot build guest: %w: %s", err, out)
