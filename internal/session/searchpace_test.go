@@ -90,12 +90,13 @@ func TestSearch_LogOfMoreThanThereCanBeIsGivenUp(t *testing.T) {
 }
 
 func TestSearch_SlowVMsDoNotKeepOthersWaiting(t *testing.T) {
+	page := make([]byte, banger.MaxLogPageBytes)
 	inBubble(t, func(t *testing.T, r *rig) {
 		begun, asked := time.Now(), time.Time{}
 		found, _ := searchIn(t, r, banger.StatusExited, append(liars(8), "honest"), func(name string, r banger.GuestLogRead) banger.GuestLogPage {
 			if name != "honest" {
 				time.Sleep(2 * time.Second)
-				return pageOf(r, make([]byte, banger.MaxLogPageBytes))
+				return pageOf(r, page)
 			}
 			asked = time.Now()
 			p := pageOf(r, []byte("a needle\n"))

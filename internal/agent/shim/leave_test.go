@@ -3,6 +3,7 @@ package shim_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -28,6 +29,10 @@ func labelled(writer, size int) []byte {
 // one waits for its place or comes at once: the command reads of each one exactly what
 // lies between its grant and the next.
 func TestLeave_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
+	rounds := 12
+	if os.Getenv("BANGER_FAULT_FULL") != "" {
+		rounds = 100
+	}
 	detach := func(c *rawConn) { c.send(&sessionstream.Detach{}) }
 	for name, way := range map[string]struct {
 		leave       func(c *rawConn)
@@ -48,7 +53,7 @@ func TestLeave_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
 			var want bytes.Buffer
 			last, data := dialRaw(t, s), labelled(0, stdinWindow)
 			last.attachWriter("0")
-			for n := 1; n <= 30; n++ {
+			for n := 1; n <= rounds; n++ {
 				id := "0"
 				if !way.same {
 					id = itoa(n)
