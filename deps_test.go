@@ -121,6 +121,7 @@ func layers() map[string]layer {
 		"test/fault":                   support,
 		"test/installation":            support,
 		"test/kvmlab":                  support,
+		"test/oldkernel":               support,
 		"test/remote":                  support,
 		"test/testimage":               support,
 		"bench":                        support,

@@ -44,6 +44,8 @@ type SSHOptions struct {
 	// with $home and $dir.
 	Setup string
 	Shell string // of the user; default /bin/bash
+	// Under is shell words before the server's command, which run it: a filter, say.
+	Under string
 	// Net, if not nil, returns what the network makes of a connection.
 	Net func(net.Conn) net.Conn
 }
@@ -164,7 +166,7 @@ func (s *SSHServer) program() string {
 	if s.options.Dropbear {
 		return "exec dropbear -i -s -r \"$dir/dropbear_key\""
 	}
-	return "exec /usr/sbin/sshd -i -e -f \"$dir/sshd_config\""
+	return "exec " + s.options.Under + " /usr/sbin/sshd -i -e -f \"$dir/sshd_config\""
 }
 
 // serve runs a server for each connection until the listener is closed.

@@ -3,6 +3,7 @@
 package remote
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +14,16 @@ import (
 	"banger/client"
 	"banger/internal/hosttest"
 	"banger/sessionstream"
+	"banger/test/oldkernel"
 )
 
 var bin hosttest.Binaries
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(oldkernel.Variable); spec != "" {
+		fmt.Fprintln(os.Stderr, oldkernel.Exec(spec, os.Args[1], os.Args[1:]))
+		os.Exit(1)
+	}
 	os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
 }
 

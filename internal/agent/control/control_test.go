@@ -23,6 +23,7 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestrpc"
 	"banger/sessionstream"
+	"banger/test/oldkernel"
 )
 
 // waitLimit bounds every wait of these tests for what must happen.
@@ -33,8 +34,8 @@ const serveVariable = "BANGER_TEST_SERVE_CONTROL"
 
 // TestMain builds the shim that the tests run.
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(refusedVariable); spec != "" {
-		fmt.Fprintln(os.Stderr, runRefused(spec))
+	if spec := os.Getenv(oldkernel.Variable); spec != "" {
+		fmt.Fprintln(os.Stderr, oldkernel.Exec(spec, "/proc/self/exe", os.Args))
 		os.Exit(1)
 	}
 	if dir := os.Getenv(serveVariable); dir != "" {

@@ -2,30 +2,20 @@ package control_test
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"banger/test/oldkernel"
 )
-
-// refusedVariable makes this binary run its tests under a filter of system calls:
-// "439 1" has number 439 fail with errno 1, "333- 38" every number from 333 on with 38.
-const refusedVariable = "BANGER_TEST_REFUSED_SYSTEM_CALLS"
-
-// newest414 is the highest number of a system call in Linux 4.14 by architecture:
-// that of statx(2) in both.
-var newest414 = map[string]int{"amd64": 332, "arm64": 291}
 
 // promises are the tests in which the guest's programs do all that depends on the
 // kernel's age: find commands with a user's rights, start shims, signal and kill trees.
@@ -39,12 +29,12 @@ var promises = []string{
 // use. A kernel lacks all that are newer than it; a filter may refuse any one of them, with
 // ENOSYS or, if it was made before, with EPERM.
 func TestAgent_NeedsNothingThatLinux414DoesNotHave(t *testing.T) {
-	if os.Getenv(refusedVariable) != "" {
+	if os.Getenv(oldkernel.Variable) != "" {
 		t.Fatal("this test is not one of the promises")
 	}
-	newest, ok := newest414[runtime.GOARCH]
-	if !ok {
-		t.Fatalf("which system calls Linux 4.14 has on %s is not known here", runtime.GOARCH)
+	newest, err := oldkernel.Newest414()
+	if err != nil {
+		t.Fatal(err)
 	}
 	program := withoutCgo(t)
 	calls := tracedCalls(t, program, newest)
@@ -52,17 +42,17 @@ func TestAgent_NeedsNothingThatLinux414DoesNotHave(t *testing.T) {
 	if len(calls) == 0 {
 		t.Fatal("the trace has none, although a Go program asks for pidfds at its start")
 	}
-	specs := map[string]string{"all missing": fmt.Sprintf("%d- %d", newest+1, unix.ENOSYS)}
+	specs := map[string]string{"all missing": oldkernel.Missing(newest)}
 	for name, nr := range calls {
 		for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
-			specs[name+" is "+unix.ErrnoName(errno)] = fmt.Sprintf("%d %d", nr, errno)
+			specs[name+" is "+unix.ErrnoName(errno)] = oldkernel.Refused(nr, errno)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(program, promises...)
-			cmd.Env = append(os.Environ(), refusedVariable+"="+specs[name])
+			cmd.Env = append(os.Environ(), oldkernel.Variable+"="+specs[name])
 			if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("PASS")) {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -103,32 +93,4 @@ func tracedCalls(t *testing.T, program string, newest int) map[string]int {
 		}
 	}
 	return calls
-}
-
-// runRefused runs this program again under the filter of a spec; seccomp(2).
-func runRefused(spec string) error {
-	numbers, errno, _ := strings.Cut(spec, " ")
-	first, andAbove := strings.CutSuffix(numbers, "-")
-	nr, err1 := strconv.ParseUint(first, 10, 32)
-	no, err2 := strconv.ParseUint(errno, 10, 16)
-	if err1 != nil || err2 != nil {
-		return fmt.Errorf("%s=%q makes no sense", refusedVariable, spec)
-	}
-	compare := uint16(unix.BPF_JEQ)
-	if andAbove {
-		compare = unix.BPF_JGE
-	}
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // struct seccomp_data begins with the number
-		{Code: unix.BPF_JMP | compare | unix.BPF_K, K: uint32(nr), Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(no)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread() // the filter is this thread's, and goes on with the program that it executes
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
-		return fmt.Errorf("cannot set filter: %w", err)
-	}
-	os.Unsetenv(refusedVariable)
-	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }

@@ -64,7 +64,8 @@ for dir in "${home:+$home/banger}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/banger}"
 	printf '#!/bin/sh\nexit 7\n' >"$try" 2>/dev/null && chmod 700 "$try" && "$try" 2>/dev/null
 	if [ $? -eq 7 ]; then
 		say program "$dir"
-		if [ -z "$installed" ] && [ -x "$dir/$version/banger-agent" ] && [ -x "$dir/$version/banger-shim" ]; then
+		# Not by -x: it fails where a filter refuses faccessat2 with EPERM.
+		if [ -z "$installed" ] && [ -s "$dir/$version/banger-agent" ] && [ -s "$dir/$version/banger-shim" ]; then
 			installed=$dir
 			say installed "$dir"
 		fi
