@@ -210,7 +210,7 @@ func (a *Attachment) control() (Message, error) {
 			return Message{}, c
 		}
 		a.out.refused(c)
-	case *Pong:
+	case *Pong, *Live:
 	default:
 		return Message{}, errorf(CodeInvalid, "the server sent %s", c.controlType())
 	}

@@ -17,6 +17,7 @@ func (*Ping) controlType() string     { return "ping" }
 
 func (*Attached) controlType() string  { return "attached" }
 func (*Granted) controlType() string   { return "granted" }
+func (*Live) controlType() string      { return "live" }
 func (*State) controlType() string     { return "state" }
 func (*Gap) controlType() string       { return "gap" }
 func (*Evicted) controlType() string   { return "evicted" }
@@ -126,6 +127,8 @@ func checkState(s banger.SessionState) error {
 }
 
 func (c *Granted) check() error { return c.Stdin.check() }
+
+func (c *Live) check() error { return checkOffset(&c.Stdout) }
 
 func (g *Grant) check() error {
 	if g.Offset < 0 || g.WindowBytes < 1 || g.WindowBytes > MaxStdinWindow || g.LeaseMS < 1 {

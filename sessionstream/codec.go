@@ -14,7 +14,7 @@ import (
 // Controls returns a zero value of each control, by who sends it.
 func Controls() (client, server []Control) {
 	return []Control{&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{}},
-		[]Control{&Attached{}, &Granted{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{}}
+		[]Control{&Attached{}, &Granted{}, &Live{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{}}
 }
 
 // TypeOf returns the name of a control on the wire.

@@ -36,7 +36,8 @@ const (
 //	1 (or absent)  all but what follows
 //	2              Signal of an observer, Signal.ID, ToAll, Stop.By
 //	3              Attach.RawLine, CodeLine
-const Revision = 3
+//	4              Live, Terminal.Setup
+const Revision = 4
 
 // Limits of what controls may say.
 const (
@@ -135,6 +136,12 @@ type (
 	// Granted answers a takeover: the client is the writer now.
 	Granted struct {
 		Stdin Grant `json:"stdin"`
+	}
+	// Live tells a writer of a terminal, before any output, from where in stdout on its own
+	// terminal is the session's: what the program asks there, it answers. What was asked
+	// before was answered, and must not be again.
+	Live struct {
+		Stdout int64 `json:"stdout" doc:"position in stdout; where the output begins is before it"`
 	}
 	// State tells an observer of a change.
 	State struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +52,7 @@ type attaching struct {
 	attachment *sessionstream.Attachment
 	terminal   *terminal // lent to the session; nil if it has none or we have none
 	out, errs  io.Writer // for stdout and stderr of the session
+	replay     *replay   // what becomes of output that is raw on a terminal; belongs to who receives
 
 	mu       sync.Mutex         // guards everything below
 	writing  bool               // we are the writer
@@ -64,7 +66,7 @@ type attaching struct {
 // attach connects a session with our standard streams until it ends or we leave.
 // The state is that of the end, or nil if we left.
 func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*banger.SessionState, error) {
-	a := &attaching{CLI: c, attachOptions: o, session: x, out: guestOutput(c.Stdout, o.raw), errs: guestOutput(c.Stderr, o.raw)}
+	a := &attaching{CLI: c, attachOptions: o, session: x, out: liveOutput(c.Stdout, o.raw), errs: liveOutput(c.Stderr, o.raw)}
 	if x.TTY {
 		if a.terminal = userTerminal(c.Stdin, c.Stdout); a.terminal != nil {
 			a.out = a.terminal
@@ -135,7 +137,10 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 		return err
 	}
 	a.writing = request.Role == sessionstream.RoleWriter
-	a.position = *a.attachment.Attached().Output
+	attached := a.attachment.Attached()
+	a.position = *attached.Output
+	told := !a.view && window != nil && attached.Terminal != nil && attached.Revision >= 4
+	a.replay = newReplay(attached, told)
 	if a.takeover && !a.view {
 		a.attachment.Takeover(sessionstream.Takeover{Window: window})
 	}
@@ -305,17 +310,29 @@ func (a *attaching) receive(end context.CancelCauseFunc) (*banger.SessionState, 
 
 // print writes out a piece of output.
 func (a *attaching) print(m sessionstream.Message) error {
-	out := a.out
+	out, data := a.out, m.Data
 	if m.Stream == banger.StreamStderr {
 		out = a.errs
 	}
-	if _, err := out.Write(m.Data); err != nil {
+	if a.isRaw(out) {
+		data = a.replay.filter(m)
+	}
+	if _, err := out.Write(data); err != nil {
 		return fmt.Errorf("cannot print output: %w", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.position = a.position.Advance(banger.LogChunk{Stream: m.Stream, Offset: m.Offset, Data: m.Data})
 	return nil
+}
+
+// isRaw reports whether an output is a terminal that gets a guest's bytes as they are.
+func (a *attaching) isRaw(out io.Writer) bool {
+	if lent, ok := out.(*terminal); ok {
+		return lent.screen != nil
+	}
+	_, isFile := out.(*os.File)
+	return isFile && isTerminal(out)
 }
 
 // heed takes in a control of the session.
@@ -326,6 +343,8 @@ func (a *attaching) heed(c sessionstream.Control, end context.CancelCauseFunc) e
 		a.writing = true
 		a.mu.Unlock()
 		a.feed(end)
+	case *sessionstream.Live:
+		a.replay.live.Stdout = c.Stdout
 	case *sessionstream.Evicted:
 		a.mu.Lock()
 		a.writing = false

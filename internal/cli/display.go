@@ -71,10 +71,11 @@ func rawFlag(cmd *cobra.Command) *bool {
 }
 
 // guestOutput is where bytes of a guest are written to: exactly as they are into a
-// file or pipe, neutralised onto a terminal unless the user wants them raw.
+// file or pipe, neutralised onto a terminal unless the user wants them raw. Raw bytes that
+// are old have no effects on it beside what it shows.
 func guestOutput(w io.Writer, raw bool) io.Writer {
 	if d, ok := w.(*display); ok && raw {
-		return d.file
+		return &oldOutput{to: d.file}
 	}
 	return w
 }

@@ -56,9 +56,16 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 
 // begin finds what the client asks for, and how it is answered.
 func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
-	answer := &sessionstream.Attached{Revision: sessionstream.Revision, Terminal: a.server.terminal.describe()} // before it is resized
+	answer := &sessionstream.Attached{Revision: sessionstream.Revision}
+	from := banger.LogCursor{Stderr: a.server.logs.w.Size(banger.StreamStderr)}
+	answer.Terminal, from.Stdout = a.server.terminal.look(a.stdoutEnd)
 	if a.attach.Role == sessionstream.RoleWriter {
-		switch lost := a.becomeWriter(false, a.attach.Window, func(g *sessionstream.Grant) { answer.Stdin = g }).(type) {
+		switch lost := a.becomeWriter(false, a.attach.Window, func(g granted) {
+			answer.Stdin, answer.Terminal, from.Stdout = g.stdin, g.terminal, g.at
+			if g.live != nil {
+				a.out.queue(g.live)
+			}
+		}).(type) {
 		case *sessionstream.Error:
 			return nil, lost
 		case *sessionstream.Evicted:
@@ -67,7 +74,7 @@ func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 		}
 	}
 	if !a.attach.NoOutput {
-		follower, refused := a.findOutput()
+		follower, refused := a.findOutput(from)
 		if refused != nil {
 			a.server.lease.leave(a, true)
 			return nil, refused
@@ -78,10 +85,11 @@ func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 	return answer, nil
 }
 
-// findOutput makes the follower that begins where the client wants.
-func (a *attachment) findOutput() (*sessiondir.Follower, *sessionstream.Error) {
+func (a *attachment) stdoutEnd() int64 { return a.server.logs.w.Size(banger.StreamStdout) }
+
+// findOutput makes the follower that begins where the client wants, or at from.
+func (a *attachment) findOutput(from banger.LogCursor) (*sessiondir.Follower, *sessionstream.Error) {
 	logs := a.server.logs.w
-	from := banger.LogCursor{Stdout: logs.Size(banger.StreamStdout), Stderr: logs.Size(banger.StreamStderr)}
 	switch {
 	case a.attach.From != nil:
 		from = *a.attach.From
@@ -99,13 +107,15 @@ func (a *attachment) findOutput() (*sessiondir.Follower, *sessionstream.Error) {
 	return follower, nil
 }
 
-// becomeWriter takes the writer's place and begins to feed. granted gets what the
+// becomeWriter takes the writer's place and begins to feed. tell gets what the
 // client is to be told, before it can be told that it has lost that place again.
-func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, granted func(*sessionstream.Grant)) sessionstream.Control {
+func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, tell func(granted)) sessionstream.Control {
 	s := a.server
-	return s.lease.acquire(s.ctx, a, force, func() {
+	return s.lease.acquire(s.ctx, a, force, func(again bool) {
 		a.writing = true
-		granted(a.grant())
+		g := granted{stdin: a.grant()}
+		g.terminal, g.at, g.live = s.terminal.attend(window != nil, again, a.stdoutEnd) // before it is resized
+		tell(g)
 		if s.stdin != nil {
 			a.feeder = newFeeder(s.ctx, s.stdin, a.attach.RawLine, a.out, a.refuse)
 		}
@@ -113,6 +123,14 @@ func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, gran
 			s.terminal.resize(*window)
 		}
 	})
+}
+
+// granted is what a writer gets: stdin, and the terminal as it is at a position of stdout.
+type granted struct {
+	stdin    *sessionstream.Grant
+	terminal *sessionstream.Terminal
+	at       int64
+	live     *sessionstream.Live // if it has a terminal of its own
 }
 
 // grant tells a writer how stdin stands.
@@ -240,7 +258,12 @@ func (a *attachment) takeOver(m *sessionstream.Takeover) {
 	if a.server.lease.as(a, func() {}) {
 		return // it is the writer
 	}
-	a.becomeWriter(true, m.Window, func(g *sessionstream.Grant) { a.out.queue(&sessionstream.Granted{Stdin: *g}) })
+	a.becomeWriter(true, m.Window, func(g granted) {
+		a.out.queue(&sessionstream.Granted{Stdin: *g.stdin})
+		if g.live != nil {
+			a.out.queue(g.live)
+		}
+	})
 }
 
 // signal sends a signal to processes of the session; sent is called when that is done,

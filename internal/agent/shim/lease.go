@@ -23,12 +23,12 @@ type lease struct {
 }
 
 // acquire makes a the writer, runs begin before anybody can take its place, and
-// returns nil. The last writer can write no more then. If that one is alive and
+// returns nil. again says that it was the last writer, too. The last writer can write no more then. If that one is alive and
 // force is not set, the answer is an *Error with CodeHeld: so a writer that has gone
 // without a word is replaced when its lease ends, and one that has not is noticed by
 // its next sign of life. A further connection of an attachment takes the place of
 // the last one, unless another attachment has become the writer since: *Evicted.
-func (l *lease) acquire(ctx context.Context, a *attachment, force bool, begin func()) sessionstream.Control {
+func (l *lease) acquire(ctx context.Context, a *attachment, force bool, begin func(again bool)) sessionstream.Control {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	came := l.until
@@ -38,8 +38,9 @@ func (l *lease) acquire(ctx context.Context, a *attachment, force bool, begin fu
 		case a.expelled:
 			return replaced()
 		case force, l.id == a.attach.AttachID, left <= 0 && (!a.attach.Resume || l.id == ""):
+			again := l.id == a.attach.AttachID && a.attach.Resume
 			l.install(a)
-			begin()
+			begin(again)
 			return nil
 		case a.attach.Resume && l.id != "":
 			return &sessionstream.Evicted{By: l.client}
@@ -130,6 +131,7 @@ func (l *lease) leave(a *attachment, inOrder bool) {
 		l.until = time.Time{}
 		l.wake()
 	}
+	a.server.terminal.unattend(l.until)
 }
 
 // expel ends a for a newer connection of its attachment, which is to take its place and
@@ -141,6 +143,7 @@ func (l *lease) expel(a *attachment) {
 	if l.holder == a {
 		a.fence()
 		l.holder = nil
+		a.server.terminal.unattend(l.until)
 	}
 	l.wake()
 }

@@ -115,18 +115,17 @@ func (s *session) connect(ends *streams, l Launch) (err error) {
 	if ends.stdin == nil {
 		return nil
 	}
-	if l.TTY {
-		s.terminal = newTerminal(ends.stdin, l.firstWindow())
-	}
 	in, err := newStdin(ends.stdin, l.TTY, s.logs, s.supervisor.stateChanged)
 	s.stdin = in
+	if l.TTY && err == nil {
+		s.terminal = newTerminal(ends.stdin, l.firstWindow(), in)
+	}
 	return err
 }
 
 // keep takes what a pump has read from the command.
 func (s *session) keep(stream banger.Stream, p []byte) {
-	s.terminal.scan(p) // first: who attaches at a position has the modes of all before it
-	s.logs.output(stream, p)
+	s.terminal.take(p, func() { s.logs.output(stream, p) })
 	s.server.news.announce()
 }
 
@@ -183,6 +182,7 @@ func (s *session) supervise() {
 	if s.stdin != nil {
 		s.stdin.shutdown()
 	}
+	s.terminal.finish()
 	s.logs.finish()
 	e := ending{status: *s.supervisor.status, asked: s.supervisor.asked, ooms: s.meter.finish().OOMKills}
 	survivors, left := s.leave()

@@ -203,6 +203,41 @@ func (s *stdin) typeEOF(ctx context.Context) error {
 	return nil
 }
 
+// A command that asks its terminal reads the answer key by key. Some, as read -d of bash,
+// turn to that only when they have asked; the kernel tells nobody, so it is looked at again.
+const (
+	keysWithin = 500 * time.Millisecond
+	keysEvery  = 10 * time.Millisecond
+)
+
+// answer types what a terminal answers. It is nobody's stdin, so it is not counted. On a
+// terminal in line mode nobody waits for it: there it would only become a part of the
+// next line, and be obeyed. What the terminal does not take at once is dropped.
+func (s *stdin) answer(p []byte) {
+	for end := time.Now().Add(keysWithin); !s.readsKeys(); {
+		if s.over.Load() || time.Now().After(end) {
+			return
+		}
+		<-time.After(keysEvery)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_ = s.raw.Write(func(fd uintptr) bool {
+		_, _ = unix.Write(int(fd), p)
+		return true
+	})
+}
+
+// readsKeys reports whether the terminal gives each key to the command, not whole lines.
+func (s *stdin) readsKeys() bool {
+	var mode *unix.Termios
+	var err error
+	if s.raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) }) != nil || err != nil {
+		return false
+	}
+	return mode.Lflag&unix.ICANON == 0
+}
+
 // shutdown ends all writing and returns when the offset is final.
 func (s *stdin) shutdown() {
 	s.over.Store(true)

@@ -3,11 +3,13 @@ package shim
 import (
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/termmodes"
+	"banger/internal/version"
 	"banger/sessionstream"
 )
 
@@ -16,13 +18,22 @@ import (
 type terminal struct {
 	master *os.File
 
-	mu    sync.Mutex // guards everything below
+	answers *answers
+
+	mu    sync.Mutex // guards everything below, and that output is scanned and kept in one step
 	size  banger.Window
-	modes termmodes.Modes
+	modes termmodes.Responder
+	// attended says that a writer has a terminal of its own, which answers what the command
+	// asks from the position live on; until the time, if that is set: its connection is lost.
+	attended bool
+	until    time.Time
+	live     int64
 }
 
-func newTerminal(master *os.File, size banger.Window) *terminal {
-	return &terminal{master: master, size: size}
+func newTerminal(master *os.File, size banger.Window, in *stdin) *terminal {
+	t := &terminal{master: master, size: size, answers: &answers{stdin: in}}
+	t.modes.Version = version.String()
+	return t
 }
 
 // resize sets the size; the kernel tells the foreground processes, unless it is
@@ -44,21 +55,89 @@ func (t *terminal) resize(w banger.Window) {
 	})
 }
 
-// scan follows what the command writes.
-func (t *terminal) scan(p []byte) {
+// take follows what the command writes, and has it kept. What the command asks is
+// answered, unless the terminal of somebody who is attached gets it to answer.
+func (t *terminal) take(p []byte, keep func()) {
+	if t == nil {
+		keep()
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	asked := t.modes.Respond(p)
+	keep()
+	if len(asked) == 0 {
+		return
+	}
+	if t.attended && !t.until.IsZero() && time.Now().After(t.until) {
+		t.attended = false
+	}
+	if !t.attended {
+		t.answers.add(asked)
+	}
+}
+
+// maxBegun bounds the sequence that is not taken apart where somebody attaches.
+const maxBegun = 4 << 10
+
+// look describes the terminal as it is at a position, which is the end of stdout or the
+// beginning of a sequence that is not complete there.
+func (t *terminal) look(stdout func() int64) (described *sessionstream.Terminal, at int64) {
+	if t == nil {
+		return nil, stdout()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.describe(), t.position(stdout)
+}
+
+// position is where whoever comes now begins. The caller holds mu.
+func (t *terminal) position(stdout func() int64) int64 {
+	at := stdout()
+	if begun := t.modes.Pending(); begun <= min(at, maxBegun) {
+		at -= begun
+	}
+	return at
+}
+
+// attend is look for a writer: has says that it has a terminal, which from the position
+// live on answers what the command asks, and again that it is the same writer as before.
+func (t *terminal) attend(has, again bool, stdout func() int64) (described *sessionstream.Terminal, at int64, live *sessionstream.Live) {
+	if t == nil {
+		return nil, stdout(), nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at = t.position(stdout)
+	if !t.attended || !again {
+		t.live = at
+	}
+	if t.attended, t.until = has, (time.Time{}); has {
+		live = &sessionstream.Live{Stdout: t.live}
+	}
+	return t.describe(), at, live
+}
+
+// unattend notes that the writer has gone: for good, or until a time.
+func (t *terminal) unattend(until time.Time) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.modes.Scan(p)
+	if t.until = until; until.IsZero() {
+		t.attended = false
+	}
 }
 
-func (t *terminal) describe() *sessionstream.Terminal {
-	if t == nil {
-		return nil
+// finish returns when nothing more is answered. stdin must have been shut down.
+func (t *terminal) finish() {
+	if t != nil {
+		t.answers.typing.Wait()
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+}
+
+// describe describes the terminal; the caller holds mu.
+func (t *terminal) describe() *sessionstream.Terminal {
 	return &sessionstream.Terminal{Window: t.size, Modes: t.modes.Private(), Keypad: t.modes.Keypad(), Setup: t.modes.Setup()}
 }
