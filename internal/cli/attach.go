@@ -54,13 +54,16 @@ type attaching struct {
 	out, errs  io.Writer // for stdout and stderr of the session
 	replay     *replay   // what becomes of output that is raw on a terminal; belongs to who receives
 
-	mu       sync.Mutex         // guards everything below
-	writing  bool               // we are the writer
-	position banger.LogCursor   // behind the last byte that was written out
-	lost     *time.Timer        // until the user is told that the connection is lost
-	repaint  *time.Timer        // until the program is asked a second time
-	cropped  *cropped           // what output goes through, if our terminal is too small for it
-	left     context.CancelFunc // ends the wait for a detach
+	mu       sync.Mutex              // guards everything below, and changes of attachment
+	end      context.CancelCauseFunc // ends the attachment
+	reading  bool                    // a goroutine reads our stdin
+	stopping bool                    // this process is to stop when it has left
+	writing  bool                    // we are the writer
+	position banger.LogCursor        // behind the last byte that was written out
+	lost     *time.Timer             // until the user is told that the connection is lost
+	repaint  *time.Timer             // until the program is asked a second time
+	cropped  *cropped                // what output goes through, if our terminal is too small for it
+	left     context.CancelFunc      // ends the wait for a detach
 }
 
 // attach connects a session with our standard streams until it ends or we leave.
@@ -72,10 +75,33 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 			a.out = a.terminal
 		}
 	}
+	for {
+		state, err := a.round(ctx)
+		if state != nil || err != nil || !a.isStopping() {
+			return state, attachError(x, err)
+		}
+		stopUntilContinued()
+		a.begin()
+	}
+}
+
+// begin makes the next round one that paints the terminal, and takes nobody's place.
+func (a *attaching) begin() {
+	a.takeover, a.from, a.rawReplay = false, nil, false
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stopping, a.writing, a.cropped, a.left, a.lost, a.repaint = false, false, nil, nil, nil, nil
+	a.out = a.terminal
+}
+
+// round is an attachment from its begin to its end, of which there are several if this
+// process is stopped and continued in between.
+func (a *attaching) round(ctx context.Context) (*banger.SessionState, error) {
+	c, x := a.CLI, a.session
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 	if err := a.open(ctx, life, end); err != nil {
-		return nil, attachError(x, err)
+		return nil, err
 	}
 	defer a.attachment.Close()
 	if a.terminal != nil {
@@ -92,14 +118,17 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 		return nil, err
 	}
 	if a.isWriting() || a.view && a.terminal != nil {
-		a.feed(end)
+		a.feed()
 	}
-	state, err := a.receive(end)
+	state, err := a.receive()
 	if a.cropped != nil {
 		a.cropped.leave()
 	}
 	if a.terminal != nil {
 		a.terminal.restore()
+	}
+	if state == nil && err == nil && ctx.Err() == nil && a.isStopping() {
+		return nil, nil
 	}
 	if state == nil && err == nil { // we left
 		fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
@@ -109,7 +138,7 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 		}
 		err = context.Cause(ctx) // a signal had us leave, or nothing
 	}
-	return state, attachError(x, err)
+	return state, err
 }
 
 // open attaches. life is that of the attachment, which outlasts ctx by a detach.
@@ -128,15 +157,17 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 		request.Window = window
 		request.RawLine = a.terminal != nil // its user hears the bell, as on any terminal
 	}
-	var err error
-	a.attachment, err = sessionstream.Open(life, sessionstream.Config{
+	attachment, err := sessionstream.Open(life, sessionstream.Config{
 		Dial:   sessionstream.DialSession(a.Backend.Services().Streams, string(x.VMID), string(x.ID), request.AttachID),
 		Attach: request, KeepLease: true, OnLost: a.connectionLost,
 	})
 	if err != nil {
 		return err
 	}
+	a.mu.Lock()
+	a.attachment, a.end = attachment, end
 	a.writing = request.Role == sessionstream.RoleWriter
+	a.mu.Unlock()
 	attached := a.attachment.Attached()
 	a.position = *attached.Output
 	told := !a.view && window != nil && attached.Terminal != nil && attached.Revision >= 4
@@ -268,11 +299,17 @@ func (a *attaching) resize() {
 	writing, cropped := a.writing, a.cropped
 	a.mu.Unlock()
 	if writing {
-		a.attachment.Resize(*w)
+		a.current().Resize(*w)
 	}
 	if cropped != nil {
 		cropped.resize(*w)
 	}
+}
+
+func (a *attaching) isStopping() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stopping
 }
 
 func (a *attaching) isWriting() bool {
@@ -283,7 +320,7 @@ func (a *attaching) isWriting() bool {
 
 // receive writes out what comes until the session ends, which gives its state, or
 // the attachment does.
-func (a *attaching) receive(end context.CancelCauseFunc) (*banger.SessionState, error) {
+func (a *attaching) receive() (*banger.SessionState, error) {
 	defer a.stopTimers()
 	for {
 		m, err := a.attachment.Receive()
@@ -299,7 +336,7 @@ func (a *attaching) receive(end context.CancelCauseFunc) (*banger.SessionState, 
 		} else if exit, ok := m.Control.(*sessionstream.Exit); ok {
 			return &exit.State, nil
 		} else {
-			err = a.heed(m.Control, end)
+			err = a.heed(m.Control)
 		}
 		if err != nil {
 			a.attachment.Detach()
@@ -336,13 +373,13 @@ func (a *attaching) isRaw(out io.Writer) bool {
 }
 
 // heed takes in a control of the session.
-func (a *attaching) heed(c sessionstream.Control, end context.CancelCauseFunc) error {
+func (a *attaching) heed(c sessionstream.Control) error {
 	switch c := c.(type) {
 	case *sessionstream.Granted:
 		a.mu.Lock()
 		a.writing = true
 		a.mu.Unlock()
-		a.feed(end)
+		a.feed()
 	case *sessionstream.Live:
 		a.replay.live.Stdout = c.Stdout
 	case *sessionstream.Evicted:
@@ -371,15 +408,36 @@ func orSomebody(name string) string {
 }
 
 // feed begins to read our stdin for the session.
-func (a *attaching) feed(end context.CancelCauseFunc) {
-	if !a.noStdin {
-		go a.readStdin(end)
+func (a *attaching) feed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.noStdin && !a.reading {
+		a.reading = true
+		go a.readStdin()
 	}
+}
+
+// fed returns the attachment that our stdin goes to, and what ends it.
+func (a *attaching) fed() (*sessionstream.Attachment, context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attachment, a.end
+}
+
+// isFull notes that an attachment takes no more of our stdin, and reports whether nothing
+// else does.
+func (a *attaching) isFull(x *sessionstream.Attachment) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.attachment == x {
+		a.reading = false
+	}
+	return !a.reading
 }
 
 // readStdin feeds the session with our stdin until that ends or the detach keys
 // are typed. Of a viewer nothing but those keys is heeded.
-func (a *attaching) readStdin(end context.CancelCauseFunc) {
+func (a *attaching) readStdin() {
 	defer a.terminal.guard()
 	var keys keyFilter
 	if a.terminal != nil {
@@ -397,8 +455,9 @@ func (a *attaching) readStdin(end context.CancelCauseFunc) {
 			n, err = a.Stdin.Read(buffer)
 			pass, detach = keys.filter(buffer[:n])
 		}
+		x, end := a.fed()
 		if len(pass) > 0 && !a.view {
-			if _, err := a.attachment.Write(pass); err != nil {
+			if _, err := x.Write(pass); err != nil && a.isFull(x) {
 				return // it takes no more; the receiving side knows why
 			}
 		}
@@ -407,12 +466,19 @@ func (a *attaching) readStdin(end context.CancelCauseFunc) {
 			a.leave(end)
 			return
 		case err != nil && a.eof:
-			_ = a.attachment.CloseStdin()
+			_ = x.CloseStdin()
 			return
 		case err != nil:
 			return
 		}
 	}
+}
+
+// current returns the attachment of this round.
+func (a *attaching) current() *sessionstream.Attachment {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attachment
 }
 
 // leave detaches, within a time.
@@ -421,7 +487,7 @@ func (a *attaching) leave(end context.CancelCauseFunc) {
 	a.mu.Lock()
 	a.left = func() { timer.Stop() }
 	a.mu.Unlock()
-	a.attachment.Detach()
+	a.current().Detach()
 }
 
 // watchSignals heeds those that concern an attachment. The function that it
@@ -435,14 +501,23 @@ func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFun
 		go a.forwardSignal(s)
 		return true
 	})
+	which := []os.Signal{syscall.SIGWINCH, syscall.SIGQUIT}
+	if a.terminal != nil {
+		which = append(which, syscall.SIGTSTP)
+	}
 	ended := watch(func(s syscall.Signal) {
 		defer a.terminal.guard()
-		if s == syscall.SIGWINCH {
+		switch s {
+		case syscall.SIGWINCH:
 			a.resize()
-		} else {
-			a.leave(end)
+			return
+		case syscall.SIGTSTP: // from outside: the key is the session's
+			a.mu.Lock()
+			a.stopping = true
+			a.mu.Unlock()
 		}
-	}, syscall.SIGWINCH, syscall.SIGQUIT)
+		a.leave(end)
+	}, which...)
 	return func() {
 		giveBack()
 		ended()
@@ -451,7 +526,7 @@ func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFun
 
 // forwardSignal sends a signal on as a terminal's key does.
 func (a *attaching) forwardSignal(s syscall.Signal) {
-	if err := a.attachment.Signal(unix.SignalName(s), sessionstream.ToGroup); err != nil {
+	if err := a.current().Signal(unix.SignalName(s), sessionstream.ToGroup); err != nil {
 		fmt.Fprintf(a.Stderr, "banger: cannot send %s to the session: %s\n", unix.SignalName(s), safe(err.Error()))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/client"
 	"banger/internal/hosttest"
 )
 
@@ -34,10 +35,21 @@ func newLive(t *testing.T) *live {
 	return l
 }
 
-func (l *live) Services() Services {
-	c := l.Client()
+func (l *live) Services() Services { return reachable{l.Client()}.Services() }
+
+// reachable is a backend whose daemon runs.
+type reachable struct{ *client.Client }
+
+func (r reachable) Services() Services {
+	c := r.Client
 	return Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c}
 }
+
+func (r reachable) Running() Services { return r.Services() }
+
+func (r reachable) WaitStopped(context.Context) error { return nil }
+
+func (r reachable) Serve(context.Context, *os.File) error { return nil }
 
 func (l *live) Running() Services { return l.Services() }
 

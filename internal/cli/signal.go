@@ -4,8 +4,11 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // signalError is the cause of a context that a signal to this process ended.
@@ -73,6 +76,15 @@ func takeSignals(ctx context.Context, taker func(syscall.Signal) (taken bool)) (
 	}
 	set(taker)
 	return func() { set(nil) }
+}
+
+// stopUntilContinued stops this process as SIGTSTP does by default, and returns when it is
+// continued. Go keeps its handler of SIGTSTP after signal.Stop, so it is SIGSTOP, which has
+// none. Sent to this thread, it takes effect before the call returns; tgkill(2).
+func stopUntilContinued() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
 }
 
 // watch calls heed with each of some signals, one at a time, until stop.

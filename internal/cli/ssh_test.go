@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"banger/client"
 	"banger/internal/hosttest"
+	"banger/internal/version"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -22,7 +24,7 @@ func testAccess() banger.SSHAccess {
 }
 
 // runAsCLI is an environment variable that makes this test binary the CLI with
-// a fake backend: vm ssh replaces the process, and signals are for all of it.
+// a fake backend, or, with a socket's path as its value, with the daemon there: vm ssh replaces the process, and signals are for all of it.
 const runAsCLI = "BANGER_TEST_RUN_AS_CLI"
 
 // bin holds the guest's programs; TestMain sets it once.
@@ -33,7 +35,11 @@ func TestMain(m *testing.M) {
 		os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
 	}
 	ctx, stop := WithSignals(context.Background())
-	c := CLI{Backend: &fake{access: testAccess(), asks: true}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	var backend Backend = &fake{access: testAccess(), asks: true}
+	if socket := os.Getenv(runAsCLI); socket != "1" {
+		backend = reachable{client.New(socket, version.String())}
+	}
+	c := CLI{Backend: backend, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	status := c.Run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)

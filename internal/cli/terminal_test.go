@@ -2,7 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -102,5 +107,55 @@ func TestAttach_BehindAPipeTheKeysAreTheSessions(t *testing.T) {
 	}
 	if got := termios(t, master); got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
 		t.Error("the terminal is raw still")
+	}
+}
+
+func TestAttach_StoppedItGivesTheTerminalBackAndContinuedItPaintsAgain(t *testing.T) {
+	l := newLive(t)
+	l.sh("shell", `stty raw -echo; printf '\033[>1uready'; exec cat`, onTTY)
+	l.start("session", "attach", "dev", "shell", "--view", "--from", "start").until("ready")
+	master, slave := openTerminal(t, 24, 80)
+	c := &command{t: t, stdin: master, stdout: &buffer{}, stderr: &buffer{}}
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(c.stdout, master) })
+	t.Cleanup(func() { slave.Close(); master.Close(); reading.Wait() })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "session", "attach", "dev", "shell")
+	cmd.Env = append(os.Environ(), runAsCLI+"="+l.Paths.Socket())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, c.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not orphaned, so it can be stopped
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	painted := func() bool {
+		return strings.Count(c.stdout.String(), "ready") == 1 && strings.Contains(c.stdout.String(), "\x1b[>1u")
+	}
+	c.waitFor("the screen", painted)
+	shown := len(c.stdout.String())
+	_ = unix.Kill(cmd.Process.Pid, unix.SIGTSTP)
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it is not stopped: %v, %v; %s", status, err, c.stderr)
+	}
+	if got := termios(t, master); got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
+		t.Error("while it is stopped, the terminal is raw")
+	}
+	c.waitFor("what takes the keyboard back", func() bool { return strings.Contains(c.stdout.String()[shown:], "\x1b[<1u") })
+	_ = unix.Kill(cmd.Process.Pid, unix.SIGCONT)
+	c.waitFor("the screen once more", func() bool {
+		again := c.stdout.String()[shown:]
+		return strings.Contains(again, "ready") && strings.Contains(again, "\x1b[>1u")
+	})
+	fmt.Fprint(c.stdin, "typed")
+	c.until("typed")
+	if got := termios(t, master); got.Lflag&unix.ICANON != 0 {
+		t.Error("continued, the terminal is not raw")
+	}
+	fmt.Fprint(c.stdin, "\x1b[92;5u")
+	if err := cmd.Wait(); err != nil || !strings.Contains(c.stderr.String(), "detached") {
+		t.Errorf("%v; %s", err, c.stderr)
 	}
 }
