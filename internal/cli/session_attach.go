@@ -20,8 +20,11 @@ the session does not care. Its stdout comes on stdout, its stderr on stderr, byt
 for byte; stdin goes to it. The exit status is the session's if it ends, and 0
 after a detach. One attachment at a time writes; any number may --view.
 
-Of a session on a terminal (--tty) the screen is shown at once. ctrl-\ detaches.
-Where it is larger than a viewer's, that shows a part, which follows the cursor.
+Of a session on a terminal (--tty) the screen is shown at once. ctrl-\ detaches, and all
+other keys go to the program, also where our output is a pipe (attach | tee log).
+Where it is larger than a viewer's, that shows a part, which follows the cursor. Output
+from before (--from) is shown without its side effects: old questions to the terminal,
+clipboards, notifications.
 Of any other, ctrl-c interrupts the command, ctrl-\ detaches, and control characters in
 its output are made visible on a terminal (--raw: as they are).
 

@@ -147,6 +147,16 @@ func (t *Terminal) Cursor() Cursor {
 	return Cursor{Row: t.cursor.y, Col: t.cursor.x, Pending: t.cursor.behind && !t.modes.noWrap, Hidden: t.modes.hidden}
 }
 
+// ReportedCursor returns the row and the column that the terminal answers with where it is
+// asked for the cursor (CPR), from 1: in origin mode the row is counted from the margin.
+func (t *Terminal) ReportedCursor() (row, col int) {
+	row = t.cursor.y + 1
+	if t.modes.origin {
+		row -= t.top
+	}
+	return row, t.cursor.x + 1
+}
+
 // Alternate reports whether the alternate screen is shown.
 func (t *Terminal) Alternate() bool { return t.screen == t.alternate }
 

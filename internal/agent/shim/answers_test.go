@@ -23,6 +23,11 @@ func TestTTY_WhoAsksWhileNobodyIsThereIsAnswered(t *testing.T) {
 	}
 }
 
+func TestTTY_WhoAsksWhereTheCursorIsIsAnswered(t *testing.T) {
+	s := sh(t, `stty raw -echo; printf '\033[2J\033[3;5Hxy\033[6n\033[10;1H\033[?6n'; dd bs=1 count=14 2>/dev/null | od -An -c | tr -d ' \r\n'; echo; exec sleep 1000`, withTTY)
+	s.waitForOutput("033[3;7R033[?10;1R")
+}
+
 func TestTTY_AnAnswerIsNotTypedIntoALine(t *testing.T) {
 	s := sh(t, `printf '\033[c\033[5n'; read x; echo "got <$x>"; exec sleep 1000`, withTTY)
 	s.mustSend(nil, "hi\n", false)

@@ -1,7 +1,9 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -48,6 +50,35 @@ func (l *logs) output(stream banger.Stream, p []byte) {
 	if l.each {
 		l.sync()
 	}
+}
+
+// stdout returns what is kept of a terminal's output between two positions, the latter of
+// which is no more than there is.
+func (l *logs) stdout(from, to int64) ([]byte, error) {
+	f, err := l.w.Follow(banger.LogCursor{Stdout: from})
+	if err != nil {
+		return nil, err
+	}
+	var output []byte
+	for at := f.At().Stdout; at < to; at = f.At().Stdout {
+		if _, ok := f.Gap(); ok {
+			output = nil
+			continue
+		}
+		_, n := f.Run()
+		if n = int(min(int64(n), to-at)); n == 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		p := make([]byte, n)
+		if err := f.Read(p); errors.Is(err, sessiondir.ErrGap) {
+			output = nil
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		output = append(output, p...)
+	}
+	return output, nil
 }
 
 // acceptStdin notes that the command's stdin has n bytes more.

@@ -118,7 +118,7 @@ func (s *session) connect(ends *streams, l Launch) (err error) {
 	in, err := newStdin(ends.stdin, l.TTY, s.logs, s.supervisor.stateChanged)
 	s.stdin = in
 	if l.TTY && err == nil {
-		s.terminal = newTerminal(ends.stdin, l.firstWindow(), in)
+		s.terminal = newTerminal(ends.stdin, l.firstWindow(), in, s.logs)
 	}
 	return err
 }

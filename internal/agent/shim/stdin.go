@@ -210,16 +210,22 @@ const (
 	keysEvery  = 10 * time.Millisecond
 )
 
-// answer types what a terminal answers. It is nobody's stdin, so it is not counted. On a
-// terminal in line mode nobody waits for it: there it would only become a part of the
-// next line, and be obeyed. What the terminal does not take at once is dropped.
-func (s *stdin) answer(p []byte) {
+// awaitKeys waits until the terminal gives each key to the command, and reports whether it
+// does. On one in line mode nobody waits for an answer: there it would only become a part
+// of the next line, and be obeyed.
+func (s *stdin) awaitKeys() bool {
 	for end := time.Now().Add(keysWithin); !s.readsKeys(); {
 		if s.over.Load() || time.Now().After(end) {
-			return
+			return false
 		}
 		<-time.After(keysEvery)
 	}
+	return true
+}
+
+// answer types what a terminal answers. It is nobody's stdin, so it is not counted. What
+// the terminal does not take at once is dropped.
+func (s *stdin) answer(p []byte) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	_ = s.raw.Write(func(fd uintptr) bool {

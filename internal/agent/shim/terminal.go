@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"bytes"
 	"os"
 	"sync"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/emulator"
 	"banger/internal/termmodes"
 	"banger/internal/version"
 	"banger/sessionstream"
@@ -30,8 +32,9 @@ type terminal struct {
 	live     int64
 }
 
-func newTerminal(master *os.File, size banger.Window, in *stdin) *terminal {
-	t := &terminal{master: master, size: size, answers: &answers{stdin: in}}
+func newTerminal(master *os.File, size banger.Window, in *stdin, l *logs) *terminal {
+	t := &terminal{master: master, size: size}
+	t.answers = &answers{stdin: in, cursor: func(at int64) (row, col int, ok bool) { return t.cursor(l, at) }}
 	t.modes.Version = version.String()
 	return t
 }
@@ -128,6 +131,43 @@ func (t *terminal) unattend(until time.Time) {
 	if t.until = until; until.IsZero() {
 		t.attended = false
 	}
+}
+
+// cursor returns where the cursor was when the command had written so much: what it has
+// written last is emulated for that, which costs nothing until somebody asks.
+func (t *terminal) cursor(l *logs, at int64) (row, col int, ok bool) {
+	t.mu.Lock()
+	size := t.size
+	t.mu.Unlock()
+	begin := max(0, at-cursorBytes)
+	output, err := l.stdout(begin, at)
+	if err != nil {
+		return 0, 0, false
+	}
+	return cursorBehind(output, begin == 0, size)
+}
+
+// cursorBehind emulates output, which begun says is all there is. It reports false if
+// that fails: output may be anything.
+func cursorBehind(output []byte, begun bool, size banger.Window) (row, col int, ok bool) {
+	defer func() {
+		if recover() != nil {
+			row, col, ok = 0, 0, false
+		}
+	}()
+	if !emulator.Fits(int(size.Rows), int(size.Cols)) {
+		return 0, 0, false
+	}
+	t := emulator.New(int(size.Rows), int(size.Cols))
+	if !begun {
+		t.Forget()
+		if i := bytes.IndexByte(output, '\n'); i >= 0 { // not in the middle of a sequence
+			output = output[i:]
+		}
+	}
+	_, _ = t.Write(output)
+	row, col = t.ReportedCursor()
+	return row, col, true
 }
 
 // finish returns when nothing more is answered. stdin must have been shut down.
