@@ -61,6 +61,14 @@ func (i *inode) entries() iter.Seq2[dirEntry, error] {
 
 // child returns what has a name in a directory.
 func (i *inode) child(name string) (*inode, error) {
+	if few := i.fsys.few; few != nil && i.number == i.fsys.root.number {
+		for _, e := range few {
+			if e.name == name {
+				return i.fsys.inode(e.inode, name)
+			}
+		}
+		return nil, fs.ErrNotExist
+	}
 	if i.IsDir() {
 		if number, ok := i.fsys.names.find(i, name); ok && number == 0 {
 			return nil, fs.ErrNotExist

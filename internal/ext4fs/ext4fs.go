@@ -51,9 +51,11 @@ const (
 var le = binary.LittleEndian //nolint:gochecknoglobals // a name for a constant
 
 // FS is a file system that nobody changes. It is safe for concurrent use if its image is,
-// and keeps nothing but the superblock and the names of one directory.
+// and keeps nothing but the superblock and the names of one directory; one that Sub has made
+// also those of its own, if they are in one block.
 type FS struct {
-	root           *inode // where paths begin; nil if that is the root of all
+	root           *inode  // where paths begin; nil if that is the root of all
+	few            []named // what is in root, if that is known
 	names          *names
 	image          io.ReaderAt
 	blockSize      int64
@@ -67,19 +69,25 @@ type FS struct {
 // Open reads the superblock. It fails with ErrJournal if there is something to be
 // replayed; without that, files may be as they were long ago.
 func Open(image io.ReaderAt) (*FS, error) {
+	f, super, err := open(image)
+	if err == nil && le.Uint32(super[96:])&incompatRecover != 0 {
+		return nil, ErrJournal
+	}
+	return f, err
+}
+
+// open is Open whatever has to be replayed. It returns the superblock, too.
+func open(image io.ReaderAt) (*FS, []byte, error) {
 	b := make([]byte, superBytes)
 	if _, err := image.ReadAt(b, superOffset); err != nil {
-		return nil, fmt.Errorf("cannot read superblock: %w", err)
+		return nil, nil, fmt.Errorf("cannot read superblock: %w", err)
 	}
 	if le.Uint16(b[56:]) != superMagic {
-		return nil, fmt.Errorf("cannot read superblock: this is no ext4: %w", errDamaged)
+		return nil, nil, fmt.Errorf("cannot read superblock: this is no ext4: %w", errDamaged)
 	}
 	incompat := le.Uint32(b[96:])
 	if unknown := incompat &^ incompatSupported; unknown != 0 || incompat&incompatExtents == 0 {
-		return nil, fmt.Errorf("cannot read file system: its features %#x are not supported", incompat)
-	}
-	if incompat&incompatRecover != 0 {
-		return nil, ErrJournal
+		return nil, nil, fmt.Errorf("cannot read file system: its features %#x are not supported", incompat)
 	}
 	f := &FS{
 		image: image, firstBlock: int64(le.Uint32(b[20:])), inodes: le.Uint32(b[0:]), inodesPerGroup: le.Uint32(b[40:]),
@@ -90,10 +98,10 @@ func Open(image io.ReaderAt) (*FS, error) {
 	}
 	logSize := le.Uint32(b[24:])
 	if logSize > 6 || f.inodesPerGroup == 0 || f.inodeSize < 128 || f.inodeSize > 4096 || f.descSize < 32 || f.descSize > 1024 {
-		return nil, fmt.Errorf("cannot read superblock: %w", errDamaged)
+		return nil, nil, fmt.Errorf("cannot read superblock: %w", errDamaged)
 	}
 	f.blockSize = 1024 << logSize
-	return f, nil
+	return f, b, nil
 }
 
 // Open implements fs.FS.

@@ -37,7 +37,8 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 		return nil, fmt.Errorf("there is no inode %d: %w", number, errDamaged)
 	}
 	group, index := int64((number-1)/f.inodesPerGroup), int64((number-1)%f.inodesPerGroup)
-	desc := make([]byte, f.descSize)
+	room := make([]byte, f.descSize+wideBytes)
+	desc := room[:f.descSize]
 	if err := f.block(desc, f.firstBlock+1, group*f.descSize); err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 	if f.descSize >= 64 {
 		table |= int64(le.Uint32(desc[40:])) << 32
 	}
-	b := make([]byte, min(f.inodeSize, wideBytes))
+	b := room[f.descSize:][:min(f.inodeSize, wideBytes)]
 	if err := f.block(b, table, index*f.inodeSize); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,8 @@ func (n *names) read(i *inode) bool {
 	return true
 }
 
-// Sub implements fs.SubFS: what leads to the directory is looked up once. What is no
+// Sub implements fs.SubFS: what leads to the directory is looked up once, and one of a
+// single block is read once, here. What is no
 // directory, or cannot be found, makes all that is looked up in it fail.
 func (f *FS) Sub(name string) (fs.FS, error) {
 	i, err := f.lookUp("sub", name)
@@ -55,8 +56,30 @@ func (f *FS) Sub(name string) (fs.FS, error) {
 		return fs.Sub(plain{f}, name)
 	}
 	sub := *f
-	sub.root = i
+	sub.root, sub.few = i, i.few()
+	i.fsys = &sub
 	return &sub, nil
+}
+
+// named is an inode and its name in a directory.
+type named struct {
+	name  string
+	inode uint32
+}
+
+// few returns what is in a directory of one block; nil if it is larger or cannot be read.
+func (i *inode) few() []named {
+	if i.size > i.fsys.blockSize {
+		return nil
+	}
+	list := make([]named, 0, 8)
+	for e, err := range i.entries() {
+		if err != nil {
+			return nil
+		}
+		list = append(list, named{string(e.name), e.inode})
+	}
+	return list
 }
 
 // plain is a file system in which each path is looked up from the root.

@@ -50,16 +50,53 @@ func change(t *testing.T, path string, f func(image []byte)) {
 	}
 }
 
-func TestReadDisk_ReplaysTheJournal(t *testing.T) {
+// unknownJournal makes the journal of a disk one that only e2fsck may know: it has a feature.
+func unknownJournal(t *testing.T, path string) {
+	t.Helper()
+	change(t, path, func(image []byte) {
+		super := bytes.Index(image, []byte("\xc0\x3b\x39\x98\x00\x00\x00\x04"))
+		if super < 0 {
+			t.Fatal("the journal is nowhere")
+		}
+		const incompat, asyncCommit = 40, 4
+		image[super+incompat+3] |= asyncCommit
+	})
+}
+
+// copies counts where the block is that the journal has.
+func copies(t *testing.T, path string) (n int) {
+	t.Helper()
+	change(t, path, func(image []byte) { n = bytes.Count(image, bytes.Repeat([]byte("journal!"), 128)) })
+	return n
+}
+
+func TestReadDisk_ReadsTheJournalAndLeavesItToTheGuest(t *testing.T) {
 	path := crashed(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir()) // nobody else is needed
 	if err := ReadDisk(t.Context(), path, func(disk fs.FS) error { _, err := fs.Stat(disk, "lost+found"); return err }); err != nil {
 		t.Error(err)
 	}
-	change(t, path, func(image []byte) {
-		if bytes.Count(image, bytes.Repeat([]byte("journal!"), 128)) < 2 {
-			t.Error("the block is nowhere but in the journal")
-		}
-	})
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the disk is another one: %v", err)
+	}
+}
+
+func TestReadDisk_E2fsckReplaysAJournalThatIsNotKnown(t *testing.T) {
+	path := crashed(t)
+	unknownJournal(t, path)
+	if n := copies(t, path); n != 1 {
+		t.Fatalf("the block is there %d times", n)
+	}
+	if err := ReadDisk(t.Context(), path, func(disk fs.FS) error { _, err := fs.Stat(disk, "lost+found"); return err }); err != nil {
+		t.Error(err)
+	}
+	if copies(t, path) < 2 {
+		t.Error("the block is nowhere but in the journal")
+	}
 }
 
 // A journal may name any block of a disk of any size: e2fsck would write there and
@@ -103,6 +140,7 @@ func TestReadDisk_JournalIsNotLookedForOnTheHost(t *testing.T) {
 // What runs in e2fsck's place tries what a guest that has taken it over would.
 func TestLie_ReplayReachesNothingButTheDisk(t *testing.T) {
 	path := crashed(t)
+	unknownJournal(t, path)
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("private key"), 0o600); err != nil {

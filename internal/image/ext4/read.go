@@ -18,7 +18,7 @@ import (
 
 // ReadDisk calls f with the file system in a file, which nobody else may use until
 // f returns: a disk that QEMU has open is CodeInUse. A journal that a crash has left
-// is replayed first, in the file. When ctx ends, so do all reads.
+// is read too, and left to be replayed by the guest's kernel. When ctx ends, so do all reads.
 func ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -28,13 +28,7 @@ func ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
 	if err := lockDisk(file); err != nil {
 		return err
 	}
-	image := heeding{ctx, file}
-	fsys, err := ext4fs.Open(image)
-	if errors.Is(err, ext4fs.ErrJournal) {
-		if err = replay(ctx, file); err == nil {
-			fsys, err = ext4fs.Open(image)
-		}
-	}
+	fsys, err := openDisk(ctx, file)
 	if err != nil {
 		return fmt.Errorf("cannot read disk %s: %w", path, err)
 	}
@@ -45,6 +39,19 @@ func ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// openDisk returns the file system in a file. e2fsck replays a journal that this process
+// cannot read.
+func openDisk(ctx context.Context, file *os.File) (*ext4fs.FS, error) {
+	fsys, err := ext4fs.OpenReplayed(heeding{ctx, &pages{image: file}})
+	if !errors.Is(err, ext4fs.ErrJournal) || ctx.Err() != nil {
+		return fsys, err
+	}
+	if err := replay(ctx, file); err != nil {
+		return nil, err
+	}
+	return ext4fs.Open(heeding{ctx, &pages{image: file}})
 }
 
 // The bytes of an image by whose locks QEMU's processes know of one another;
@@ -68,10 +75,10 @@ func lockDisk(file *os.File) error {
 	return nil
 }
 
-// heeding is a file that is read no more when a context has ended.
+// heeding is an image that is read no more when a context has ended.
 type heeding struct {
-	ctx  context.Context //nolint:containedctx // io.ReaderAt has none
-	file *os.File
+	ctx   context.Context //nolint:containedctx // io.ReaderAt has none
+	image io.ReaderAt
 }
 
 // ReadAt implements io.ReaderAt.
@@ -79,7 +86,7 @@ func (h heeding) ReadAt(p []byte, off int64) (int, error) {
 	if h.ctx.Err() != nil {
 		return 0, context.Cause(h.ctx)
 	}
-	return h.file.ReadAt(p, off)
+	return h.image.ReadAt(p, off)
 }
 
 // replayMemory bounds what e2fsck may use. A disk of the largest size needs some MiB.
