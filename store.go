@@ -67,7 +67,8 @@ type SessionStore interface {
 	// UpdateSession changes a session in short and returns it so; its launch stays as it is.
 	UpdateSession(ctx context.Context, id SessionID, change func(*Session) error) (Session, error)
 	// UpdateSessions is UpdateSession for each of many that exists, all in one
-	// transaction: either every change is made or none.
+	// transaction: either every change is made or none. What the sessions refer to may be
+	// shared: change replaces it, and writes nothing into it.
 	UpdateSessions(ctx context.Context, ids []SessionID, change func(*Session) error) error
 	DeleteSession(ctx context.Context, id SessionID) error
 }

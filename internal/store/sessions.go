@@ -64,7 +64,8 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 	if err != nil {
 		return x, err
 	}
-	record, err := json.Marshal(x.Short())
+	short := x.Short()
+	record, err := json.Marshal(short)
 	if err != nil {
 		return x, err
 	}
@@ -79,17 +80,16 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 	if err := t.queryRow("SELECT seq FROM sessions WHERE id = ?", string(x.ID)).Scan(&seq); err != nil {
 		return x, err
 	}
-	short, err := t.tellSession(banger.EventSessionCreated, record, seq)
-	if err != nil {
+	if short, err = t.tellSession(banger.EventSessionCreated, short, record, seq); err != nil {
 		return x, err
 	}
 	return withLaunch(short, launch)
 }
 
-// tellSession emits the event of a session whose document has been written, and returns
-// the session as a reader will see it. seq is that of a new one.
-func (t *tx) tellSession(kind banger.EventKind, record []byte, seq int64) (banger.Session, error) {
-	x, err := decode[banger.Session](record)
+// tellSession emits the event of a session, whose document is record and has been written,
+// and returns the session as a reader will see it. seq is that of a new one.
+func (t *tx) tellSession(kind banger.EventKind, x banger.Session, record []byte, seq int64) (banger.Session, error) {
+	x, err := asRead(x, record)
 	if err != nil {
 		return x, err
 	}
@@ -114,16 +114,22 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 	return result(x, err)
 }
 
-// UpdateSessions implements banger.SessionStore.
+// UpdateSessions implements banger.SessionStore. What the lists have is not read again.
 func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
 	return s.writeAnyway(ctx, "change sessions", func(t *tx) error {
+		seen := make(map[banger.SessionID]bool, len(ids)) // of these the lists may have what was before
 		for _, id := range ids {
-			before, err := t.session(id)
+			before, kept := s.lists.session(id)
+			var err error
+			if !kept || seen[id] {
+				before, err = t.session(id)
+			}
+			seen[id] = true
 			if banger.CodeOf(err) == banger.CodeNotFound {
 				continue
 			}
 			if err == nil {
-				_, err = t.changeSession(before, change)
+				err = t.changeShared(before, change)
 			}
 			if err != nil {
 				return err
@@ -131,6 +137,30 @@ func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, chan
 		}
 		return nil
 	})
+}
+
+// changeShared carries out a change of a record that does not write into what the record
+// refers to.
+func (t *tx) changeShared(before banger.Session, change func(*banger.Session) error) error {
+	x := before
+	if err := change(&x); err != nil {
+		return err
+	}
+	if err := checkChange(before, &x); err != nil {
+		return err
+	}
+	differs := x.Status != before.Status || x.Sequence != before.Sequence
+	if !differs {
+		var err error
+		if differs, err = changed(before, x); err != nil {
+			return err
+		}
+	}
+	if !differs {
+		return nil
+	}
+	_, err := t.putSession(x, x.Name != before.Name)
+	return err
 }
 
 // changeSession carries out one change of a record and returns what it has become. before
@@ -144,18 +174,27 @@ func (t *tx) changeSession(before banger.Session, change func(*banger.Session) e
 	if err := change(&x); err != nil {
 		return x, err
 	}
-	if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
+	if err := checkChange(before, &x); err != nil {
 		return x, err
 	}
-	if x.ID != before.ID || x.VMID != before.VMID {
-		return x, banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", before.ID, x.ID, x.VMID)
-	}
-	x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
 	after, err := json.Marshal(x)
 	if err != nil || bytes.Equal(document, after) {
 		return x, err
 	}
 	return t.putSession(x, x.Name != before.Name)
+}
+
+// checkChange refuses a change that no record can have, and takes back what only the store
+// changes.
+func checkChange(before banger.Session, x *banger.Session) error {
+	if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
+		return err
+	}
+	if x.ID != before.ID || x.VMID != before.VMID {
+		return banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", before.ID, x.ID, x.VMID)
+	}
+	x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
+	return nil
 }
 
 // putSession replaces a record that has changed and returns it as a reader will
@@ -174,7 +213,7 @@ func (t *tx) putSession(x banger.Session, renamed bool) (banger.Session, error) 
 	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE id = ?", x.Name, string(record), string(x.ID)); err != nil {
 		return x, err
 	}
-	return t.tellSession(banger.EventSessionChanged, record, 0)
+	return t.tellSession(banger.EventSessionChanged, x, record, 0)
 }
 
 // DeleteSession implements banger.SessionStore.
@@ -199,7 +238,7 @@ func (t *tx) deleteSession(x banger.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.tellSession(banger.EventSessionDeleted, record, 0)
+	_, err = t.tellSession(banger.EventSessionDeleted, x, record, 0)
 	return err
 }
 

@@ -302,7 +302,7 @@ func testManyUpdates(t *testing.T, s banger.Store) {
 		t.Fatalf("the error of a change became %v", err)
 	}
 	err = s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
-		x.Status, x.Tags["more"] = banger.StatusExited, "yes"
+		x.Status, x.Tags = banger.StatusExited, map[string]string{"more": "yes"}
 		return nil
 	})
 	if err != nil {

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"banger"
+)
+
+// An end of a machine changes up to 10,000 sessions: their documents are written, and not
+// read before.
+func TestUpdateSessions_ReadsNothingThatTheListsHave(t *testing.T) {
+	s := openTest(t, testPath(t))
+	vm := createVM(t, s, "v")
+	ids := makeSessions(t, s, vm.ID, 20)
+	if _, err := s.ListSessions(t.Context(), vm.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.writer.ExecContext(t.Context(), "UPDATE sessions SET record = 'unreadable'"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		x.Status, x.Sequence = banger.StatusExited, 5
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.ListSessions(t.Context(), vm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.lists.sessions = nil // read them from the file
+	stored, err := s.ListSessions(t.Context(), vm.ID)
+	if err != nil || len(stored) != len(all) {
+		t.Fatalf("%d sessions, %v", len(stored), err)
+	}
+	for i, x := range all {
+		if x.Status != banger.StatusExited || x.Sequence != 5 || x.Revision != stored[i].Revision || stored[i].Status != x.Status {
+			t.Errorf("%+v is stored as %+v", x.SessionState, stored[i].SessionState)
+		}
+	}
+}
+
+// What the same transaction has changed before is not in the lists yet.
+func TestUpdateSessions_OneTwiceIsChangedTwice(t *testing.T) {
+	s := openTest(t, testPath(t))
+	vm := createVM(t, s, "v")
+	id := makeSessions(t, s, vm.ID, 1)[0]
+	for range 2 { // before there are lists, and with them
+		err := s.UpdateSessions(t.Context(), []banger.SessionID{id, id}, func(x *banger.Session) error { x.StdinOffset++; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ListSessions(t.Context(), vm.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x, err := s.GetSession(t.Context(), id); err != nil || x.StdinOffset != 4 {
+		t.Errorf("it was changed %d times, %v", x.StdinOffset, err)
+	}
+}
+
+// The ends of 10,000 sessions need less of a full disk than the reserve has, if they are
+// recorded as those of a machine are: so many at once.
+func TestReserve_IsEnoughForTheEndsOfManySessions(t *testing.T) {
+	path, fill := fullDisk(t)
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	const sessions, atOnce = 10_000, 1000
+	vm := makeVMs(t, s, 1)[0]
+	var found []banger.FoundSession
+	for i := range sessions {
+		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: fmt.Sprint("s", i), GuestStateDir: strings.Repeat("x", 500)}
+		x.Status = banger.StatusRunning
+		found = append(found, banger.FoundSession{Session: x})
+	}
+	if _, err := s.RestoreSessions(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	fill()
+	for some := range slices.Chunk(found, atOnce) {
+		var ids []banger.SessionID
+		for _, x := range some {
+			ids = append(ids, x.ID)
+		}
+		err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+			x.Status, x.EndedBy, x.LastError = banger.StatusFailed, banger.EndedByVMLost, "nobody saw it end: the time of its end is that of its last sign of life"
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("a full disk does not take the ends of %d sessions: %v", sessions, err)
+		}
+	}
+	if _, err := os.Stat(path + reserveSuffix); err == nil {
+		t.Error("the reserve was not needed: this test shows nothing")
+	}
+}
