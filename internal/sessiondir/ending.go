@@ -10,6 +10,7 @@ type ending struct {
 	first    int64      // blocks below it are given up
 	stdin    int64
 	stdinEOF bool
+	last     extent // has the time of the last record
 }
 
 // readEnding reads the last block.
@@ -21,6 +22,7 @@ func (v *view) readEnding() (e ending) {
 	e.covered, e.stdin, e.stdinEOF = b.begins(), b.stdin, b.stdinEOF
 	for r := range v.records(b) {
 		e.add(r)
+		e.last = extent{micros: r.time, timed: true}
 	}
 	return e
 }

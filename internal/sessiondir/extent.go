@@ -46,7 +46,7 @@ const maxTorn = 100
 func (v *view) readRecords(b block) []byte {
 	_, buf, _ := v.readBlock(b.index, make([]byte, blockBytes))
 	for range maxTorn {
-		if b.index < v.blocks-1 {
+		if v.still || b.index < v.blocks-1 {
 			break
 		}
 		_, again, _ := v.readBlock(b.index, make([]byte, blockBytes))

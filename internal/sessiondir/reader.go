@@ -135,14 +135,18 @@ func (r *Reader) Totals() (Totals, error) {
 		return Totals{}, err
 	}
 	defer v.close()
+	return v.totals(), nil
+}
+
+func (v *view) totals() Totals {
 	stdin := max(v.stdin, 0) // a hostile journal can overflow it
-	return Totals{Stdout: v.size[stdout], Stderr: v.size[stderr], Stdin: stdin, StdinEOF: v.stdinEOF}, nil
+	return Totals{Stdout: v.size[stdout], Stderr: v.size[stderr], Stdin: stdin, StdinEOF: v.stdinEOF}
 }
 
 // look opens a view. Of a session that its shim did not end, what may only look
 // like output is left out.
 func (r *Reader) look() (*view, error) {
-	v, err := openView(r.fsys)
+	v, err := openView(r.fsys, false)
 	if err != nil || r.live {
 		return v, err
 	}
@@ -157,11 +161,9 @@ func (r *Reader) look() (*view, error) {
 		return v, nil
 	}
 	v.crashed = err == nil
-	for s := range v.size {
-		if err := v.cutZeros(s); err != nil {
-			v.close()
-			return nil, err
-		}
+	if err := v.cutAllZeros(); err != nil {
+		v.close()
+		return nil, err
 	}
 	return v, nil
 }

@@ -17,7 +17,7 @@ const maxSpecValues = 2*banger.MaxLaunchStrings + 1024
 
 // ReadSpec reads spec.json. Errors are as those of ReadState.
 func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
-	data, err := readFile(fsys, SpecName, MaxSpecBytes)
+	data, _, err := readFile(fsys, SpecName, MaxSpecBytes)
 	if err != nil {
 		return banger.GuestLaunch{}, err
 	}

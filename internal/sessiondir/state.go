@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"banger"
 	"banger/internal/atomicfile"
@@ -121,12 +122,15 @@ func (s State) clipped() State {
 // ReadState reads state.json. A file that is not there is fs.ErrNotExist, one
 // that makes no sense CodeCorrupt.
 func ReadState(fsys fs.FS) (State, error) {
-	var s State
 	data, err := readWhole(fsys)
-	if err == nil {
-		err = decodeJSON(StateName, data, &s)
-	}
 	if err != nil {
+		return State{}, err
+	}
+	return decodeState(data)
+}
+
+func decodeState(data []byte) (s State, err error) {
+	if err := decodeJSON(StateName, data, &s); err != nil {
 		return State{}, err
 	}
 	if !banger.ValidID(string(s.ID)) {
@@ -145,25 +149,26 @@ func decodeJSON(name string, data []byte, into any) error {
 	return nil
 }
 
-func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	f, size, err := openRegular(fsys, name)
+// readFile returns what is in a file, and when that was written.
+func readFile(fsys fs.FS, name string, limit int64) (content []byte, written time.Time, err error) {
+	f, info, err := openRegular(fsys, name)
 	if err != nil {
-		return nil, err
+		return nil, written, err
 	}
 	defer f.Close()
-	if size > limit {
-		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+	if info.Size() > limit {
+		return nil, written, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
 	}
 	var data bytes.Buffer
-	data.Grow(int(size) + bytes.MinRead) // all of it at once, and its end
+	data.Grow(int(info.Size()) + bytes.MinRead) // all of it at once, and its end
 	_, err = data.ReadFrom(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read file %s: %w", name, err)
+		return nil, written, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
 	if int64(data.Len()) > limit {
-		return nil, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
+		return nil, written, corrupt(name, fmt.Errorf("it has more than %d bytes", limit))
 	}
-	return data.Bytes(), nil
+	return data.Bytes(), info.ModTime(), nil
 }
 
 // readWhole reads state.json, which may be exchanged and then be written as the spare
@@ -172,7 +177,7 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 func readWhole(fsys fs.FS) (data []byte, err error) {
 	for range maxTorn {
 		before := data
-		if data, err = readFile(fsys, StateName, MaxStateBytes); err != nil {
+		if data, _, err = readFile(fsys, StateName, MaxStateBytes); err != nil {
 			return nil, err
 		}
 		if before != nil && bytes.Equal(before, data) {
@@ -182,26 +187,26 @@ func readWhole(fsys fs.FS) (data []byte, err error) {
 	return nil, corrupt(StateName, errors.New("it changes faster than it can be read"))
 }
 
-// openRegular opens a file and returns its size. What is not a regular file is
+// openRegular opens a file and returns what it is. What is not a regular file is
 // refused before it is opened, since opening a named pipe could block for ever.
-func openRegular(fsys fs.FS, name string) (fs.File, int64, error) {
+func openRegular(fsys fs.FS, name string) (fs.File, fs.FileInfo, error) {
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read file %s: %w", name, err)
+		return nil, nil, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, corrupt(name, fmt.Errorf("it is no regular file but %s", info.Mode()))
+		return nil, nil, corrupt(name, fmt.Errorf("it is no regular file but %s", info.Mode()))
 	}
 	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read file %s: %w", name, err)
+		return nil, nil, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
 	// It may have grown since.
 	if info, err = f.Stat(); err != nil {
 		f.Close()
-		return nil, 0, fmt.Errorf("cannot read file %s: %w", name, err)
+		return nil, nil, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
-	return f, info.Size(), nil
+	return f, info, nil
 }
 
 func corrupt(name string, cause error) error {

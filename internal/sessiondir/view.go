@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,14 +59,17 @@ type view struct {
 	journalFile fs.File
 	blocks      int64
 	ending
-	outrun  bool // more than size is not kept any more
-	crashed bool // what was written last may be gone
+	written time.Time // when a file was written last
+	still   bool      // nobody writes any more
+	outrun  bool      // more than size is not kept any more
+	crashed bool      // what was written last may be gone
 }
 
 // openView opens the logs before the journal: so the journal, which is written
-// after them, has the times of all that the view shows.
-func openView(fsys fs.FS) (*view, error) {
-	v := &view{}
+// after them, has the times of all that the view shows. still says that nobody writes to
+// them any more.
+func openView(fsys fs.FS, still bool) (*view, error) {
+	v := &view{still: still}
 	var journalSize int64
 	for _, f := range []struct {
 		name string
@@ -129,6 +133,22 @@ func (v *view) setJournalSize(n int64) {
 // maxUnsynced bounds how much of a log's end is looked at for zeros.
 const maxUnsynced = 64 << 20
 
+// cutAllZeros is cutZeros for each log.
+func (v *view) cutAllZeros() error {
+	for s := range v.size {
+		if err := v.cutZeros(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zerosAtFirst and zerosAtOnce are what is looked at: mostly there are no zeros.
+const (
+	zerosAtFirst = 4 << 10
+	zerosAtOnce  = 64 << 10
+)
+
 // cutZeros ends a log before the zeros at its end that have not been synced, and are
 // not the hole of something lost.
 func (v *view) cutZeros(stream int) error {
@@ -137,9 +157,11 @@ func (v *view) cutZeros(stream int) error {
 		low = max(low, lost)
 	}
 	var buf []byte
+	step := int64(zerosAtFirst)
 	defer func() { v.size[stream] = max(v.length[stream], v.lost[stream]) }()
 	for v.length[stream] > low {
-		from := max(low, v.length[stream]-(64<<10))
+		from := max(low, v.length[stream]-step)
+		step = zerosAtOnce
 		p, err := v.readInto(buf, stream, from, v.length[stream])
 		if err != nil {
 			return err
@@ -200,12 +222,13 @@ func (v *view) gaps(pos position) (list []banger.LogChunk, after position) {
 }
 
 func (v *view) open(fsys fs.FS, name string, at *io.ReaderAt, size *int64) error {
-	f, n, err := openRegular(fsys, name)
+	f, info, err := openRegular(fsys, name)
 	if err != nil {
 		return err
 	}
 	v.files = append(v.files, f)
-	*size = max(n, 0)
+	*size = max(info.Size(), 0)
+	v.written = latest(v.written, info.ModTime())
 	if name == JournalName {
 		v.journalFile = f
 	}
