@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"banger"
+	"banger/internal/guest"
+	"banger/internal/image/ext4"
+	"banger/internal/machine"
+	"banger/internal/paths"
+	"banger/internal/session"
+	"banger/internal/store"
+)
+
+// daemon is what serves of one.
+type daemon struct {
+	sessions *session.Service
+	vms      *machine.Service
+}
+
+// begin returns when clients are served.
+func begin(ctx context.Context, records *store.Store, p paths.Paths, driver banger.Driver) (*daemon, error) {
+	log := slog.New(slog.DiscardHandler)
+	d := &daemon{sessions: newSessions(ctx, records, p)}
+	d.vms = machine.New(ctx, machine.Config{
+		Store: records, Images: images{}, Disks: disks{}, Driver: driver, Links: guest.NewLinks(nil, log),
+		Sessions: d.sessions, Paths: p, Log: log,
+	})
+	if err := d.vms.Adopt(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Close waits for what is under way.
+func (d *daemon) Close() error { return errors.Join(d.sessions.Close(), d.vms.Close()) }
+
+func newSessions(ctx context.Context, records *store.Store, p paths.Paths) *session.Service {
+	return session.New(ctx, records, guest.NewLinks(nil, slog.New(slog.DiscardHandler)), nil, filepath.Join(p.State, "attach"), slog.New(slog.DiscardHandler))
+}
+
+// disks are the real ones.
+type disks struct{ machine.Disks }
+
+func (disks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
+	return ext4.ReadDisk(ctx, path, f)
+}
+
+// images are there.
+type images struct{ machine.Images }
+
+func (images) Use(banger.ImageID, string) error { return nil }
+
+// gone is a driver whose machines have ended with their host.
+type gone struct{ banger.Driver }
+
+func (gone) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
+	return nil, banger.ErrMachineGone
+}
+
+// alive is a driver whose machines run.
+type alive struct{ *machines }
+
+// machines are all that one host has, which end together.
+type machines struct {
+	banger.Driver
+	died   chan struct{} // closed when they do
+	handle sync.WaitGroup
+}
+
+func newMachines() *machines { return &machines{died: make(chan struct{})} }
+
+func (m *machines) Name() string { return "qemu" }
+
+func (m *machines) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
+	m.handle.Add(1)
+	return oneMachine{of: m}, nil
+}
+
+type oneMachine struct {
+	banger.Machine
+	of *machines
+}
+
+func (oneMachine) Ref() json.RawMessage                   { return json.RawMessage(`{}`) }
+func (oneMachine) Info() banger.MachineInfo               { return banger.MachineInfo{PID: 1} }
+func (m oneMachine) Done() <-chan struct{}                { return m.of.died }
+func (oneMachine) PoweredOff() bool                       { return false }
+func (oneMachine) Dial(context.Context) (net.Conn, error) { return nil, banger.ErrMachineGone }
+
+// Close is called when the end is recorded, or by a daemon that ends.
+func (m oneMachine) Close() error {
+	m.of.handle.Done()
+	return nil
+}
+
+func (m oneMachine) WaitReady(ctx context.Context) error {
+	select {
+	case <-m.of.died:
+		return banger.ErrMachineGone
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// restart measures until clients are served, and until the ends of all are recorded.
+func restart(ctx context.Context, records *store.Store, p paths.Paths) error {
+	since, err := records.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := records.ListVMs(ctx)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		left := len(all)
+		ended <- records.WatchEvents(ctx, since, func(e banger.Event) error {
+			if e.VM != nil && e.VM.State == banger.VMFailed {
+				left--
+			}
+			if left == 0 {
+				return errDone
+			}
+			return nil
+		})
+	}()
+	began := time.Now()
+	d, err := begin(ctx, records, p, gone{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	served := time.Since(began)
+	if err := <-ended; !errors.Is(err, errDone) {
+		return err
+	}
+	recorded := time.Since(began)
+	if err := check(ctx, records); err != nil {
+		return err
+	}
+	return result(served.Nanoseconds(), recorded.Nanoseconds())
+}
+
+var errDone = errors.New("done")
+
+// end measures from the death of a machine until the ends of its sessions and its own are
+// recorded, by a daemon that has served its clients before.
+func end(ctx context.Context, records *store.Store, p paths.Paths) error {
+	m := newMachines()
+	d, err := begin(ctx, records, p, alive{m})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if _, err := d.sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
+		return err
+	}
+	before, began := processor(), time.Now()
+	close(m.died)
+	m.handle.Wait()
+	took, used := time.Since(began), processor()-before
+	if err := check(ctx, records); err != nil {
+		return err
+	}
+	return result(took.Nanoseconds(), used.Nanoseconds())
+}
+
+// check returns an error unless all sessions have ended with their machines.
+func check(ctx context.Context, records *store.Store) error {
+	all, err := records.ListSessions(ctx, "")
+	if err != nil {
+		return err
+	}
+	unread := 0
+	for _, x := range all {
+		if x.EndedBy != banger.EndedByVMLost {
+			return fmt.Errorf("session %s is %s", x.ID, x.Status)
+		}
+		if x.StdoutBytes == 0 {
+			unread++
+		}
+	}
+	if unread > 0 {
+		fmt.Fprintf(os.Stderr, "%d of %d sessions ended without a look at their directories\n", unread, len(all))
+	}
+	return nil
+}
