@@ -68,7 +68,11 @@ func treeOf(b *testing.B, commit string) string {
 	b.Helper()
 	dir := filepath.Join(b.TempDir(), "tree")
 	command(b, "..", "git", "worktree", "add", "--detach", "--force", dir, commit)
-	b.Cleanup(func() { command(b, "..", "git", "worktree", "remove", "--force", dir) })
+	b.Cleanup(func() { // when the benchmark's own context has ended
+		if out, err := exec.Command("git", "worktree", "remove", "--force", dir).CombinedOutput(); err != nil {
+			b.Errorf("%v: %s", err, out)
+		}
+	})
 	command(b, ".", "cp", "-rT", "crowd", filepath.Join(dir, "bench", "crowd"))
 	return dir
 }
