@@ -74,7 +74,8 @@ func holdsSessions(dir string) bool {
 // tryPlace does what a session does: files that are renamed and synced, a lock, a socket that
 // is connected to. Where sessions are already, a lack of room is for them to tell.
 func tryPlace(ctx context.Context, state string, used bool) error {
-	dir, err := os.MkdirTemp(state, ".try-")
+	sweepTrials(state)
+	dir, err := os.MkdirTemp(state, trialPrefix)
 	if err != nil {
 		return plain(err)
 	}
@@ -101,6 +102,19 @@ func tryPlace(ctx context.Context, state string, used bool) error {
 		return fmt.Errorf("a lock (flock) cannot be had: %w", plain(err))
 	}
 	return trySocket(ctx, filepath.Join(session, sessiondir.SocketName))
+}
+
+// trialPrefix begins the name of a trial's directory.
+const trialPrefix = ".try-"
+
+// sweepTrials removes what trials have left that were killed.
+func sweepTrials(state string) {
+	trials, _ := filepath.Glob(filepath.Join(state, trialPrefix+"*"))
+	for _, dir := range trials {
+		if info, err := os.Lstat(dir); err == nil && time.Since(info.ModTime()) > abandonedAfter {
+			_ = os.RemoveAll(dir) // else the next one does it
+		}
+	}
 }
 
 // trySocket connects to a socket there.

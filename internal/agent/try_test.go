@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -67,6 +68,10 @@ func testTry(t *testing.T, agent string) {
 		}
 	}
 	if err := os.Mkdir(filepath.Join(second, "sessions", strings.Repeat("a", 20)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(first, ".try-1")
+	if err := errors.Join(os.Mkdir(killed, 0o700), os.Chtimes(killed, time.Time{}, time.Now().Add(-48*time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	out, err := command(t, agent, "try", "--mark", "M", first, second).Output()

@@ -127,8 +127,8 @@ func (w *route) connect(ctx context.Context, r *Resolved) (net.Conn, error) {
 
 // destination is where the host is, in words for its user.
 func (r *Resolved) destination() string {
-	if r.Address() == r.Target.String() {
-		return r.Address()
+	if r.HostName == r.Target.Host && (r.Target.Port == r.Port || r.Target.Port == 0 && r.Port == defaultPort) {
+		return r.Target.String()
 	}
 	return r.Target.String() + " at " + r.Address()
 }
