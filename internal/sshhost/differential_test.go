@@ -192,6 +192,9 @@ func FuzzTarget_MeansWhatItMeansToOpenSSH(f *testing.F) {
 			return // no argument of ssh, without a host, or with a port that ssh does not take there
 		}
 		want, wantErr := runSSH(t.Context(), []string{"-F", config, "-G", "--", text})
+		if name := parseSettings(want).get("hostname"); strings.ContainsRune(name, ':') && !isIPv6(name) {
+			return // ssh looks it up in vain; here the error is about the port that was meant
+		}
 		got := ""
 		target, err := ParseTarget(text)
 		if err == nil {

@@ -79,13 +79,15 @@ const errNoUser = targetError("there is no user before the @")
 // userOfURL cuts the user from the part behind the scheme, with its escapes and without
 // parameters of the connection. It is "" if there is none.
 func userOfURL(text string) (user, rest string, err error) {
-	text = strings.TrimSuffix(text, "/")
-	if strings.ContainsRune(text, '/') {
-		return "", "", targetError("an ssh:// address has no path")
-	}
 	user, rest, ok := strings.Cut(text, "@")
 	if !ok {
-		return "", text, nil
+		user, rest = "", text
+	}
+	if rest = strings.TrimSuffix(rest, "/"); strings.ContainsRune(rest, '/') {
+		return "", "", targetError("an ssh:// address has no path")
+	}
+	if !ok {
+		return "", rest, nil
 	}
 	user, _, _ = strings.Cut(user, ";")
 	if user == "" {

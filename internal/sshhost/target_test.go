@@ -24,6 +24,7 @@ func TestParseTarget_ReadsWhatUsersWrite(t *testing.T) {
 		"host_with-odd.name":          {Host: "host_with-odd.name"},
 		"DOMAIN user@box":             {User: "DOMAIN user", Host: "box"},
 		`CORP\jane@box:22`:            {User: `CORP\jane`, Host: "box", Port: 22},
+		"ssh://me/x@box":              {User: "me/x", Host: "box"},
 		"$me@box":                     {User: "$me", Host: "box"},
 		"work/db":                     {Host: "work/db"},
 		"db:prod":                     {Host: "db:prod"},
