@@ -23,11 +23,11 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 # process need not sleep a second before it ends. go vet is part of check.
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(TEST) -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
-FIRST := ./test/fault ./test/e2e ./internal/machine/qemu ./internal/session
+FIRST := ./test/kvmlab ./test/fault ./test/e2e ./internal/machine/qemu ./internal/session
 # The module cache is the user's: root finds there what a test builds.
 GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/tools/gopls >/dev/null
 
-.PHONY: all build demo test check e2e fuzz fault bench kvm-lab systemd-lab generate install install-deps clean
+.PHONY: all build demo test check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
 all: build
 
@@ -44,13 +44,11 @@ install-deps:
 demo: install-deps build
 	./scripts/demo.sh
 
-# Real VMs included. Two packages at a time: each may have a machine running. The KVM
-# lab needs both CPUs for itself.
+# Real VMs included. Two packages at a time: each may have a machine running.
 test: build
 	./scripts/install-deps run test
 	$(GOPLS)
-	$(RACE) -p 2 -timeout 40m $(FIRST) $$($(GO) list ./... | grep -v /test/kvmlab$$)
-	$(RACE) -timeout 15m -skip '^TestSystemd_' ./test/kvmlab
+	$(RACE) -p 2 -timeout 40m $(FIRST) ./...
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
 # what is compiled here is what build needs.
@@ -82,12 +80,9 @@ bench: build
 	./scripts/install-deps run bench
 	$(TEST) -timeout 40m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
 
-kvm-lab: install-deps build
-	$(TEST) -count=1 -timeout 15m -v -skip '^TestSystemd_' ./test/kvmlab
-
 # A host with a real systemd, in which machines have KVM.
-systemd-lab: install-deps build
-	$(TEST) -count=1 -timeout 25m -v -run '^TestSystemd_' ./test/kvmlab
+kvm-lab: install-deps build
+	$(TEST) -count=1 -timeout 40m -v ./test/kvmlab
 
 # Each fuzz test for a while; go test takes one target of one package at a time.
 fuzz:

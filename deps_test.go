@@ -123,6 +123,7 @@ func layers() map[string]layer {
 		"test/kvmlab":                  support,
 		"test/oldkernel":               support,
 		"test/remote":                  support,
+		"test/testguest":               support,
 		"test/testimage":               support,
 		"bench":                        support,
 		"bench/crowd":                  support,

@@ -1,133 +1,150 @@
 package kvmlab
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
+	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"banger"
+	"banger/internal/image/initrd"
 	"banger/test/installation"
+	"banger/test/testimage"
 )
 
 const (
-	labName = "lab"
-	// trialLimit is how long the trial guest of the lab's daemon may take: nearly
+	labImage = "lab"
+	// labUser is the ordinary user of the lab, and labUID the user's id.
+	labUser = "wanda"
+	labUID  = "1000"
+	// trialLimit is how long the trial guest of a daemon in the lab may take: nearly
 	// ten seconds on a quiet host, of which QEMU and the BIOS need a third.
 	trialLimit = "BANGER_KVM_TRIAL_LIMIT=2m"
-	// imagesDir is where an installation without XDG variables has its images.
-	imagesDir = "/root/.local/share/banger/images"
+	// sent is the directory of the lab that has what it was given with its disk.
+	sent = "/srv/banger"
 )
 
-// packages are what an installation needs of its host, but for mmdebstrap, and
-// kmod, which loads the module of KVM.
-func packages() []string {
-	return []string{"--include", "qemu-system-x86", "--include", "e2fsprogs", "--include", "openssh-client", "--include", "kmod"}
-}
-
-// lab is a running VM whose guest is a host with KVM. It has banger installed,
-// with an image: the one that it runs from itself.
-type lab struct {
-	host  *installation.Installation
-	image banger.Image
-}
-
-func newLab(t *testing.T, host *installation.Installation) *lab {
-	t.Helper()
-	host.MustRun(t, append([]string{"image", "build", labName}, packages()...)...)
-	l := &lab{host: host, image: installation.JSON[banger.Image](t, host, "image", "show", labName)}
-	// One CPU: QEMU before 8.1 may go on executing code that another CPU has changed,
-	// which is what Linux does to itself when a guest of KVM comes or goes.
-	host.MustRun(t, "vm", "create", labName, "--image", labName, "--cpus", "1", "--memory", "2G", "--start")
-	l.sh(t, `modprobe kvm-amd; test -c /dev/kvm`)
-	l.sh(t, `mkdir -p /usr/local/libexec/banger "$1"`, l.imageDir())
-	l.send(t, string(bin), "/usr/local/bin", "banger")
-	l.send(t, string(bin), "/usr/local/libexec/banger", "banger-agent", "banger-shim")
-	l.send(t, host.Paths().Image(l.image.ID), l.imageDir(), "manifest.json", "packages.txt")
-	l.sh(t, copyImage, l.imageDir(), l.image.KernelRelease)
-	return l
-}
-
-// imageDir is the folder of the lab's image in the lab.
-func (l *lab) imageDir() string { return path.Join(imagesDir, string(l.image.ID)) }
-
-// copyImage takes the large files of the image from the system that was made of
-// it, which is faster than to send them. Its disk is the guest's first.
-const copyImage = `
-mkdir -p "$1/modules/$2"
-dd if=/dev/vda of="$1/root.ext4" bs=1M conv=sparse status=none
-cp "/boot/vmlinuz-$2" "$1/vmlinuz"
-cd "/usr/lib/modules/$2"
-cp -r kernel modules.builtin modules.dep modules.softdep "$1/modules/$2"
-`
-
-// sh runs a script of the shell in the lab, which has to succeed.
-func (l *lab) sh(t *testing.T, script string, args ...string) {
-	t.Helper()
-	r := l.host.Feed(t, strings.NewReader(script), l.inside(append([]string{"sh", "-eus", "--"}, args...)...)...)
-	if r.Code != 0 {
-		t.Fatalf("a script failed in the lab: %s", r)
-	}
-}
-
-// inside returns the arguments of banger on this host that run a command in the
-// lab; the guest's shell takes it for what it is.
-func (l *lab) inside(command ...string) []string {
-	args := []string{"vm", "ssh", labName, "--"}
-	for _, word := range command {
-		args = append(args, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+// buildImage are the arguments of banger that build the lab's image: what an installation
+// needs of its host, but for mmdebstrap; kmod, which loads the module of KVM; and what
+// makes a host with systemd that users log in to.
+func buildImage() []string {
+	args := []string{"image", "build", labImage}
+	for _, name := range []string{
+		"qemu-system-x86", "e2fsprogs", "openssh-client", "kmod",
+		"systemd-sysv", "libpam-systemd", "dbus", "openssh-server",
+	} {
+		args = append(args, "--include", name)
 	}
 	return args
 }
 
-// send copies files of a folder of this host to one of the lab.
-func (l *lab) send(t *testing.T, from, to string, names ...string) {
+// lab is a host with KVM and systemd, which users log in to over SSH. It has banger
+// installed, with an image: the one that it runs from itself.
+type lab struct {
+	dir     string // key, initrd and disk
+	port    string // of sshd, on the loopback
+	image   banger.Image
+	files   string // directory of the image, on this host
+	machine *machine
+}
+
+// open makes the lab, with a VM "v" that starts with it from the next boot on. One CPU: two
+// in one that is emulated wait for one another, and take nearly twice as long to start.
+// Whatever of the lab there is then, its owner closes.
+func (l *lab) open(t *testing.T) {
 	t.Helper()
-	pack := exec.CommandContext(t.Context(), "tar", append([]string{"-C", from, "-c", "--"}, names...)...)
-	var said bytes.Buffer
-	pack.Stderr = &said
-	packed, err := pack.StdoutPipe()
-	if err == nil {
-		err = pack.Start()
-	}
+	host := installation.New(t, bin)
+	host.MustRun(t, buildImage()...)
+	l.image = installation.JSON[banger.Image](t, host, "image", "show", labImage)
+	l.files = host.Paths().Image(l.image.ID)
+	dir, err := os.MkdirTemp("", "banger-lab-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := l.host.Feed(t, packed, l.inside("tar", "-C", to, "--no-same-owner", "-x")...)
-	_, _ = io.Copy(io.Discard, packed)
-	if err := pack.Wait(); err != nil || r.Code != 0 {
-		t.Fatalf("cannot send %q to the lab: %v\n%s%s", names, err, said.Bytes(), r)
+	l.dir, l.port = dir, freePort(t)
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", l.path("key"))
+	l.writeInitrd(t, l.path("initrd"), "banger/test/kvmlab/testdata/init")
+	l.writeDisk(t)
+	l.boot(t)
+	l.logIn(t, "root")
+	l.root(t, setUp, labUser, labUID, sent)
+	l.logIn(t, labUser)
+	l.banger(t, buildImage()...) // nothing is built: the image is found and proven sound
+	if image := decode[banger.Image](t, l.banger(t, "image", "show", labImage, "--json")); image.ID != l.image.ID {
+		t.Fatalf("the lab has image %s, want %s", image.ID, l.image.ID)
+	}
+	l.banger(t, "vm", "create", "v", "--autostart", "--image", labImage, "--cpus", "1", "--memory", "256M")
+	l.logOut(t, labUser)
+}
+
+func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
+
+// writeInitrd writes an initrd with the lab's kernel modules, whose init is a program of
+// a test.
+func (l *lab) writeInitrd(t *testing.T, path, program string) {
+	t.Helper()
+	executable := filepath.Join(t.TempDir(), "init")
+	build(t, executable, "build", program)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	modules := filepath.Join(l.files, "modules", l.image.KernelRelease)
+	if err := initrd.Base(f, initrd.BaseFiles{Agent: executable, Shim: executable, ModulesDir: modules}.WithDefaultModules()); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// banger runs the lab's own banger.
-func (l *lab) banger(t *testing.T, args ...string) installation.Result {
+// writeDisk makes the disk that takes the lab's changes. What the lab is given is on it
+// already: mke2fs is faster than any copy in the lab.
+func (l *lab) writeDisk(t *testing.T) {
 	t.Helper()
-	return l.host.Run(t, l.inside(append([]string{"env", trialLimit, "banger"}, args...)...)...)
+	tree, err := os.MkdirTemp(testimage.DataHome(), "lab-") // hard links need the same file system
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(tree)
+	upper := filepath.Join(tree, "upper")
+	images, driver := filepath.Join(upper, sent, "images"), filepath.Join(upper, driverDir)
+	for _, dir := range []string{images, driver, filepath.Join(tree, "work")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "cp", "-a", "--link", l.files, images)
+	build(t, filepath.Join(driver, "qemu.test"), "test", "-c", driverPackage)
+	l.writeInitrd(t, filepath.Join(driver, "initrd"), driverPackage+"/testdata/guest")
+
+	run(t, "cp", "-r", "testdata/root/.", upper)
+	run(t, "install", "-D", "-m", "600", l.path("key.pub"), filepath.Join(upper, "root/.ssh/authorized_keys"))
+	local := filepath.Join(upper, "usr/local") // as make install does
+	run(t, "install", "-D", "-m", "755", "-t", filepath.Join(local, "bin"), filepath.Join(string(bin), "banger"))
+	for _, name := range []string{"banger-agent", "banger-shim"} {
+		run(t, "install", "-D", "-m", "755", "-t", filepath.Join(local, "libexec/banger"), filepath.Join(string(bin), name))
+	}
+	for unit, kind := range map[string]string{"banger.service": "user", "banger@.service": "system"} {
+		run(t, "install", "-D", "-m", "644", "-t", filepath.Join(local, "lib/systemd", kind), "../../systemd/"+unit)
+	}
+	run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-E", "root_owner=0:0", "-d", tree, l.path("disk"), "16G")
 }
 
-// mustBanger is banger for commands that have to succeed; it returns their output.
-func (l *lab) mustBanger(t *testing.T, args ...string) string {
-	t.Helper()
-	r := l.banger(t, args...)
-	if r.Code != 0 {
-		t.Fatalf("command failed in the lab: %s", r)
-	}
-	return string(r.Stdout)
-}
+// setUp makes an ordinary user, whose images are there already.
+const setUp = `
+useradd --create-home --shell /bin/sh --uid "$2" --groups kvm "$1"
+cp -r /root/.ssh "/home/$1/"
+mkdir -p "/home/$1/.local/share/banger"
+mv "$3/images" "/home/$1/.local/share/banger/"
+chown -R "$1:$1" "/home/$1"
+`
 
-// decode returns what a command with --json printed.
-func decode[T any](t *testing.T, printed string) T {
-	t.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(printed), &v); err != nil {
-		t.Fatalf("%v in: %s", err, printed)
+// close ends the lab.
+func (l *lab) close() error {
+	if l.machine != nil {
+		l.machine.kill()
 	}
-	return v
+	return os.RemoveAll(l.dir)
 }
 
 // build runs go build or go test -c for the lab.
@@ -137,5 +154,14 @@ func build(t *testing.T, output string, args ...string) {
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build %s: %v\n%s", filepath.Base(output), err, out)
+	}
+}
+
+// run runs a program of this host, which has to succeed.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("cannot run %s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 }

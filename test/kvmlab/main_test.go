@@ -1,11 +1,10 @@
-// Package kvmlab tests banger with a KVM that works, on a host that has none:
-// QEMU emulates AMD's virtualisation, so a machine with -cpu max whose guest
-// loads kvm-amd is a host with KVM. Everything in it is the real thing, only
-// slower. One such host has a real systemd too.
+// Package kvmlab tests banger on a host that has KVM and a real systemd, from one that
+// may have neither: QEMU emulates AMD's virtualisation, so a machine with -cpu max whose
+// guest loads kvm-amd is a host with KVM. Everything in it is the real thing, only
+// slower. All tests share one such host.
 package kvmlab
 
 import (
-	"errors"
 	"os"
 	"sync"
 	"testing"
@@ -20,54 +19,26 @@ var bin installation.Binaries
 // shared is the lab, made by the first test that needs it.
 var shared struct {
 	once sync.Once
-	*installation.Installation
-	*lab
+	lab  lab
+	open bool
 }
 
 func TestMain(m *testing.M) {
 	os.Exit(installation.Main(m, false, func(b installation.Binaries) { bin = b }, func() error {
-		err := sharedSystemd.lab.close()
-		if shared.Installation == nil {
-			return err
-		}
-		return errors.Join(err, shared.Close())
+		return shared.lab.close()
 	}))
 }
 
-// sharedSystemd is the lab with systemd, made by the first test that needs it.
-var sharedSystemd struct {
-	once sync.Once
-	lab  systemdLab
-	open bool
-}
-
-// sharedLab returns the lab, with the installation in it ready for use.
+// sharedLab returns the lab, with banger and its image installed and a VM "v" that is
+// stopped.
 func sharedLab(t *testing.T) *lab {
 	t.Helper()
 	shared.once.Do(func() {
-		i, err := installation.Open(bin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared.Installation = i
-		shared.lab = newLab(t, i)
+		shared.lab.open(t)
+		shared.open = true
 	})
-	if shared.lab == nil {
+	if !shared.open {
 		t.Fatal("the lab could not be made")
 	}
-	return shared.lab
-}
-
-// sharedSystemdLab returns the lab with systemd, with banger installed and a VM "v" that
-// is stopped.
-func sharedSystemdLab(t *testing.T) *systemdLab {
-	t.Helper()
-	sharedSystemd.once.Do(func() {
-		sharedSystemd.lab.open(t)
-		sharedSystemd.open = true
-	})
-	if !sharedSystemd.open {
-		t.Fatal("the lab with systemd could not be made")
-	}
-	return &sharedSystemd.lab
+	return &shared.lab
 }

@@ -23,6 +23,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/device"
+	"banger/test/testguest"
 )
 
 func main() {
@@ -33,15 +34,7 @@ func main() {
 }
 
 func run() error {
-	for dir, fs := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"} {
-		if err := unix.Mount(fs, dir, fs, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("mount %s: %w", dir, err)
-		}
-	}
-	if err := loadModules(); err != nil {
-		return err
-	}
-	if err := network(); err != nil {
+	if err := testguest.Begin(); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", ":22")
@@ -61,37 +54,6 @@ func run() error {
 		return err
 	}
 	return end(unix.LINUX_REBOOT_CMD_POWER_OFF)
-}
-
-func loadModules() error {
-	list, err := os.ReadFile("/banger/modules")
-	if err != nil {
-		return err
-	}
-	for _, name := range strings.Fields(string(list)) {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		err = unix.FinitModule(int(f.Fd()), "", 0)
-		f.Close()
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("load %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func network() error {
-	link, err := netlink.LinkByName("eth0")
-	if err != nil {
-		return fmt.Errorf("eth0: %w", err)
-	}
-	addr, err := netlink.ParseAddr("10.0.2.15/24")
-	if err != nil {
-		return err
-	}
-	return errors.Join(netlink.AddrAdd(link, addr), netlink.LinkSetUp(link))
 }
 
 func bootID() string {
@@ -154,7 +116,7 @@ func powerButton() (<-chan struct{}, error) {
 // end takes the network down first: in Linux 6.1, virtio_net spins for ever when
 // it is to send a packet after its device was shut down.
 func end(how int) error {
-	link, err := netlink.LinkByName("eth0")
+	link, err := netlink.LinkByName(testguest.Interface)
 	if err == nil {
 		err = netlink.LinkSetDown(link)
 	}
