@@ -74,13 +74,12 @@ type smallDisk struct {
 	free func() // gives that back
 }
 
-// Twenty sessions write more than the disk has, and somebody else takes its last block:
+// Many sessions write more than the disk has, and somebody else takes its last block:
 // nobody dies, the exit of each is kept, and what is delivered and what is declared to be
 // missing is, byte for byte, what was written: to who watches and to who comes later. A
 // full disk takes no new session. When there is room again, the logs go on.
-func fillDisk(d smallDisk, size int64) {
+func fillDisk(d smallDisk, sessions int, size int64) {
 	d.t.Helper()
-	const sessions = 20
 	var all []banger.Session
 	var watched []<-chan []banger.LogChunk
 	for n := range sessions {
@@ -224,7 +223,7 @@ func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-		}, int64(sized(2<<20, 8<<20)))
+		}, 20, int64(sized(2<<20, 8<<20)))
 	})
 	t.Run("in a VM", func(t *testing.T) {
 		m := newMachine(t, "--work-disk", "64M")
@@ -239,11 +238,13 @@ func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
 			free: func() { m.installation.MustRun(t, "vm", "ssh", "v", "--", "rm /root/filler") },
 		}
 		// A slow machine has less to write if others have most of its disk already.
-		m.installation.MustRun(t, "vm", "ssh", "v", "--", "fallocate -l $(($(df --output=avail -k /root | tail -1) - 12288))K /root/ballast")
-		const size = 1 << 20
-		fillDisk(d, size)
+		sessions := sized(10, 20)
+		const size, reserve = 1 << 20, 4 << 20
+		left := reserve + sessions*size*2/5
+		m.installation.MustRun(t, "vm", "ssh", "v", "--", fmt.Sprintf("fallocate -l $(($(df --output=avail -k /root | tail -1) - %d))K /root/ballast", left>>10))
+		fillDisk(d, sessions, size)
 		m.installation.MustRun(t, "vm", "stop", "v")
-		for n, x := range map[string]int{"s0": 2, "s19": 3} { // and on the disk of the stopped VM
+		for n, x := range map[string]int{"s0": 2, fmt.Sprint("s", sessions-1): 3} { // and on the disk of the stopped VM
 			d.checkLogs(banger.Session{ID: banger.SessionID(n), Name: n}, scribbled(t, x, size))
 		}
 	})

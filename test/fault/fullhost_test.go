@@ -39,7 +39,7 @@ func TestFault_AFullHostPausesAVMAndNothingOfItIsLost(t *testing.T) {
 	i.MustRun(t, "vm", "create", "spare")
 	c := i.Client()
 
-	const lines, room = 4_000_000, 16 << 20
+	const lines, room = 2_000_000, 8 << 20
 	ballast := filepath.Join(disk, "ballast")
 	fillAllBut(t, ballast, room)
 	x, err := c.StartSession(t.Context(), "v", banger.SessionRequest{Name: "writer", Launch: banger.Launch{

@@ -34,7 +34,7 @@ func buildForGuest() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", filepath.Join(dir, "fault.test"), "banger/test/fault")
+	build := exec.Command("go", "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "fault.test"), "banger/test/fault")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("cannot build the test for the guest: %w\n%s", err, out)
@@ -92,9 +92,9 @@ func (m *machine) sync(banger.Session)        {}
 // What attachments promise on the loopback they keep in a machine, too.
 func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
 	r := inAVM(t)
-	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), 2<<20, 12) })
-	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), 1000, 12) })
-	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, 60) })
+	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(8, 12)) })
+	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(600, 1000), sized(8, 12)) })
+	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(24, 60))) })
 	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, 4<<20, 5) })
 }
 

@@ -14,7 +14,8 @@ import (
 func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 	i := installation.New(t, bin)
 	i.StartVM(t, "v")
-	const starts, eachNth = 24, 4
+	const eachNth = 4
+	starts := sized(16, 24)
 	acknowledged := map[string]bool{}
 	for n := range starts {
 		name := fmt.Sprintf("s%d", n)
