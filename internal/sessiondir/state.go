@@ -129,6 +129,17 @@ func ReadState(fsys fs.FS) (State, error) {
 	return decodeState(data)
 }
 
+// ReadStateBefore reads the state before that of state.json, which its spare file has: a
+// crash of the machine may leave state.json damaged, of a session that was just launched.
+// Only a session that nobody owns is to be read so.
+func ReadStateBefore(fsys fs.FS) (State, error) {
+	data, _, err := readFile(fsys, atomicfile.SparePath(StateName), MaxStateBytes)
+	if err != nil {
+		return State{}, err
+	}
+	return decodeState(data)
+}
+
 func decodeState(data []byte) (s State, err error) {
 	if err := decodeJSON(StateName, data, &s); err != nil {
 		return State{}, err

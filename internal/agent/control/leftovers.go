@@ -154,8 +154,8 @@ func codeOf(pid int) (at code, ok bool) {
 	if err != nil {
 		return code{}, false
 	}
-	const state, flags, startCode, startStack = 3 - 3, 9 - 3, 26 - 3, 28 - 3 // fields behind the name, which may hold anything
-	const kernelThread = 0x00200000                                          // PF_KTHREAD of include/linux/sched.h
+	const state, flags, startCode, startStack = 0, 6, 23, 25 // fields 3, 9, 26 and 28: the second, the name, may hold anything
+	const kernelThread = 0x00200000                          // PF_KTHREAD of include/linux/sched.h
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) <= startStack || bytes.ContainsAny(fields[state], "ZX") {
 		return code{}, false

@@ -18,6 +18,9 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 		// It must be above all that were told before, which are not known.
 		state.Sequence = max(state.Sequence, time.Now().UnixMilli())
 		state.NoteError(readErr.Error())
+		if before, err := sessiondir.ReadStateBefore(os.DirFS(x.dir)); err == nil {
+			state.BootID = before.BootID
+		}
 	}
 	state.EndedAt = time.Now().UTC()
 	if !witnessed {

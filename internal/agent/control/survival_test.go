@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -277,8 +278,17 @@ func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
 			s.BootID, s.Status, s.ExitCode, s.EndedBy = "another", banger.StatusExited, &code, banger.EndedByExit
 		}, nothing), banger.StatusExited, banger.EndedByExit},
 		"a state that is garbage": {left(running, func(d string) { _ = os.WriteFile(filepath.Join(d, sessiondir.StateName), []byte("\x00\x00"), 0o600) }), banger.StatusFailed, banger.EndedByShimLost},
-		"no state":                {left(running, func(d string) { os.Remove(filepath.Join(d, sessiondir.StateName)) }), banger.StatusFailed, banger.EndedByShimLost},
-		"nothing at all":          {left(running, func(d string) { _ = os.RemoveAll(d); _ = os.Mkdir(d, 0o700) }), banger.StatusFailed, banger.EndedByShimLost},
+		"a state that a crash has damaged": {left(func(s *sessiondir.State) { running(s); s.BootID = "another" }, func(d string) {
+			state, err := sessiondir.ReadState(os.DirFS(d))
+			if err == nil {
+				err = errors.Join(sessiondir.WriteState(d, state), os.WriteFile(filepath.Join(d, sessiondir.StateName), nil, 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}), banger.StatusFailed, banger.EndedByVMLost},
+		"no state":       {left(running, func(d string) { os.Remove(filepath.Join(d, sessiondir.StateName)) }), banger.StatusFailed, banger.EndedByShimLost},
+		"nothing at all": {left(running, func(d string) { _ = os.RemoveAll(d); _ = os.Mkdir(d, 0o700) }), banger.StatusFailed, banger.EndedByShimLost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := serve(t, dir)
