@@ -82,7 +82,7 @@ var errLineFull = fmt.Errorf("the terminal is in line mode and holds no more tha
 func (s *stdin) writeOnce(p []byte, rawLine bool) (n int, err error) {
 	waitErr := s.raw.Write(func(fd uintptr) bool {
 		n, err = s.tryWrite(int(fd), p, rawLine)
-		return err != unix.EAGAIN
+		return !errors.Is(err, unix.EAGAIN)
 	})
 	if waitErr != nil {
 		return 0, waitErr

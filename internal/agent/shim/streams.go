@@ -65,7 +65,7 @@ func openStreams(l Launch) (_ *streams, err error) {
 
 func (s *streams) openPipes(l Launch) (err error) {
 	if l.StdinMode == banger.StdinPipe {
-		ours := -1
+		var ours int
 		if s.child[0], ours, err = openPipe("stdin", 0); err != nil {
 			return err
 		}
