@@ -7,14 +7,9 @@ import (
 	"io"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
-	"banger/internal/screen"
-	"banger/internal/termmodes"
 	"banger/sessionstream"
 )
 
@@ -178,17 +173,6 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 	return nil
 }
 
-// window is the size of our terminal, if it is lent.
-func (a *attaching) window() *sessionstream.Window {
-	if a.terminal == nil {
-		return nil
-	}
-	if w, ok := a.terminal.window(); ok {
-		return &w
-	}
-	return nil
-}
-
 // attachError tells the user what to do about a refusal.
 func attachError(x banger.Session, err error) error {
 	refused, ok := errors.AsType[*sessionstream.Error](err)
@@ -209,101 +193,6 @@ func attachError(x banger.Session, err error) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err)
-}
-
-// paint makes our terminal show what the session's shows at the moment at which
-// its output begins.
-func (a *attaching) paint(ctx context.Context) error {
-	attached := a.attachment.Attached()
-	if a.terminal == nil || a.terminal.screen == nil || attached.Terminal == nil || a.rawReplay || a.from != nil {
-		return nil
-	}
-	at := attached.Output.Stdout
-	begin := max(0, at-screen.ReplayBytes)
-	output := make([]byte, 0, at-begin)
-	_, err := a.Backend.Services().Streams.ReadLogs(ctx, string(a.session.VMID), string(a.session.ID),
-		banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{Stdout: begin}},
-		func(c banger.LogChunk) error {
-			if c.Gap > 0 {
-				begin, output = c.Offset+c.Gap, output[:0]
-			}
-			if begin >= at { // the program has written more than is kept since
-				return errEnough
-			}
-			output = append(output, c.Data[:min(int64(len(c.Data)), at-c.Offset)]...)
-			if begin+int64(len(output)) >= at {
-				return errEnough
-			}
-			return nil
-		})
-	if err != nil && !errors.Is(err, errEnough) {
-		return fmt.Errorf("cannot paint the screen of session %q: %w", a.session.Name, err)
-	}
-	t := attached.Terminal
-	modes := modesOf(t)
-	source := screen.Source{
-		Rows: int(t.Window.Rows), Cols: int(t.Window.Cols), Modes: modes,
-		Output: output, Begun: begin == 0,
-	}
-	if w := a.window(); w != nil && (!a.view || a.takeover) { // the session's terminal gets our size
-		source.ShowRows, source.ShowCols = int(w.Rows), int(w.Cols)
-	} else if cropped, err := a.crop(source); cropped || err != nil {
-		return err
-	}
-	painted, complete := source.Paint()
-	if _, err := a.terminal.Write(append(modes.SetOther(), painted...)); err != nil {
-		return fmt.Errorf("cannot paint the screen: %w", err)
-	}
-	if !complete && a.writing {
-		a.askToPaint()
-	}
-	return nil
-}
-
-var errEnough = errors.New("enough was read")
-
-// modesOf returns the state of a session's terminal. An older shim tells less of it.
-func modesOf(t *sessionstream.Terminal) *termmodes.Modes {
-	if t.Setup == nil {
-		return termmodes.Of(t.Modes, t.Keypad)
-	}
-	m := &termmodes.Modes{}
-	m.Scan(t.Setup)
-	return m
-}
-
-// askToPaint has the program paint its screen itself: it does so when the size of
-// its terminal changes, and so it is changed for a moment; ioctl_tty(2), SIGWINCH.
-func (a *attaching) askToPaint() {
-	w := a.window()
-	if w == nil {
-		return
-	}
-	other := *w
-	other.Rows = max(1, other.Rows-1)
-	if other == *w {
-		other.Rows++
-	}
-	a.attachment.Resize(other)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.repaint = time.AfterFunc(repaintAfter, a.resize)
-}
-
-func (a *attaching) resize() {
-	w := a.window()
-	if w == nil {
-		return
-	}
-	a.mu.Lock()
-	writing, cropped := a.writing, a.cropped
-	a.mu.Unlock()
-	if writing {
-		a.current().Resize(*w)
-	}
-	if cropped != nil {
-		cropped.resize(*w)
-	}
 }
 
 func (a *attaching) isStopping() bool {
@@ -407,73 +296,6 @@ func orSomebody(name string) string {
 	return name
 }
 
-// feed begins to read our stdin for the session.
-func (a *attaching) feed() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.noStdin && !a.reading {
-		a.reading = true
-		go a.readStdin()
-	}
-}
-
-// fed returns the attachment that our stdin goes to, and what ends it.
-func (a *attaching) fed() (*sessionstream.Attachment, context.CancelCauseFunc) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.attachment, a.end
-}
-
-// isFull notes that an attachment takes no more of our stdin, and reports whether nothing
-// else does.
-func (a *attaching) isFull(x *sessionstream.Attachment) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.attachment == x {
-		a.reading = false
-	}
-	return !a.reading
-}
-
-// readStdin feeds the session with our stdin until that ends or the detach keys
-// are typed. Of a viewer nothing but those keys is heeded.
-func (a *attaching) readStdin() {
-	defer a.terminal.guard()
-	var keys keyFilter
-	if a.terminal != nil {
-		keys.keys = a.detachKeys
-	}
-	buffer := make([]byte, 32<<10)
-	for {
-		var pass []byte
-		var err error
-		detach := false
-		if keys.incomplete() && !a.terminal.typedWithin(keyTimeout) {
-			pass = keys.flush()
-		} else {
-			var n int
-			n, err = a.Stdin.Read(buffer)
-			pass, detach = keys.filter(buffer[:n])
-		}
-		x, end := a.fed()
-		if len(pass) > 0 && !a.view {
-			if _, err := x.Write(pass); err != nil && a.isFull(x) {
-				return // it takes no more; the receiving side knows why
-			}
-		}
-		switch {
-		case detach, err != nil && a.terminal != nil: // a terminal that is gone
-			a.leave(end)
-			return
-		case err != nil && a.eof:
-			_ = x.CloseStdin()
-			return
-		case err != nil:
-			return
-		}
-	}
-}
-
 // current returns the attachment of this round.
 func (a *attaching) current() *sessionstream.Attachment {
 	a.mu.Lock()
@@ -488,47 +310,6 @@ func (a *attaching) leave(end context.CancelCauseFunc) {
 	a.left = func() { timer.Stop() }
 	a.mu.Unlock()
 	a.current().Detach()
-}
-
-// watchSignals heeds those that concern an attachment. The function that it
-// returns ends that.
-func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFunc) (stop func()) {
-	giveBack := takeSignals(ctx, func(s syscall.Signal) bool {
-		forward := s == syscall.SIGINT && a.terminal == nil || a.forward
-		if !forward || !a.isWriting() {
-			return false
-		}
-		go a.forwardSignal(s)
-		return true
-	})
-	which := []os.Signal{syscall.SIGWINCH, syscall.SIGQUIT}
-	if a.terminal != nil {
-		which = append(which, syscall.SIGTSTP)
-	}
-	ended := watch(func(s syscall.Signal) {
-		defer a.terminal.guard()
-		switch s {
-		case syscall.SIGWINCH:
-			a.resize()
-			return
-		case syscall.SIGTSTP: // from outside: the key is the session's
-			a.mu.Lock()
-			a.stopping = true
-			a.mu.Unlock()
-		}
-		a.leave(end)
-	}, which...)
-	return func() {
-		giveBack()
-		ended()
-	}
-}
-
-// forwardSignal sends a signal on as a terminal's key does.
-func (a *attaching) forwardSignal(s syscall.Signal) {
-	if err := a.current().Signal(unix.SignalName(s), sessionstream.ToGroup); err != nil {
-		fmt.Fprintf(a.Stderr, "banger: cannot send %s to the session: %s\n", unix.SignalName(s), safe(err.Error()))
-	}
 }
 
 // connectionLost tells the user if a connection does not come back soon.

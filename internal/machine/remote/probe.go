@@ -117,11 +117,11 @@ func (f findings) check() error {
 	case f.goarch != "amd64" && f.goarch != "arm64":
 		return banger.Errorf(banger.CodeMissing, "cannot use the host: it is %.80q, and there is an agent for Linux on x86_64 and aarch64 only", f.goarch)
 	case len(f.programs) == 0:
-		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder in which its user can execute an uploaded program%s", unfit).
-			WithHint("let the home folder, /var/tmp, /tmp or /dev/shm be writable and mounted without noexec")
+		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no directory in which its user can execute an uploaded program%s", unfit).
+			WithHint("let the home directory, /var/tmp, /tmp or /dev/shm be writable and mounted without noexec")
 	case f.installed != "" && f.state == "":
-		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no folder for the state of sessions%s", unfit).
-			WithHint("the home folder or /var/tmp must be writable, have %d MiB free, and take locks (flock) and unix sockets", 16)
+		return banger.Errorf(banger.CodeMissing, "cannot use the host: there is no directory for the state of sessions%s", unfit).
+			WithHint("the home directory or /var/tmp must be writable, have %d MiB free, and take locks (flock) and unix sockets", 16)
 	}
 	return nil
 }
