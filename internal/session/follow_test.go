@@ -204,7 +204,11 @@ func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"}); banger.CodeOf(err) != banger.CodeState {
 			t.Errorf("it was not sent: %v", err)
 		}
-		for _, bad := range []string{"", "H UP", "-1", "sig/x"} {
+		r.guest.signal = func(s banger.GuestSignal) error { asked = append(asked, s); return nil }
+		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "rtmin+6"}); err != nil || asked[len(asked)-1].Signal != "40" {
+			t.Errorf("a real-time signal: %v, %+v", err, asked)
+		}
+		for _, bad := range []string{"", "H UP", "-1", "sig/x", "NONE", "RTMIN-1", "SIG"} {
 			if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: bad}); banger.CodeOf(err) != banger.CodeInvalid {
 				t.Errorf("signal %q: %v", bad, err)
 			}

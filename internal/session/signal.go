@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/signalname"
 )
 
 // SignalSession implements banger.SessionControl.
@@ -36,7 +37,8 @@ func (s *Service) SignalSession(ctx context.Context, vmRef, ref string, r banger
 	return err
 }
 
-// signalName returns SIGHUP for hup, HUP and SIGHUP, and a number as it is.
+// signalName returns SIGHUP for hup, HUP and SIGHUP, and a number as it is. Real-time
+// signals are told by their number: an older shim does not know their names.
 func signalName(text string) (string, error) {
 	if n, err := strconv.Atoi(text); err == nil && n > 0 {
 		return text, nil
@@ -45,10 +47,12 @@ func signalName(text string) (string, error) {
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}
-	strange := func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '-' }
-	if text == "" || strings.ContainsFunc(name, strange) {
+	switch signal := signalname.Parse(name); {
+	case text == "" || signal == 0:
 		return "", banger.Errorf(banger.CodeInvalid, "cannot signal session: %.40q is no signal", text).
-			WithHint("give a name such as HUP or USR1, or a number; signal(7) has them")
+			WithHint("give a name such as HUP, USR1 or RTMIN+3, or a number; signal(7) has them")
+	case strings.HasPrefix(name, "SIGRT"):
+		return strconv.Itoa(int(signal)), nil
 	}
 	return name, nil
 }

@@ -128,7 +128,7 @@ func newTmux(t *testing.T) *tmux {
 }
 
 func (s *tmux) command(args ...string) *exec.Cmd {
-	return exec.Command("tmux", append([]string{"-S", s.socket, "-f", "/dev/null"}, args...)...)
+	return exec.Command("tmux", append([]string{"-u", "-S", s.socket, "-f", "/dev/null"}, args...)...) // -u: in the locale C it changes what it prints
 }
 
 func (s *tmux) do(args ...string) string {
