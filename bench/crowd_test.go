@@ -35,7 +35,7 @@ func BenchmarkCrowd(b *testing.B) {
 			number             int // of those that the command prints
 		}{
 			{"CrowdServes", "a daemon starts whose VMs have crashed with the host: until it serves", "vms=200", many, "restart", 0},
-			{"CrowdRecorded", "the same, until the ends of all VMs and their sessions are recorded", "vms=200", many, "restart", 1},
+			{"CrowdRecorded", "a daemon starts whose VMs have crashed with the host: until all ends are recorded", "vms=200", many, "restart", 1},
 			{"CrowdEnd", "the death of a machine, until the ends of all its sessions are recorded", "sessions=10000", one, "end", 0},
 			{"CrowdTold", "an event, until who waits for it is told, as 9,999 others wait", "waiters=10000", one, "wait", 0},
 			{"CrowdEvent", "the processor's time for an event for which one of so many waits", "waiters=10000", one, "wait", 1},
@@ -48,12 +48,12 @@ func BenchmarkCrowd(b *testing.B) {
 					return time.Duration(peer.run(b, c.command, c.stores[i])[c.number])
 				}}
 			}
-			m := measure{Name: c.name, Title: c.title, Place: "store", Level: c.level, Unit: "ns", Series: alternate(b, crowdRounds, contenders...)}
+			m := measure{Name: c.name, Title: c.title, Place: "store", Level: c.level, Unit: "ns/op", Series: alternate(b, crowdRounds, contenders...)}
 			if c.name == "CrowdMemory" {
 				m.Unit = "B"
-				m.atMost("memory", m.of("banger", 0.5), m.of("before", 0.5), 2)
+				m.atMost(c.title, m.of("banger", 0.5), m.of("before", 0.5), 2)
 			} else {
-				m.fewer("times faster", m.of("banger", 0.5), m.of("before", 0.5), crowdGoal)
+				m.fewer(c.title, m.of("banger", 0.5), m.of("before", 0.5), crowdGoal)
 			}
 			m.record(b)
 		}
