@@ -54,7 +54,6 @@ func open(ctx context.Context, path string, l limits) (*Store, error) {
 // tryOpen is open without the reserve.
 func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
 	s := &Store{path: path, limits: l, reserve: reserve{path: path + reserveSuffix}, loading: make(chan struct{}, 1), closing: make(chan struct{})}
-	s.turns.turn = make(chan struct{}, 1)
 	s.recent.limits = limits{events: min(l.events, maxRecentEvents), bytes: min(l.bytes, maxRecentBytes)}
 	defer func() {
 		if err != nil {

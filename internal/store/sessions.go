@@ -98,7 +98,6 @@ func (t *tx) tellSession(kind banger.EventKind, x banger.Session, record []byte,
 		c.entry = sessionEntry{seq: seq, session: &x, bytes: len(record)}
 	}
 	t.sessions = append(t.sessions, c)
-	t.changed[x.ID] = true
 	return x, t.emitEvent(banger.Event{Revision: t.next(), Time: t.now, Kind: kind, Session: &x}, record)
 }
 
@@ -118,12 +117,14 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 // UpdateSessions implements banger.SessionStore. What the lists have is not read again.
 func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
 	return s.writeAnyway(ctx, "change sessions", func(t *tx) error {
+		seen := make(map[banger.SessionID]bool, len(ids)) // of these the lists may have what was before
 		for _, id := range ids {
 			before, kept := s.lists.session(id)
 			var err error
-			if !kept || t.changed[id] {
+			if !kept || seen[id] {
 				before, err = t.session(id)
 			}
+			seen[id] = true
 			if banger.CodeOf(err) == banger.CodeNotFound {
 				continue
 			}

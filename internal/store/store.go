@@ -37,7 +37,6 @@ type Store struct {
 	limits   limits
 	writer   *sql.DB // one connection; its transactions begin with the write lock
 	readers  *sql.DB // query-only
-	turns    turns
 	recent   recent
 	waits    waits
 	lists    lists

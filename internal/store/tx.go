@@ -11,21 +11,20 @@ import (
 	"banger"
 )
 
-// tx is one change, or some that are committed together: what it writes, its events and its
-// time. It begins with the write lock held, so what it has read stays true until its end.
+// tx is one change: what it writes, its events and its time. It begins with the
+// write lock held, so what it has read stays true until its end.
 type tx struct {
 	*sql.Tx
 	ctx      context.Context
 	now      time.Time
 	revision int64 // of the newest event, this transaction's included
 	events   []banger.Event
-	bytes    int                       // of their documents
-	sizes    []int                     // of each of these
-	sessions []listChange              // what it makes of them
-	changed  map[banger.SessionID]bool // of which the lists have what was before
-	vms      bool                      // whether it changes any
-	forgets  bool                      // whether it removes what shall be gone
-	prepared map[string]*sql.Stmt      // which end with it
+	bytes    int                  // of their documents
+	sizes    []int                // of each of these
+	sessions []listChange         // what it makes of them
+	vms      bool                 // whether it changes any
+	forgets  bool                 // whether it removes what shall be gone
+	prepared map[string]*sql.Stmt // which end with it
 }
 
 // write runs f in a transaction, then wakes the watchers. ctx is heeded while
@@ -54,34 +53,30 @@ func (s *Store) writeAnyway(ctx context.Context, action string, f func(*tx) erro
 	return err
 }
 
-// transact carries out what body does in one transaction. committing says whether an error is
-// that of the commit, which may have been made all the same.
-func (s *Store) transact(ctx context.Context, body func(*tx) error) (committing bool, err error) {
-	ctx = context.WithoutCancel(ctx)
+// attempt is one try of write.
+func (s *Store) attempt(ctx context.Context, action string, f func(*tx) error) error {
 	conn, err := s.writer.Conn(ctx)
 	if err != nil {
-		return false, err
+		return s.explain(ctx, action, err)
 	}
 	defer conn.Close()
+	ctx = context.WithoutCancel(ctx)
 	begun, err := conn.BeginTx(ctx, nil)
 	if err != nil {
-		return false, err
+		return s.explain(ctx, action, err)
 	}
 	defer func() { _ = begun.Rollback() }() // after a commit it does nothing
-	t := &tx{
-		Tx: begun, ctx: ctx, now: time.Now().UTC().Round(0),
-		changed: map[banger.SessionID]bool{}, prepared: map[string]*sql.Stmt{},
-	}
-	if err := body(t); err != nil {
-		return false, err
+	t := &tx{Tx: begun, ctx: ctx, now: time.Now().UTC().Round(0), prepared: map[string]*sql.Stmt{}}
+	if err := s.run(t, f); err != nil {
+		return s.explain(ctx, action, err)
 	}
 	if err := s.commit(t); err != nil {
-		return true, err
+		return s.explain(ctx, action, err)
 	}
 	if t.forgets {
 		_, _ = conn.ExecContext(ctx, emptyLog) // what remains is overwritten later
 	}
-	return true, nil
+	return nil
 }
 
 // commit commits a transaction and has it known, in the order in which all are
@@ -107,14 +102,13 @@ func (s *Store) run(t *tx, f func(*tx) error) error {
 	if err := t.queryRow("SELECT ifnull(max(revision), 0) FROM events").Scan(&t.revision); err != nil {
 		return err
 	}
-	events, bytes := len(t.events), t.bytes // of the changes before this one
 	if err := f(t); err != nil {
 		return err
 	}
-	if len(t.events) == events {
+	if len(t.events) == 0 {
 		return nil
 	}
-	if err := t.exec("UPDATE event_bytes SET total = total + ?", t.bytes-bytes); err != nil {
+	if err := t.exec("UPDATE event_bytes SET total = total + ?", t.bytes); err != nil {
 		return err
 	}
 	return t.prune(s.limits)
