@@ -14,6 +14,7 @@ type parser struct {
 	mark   byte   // of a control sequence: '<', '=', '>', '?', or 0
 	middle []byte // its intermediate bytes, or those behind an ESC
 	params []int  // of a control sequence; omitted for one that is empty
+	odd    bool   // it breaks the order of mark, parameters and intermediate bytes, or has too many
 	kind   byte   // of a string: the byte behind ESC
 	text   []byte // of a string, as far as it is kept
 	cut    bool   // the string is longer than what is kept of it
@@ -150,7 +151,7 @@ func (p *parser) escaped(c byte, r receiver) {
 	case c >= 0x20 && c < 0x30:
 		p.middle = appendBounded(p.middle, c, maxMiddle)
 	case c == '[' && len(p.middle) == 0:
-		p.state, p.mark, p.params = inSequence, 0, append(p.params[:0], omitted)
+		p.state, p.mark, p.params, p.odd = inSequence, 0, append(p.params[:0], omitted), false
 	case (c == ']' || c == 'P' || c == '_' || c == '^' || c == 'X' || c == 'k') && len(p.middle) == 0:
 		p.state, p.kind, p.text, p.cut = inString, c, p.text[:0], false
 	default:
@@ -166,20 +167,27 @@ func (p *parser) inSequence(c byte, r receiver) {
 	switch {
 	case p.within(c, r) || c == 0x7f:
 	case c >= '0' && c <= '9':
+		p.odd = p.odd || len(p.middle) > 0
 		last := &p.params[len(p.params)-1]
 		*last = min(max(*last, 0)*10+int(c-'0'), maxParam)
 	case c == ';' || c == ':':
 		if len(p.params) > maxParams {
 			p.params = p.params[:maxParams] // the last one takes what is too much
 		}
+		p.odd = p.odd || len(p.middle) > 0
 		p.params = append(p.params, omitted)
 	case c >= '<' && c <= '?':
+		p.odd = p.odd || p.mark != 0 || len(p.middle) > 0 || len(p.params) > 1 || p.params[0] != omitted
 		p.mark = c
 	case c >= 0x20 && c < 0x30:
+		p.odd = p.odd || len(p.middle) == maxMiddle
 		p.middle = appendBounded(p.middle, c, maxMiddle)
 	default:
 		p.ground()
-		if c < 0x7f {
+		// Of colours what is too much may be cut; what terminals make of any other sequence
+		// that is not as it should be is anybody's guess.
+		p.odd = p.odd || len(p.params) > maxParams && c != 'm'
+		if c < 0x7f && !p.odd {
 			p.params = p.params[:min(len(p.params), maxParams)]
 			r.sequence(p, c)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Quiet makes old output fit to be shown by a terminal once more: what draws and what
@@ -24,6 +25,7 @@ type Quiet struct {
 	stream    streaming    // a string too long to be kept
 	following int          // how many bytes of a UTF-8 character are to come
 	lead      byte         // of that character
+	shifts    []byte       // SO and SI within the sequence, at this byte
 	deferred  map[int]bool // modes whose setting is answered at once
 }
 
@@ -60,6 +62,12 @@ func (q *Quiet) Rest() []byte {
 	if q.following == 1 && q.lead == 0xc2 {
 		b = append(b, q.lead)
 	}
+	switch { // the rest of a string that was dropped is to be taken for one
+	case q.stream == dropping && q.parser.kind == ']':
+		b = append(b, "\x1b]99999;"...)
+	case q.stream == dropping:
+		b = append(b, "\x1bX"...)
+	}
 	b = append(b, q.raw...)
 	*q = Quiet{}
 	return b
@@ -82,6 +90,7 @@ func (q *Quiet) step(out []byte, c byte) []byte {
 	}
 	q.allowed = nil
 	q.parser.step(c, q)
+	out, q.shifts = append(out, q.shifts...), q.shifts[:0]
 	isControl := c < 0x20 && c != escape && before != inString
 	if !isControl || c == '\b' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r' {
 		q.raw = append(q.raw, c)
@@ -89,7 +98,12 @@ func (q *Quiet) step(out []byte, c byte) []byte {
 	switch {
 	case q.stream == passing && q.parser.state == endOfString: // its ESC may begin another sequence
 	case q.stream == passing:
-		out, q.raw = append(out, q.raw...), q.raw[:0]
+		for _, b := range q.raw {
+			if b < 0x80 { // sixels have no others
+				out = append(out, b)
+			}
+		}
+		q.raw = q.raw[:0]
 	case q.stream == dropping:
 		q.raw = q.raw[:0]
 	case q.parser.state == inText:
@@ -145,8 +159,13 @@ func utf8Following(c byte) int {
 	return 0
 }
 
-// control implements receiver.
-func (q *Quiet) control(byte) {}
+// control implements receiver. A shift within a sequence takes effect at once, whatever
+// becomes of the sequence.
+func (q *Quiet) control(c byte) {
+	if c != enq {
+		q.shifts = append(q.shifts, c)
+	}
+}
 
 // allow keeps the sequence that was just completed with c.
 func (q *Quiet) allow(c byte) { q.allowed = append(slices.Clip(q.raw), c) }
@@ -158,7 +177,7 @@ func (q *Quiet) escape(middle []byte, c byte) {
 	}
 	switch {
 	case len(middle) == 0 && strings.IndexByte("6789<=>DEHMNOVWcno|}~", c) >= 0,
-		len(middle) > 0 && strings.IndexByte("()*+-./%#", middle[0]) >= 0,
+		len(middle) > 0 && strings.IndexByte("()*+-./#", middle[0]) >= 0,
 		string(middle) == " " && (c == 'F' || c == 'G'):
 		q.allow(c)
 	}
@@ -233,6 +252,7 @@ func (q *Quiet) putOff(p *parser, c byte) {
 func (q *Quiet) str(kind byte, text []byte) {
 	number, pairs, _ := strings.Cut(string(text), ";")
 	switch {
+	case hasC1(q.raw): // which ends the string for some terminals, and begins a sequence
 	case harmlessString(kind, text):
 		q.allow(q.lastOf(kind))
 	case kind == ']' && (number == "4" || number == "5"):
@@ -242,8 +262,24 @@ func (q *Quiet) str(kind byte, text []byte) {
 	}
 }
 
-// longString implements receiver.
-func (q *Quiet) longString(kind byte, text []byte) { q.str(kind, text) }
+// longString implements receiver. What is behind its beginning may ask something.
+func (q *Quiet) longString(kind byte, text []byte) {
+	if harmlessString(kind, text) && !hasC1(q.raw) && (kind == 'P' || bytes.IndexByte(q.raw, '?') < 0) {
+		q.allow(q.lastOf(kind))
+	}
+}
+
+// hasC1 reports whether there is a control of one byte above 0x7f, in either encoding.
+func hasC1(b []byte) bool {
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r >= 0x80 && r < 0xa0 || r == utf8.RuneError && n == 1 && b[0] < 0xa0 {
+			return true
+		}
+		b = b[n:]
+	}
+	return false
+}
 
 // withoutQuestions returns an OSC with those of its fields, so many together, that ask nothing.
 func withoutQuestions(number string, fields []string, together int) []byte {

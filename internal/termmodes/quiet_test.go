@@ -24,6 +24,11 @@ var loud = map[string][]string{
 	"other strings":        {"\x1bPtmux;\x1b\x1b[c\x1b\\", "\x1b^x\x1b\\", "\x1bXx\x1b\\", "\x1b]50;font\x07"},
 	"controls of one byte": {"\x9b", "\x9d", "\xc2\x9b", "\x90"},
 	"what is broken off":   {"\x1b[6\x18", "\x1b]52;c;x\x18"},
+	"long questions":       {"\x1b]4;" + strings.Repeat("1;#000000;", 300) + "5;?\x07", "\x1b]11;" + strings.Repeat("x", 3000) + "?\x1b\\"},
+	"controls in strings":  {"\x1b]0;t\xc2\x9c\xc2\x9b6n\x07", "\x1b]8;;x\x9c\x9b6n\x07", "\x1b]0;" + strings.Repeat("x", 3000) + "\xc2\x9b6n\x07", "\x1bPq\xc2\x9b5i~\x1b\\"},
+	"too many parameters":  {"\x1b[?" + strings.Repeat("1;", 32) + "2048h", "\x1b[" + strings.Repeat("1;", 40) + "1r"},
+	"odd sequences":        {"\x1b[?>6n", "\x1b[6>n", "\x1b[ 6n", "\x1b[??6n", "\x1b[$$$$$p"},
+	"other encodings":      {"\x1b%@"},
 }
 
 // still is what is shown again as it was.
@@ -92,6 +97,8 @@ func TestQuiet_LeavesTheStateAsItIs(t *testing.T) {
 		for _, mode := range []string{"1004", "2031", "2048"} { // whose setting is answered
 			b = bytes.ReplaceAll(b, []byte(mode), []byte("2027"))
 		}
+		b = bytes.ReplaceAll(b, []byte("\x1b%"), []byte("\x1b#"))  // another encoding
+		b = bytes.Map(func(r rune) rune { return min(r, '~') }, b) // and what may be a control in a string
 		plain, shown := &termmodes.Modes{}, &termmodes.Modes{}
 		plain.Scan(b)
 		var q termmodes.Quiet

@@ -86,7 +86,7 @@ func accessAsFileUser(path string) error {
 		return unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, 0)
 	}
 	if err := setRealIDs(uid, gid); err != nil {
-		return err
+		return errors.Join(err, setRealIDs(unix.Geteuid(), unix.Getegid()), setFileIDs(uid, gid))
 	}
 	answer := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, 0)
 	// The file user is the effective one now; setreuid(2).

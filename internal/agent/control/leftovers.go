@@ -148,18 +148,18 @@ type code struct{ code, stack string }
 func (c code) none() bool { return c.code == "0" }
 
 // codeOf returns where a process has its code; proc(5) on its stat. It is false for one
-// that has ended, and for the kernel's threads, which have none.
+// that has ended or is about to, and for the kernel's threads, which have none.
 func codeOf(pid int) (at code, ok bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return code{}, false
 	}
 	const state, flags, startCode, startStack = 0, 6, 23, 25 // fields 3, 9, 26 and 28: the second, the name, may hold anything
-	const kernelThread = 0x00200000                          // PF_KTHREAD of include/linux/sched.h
+	const exiting, kernelThread = 0x4, 0x00200000            // PF_EXITING, PF_KTHREAD of include/linux/sched.h
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) <= startStack || bytes.ContainsAny(fields[state], "ZX") {
 		return code{}, false
 	}
 	bits, err := strconv.ParseUint(string(fields[flags]), 10, 32)
-	return code{string(fields[startCode]), string(fields[startStack])}, err == nil && bits&kernelThread == 0
+	return code{string(fields[startCode]), string(fields[startStack])}, err == nil && bits&(exiting|kernelThread) == 0
 }

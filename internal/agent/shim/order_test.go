@@ -50,3 +50,12 @@ func TestOrder_OfTwoStreamsIsThatOfTheirWritesThoughBothWait(t *testing.T) {
 		})
 	}
 }
+
+// A command may make a pipe of packets of its output, of which each read gives one.
+func TestOutput_OfPacketsIsWhole(t *testing.T) {
+	s := sh(t, "dd if=/dev/zero bs=1000 count=200 oflag=direct status=none; dd if=/dev/zero bs=1000 count=200 oflag=direct status=none >&2")
+	s.wait()
+	if out, err := len(s.log("stdout.log")), len(s.log("stderr.log")); out != 200_000 || err != 200_000 {
+		t.Errorf("there are %d and %d bytes, want 200,000 each", out, err)
+	}
+}

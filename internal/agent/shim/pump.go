@@ -40,8 +40,7 @@ type pump struct {
 // source is one output stream.
 type source struct {
 	stream banger.Stream
-	fd     int // non-blocking, and not in the runtime's poller
-	tty    bool
+	fd     int  // non-blocking, and not in the runtime's poller
 	ready  bool // in the list of those
 	ended  bool // nobody can write any more
 	left   int  // how much finish reads at most
@@ -64,7 +63,7 @@ func newPump(keep func(banger.Stream, []byte)) (*pump, error) {
 }
 
 // add takes over the descriptor of a stream, of which there are two at most; before run.
-func (p *pump) add(stream banger.Stream, fd int, tty bool) error {
+func (p *pump) add(stream banger.Stream, fd int) error {
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(len(p.sources))}
 	var err error
 	if ctlErr := p.raw.Control(func(set uintptr) { err = unix.EpollCtl(int(set), unix.EPOLL_CTL_ADD, fd, &event) }); ctlErr != nil {
@@ -73,7 +72,7 @@ func (p *pump) add(stream banger.Stream, fd int, tty bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot wait for %s: %w", stream, err)
 	}
-	p.sources = append(p.sources, &source{stream: stream, fd: fd, tty: tty})
+	p.sources = append(p.sources, &source{stream: stream, fd: fd})
 	return nil
 }
 
@@ -106,7 +105,11 @@ func (p *pump) finish() {
 		s.left = capacity(s.fd)
 	}
 	_ = p.raw.Control(func(set uintptr) {
-		for p.collect(int(set)); len(p.ready) > 0; {
+		p.collect(int(set))
+		for _, s := range p.sources {
+			p.list(s) // whatever has been reported of it
+		}
+		for len(p.ready) > 0 {
 			if p.ready[0].left <= 0 {
 				p.next()
 				continue
@@ -172,11 +175,10 @@ func (p *pump) carryNext() {
 	default:
 		s.left -= n
 		p.keep(s.stream, p.buffer[:n])
-		// A pipe that gives less than was asked for is empty, and reports what comes.
-		if s.tty || n == len(p.buffer) {
-			_ = p.raw.Control(func(set uintptr) { p.collect(int(set)) })
-			p.list(s)
-		}
+		// A short read is no sign that a stream is empty: a terminal gives a line at a time, a
+		// pipe of packets (O_DIRECT, pipe(2)), which a command may make of its own, a packet.
+		_ = p.raw.Control(func(set uintptr) { p.collect(int(set)) })
+		p.list(s)
 	}
 }
 

@@ -104,11 +104,11 @@ func (s *session) connect(ends *streams, l Launch) (err error) {
 	if s.pump, err = newPump(s.keep); err != nil {
 		return err
 	}
-	if err := s.pump.add(banger.StreamStdout, ends.stdout, l.TTY); err != nil {
+	if err := s.pump.add(banger.StreamStdout, ends.stdout); err != nil {
 		return err
 	}
 	if ends.stderr >= 0 {
-		if err := s.pump.add(banger.StreamStderr, ends.stderr, false); err != nil {
+		if err := s.pump.add(banger.StreamStderr, ends.stderr); err != nil {
 			return err
 		}
 	}

@@ -176,11 +176,12 @@ func (s *saying) Write(p []byte) (int, error) {
 
 // take takes a line. The caller holds s.mu.
 func (s *saying) take(line string) {
-	switch status, isEnd := strings.CutPrefix(line, s.mark+" end "); {
+	status, isEnd := strings.CutPrefix(line, s.mark+" end ")
+	switch {
 	case s.status != "":
 	case line == s.mark+" begin":
 		s.begun = true
-	case isEnd:
+	case isEnd && status != "":
 		s.status = status
 		close(s.end)
 	case s.begun && len(s.said)+len(line) < maxCommandSays:

@@ -30,7 +30,7 @@ func TestCommandLine_IsTheSameScriptInEveryLoginShell(t *testing.T) {
 func TestSaying_EndsWithTheMark(t *testing.T) {
 	for way, size := range map[string]int{"at once": 1 << 20, "byte by byte": 1, "in threes": 3} {
 		s := newSaying("M")
-		text := []byte("welcome\nM\nx M begin\r\nM begin\r\nhello\nM endless\n\nbye\nM end 0\r\nnoise of others\nM end 7\n")
+		text := []byte("welcome\nM\nx M begin\r\nM begin\r\nhello\nM endless\n\nbye\nM end 0\r\nnoise of others\nM end 7\nM end \nM end \n")
 		for part := range chunks(text, size) {
 			if n, err := s.Write(part); n != len(part) || err != nil {
 				t.Fatal(n, err)
@@ -67,6 +67,7 @@ func TestSaying_ErrorsNameWhatWasSeen(t *testing.T) {
 		"a status":            {"not available\n", &ssh.ExitError{}, `it says "not available"`, "nologin"},
 		"a shell that waits":  {"% ", errNoAnswer, "has not run a command within", "exec zsh"},
 		"a connection's end":  {"", lost, "connection lost", ""},
+		"ends of no status":   {"M begin\nM end \nM end \n", nil, "ended early", ""},
 		"a mark of somebody":  {"zsh: command not found: M end 0\n", errNoAnswer, "has not run a command", "exec zsh"},
 		"too much is bounded": {strings.Repeat("all work and no play\n", 1<<16), nil, "all work", "ForceCommand"},
 	} {
