@@ -3,11 +3,9 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -113,19 +111,9 @@ func readBootID() (string, error) {
 }
 
 func startTime(pid int) (uint64, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, ErrGone
-	}
+	stat, err := ReadStat(pid)
 	if err != nil {
-		return 0, fmt.Errorf("cannot identify process %d: %w", pid, err)
+		return 0, err
 	}
-	// The second field is the command in parentheses and may hold anything, so
-	// fields are counted from the last parenthesis: the next one is the third.
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	const start = 22 - 3
-	if len(fields) <= start {
-		return 0, fmt.Errorf("cannot identify process %d: its stat has %d fields", pid, len(fields))
-	}
-	return strconv.ParseUint(string(fields[start]), 10, 64)
+	return strconv.ParseUint(stat.Field(22), 10, 64)
 }

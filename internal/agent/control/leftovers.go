@@ -16,6 +16,7 @@ import (
 	"banger"
 	"banger/internal/agent/cgroups"
 	"banger/internal/agent/pidfd"
+	"banger/internal/process"
 )
 
 // Bounds of a kill: how long what was killed may take to be gone, and how often
@@ -87,37 +88,36 @@ func killPass(variable string) (killed int, err error) {
 // killIf kills a process if it has the variable, and waits for its end. The
 // descriptor is opened before the look, so that a reused pid harms nobody.
 func killIf(pid int, variable string) (killed bool, err error) {
-	process, ok := pidfd.Open(pid)
+	opened, ok := pidfd.Open(pid)
 	if !ok {
 		return false, nil // it is gone
 	}
-	defer process.Close()
+	defer opened.Close()
 	if !hasVariable(pid, variable) {
 		return false, nil
 	}
-	if err := process.Signal(unix.SIGKILL); err != nil {
+	if err := opened.Signal(unix.SIGKILL); err != nil {
 		return false, fmt.Errorf("cannot kill process %d: %w", pid, err)
 	}
-	return true, process.AwaitEnd(killTimeout)
+	return true, opened.AwaitEnd(killTimeout)
 }
 
 // hasVariable reports whether a process was started with an environment variable. One
 // that executes a program at this moment has no environment that could be read, so that
 // is waited for.
 func hasVariable(pid int, variable string) bool {
-	var environ []byte
-	for end := time.Now().Add(killTimeout); time.Now().Before(end); {
-		before, ok := codeOf(pid)
-		if !ok {
+	environ := readEnviron(pid)
+	var before code
+	for end := time.Now().Add(killTimeout); len(environ) == 0 && time.Now().Before(end); environ = readEnviron(pid) {
+		now, ok := codeOf(pid)
+		switch {
+		case !ok || now == before: // it has executed nothing between two looks
 			return false
+		case now.none():
+			time.Sleep(100 * time.Microsecond) // nobody is told when it has one
+		default:
+			before = now
 		}
-		if environ = readEnviron(pid); len(environ) > 0 {
-			break
-		}
-		if after, ok := codeOf(pid); !ok || !before.none() && before == after {
-			return false
-		}
-		time.Sleep(100 * time.Microsecond) // nobody is told when it has one
 	}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		if string(entry) == variable {
@@ -147,19 +147,14 @@ type code struct{ code, stack string }
 // none says that the process is between two programs; it may have a stack by then.
 func (c code) none() bool { return c.code == "0" }
 
-// codeOf returns where a process has its code; proc(5) on its stat. It is false for one
-// that has ended or is about to, and for the kernel's threads, which have none.
+// codeOf returns where a process has its code. It is false for one that has ended or is
+// about to, and for the kernel's threads, which have none.
 func codeOf(pid int) (at code, ok bool) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	stat, err := process.ReadStat(pid)
+	if err != nil || stat.Ended() {
 		return code{}, false
 	}
-	const state, flags, startCode, startStack = 0, 6, 23, 25 // fields 3, 9, 26 and 28: the second, the name, may hold anything
-	const exiting, kernelThread = 0x4, 0x00200000            // PF_EXITING, PF_KTHREAD of include/linux/sched.h
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= startStack || bytes.ContainsAny(fields[state], "ZX") {
-		return code{}, false
-	}
-	bits, err := strconv.ParseUint(string(fields[flags]), 10, 32)
-	return code{string(fields[startCode]), string(fields[startStack])}, err == nil && bits&(exiting|kernelThread) == 0
+	const exiting, kernelThread = 0x4, 0x00200000 // PF_EXITING, PF_KTHREAD of include/linux/sched.h
+	flags, err := strconv.ParseUint(stat.Field(9), 10, 32)
+	return code{stat.Field(26), stat.Field(28)}, err == nil && flags&(exiting|kernelThread) == 0
 }

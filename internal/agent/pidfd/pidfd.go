@@ -5,13 +5,13 @@
 package pidfd
 
 import (
-	"bytes"
 	"errors"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"banger/internal/process"
 )
 
 // Process is one that had a pid when it was opened. Not safe for concurrent use.
@@ -82,12 +82,8 @@ func refused(err error) bool {
 	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
 }
 
-// exists reports whether a process has the pid that has not ended; proc(5) on its stat.
+// exists reports whether a process has the pid that has not ended.
 func exists(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
-	return !bytes.HasPrefix(rest, []byte("Z")) && !bytes.HasPrefix(rest, []byte("X"))
+	stat, err := process.ReadStat(pid)
+	return err == nil && !stat.Ended()
 }

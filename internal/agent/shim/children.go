@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/pidfd"
+	"banger/internal/process"
 )
 
 // killChildren kills every child of this process. Since it is a subreaper
@@ -38,15 +39,15 @@ func killChildren() error {
 func signalTree(sig unix.Signal) error {
 	var errs error
 	err := eachDescendant(os.Getpid(), func(pid, parent int) {
-		process, ok := pidfd.Open(pid)
+		opened, ok := pidfd.Open(pid)
 		if !ok {
 			return // it is gone
 		}
-		defer process.Close()
+		defer opened.Close()
 		if siblings, _ := childrenOf(parent); !slices.Contains(siblings, pid) {
 			return
 		}
-		if err := process.Signal(sig); err != nil {
+		if err := opened.Signal(sig); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("cannot signal process %d: %w", pid, err))
 		}
 	})
@@ -100,8 +101,7 @@ func childrenOf(pid int) ([]int, error) {
 func survivorsOf(group *cgroup) (*banger.Survivors, error) {
 	s := &banger.Survivors{}
 	note := func(pid int) {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil || isZombie(stat) {
+		if stat, err := process.ReadStat(pid); err != nil || stat.Ended() {
 			return
 		}
 		s.Count++
@@ -119,13 +119,6 @@ func survivorsOf(group *cgroup) (*banger.Survivors, error) {
 		return nil, err
 	}
 	return s, err
-}
-
-// isZombie reports whether a process, whose /proc/PID/stat is given, has ended
-// and is not reaped.
-func isZombie(stat []byte) bool {
-	_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
-	return bytes.HasPrefix(rest, []byte("Z"))
 }
 
 // commandName returns the name of a process's program as the kernel keeps it.

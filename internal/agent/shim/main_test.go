@@ -1,7 +1,6 @@
 package shim_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
+	"banger/internal/process"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
@@ -336,12 +336,11 @@ func alive(pid int) bool {
 
 // processState is the letter of proc(5) for a process, or "" if there is none.
 func processState(pid int) string {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	stat, err := process.ReadStat(pid)
 	if err != nil {
 		return ""
 	}
-	state, _, _ := strings.Cut(strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:])), " ")
-	return state
+	return stat.Field(3)
 }
 
 // pids reads process ids, one a line.
