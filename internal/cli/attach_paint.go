@@ -66,7 +66,7 @@ func (a *attaching) paint(ctx context.Context) error {
 	if _, err := a.terminal.Write(append(modes.SetOther(), painted...)); err != nil {
 		return fmt.Errorf("cannot paint the screen: %w", err)
 	}
-	if !complete && a.writing {
+	if !complete && a.isWriting() {
 		a.askToPaint()
 	}
 	return nil

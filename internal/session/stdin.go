@@ -66,8 +66,7 @@ func sendError(x banger.Session, sent banger.SendResult, err error) error {
 		return banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin stands at %d: %w", x.Name, sent.Offset, err)
 	case sessionstream.CodeClosed:
 		return banger.Errorf(banger.CodeState, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err)
-	}
-	if refused.Code == sessionstream.CodeLine {
+	case sessionstream.CodeLine:
 		return banger.Errorf(banger.CodeInvalid, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err).
 			WithHint("end the line sooner; for a program that is about to leave line mode: banger session send --raw-line")
 	}

@@ -62,9 +62,6 @@ func (a *attachment) begin() (*sessionstream.Attached, *sessionstream.Error) {
 	if a.attach.Role == sessionstream.RoleWriter {
 		switch lost := a.becomeWriter(false, a.attach.Window, func(g granted) {
 			answer.Stdin, answer.Terminal, from.Stdout = g.stdin, g.terminal, g.at
-			if g.live != nil {
-				a.out.queue(g.live)
-			}
 		}).(type) {
 		case *sessionstream.Error:
 			return nil, lost
@@ -114,8 +111,12 @@ func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, tell
 	return s.lease.acquire(s.ctx, a, force, func(again bool) {
 		a.writing = true
 		g := granted{stdin: a.grant()}
-		g.terminal, g.at, g.live = s.terminal.attend(window != nil, again, a.stdoutEnd) // before it is resized
+		var live *sessionstream.Live                                                  // if it has a terminal of its own
+		g.terminal, g.at, live = s.terminal.attend(window != nil, again, a.stdoutEnd) // before it is resized
 		tell(g)
+		if live != nil {
+			a.out.queue(live)
+		}
 		if s.stdin != nil {
 			a.feeder = newFeeder(s.ctx, s.stdin, a.attach.RawLine, a.out, a.refuse)
 		}
@@ -130,7 +131,6 @@ type granted struct {
 	stdin    *sessionstream.Grant
 	terminal *sessionstream.Terminal
 	at       int64
-	live     *sessionstream.Live // if it has a terminal of its own
 }
 
 // grant tells a writer how stdin stands.
@@ -258,12 +258,7 @@ func (a *attachment) takeOver(m *sessionstream.Takeover) {
 	if a.server.lease.as(a, func() {}) {
 		return // it is the writer
 	}
-	a.becomeWriter(true, m.Window, func(g granted) {
-		a.out.queue(&sessionstream.Granted{Stdin: *g.stdin})
-		if g.live != nil {
-			a.out.queue(g.live)
-		}
-	})
+	a.becomeWriter(true, m.Window, func(g granted) { a.out.queue(&sessionstream.Granted{Stdin: *g.stdin}) })
 }
 
 // signal sends a signal to processes of the session; sent is called when that is done,

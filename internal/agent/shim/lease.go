@@ -23,8 +23,8 @@ type lease struct {
 }
 
 // acquire makes a the writer, runs begin before anybody can take its place, and
-// returns nil. again says that it was the last writer, too. The last writer can write no more then. If that one is alive and
-// force is not set, the answer is an *Error with CodeHeld: so a writer that has gone
+// returns nil. again says that it was the last writer, too. The last writer can write no
+// more then. If that one is alive and force is not set, the answer is an *Error with CodeHeld: so a writer that has gone
 // without a word is replaced when its lease ends, and one that has not is noticed by
 // its next sign of life. A further connection of an attachment takes the place of
 // the last one, unless another attachment has become the writer since: *Evicted.

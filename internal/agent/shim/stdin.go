@@ -178,9 +178,7 @@ func (s *stdin) endAt(ctx context.Context, at *int64) error {
 // typeEOF types the terminal's end-of-file character (VEOF, termios(3)). Within
 // a line the first one only ends the line, so it takes two.
 func (s *stdin) typeEOF(ctx context.Context) error {
-	var mode *unix.Termios
-	var err error
-	_ = s.raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	mode, err := s.mode()
 	if err != nil {
 		return s.refuse(sessionstream.CodeIO, "cannot read the terminal's mode: %v", err)
 	}
@@ -236,12 +234,16 @@ func (s *stdin) answer(p []byte) {
 
 // readsKeys reports whether the terminal gives each key to the command, not whole lines.
 func (s *stdin) readsKeys() bool {
-	var mode *unix.Termios
-	var err error
-	if s.raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) }) != nil || err != nil {
-		return false
+	mode, err := s.mode()
+	return err == nil && mode.Lflag&unix.ICANON == 0
+}
+
+// mode returns how the terminal is set; termios(3).
+func (s *stdin) mode() (mode *unix.Termios, err error) {
+	if closed := s.raw.Control(func(fd uintptr) { mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) }); closed != nil {
+		return nil, closed
 	}
-	return mode.Lflag&unix.ICANON == 0
+	return mode, err
 }
 
 // shutdown ends all writing and returns when the offset is final.
