@@ -30,8 +30,8 @@ func request(kind int16) *unix.Flock_t {
 	return &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: lockedByte, Len: 1}
 }
 
-// Lock locks a file that is open for writing until it is closed, or fails with ErrHeld.
-// It never waits.
+// Lock locks a file that is open for writing until Unlock, or until it is closed
+// everywhere, or fails with ErrHeld. It never waits.
 func Lock(f *os.File) error {
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, request(unix.F_WRLCK))
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
@@ -41,6 +41,17 @@ func Lock(f *os.File) error {
 		return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// Unlock gives the lock of a file back and closes it. To close it is not enough while a
+// process is being started: until that executes its program it has the file, too, and for
+// some moments longer (close-on-exec comes behind what lets a vfork(2) go on).
+func Unlock(f *os.File) error {
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, request(unix.F_UNLCK))
+	if err != nil {
+		err = &os.PathError{Op: "unlock", Path: f.Name(), Err: err}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Held reports whether another open file has the lock on the file at path, and what
@@ -130,7 +141,7 @@ func (l *Named) Renew() error {
 }
 
 // Close lets go of the lock. The file stays.
-func (l *Named) Close() error { return l.file.Close() }
+func (l *Named) Close() error { return Unlock(l.file) }
 
 // leadsTo reports whether a path leads to an open file.
 func leadsTo(path string, f *os.File) bool {

@@ -3,6 +3,7 @@ package filelock_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -31,6 +32,37 @@ func TestTake_OneHasTheLockAndOthersSeeWho(t *testing.T) {
 	}
 	if held, _, err := filelock.Held(path); held || err != nil {
 		t.Errorf("after its end: %v, %v", held, err)
+	}
+}
+
+// A process that is being started has all open files until it executes its program: here one
+// that keeps the file for longer.
+func TestUnlock_GivesTheLockBackThoughAnotherProcessHasTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := filelock.Lock(f); err != nil {
+		t.Fatal(err)
+	}
+	other := exec.Command("cat")
+	other.ExtraFiles = []*os.File{f}
+	end, err := other.StdinPipe()
+	if err == nil {
+		err = other.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := filelock.Unlock(f); err != nil {
+		t.Error(err)
+	}
+	if held, _, err := filelock.Held(path); held || err != nil {
+		t.Errorf("held %v, %v", held, err)
+	}
+	if err := errors.Join(end.Close(), other.Wait()); err != nil {
+		t.Error(err)
 	}
 }
 

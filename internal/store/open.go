@@ -214,7 +214,7 @@ func (s *Store) disconnect() error {
 		}
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, filelock.Unlock(s.lock))
 	}
 	return errors.Join(errs...)
 }
