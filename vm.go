@@ -58,8 +58,10 @@ type VM struct {
 	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started, or made, or its autostart set"`
 	EndsWith         string    `json:"ends_with,omitempty" doc:"of the running machine: what on the host ends it before anybody stops it, and what helps; absent if only the host's own end does"`
 	// LoginRefused tells a host that was reached and let nobody in from one that is away.
-	LoginRefused bool  `json:"login_refused,omitempty" doc:"of a remote host that is not reachable: it answered, and refused the login or cannot be used; it is tried again after vm unlock, a change of the user's ssh configuration, keys or known hosts, or an hour"`
-	Revision     int64 `json:"revision" doc:"the revision of the last event about it"`
+	LoginRefused bool `json:"login_refused,omitempty" doc:"of a remote host that is not reachable: it answered, and refused the login or cannot be used; it is tried again after vm unlock, a change of the user's ssh configuration, keys or known hosts, or an hour"`
+	// SessionsUnknown is set with the record or before anybody can ask for a session.
+	SessionsUnknown bool  `json:"sessions_unknown,omitempty" doc:"whether there may be sessions in it of which nothing is recorded: the store was lost or restored, and neither its guest nor its disk has been asked since"`
+	Revision        int64 `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
 	// the driver reads it. Empty when no machine may be running. It stays in the

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -44,7 +45,7 @@ func (c *CLI) sessionListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.printSessions(cmd.Context(), sessions)
+		return c.printSessions(cmd.Context(), filter.VM, sessions)
 	}
 	return cmd
 }
@@ -59,7 +60,8 @@ func statusChoices() []string {
 	return choices
 }
 
-func (c *CLI) printSessions(ctx context.Context, sessions []banger.SessionSummary) error {
+// printSessions prints the sessions of the VM that ref means, of all if it is empty.
+func (c *CLI) printSessions(ctx context.Context, ref string, sessions []banger.SessionSummary) error {
 	vms, err := c.Backend.Services().VMs.ListVMs(ctx)
 	if err != nil {
 		return err
@@ -67,6 +69,11 @@ func (c *CLI) printSessions(ctx context.Context, sessions []banger.SessionSummar
 	vmName := make(map[banger.VMID]string, len(vms))
 	for _, vm := range vms {
 		vmName[vm.ID] = vm.Name
+	}
+	for _, vm := range vms {
+		if asked, err := banger.Resolve("vm", ref, vms); vm.SessionsUnknown && (ref == "" || err == nil && asked.ID == vm.ID) {
+			fmt.Fprintf(c.Stderr, "banger: some sessions of VM %s may be missing here: %s\n", vm.Name, sessionsUnknownText)
+		}
 	}
 	rows := make([][]string, len(sessions))
 	for i, s := range sessions {

@@ -234,6 +234,16 @@ dev  na^[me  failed  3     -        sid  sh -c 'exit 3^J'
 	}
 }
 
+func TestSessionList_SaysWhereSessionsMayBeMissing(t *testing.T) {
+	f := &fake{vms: []banger.VM{{ID: "vid", Name: "dev", SessionsUnknown: true}, {ID: "wid", Name: "whole"}}}
+	for args, want := range map[string]bool{"": true, "dev": true, "whole": false} {
+		r := f.run(t, "", append([]string{"session", "list"}, strings.Fields(args)...)...)
+		if said := strings.Contains(r.stderr, "some sessions of VM dev may be missing"); r.status != 0 || said != want {
+			t.Errorf("session list %s: status %d, stderr %q", args, r.status, r.stderr)
+		}
+	}
+}
+
 func TestSessionShow_TellsALaunchThatFailed(t *testing.T) {
 	s := banger.Session{Name: "job"}
 	s.Command, s.Status, s.EndedBy = "foo", banger.StatusFailed, banger.EndedByLaunch

@@ -77,6 +77,17 @@ func yes(is bool) string {
 	return ""
 }
 
+// sessionsUnknownText is why sessions of a VM may have no record.
+const sessionsUnknownText = "the store was lost or restored, and its guest has not answered since"
+
+// unknown says what it means that sessions of a VM are not known, "" if they are.
+func unknown(is bool) string {
+	if is {
+		return "some may be missing: " + sessionsUnknownText
+	}
+	return ""
+}
+
 func vmFields(vm banger.VM) []field {
 	if vm.Driver == banger.DriverRemote {
 		return []field{
@@ -87,6 +98,7 @@ func vmFields(vm banger.VM) []field {
 			{"state", stateText(vm)},
 			{"unreachable since", formatTime(vm.UnreachableSince)},
 			{"last error", vm.LastError},
+			{"sessions", unknown(vm.SessionsUnknown)},
 			{"boot id", vm.BootID},
 			{"added", formatTime(vm.CreatedAt)},
 			{"last up", formatTime(vm.ReadyAt)},
@@ -97,6 +109,7 @@ func vmFields(vm banger.VM) []field {
 		{"id", string(vm.ID)},
 		{"state", string(vm.State)},
 		{"last error", vm.LastError},
+		{"sessions", unknown(vm.SessionsUnknown)},
 		{"image", vm.ImageName + " (" + string(vm.ImageID) + ")"},
 		{"driver", vm.Driver},
 		{"accelerator", vm.Accelerator},

@@ -36,7 +36,7 @@ const lostPatience = 15 * time.Second
 
 // patience is how long the ends of so many machines are waited for.
 func (s *Service) patience(vms []banger.VM, ends int) time.Duration {
-	if slices.ContainsFunc(vms, func(vm banger.VM) bool { return s.sessionsExpected(vm.ID) }) {
+	if slices.ContainsFunc(vms, func(vm banger.VM) bool { return vm.SessionsUnknown }) {
 		return lostPatience
 	}
 	if ends > endsParallel {
@@ -132,7 +132,7 @@ func (s *Service) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, err
 	if (vm.State == banger.VMStopped || vm.State == banger.VMFailed) && !s.mayRun(ctx, vm) {
 		// Its sessions have ended too, but the last daemon may have died between.
 		sessions, err := s.Store.ListSessions(ctx, vm.ID)
-		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) && !s.sessionsExpected(vm.ID) {
+		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) && !vm.SessionsUnknown {
 			unlock()
 			return nil, err
 		}

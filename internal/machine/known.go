@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"banger"
-	"banger/internal/atomicfile"
 )
 
 // knownAgain brings the records in line with the directories of VMs. A VM without a
@@ -59,9 +57,11 @@ func (s *Service) matchDirectory(ctx context.Context, vm banger.VM) error {
 	if !s.Restored {
 		return nil
 	}
-	s.expectSessions(vm.ID)
-	if vm.Driver == banger.DriverRemote {
+	if _, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+		vm.SessionsUnknown = true
 		return nil
+	}); err != nil || vm.Driver == banger.DriverRemote {
+		return err
 	}
 	return s.matchMachine(ctx, vm)
 }
@@ -150,7 +150,7 @@ func (s *Service) meet(ctx context.Context, id banger.VMID) error {
 
 // restore makes the record of a VM again.
 func (s *Service) restore(ctx context.Context, vm banger.VM) error {
-	vm.State = banger.VMStopped
+	vm.State, vm.SessionsUnknown = banger.VMStopped, true
 	if vm.Driver == banger.DriverRemote {
 		vm.State, vm.StartedAt = banger.VMRunning, now()
 	} else if ref, running := s.runningMachine(ctx, vm); running {
@@ -158,7 +158,6 @@ func (s *Service) restore(ctx context.Context, vm banger.VM) error {
 	} else if err := s.checkParts(vm.ID); err != nil {
 		vm.State, vm.LastError = banger.VMFailed, err.Error()
 	}
-	s.expectSessions(vm.ID)
 	wanted := vm.Name
 	if err := s.giveWay(ctx, &vm); err != nil {
 		return err
@@ -216,55 +215,41 @@ func otherName(name string, id banger.VMID, taken map[string]bool) string {
 	}
 }
 
-// unknownSessionsName is a file in the directory of a VM whose sessions may have no
-// record, until they have been taken in.
-const unknownSessionsName = "sessions.unknown"
-
-// expectSessions notes that sessions of a VM may have no record.
-func (s *Service) expectSessions(id banger.VMID) {
-	if err := atomicfile.Write(filepath.Join(s.Paths.VM(id), unknownSessionsName), nil, 0o600); err != nil {
-		s.Log.Error("sessions of a VM may stay without a record", "vm", id, "cause", err)
-	}
-}
-
-// sessionsExpected reports whether sessions of a VM may have no record.
-func (s *Service) sessionsExpected(id banger.VMID) bool {
-	_, err := os.Stat(filepath.Join(s.Paths.VM(id), unknownSessionsName))
-	return err == nil
-}
-
-// sessionsTaken notes that all sessions of a VM have a record.
-func (s *Service) sessionsTaken(id banger.VMID) {
-	if err := os.Remove(filepath.Join(s.Paths.VM(id), unknownSessionsName)); err != nil {
-		s.Log.Warn("the sessions of a VM will be looked for again", "vm", id, "cause", err)
-	}
+// sessionsTaken records that all sessions of a VM are known.
+func (s *Service) sessionsTaken(ctx context.Context, id banger.VMID) error {
+	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
+		vm.SessionsUnknown = false
+		return nil
+	})
+	return err
 }
 
 // takeInFromDisk gives the sessions on the disk of a machine that has ended their
 // records. What fails is tried again by the next start or daemon.
 func (s *Service) takeInFromDisk(ctx context.Context, id banger.VMID, end banger.MachineEnd) {
-	if !s.sessionsExpected(id) {
+	vm, err := s.Store.GetVM(ctx, id)
+	if err == nil && !vm.SessionsUnknown {
 		return
 	}
-	if err := s.Sessions.TakeInFromDisk(ctx, id, end); err != nil {
+	if err == nil {
+		err = s.Sessions.TakeInFromDisk(ctx, id, end)
+	}
+	if err == nil {
+		err = s.sessionsTaken(ctx, id)
+	}
+	if err != nil {
 		s.Log.Error("cannot give sessions on a disk their records", "vm", id, "cause", err)
-		return
 	}
-	s.sessionsTaken(id)
 }
 
 // takeInFromGuest does the same for a guest that is up.
 func (s *Service) takeInFromGuest(ctx context.Context, id banger.VMID, g banger.Guest) error {
-	if !s.sessionsExpected(id) {
-		return nil
-	}
 	vm, err := s.Store.GetVM(ctx, id)
-	if err != nil {
+	if err != nil || !vm.SessionsUnknown {
 		return err
 	}
 	if err := s.Sessions.TakeIn(ctx, vm, g); err != nil {
 		return err
 	}
-	s.sessionsTaken(id)
-	return nil
+	return s.sessionsTaken(ctx, id)
 }

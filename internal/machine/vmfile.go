@@ -29,7 +29,7 @@ const (
 // ofARun are the members of a VM's record that are not in its file.
 var ofARun = [...]string{
 	"state", "last_error", "boot_id", "accelerator", "ssh_address", "updated_at", "started_at", "ready_at",
-	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "revision",
+	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "sessions_unknown", "revision",
 }
 
 // describe returns the content of a VM's file.

@@ -42,6 +42,25 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.G
 	}
 }
 
+// awaitKnown waits until the sessions of a VM whose records were lost are known again: they
+// are taken in before the link to its guest counts as up. It fails with CodeUnavailable if
+// they are not, so that nobody takes a session that is unknown for one that never was. do is what cannot be
+// done without.
+func (s *Service) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
+	bounded, cancel := context.WithTimeout(ctx, unreachableAfter)
+	defer cancel()
+	cause := s.withGuest(bounded, vm.ID, func(banger.Guest) error { return nil })
+	now, err := s.store.GetVM(ctx, vm.ID)
+	if err != nil || !now.SessionsUnknown {
+		return err
+	}
+	if cause == nil {
+		cause = errors.New("they are being looked for")
+	}
+	return banger.Errorf(banger.CodeUnavailable, "cannot %s: some sessions of VM %s are not known yet, because the store was lost or restored: %w", do, vm.Name, cause).
+		WithHint("they are known again once its guest answers or its disk is read; see banger vm show %s", vm.Name)
+}
+
 // checkReachable fails for a VM that is paused, and for a remote host that has refused the
 // login or been silent for some time.
 func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {

@@ -5,6 +5,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path"
 	"strings"
@@ -90,6 +91,13 @@ func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Ses
 	vm, err := s.vm(ctx, vmRef)
 	if err != nil {
 		return banger.Session{}, err
+	}
+	x, err := s.store.ResolveSession(ctx, vm.ID, ref)
+	if !vm.SessionsUnknown || banger.CodeOf(err) != banger.CodeNotFound {
+		return x, err
+	}
+	if err := s.awaitKnown(ctx, vm, fmt.Sprintf("find session %q", ref)); err != nil {
+		return x, err
 	}
 	return s.store.ResolveSession(ctx, vm.ID, ref)
 }

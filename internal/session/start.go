@@ -33,6 +33,12 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 	if err != nil {
 		return banger.Session{}, err
 	}
+	if vm.SessionsUnknown {
+		// What is asked for may be one of them.
+		if err := s.awaitKnown(ctx, vm, "start session"); err != nil {
+			return banger.Session{}, err
+		}
+	}
 	if vm.State != banger.VMRunning {
 		if first, err := s.store.FindSession(ctx, vm.ID, r.IdempotencyKey); err == nil {
 			return first, nil // what was asked for has been done
