@@ -122,11 +122,14 @@ func (r remains) presumeEnd(x *banger.Session, end banger.MachineEnd) {
 	x.Sequence = sequence
 }
 
-// lastSeen is the last time at which a session is known to have lived. What a guest
-// says of the time to come is not believed.
+// maxGuestAhead is by how much a guest's clock may be ahead of this host's: it is set when
+// it is wrong by more than a second, and drifts until then.
+const maxGuestAhead = 2 * time.Second
+
+// lastSeen is the last time at which a session is known to have lived, by the guest's
+// clock as all times in its logs. What a guest says of the time to come is not believed.
 func (r remains) lastSeen(x banger.Session) time.Time {
-	now := time.Now().UTC()
-	if r.lastSign.IsZero() || r.lastSign.After(now) {
+	if r.lastSign.IsZero() || r.lastSign.After(time.Now().Add(maxGuestAhead)) {
 		return x.UpdatedAt
 	}
 	return r.lastSign

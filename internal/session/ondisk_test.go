@@ -260,10 +260,13 @@ func TestMachineEnded_UnseenIsTheEndAtTheLastSignOfLife(t *testing.T) {
 		d.put(t, touched.ID, "out", at, runs)
 		d.touch(t, touched.ID, at.Add(30*time.Minute))
 		d.put(t, future.ID, "out", at.Add(1000*time.Hour), runs)
+		ahead := r.known(t, "ahead", banger.StatusRunning) // its guest's clock is, by less than it is set for
+		d.put(t, ahead.ID, "out", at.Add(time.Hour+900*time.Millisecond), runs)
 		time.Sleep(time.Hour)
 		r.end(t, d.end(time.Time{}))
 		for name, want := range map[string]time.Time{
 			"written": at.Add(20 * time.Minute), "touched": at.Add(30 * time.Minute), "future": future.UpdatedAt,
+			"ahead": at.Add(time.Hour + 900*time.Millisecond),
 		} {
 			if x := r.named(t, name); x.EndedBy != banger.EndedByVMLost || !x.EndedAt.Equal(want) || !strings.Contains(x.LastError, "last sign of life") {
 				t.Errorf("%s has ended at %v, want %v: %+v", name, x.EndedAt, want, x.SessionState)
