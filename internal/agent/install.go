@@ -64,23 +64,13 @@ func verify(dir string, sums map[string]string) error {
 			err = os.Chmod(path, 0o700)
 		}
 		if err == nil {
-			err = syncFile(path)
+			err = atomicfile.Sync(path)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot verify %s: %w", path, err)
 		}
 	}
 	return nil
-}
-
-// syncFile has a file on the disk; fsync(2) needs no right to write.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // usedByPrefix begins the names of files in the directory of a version, each of which says

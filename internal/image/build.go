@@ -24,7 +24,7 @@ func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRec
 	}
 	track := newTracker(progress)
 	track.enter("preparing", "", 0)
-	unlock, err := s.lockRecipe(ctx, digest)
+	unlock, err := s.recipes.Lock(ctx, digest)
 	if err != nil {
 		return banger.Image{}, err
 	}

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/keylock"
 	"banger/internal/paths"
 )
 
@@ -61,13 +62,13 @@ type Service struct {
 	Config
 	need space
 
-	mu      sync.Mutex               // guards recipes, and the making of build folders against their removal
-	recipes map[string]chan struct{} // by digest: holds one token while a recipe is built or its image deleted
+	mu      sync.Mutex            // guards the making of build folders against their removal
+	recipes keylock.Locks[string] // by digest: each is held while a recipe is built or its image deleted
 }
 
 // New returns a service. Recover is to be called before it is used.
 func New(c Config) *Service {
-	return &Service{Config: c, need: usualSpace(), recipes: map[string]chan struct{}{}}
+	return &Service{Config: c, need: usualSpace()}
 }
 
 // Recover puts right what the death of an earlier process left: it removes
@@ -127,7 +128,7 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := s.lockRecipe(ctx, image.RecipeDigest)
+	unlock, err := s.recipes.Lock(ctx, image.RecipeDigest)
 	if err != nil {
 		return err
 	}
@@ -206,21 +207,4 @@ func (s *Service) manifests() (map[banger.ImageID]manifest, error) {
 		found[id] = m
 	}
 	return found, nil
-}
-
-// lockRecipe waits until nobody else builds a recipe or deletes its image.
-func (s *Service) lockRecipe(ctx context.Context, digest string) (unlock func(), err error) {
-	s.mu.Lock()
-	token, ok := s.recipes[digest]
-	if !ok {
-		token = make(chan struct{}, 1)
-		s.recipes[digest] = token
-	}
-	s.mu.Unlock()
-	select {
-	case token <- struct{}{}:
-		return func() { <-token }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }

@@ -32,6 +32,13 @@ func (l *Locks[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
 	}
 }
 
+// Hold is Lock for a caller that waits however long it takes.
+func (l *Locks[K]) Hold(key K) (unlock func()) {
+	k := l.enter(key)
+	<-k.free
+	return func() { k.free <- struct{}{}; l.leave(key, k) }
+}
+
 func (l *Locks[K]) enter(key K) *lock {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -62,3 +62,27 @@ func TestLocks_WaitingEndsWithItsContext(t *testing.T) {
 		again()
 	})
 }
+
+// A host may have had millions of sessions: what nobody holds or waits for takes nothing.
+func TestLocks_NothingIsKeptOfALockThatNobodyHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var locks keylock.Locks[int]
+		hold, waited := locks.Hold(1), make(chan struct{})
+		go func() { defer close(waited); locks.Hold(1)() }()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if unlock, err := locks.Lock(ctx, 1); err == nil {
+			unlock()
+			t.Error("a held lock was given out again")
+		}
+		synctest.Wait()
+		if n := locks.Len(); n != 1 {
+			t.Errorf("%d locks are kept while one is held", n)
+		}
+		hold()
+		<-waited
+		if n := locks.Len(); n != 0 {
+			t.Errorf("%d locks are kept though nobody holds one", n)
+		}
+	})
+}

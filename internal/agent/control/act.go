@@ -45,7 +45,7 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 // killSurvivors kills what an ended session has left alive on purpose, and takes it
 // from its record. While its shim is about to go the error is sessiondir.ErrLocked.
 func (s *server) killSurvivors(x *session) error {
-	unlock := s.claims.lock(x.id)
+	unlock := s.claims.Hold(x.id)
 	defer unlock()
 	if state, _ := x.current(); state.Survivors == nil {
 		return nil
@@ -113,7 +113,7 @@ func (s *server) remove(_ context.Context, p guestrpc.IDParams) (none, error) {
 	if !banger.ValidID(string(p.ID)) {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot remove session %.40q: that is no session id", string(p.ID))
 	}
-	unlock := s.claims.lock(p.ID)
+	unlock := s.claims.Hold(p.ID)
 	defer unlock()
 	x := s.takeIn(p.ID)
 	if x == nil {

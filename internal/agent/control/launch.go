@@ -65,7 +65,7 @@ func (s *server) settleLaunch(ctx context.Context, l banger.GuestLaunch, begin f
 // create claims an id by making its folder, and returns the session of whoever
 // did that first.
 func (s *server) create(l banger.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
-	unlock := s.claims.lock(l.ID)
+	unlock := s.claims.Hold(l.ID)
 	defer unlock()
 	if x := s.takeIn(l.ID); x != nil {
 		x.want()

@@ -82,7 +82,7 @@ func (s *server) reports(ids []banger.SessionID) []*banger.GuestSession {
 	group.SetLimit(scanParallel)
 	for i, id := range ids {
 		group.Go(func() error {
-			unlock := s.claims.lock(id)
+			unlock := s.claims.Hold(id)
 			defer unlock()
 			if !banger.ValidID(string(id)) || s.forgetRemoved(id) {
 				return nil

@@ -31,7 +31,7 @@ func (s *server) find(id banger.SessionID) (*session, error) {
 	if !banger.ValidID(string(id)) {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot find session %.40q: that is no session id", string(id))
 	}
-	unlock := s.claims.lock(id)
+	unlock := s.claims.Hold(id)
 	defer unlock()
 	x := s.takeIn(id)
 	if x == nil {
@@ -86,7 +86,7 @@ func (s *server) takeIn(id banger.SessionID) *session {
 
 // release forgets a session that has ended, unless its disk does not say so.
 func (s *server) release(x *session) {
-	unlock := s.claims.lock(x.id)
+	unlock := s.claims.Hold(x.id)
 	defer unlock()
 	if !x.ended() || s.lookup(x.id) != x {
 		return

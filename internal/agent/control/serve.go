@@ -18,6 +18,7 @@ import (
 	"banger"
 	"banger/internal/agent/passwd"
 	"banger/internal/guestrpc"
+	"banger/internal/keylock"
 	"banger/internal/process"
 	"banger/internal/sessiondir"
 )
@@ -51,7 +52,7 @@ type server struct {
 	wire    *guestrpc.Channel // of rpc
 	logs    *logWatcher
 	tasks   sync.WaitGroup
-	claims  claims
+	claims  keylock.Locks[banger.SessionID] // each is held while its session is launched, taken in or removed
 	// firstList is closed, by listed, when the first list has been answered to its end.
 	firstList chan struct{}
 	listed    func()
