@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger/internal/atomicfile"
-	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 	"banger/internal/hostid"
 )
@@ -56,7 +55,7 @@ func install(_ context.Context, args []string) error {
 func verify(dir string, sums map[string]string) error {
 	for name, want := range sums {
 		path := filepath.Join(dir, name)
-		got, _, err := filesum.SHA256(path)
+		got, _, err := atomicfile.SHA256(path)
 		if err == nil && got != want {
 			err = fmt.Errorf("its SHA-256 is %s, not %s", got, want)
 		}

@@ -1,5 +1,5 @@
 // Package atomicfile replaces files so that neither a crash of the process nor
-// of the machine leaves a half-written one.
+// of the machine leaves a half-written one, makes them durable, and sums them up.
 package atomicfile
 
 import (

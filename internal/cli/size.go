@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"banger"
-	"banger/internal/bytesize"
+	"banger/internal/config"
 )
 
 // sizeMiB is the value of a flag such as --memory: a whole number of MiB, given
@@ -28,7 +28,7 @@ func (s *sizeMiB) Type() string { return "SIZE" }
 
 // Set implements pflag.Value.
 func (s *sizeMiB) Set(text string) error {
-	n, err := bytesize.Parse(text)
+	n, err := config.ParseSize(text)
 	if err != nil {
 		return err
 	}

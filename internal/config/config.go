@@ -14,7 +14,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"banger"
-	"banger/internal/bytesize"
 )
 
 // maxBytes bounds the file; a larger one was not written by hand.
@@ -128,7 +127,7 @@ type size int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *size) UnmarshalText(text []byte) error {
-	v, err := bytesize.Parse(string(text))
+	v, err := ParseSize(string(text))
 	*s = size(v)
 	return err
 }

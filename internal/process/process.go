@@ -1,5 +1,5 @@
 // Package process identifies Linux processes in a way that a reused pid cannot
-// fool.
+// fool, and keeps what they say within bounds.
 package process
 
 import (

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/firstbytes"
+	"banger/internal/process"
 )
 
 // Limits of what ssh -G says.
@@ -90,7 +90,7 @@ func runSSH(ctx context.Context, args []string) (string, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what Match exec has started
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = sshExitTimeout
-	stdout, stderr := &firstbytes.Writer{Limit: maxSettings}, &firstbytes.Writer{Limit: maxComplaint}
+	stdout, stderr := &process.Head{Limit: maxSettings}, &process.Head{Limit: maxComplaint}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
 	complaint := oneLine(stderr.Bytes())

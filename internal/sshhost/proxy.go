@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
-	"banger/internal/firstbytes"
+	"banger/internal/process"
 )
 
 // proxyEndTimeout is how long the process of a ProxyCommand may take to end by itself.
@@ -32,7 +32,7 @@ func (c *jumpConn) Close() error { return c.jump.Close() }
 type proxyConn struct {
 	net.Conn
 	cmd    *exec.Cmd
-	stderr *firstbytes.Writer // read it when the process has ended
+	stderr *process.Head // read it when the process has ended
 	ended  chan struct{}
 	close  func() error
 
@@ -57,7 +57,7 @@ func startProxy(command string) (*proxyConn, error) {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	p := &proxyConn{Conn: conn, stderr: &firstbytes.Writer{Limit: maxComplaint}, ended: make(chan struct{})}
+	p := &proxyConn{Conn: conn, stderr: &process.Head{Limit: maxComplaint}, ended: make(chan struct{})}
 	p.cmd = exec.Command(shell, "-c", "exec "+command)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, theirs, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -14,7 +14,7 @@ import (
 	"banger"
 	"banger/internal/atomicfile"
 	"banger/internal/confine"
-	"banger/internal/firstbytes"
+	"banger/internal/process"
 )
 
 // The least size of a disk, and its journal: big enough for the bursts of a
@@ -103,7 +103,7 @@ func run(ctx context.Context, reach confine.Rules, inherited *os.File, name stri
 	if inherited != nil {
 		cmd.ExtraFiles = []*os.File{inherited}
 	}
-	out := &firstbytes.Writer{Limit: maxSaid}
+	out := &process.Head{Limit: maxSaid}
 	cmd.Stdout, cmd.Stderr = out, out
 	reach.Programs = append(reach.Programs, path)
 	err = confine.Do(reach, cmd.Run)

@@ -18,7 +18,6 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
-	"banger/internal/filesum"
 	"banger/internal/guestconfig"
 )
 
@@ -181,7 +180,7 @@ func (c *Cache) digest(path string) (string, error) {
 	if d, ok := c.digests[path]; ok && d.size == info.Size() && d.modTime.Equal(info.ModTime()) {
 		return d.sha256, nil
 	}
-	sum, _, err := filesum.SHA256(path)
+	sum, _, err := atomicfile.SHA256(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot read guest binary: %w", err)
 	}

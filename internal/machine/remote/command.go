@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/internal/firstbytes"
+	"banger/internal/process"
 	"banger/internal/sshhost"
 )
 
@@ -143,8 +143,8 @@ func start(ctx context.Context, session *ssh.Session, command string, data io.Re
 // saying is what a command says on stdout. Safe for concurrent use.
 type saying struct {
 	mark  string
-	noise firstbytes.Writer // what the login says beside it
-	end   chan struct{}     // closed when the script has said its end
+	noise process.Head  // what the login says beside it
+	end   chan struct{} // closed when the script has said its end
 
 	mu     sync.Mutex // guards the fields below
 	line   []byte
@@ -154,7 +154,7 @@ type saying struct {
 }
 
 func newSaying(mark string) *saying {
-	return &saying{mark: mark, noise: firstbytes.Writer{Limit: maxNoise}, end: make(chan struct{})}
+	return &saying{mark: mark, noise: process.Head{Limit: maxNoise}, end: make(chan struct{})}
 }
 
 // Write implements io.Writer.

@@ -1,4 +1,4 @@
-package firstbytes_test
+package process_test
 
 import (
 	"fmt"
@@ -7,14 +7,14 @@ import (
 	"sync"
 	"testing"
 
-	"banger/internal/firstbytes"
+	"banger/internal/process"
 )
 
-func TestWriter_KeepsTheSameHoweverTheOutputComes(t *testing.T) {
+func TestHead_KeepsTheSameHoweverTheOutputComes(t *testing.T) {
 	const output = "0123456789"
 	for limit := range len(output) + 2 {
 		for size := 1; size <= len(output); size++ {
-			w := &firstbytes.Writer{Limit: limit}
+			w := &process.Head{Limit: limit}
 			n, err := io.CopyBuffer(w, struct{ io.Reader }{strings.NewReader(output)}, make([]byte, size))
 			if n != int64(len(output)) || err != nil {
 				t.Errorf("limit %d, pieces of %d: it took %d bytes, %v", limit, size, n, err)
@@ -26,8 +26,8 @@ func TestWriter_KeepsTheSameHoweverTheOutputComes(t *testing.T) {
 	}
 }
 
-func TestWriter_ManyMayWrite(t *testing.T) {
-	w := &firstbytes.Writer{Limit: 150}
+func TestHead_ManyMayWrite(t *testing.T) {
+	w := &process.Head{Limit: 150}
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {

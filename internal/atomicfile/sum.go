@@ -1,5 +1,4 @@
-// Package filesum tells files by what is in them.
-package filesum
+package atomicfile
 
 import (
 	"crypto/sha256"

@@ -1,5 +1,4 @@
-// Package bytesize reads sizes as people write them.
-package bytesize
+package config
 
 import (
 	"fmt"
@@ -7,10 +6,10 @@ import (
 	"strings"
 )
 
-// Parse reads a whole number of MiB, GiB or TiB, such as 512M or 2G, and returns it in
+// ParseSize reads a whole number of MiB, GiB or TiB, such as 512M or 2G, and returns it in
 // bytes. A number without a unit is refused: half the world would mean MiB by it and
 // the other half bytes.
-func Parse(text string) (int64, error) {
+func ParseSize(text string) (int64, error) {
 	number := strings.TrimRight(text, "abgimtABGIMT")
 	unit := strings.ToLower(text[len(number):])
 	var shift uint
@@ -36,5 +35,5 @@ func Parse(text string) (int64, error) {
 }
 
 func invalid(text string) error {
-	return fmt.Errorf("%q is no size; give a whole number with M, G or T, such as 512M or 2G", text)
+	return fmt.Errorf("%q is not a size; give a whole number with M, G or T, such as 512M or 2G", text)
 }
