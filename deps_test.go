@@ -17,6 +17,7 @@ type layer string
 
 const (
 	root    layer = "root"    // the domain; imports the standard library only
+	port    layer = "port"    // what a service asks of an adapter or a guest: interfaces and their records, no I/O
 	format  layer = "format"  // what is written down for another process to read
 	tool    layer = "tool"    // small, knows nothing of services
 	agent   layer = "agent"   // runs in the guest
@@ -32,15 +33,16 @@ const (
 func mayImport() map[layer][]layer {
 	return map[layer][]layer{
 		root:    {},
-		format:  {root, format, tool},
+		port:    {root, port},
+		format:  {root, port, format, tool},
 		tool:    {root, tool},
-		agent:   {root, format, tool, agent},
-		service: {root, format, tool},
-		adapter: {root, format, tool},
+		agent:   {root, port, format, tool, agent},
+		service: {root, port, format, tool},
+		adapter: {root, port, format, tool},
 		edge:    {root, format, tool},
-		daemon:  {root, format, tool, service, adapter, edge},
+		daemon:  {root, port, format, tool, service, adapter, edge},
 		command: {root, tool, edge, daemon, agent},
-		support: {root, format, tool, agent, service, adapter, edge, daemon, support},
+		support: {root, port, format, tool, agent, service, adapter, edge, daemon, support},
 	}
 }
 
@@ -50,6 +52,8 @@ func layers() map[string]layer {
 		".":                            root,
 		"api":                          format,
 		"sessionstream":                format,
+		"internal/guestapi":            port,
+		"internal/vmm":                 port,
 		"internal/guestconfig":         format,
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,

@@ -1,17 +1,9 @@
 package banger
 
-import (
-	"context"
-	"encoding/json"
-	"errors"
-)
+import "context"
 
 // DriverRemote is the driver of remote hosts: machines that banger only logs in to.
 const DriverRemote = "remote"
-
-// ErrLoginRefused is among the causes when a remote host was reached and has not let us in,
-// or cannot be used: nothing is tried again before there is a reason to.
-var ErrLoginRefused = errors.New("the login was refused")
 
 // RemoteRequest asks to use a host that SSH reaches as a VM.
 type RemoteRequest struct {
@@ -55,34 +47,3 @@ type RemoteService interface {
 	// until the daemon ends.
 	UnlockRemote(ctx context.Context, ref string, a RemoteAnswers) (VM, error)
 }
-
-// RemoteDriver is a Driver of remote hosts.
-type RemoteDriver interface {
-	Driver
-	// Probe logs in to a host and brings the agent there.
-	Probe(ctx context.Context, r RemoteRequest) (Machine, error)
-	// Answer is Probe of a machine, with answers that are kept if they are right.
-	Answer(ctx context.Context, m Machine, a RemoteAnswers) error
-	// IdentityFile returns that of a machine's Ref, or "".
-	IdentityFile(ref json.RawMessage) (string, error)
-}
-
-// AgentCommands are how the agent on a remote host is run: command lines for the
-// user's login shell there.
-type AgentCommands struct {
-	Control  string                         // the control process
-	Announce string                         // the line that both print before their protocol begins
-	Connect  func(session SessionID) string // carries bytes between its streams and a session's socket
-}
-
-// StageError says at which stage a launch cannot go on.
-type StageError struct {
-	Stage LaunchStage
-	Err   error
-}
-
-// Error returns the cause's.
-func (e *StageError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *StageError) Unwrap() error { return e.Err }

@@ -11,6 +11,7 @@ import (
 	"banger"
 	"banger/internal/image/initrd"
 	"banger/internal/machine/qemu"
+	"banger/internal/vmm"
 	"banger/test/installation"
 )
 
@@ -51,7 +52,7 @@ func boot(b *testing.B, i *installation.Installation) time.Duration {
 // floor is a machine that powers off at once.
 type floor struct {
 	driver *qemu.Driver
-	spec   banger.MachineSpec
+	spec   vmm.MachineSpec
 }
 
 func newFloor(b *testing.B, i *installation.Installation, vm banger.VM) floor {
@@ -72,10 +73,10 @@ func newFloor(b *testing.B, i *installation.Installation, vm banger.VM) floor {
 			VerdictCache: i.Paths().KVMVerdict(), Poweroff: func(w io.Writer) error { return initrd.Poweroff(w) },
 			Log: slog.New(slog.DiscardHandler),
 		}),
-		spec: banger.MachineSpec{
+		spec: vmm.MachineSpec{
 			VMID: banger.NewVMID(), CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
 			Kernel: filepath.Join(image, "vmlinuz"), Initrd: file.Name(), StateDir: dir,
-			Disks: []banger.MachineDisk{
+			Disks: []vmm.MachineDisk{
 				{Path: filepath.Join(image, "root.ext4"), Serial: "banger-image", ReadOnly: true},
 				{Path: filepath.Join(i.Paths().VM(vm.ID), "system.img"), Serial: "banger-system"},
 				{Path: filepath.Join(i.Paths().VM(vm.ID), "work.img"), Serial: "banger-work"},

@@ -20,6 +20,7 @@ import (
 	"banger/internal/paths"
 	"banger/internal/session"
 	"banger/internal/store"
+	"banger/internal/vmm"
 )
 
 // daemon is what serves of one.
@@ -29,7 +30,7 @@ type daemon struct {
 }
 
 // begin returns when clients are served.
-func begin(ctx context.Context, records *store.Store, p paths.Paths, driver banger.Driver) (*daemon, error) {
+func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.Driver) (*daemon, error) {
 	log := slog.New(slog.DiscardHandler)
 	d := &daemon{sessions: newSessions(ctx, records, p)}
 	d.vms = machine.New(ctx, machine.Config{
@@ -62,10 +63,10 @@ type images struct{ machine.Images }
 func (images) Use(banger.ImageID, string) error { return nil }
 
 // gone is a driver whose machines have ended with their host.
-type gone struct{ banger.Driver }
+type gone struct{ vmm.Driver }
 
-func (gone) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
-	return nil, banger.ErrMachineGone
+func (gone) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
+	return nil, vmm.ErrMachineGone
 }
 
 // alive is a driver whose machines run.
@@ -73,7 +74,7 @@ type alive struct{ *machines }
 
 // machines are all that one host has, which end together.
 type machines struct {
-	banger.Driver
+	vmm.Driver
 	died   chan struct{} // closed when they do
 	handle sync.WaitGroup
 }
@@ -82,21 +83,21 @@ func newMachines() *machines { return &machines{died: make(chan struct{})} }
 
 func (m *machines) Name() string { return "qemu" }
 
-func (m *machines) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
+func (m *machines) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	m.handle.Add(1)
 	return oneMachine{of: m}, nil
 }
 
 type oneMachine struct {
-	banger.Machine
+	vmm.Machine
 	of *machines
 }
 
 func (oneMachine) Ref() json.RawMessage                   { return json.RawMessage(`{}`) }
-func (oneMachine) Info() banger.MachineInfo               { return banger.MachineInfo{PID: 1} }
+func (oneMachine) Info() vmm.MachineInfo                  { return vmm.MachineInfo{PID: 1} }
 func (m oneMachine) Done() <-chan struct{}                { return m.of.died }
 func (oneMachine) PoweredOff() bool                       { return false }
-func (oneMachine) Dial(context.Context) (net.Conn, error) { return nil, banger.ErrMachineGone }
+func (oneMachine) Dial(context.Context) (net.Conn, error) { return nil, vmm.ErrMachineGone }
 
 // Close is called when the end is recorded, or by a daemon that ends.
 func (m oneMachine) Close() error {
@@ -107,7 +108,7 @@ func (m oneMachine) Close() error {
 func (m oneMachine) WaitReady(ctx context.Context) error {
 	select {
 	case <-m.of.died:
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

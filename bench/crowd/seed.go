@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestconfig"
 	"banger/internal/paths"
 	"banger/internal/sessiondir"
@@ -83,7 +84,7 @@ func running(vm banger.VMID, i int) banger.Session {
 
 // putSession makes the directory of a session that has written something.
 func putSession(parent string, x banger.Session) error {
-	dir, lock, err := sessiondir.Create(parent, banger.GuestLaunch{ID: x.ID, Name: x.Name, CreatedAt: x.StartedAt, Launch: x.Launch})
+	dir, lock, err := sessiondir.Create(parent, guestapi.GuestLaunch{ID: x.ID, Name: x.Name, CreatedAt: x.StartedAt, Launch: x.Launch})
 	if err != nil {
 		return err
 	}

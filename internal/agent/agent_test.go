@@ -23,7 +23,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
-	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestconfig"
 )
 
@@ -81,9 +81,9 @@ func TestAgent(t *testing.T) {
 			if _, err := io.WriteString(stdin, `{"jsonrpc":"2.0","id":1,"method":"hello"}`+"\n"); err != nil {
 				t.Fatal(err)
 			}
-			var answer struct{ Result banger.GuestHello }
+			var answer struct{ Result guestapi.GuestHello }
 			line, _ := bufio.NewReader(stdout).ReadBytes('\n')
-			if err := json.Unmarshal(line, &answer); err != nil || answer.Result.Protocol != banger.GuestProtocol {
+			if err := json.Unmarshal(line, &answer); err != nil || answer.Result.Protocol != guestapi.GuestProtocol {
 				t.Errorf("hello was answered by %q: %v", line, err)
 			}
 			if err := errors.Join(end(stdin, cmd.Process), cmd.Wait()); err != nil {

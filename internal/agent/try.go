@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
 )
@@ -85,7 +86,7 @@ func tryPlace(ctx context.Context, state string, used bool) error {
 			return err
 		}
 	}
-	launch := banger.GuestLaunch{ID: banger.NewSessionID()}
+	launch := guestapi.GuestLaunch{ID: banger.NewSessionID()}
 	session, lock, err := sessiondir.Create(filepath.Join(dir, "sessions"), launch)
 	if err != nil {
 		return plain(err)

@@ -6,6 +6,7 @@ import (
 	"github.com/creachadair/jrpc2"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 )
@@ -26,7 +27,7 @@ type changes struct {
 
 // change is a state, and how many bytes of the budget it has.
 type change struct {
-	banger.GuestSession
+	guestapi.GuestSession
 	bytes int
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 	"banger/internal/jsonshape"
@@ -39,7 +40,7 @@ func isNonsense(err error) bool {
 	return misunderstood || malformed
 }
 
-func checkHello(h banger.GuestHello) error {
+func checkHello(h guestapi.GuestHello) error {
 	if len(h.Version) > maxVersionBytes {
 		return misunderstood("greeting", "its version has %d bytes", len(h.Version))
 	}
@@ -54,7 +55,7 @@ func checkHello(h banger.GuestHello) error {
 
 // parseReport decodes the report of one session and refuses one that no agent of ours
 // makes.
-func parseReport(data []byte) (s banger.GuestSession, err error) {
+func parseReport(data []byte) (s guestapi.GuestSession, err error) {
 	if len(data) > guestbudget.ReportBytes {
 		return s, misunderstood("report of a session", "it has %d bytes", len(data))
 	}
@@ -68,7 +69,7 @@ func parseReport(data []byte) (s banger.GuestSession, err error) {
 }
 
 // checkReport refuses a report that no agent of ours makes.
-func checkReport(s banger.GuestSession) error {
+func checkReport(s guestapi.GuestSession) error {
 	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError)
 	if !banger.ValidID(string(s.ID)) || text > guestbudget.ReportText || s.Check() != nil {
 		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
@@ -81,7 +82,7 @@ const maxReasonBytes = 200
 
 // checkPage refuses a page that is not the next part of what was asked for. Who
 // follows a log goes on at Next: so every page has bytes, or is the end.
-func checkPage(r banger.GuestLogRead, p banger.GuestLogPage) error {
+func checkPage(r guestapi.GuestLogRead, p guestapi.GuestLogPage) error {
 	const what = "page of a log"
 	if r.Tail == nil && r.Since == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {
 		return misunderstood(what, "it begins at %v", p.Begin)

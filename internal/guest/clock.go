@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -15,7 +15,7 @@ const maxClockError = time.Second
 // setClock sets the clock of a guest of ours that has gone wrong: it stands still while
 // its host is suspended or its machine is paused. A guest that keeps its clock right by
 // itself, and a remote host, are left alone.
-func (k *link) setClock(ctx context.Context, c *control, hello banger.GuestHello) {
+func (k *link) setClock(ctx context.Context, c *control, hello guestapi.GuestHello) {
 	clock := hello.Clock
 	if clock == nil || clock.Synchronised {
 		return

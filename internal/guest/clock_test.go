@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"banger"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -26,8 +26,8 @@ func (g *clockGuest) answers() guesttest.Answers {
 		guestrpc.MethodHello: func(context.Context, json.RawMessage) (any, error) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			return banger.GuestHello{Protocol: banger.GuestProtocol, BootID: guesttest.BootID,
-				Clock: &banger.GuestClock{Now: time.Now().Add(g.wrong), Synchronised: g.synchronised}}, nil
+			return guestapi.GuestHello{Protocol: guestapi.GuestProtocol, BootID: guesttest.BootID,
+				Clock: &guestapi.GuestClock{Now: time.Now().Add(g.wrong), Synchronised: g.synchronised}}, nil
 		},
 		guestrpc.MethodSetClock: func(_ context.Context, params json.RawMessage) (any, error) {
 			var p guestrpc.ClockParams

@@ -15,12 +15,14 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/guestconfig"
 	"banger/internal/guestrpc"
 	"banger/internal/jsonshape"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
+	"banger/internal/vmm"
 )
 
 // errControlEnded says that the control process has ended while the connection lives.
@@ -29,7 +31,7 @@ var errControlEnded = errors.New("the guest's control process has ended")
 // errNoGreeting says why a connection was given up.
 var errNoGreeting = fmt.Errorf("the guest's control process has not answered for %s", handshakeTimeout)
 
-// control is one run of the guest's control process. It is a banger.Guest.
+// control is one run of the guest's control process. It is a guestapi.Guest.
 type control struct {
 	client *connection
 	ssh    *ssh.Session
@@ -38,7 +40,7 @@ type control struct {
 	turn   turns
 	// Of a remote host: how its agent is run, and that its server forwards no sockets.
 	host         Host
-	commands     *banger.AgentCommands
+	commands     *vmm.AgentCommands
 	noForwarding atomic.Bool
 	changes      *changes
 	ended        chan struct{} // closed when the exec channel is
@@ -48,7 +50,7 @@ type control struct {
 
 // openControl starts the control process on a connection, which is closed if ctx
 // ends before that is done. commands are nil for a guest of ours.
-func (k *link) openControl(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, error) {
+func (k *link) openControl(ctx context.Context, client *connection, commands *vmm.AgentCommands) (*control, error) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 	session, err := opened(ctx, client, func() (*ssh.Session, error) { return sshhost.NewSession(ctx, client.Client) })
@@ -127,8 +129,8 @@ func (c *control) hasEnded() bool {
 }
 
 // hello asks who is there. To ask again is a sign of life.
-func (c *control) hello(ctx context.Context) (banger.GuestHello, error) {
-	var hello banger.GuestHello
+func (c *control) hello(ctx context.Context) (guestapi.GuestHello, error) {
+	var hello guestapi.GuestHello
 	if err := c.call(ctx, guestrpc.MethodHello, nil, &hello); err != nil {
 		return hello, fmt.Errorf("cannot greet the guest: %w", err)
 	}
@@ -136,7 +138,7 @@ func (c *control) hello(ctx context.Context) (banger.GuestHello, error) {
 }
 
 // deliver passes changes to h until the control process or ctx ends.
-func (c *control) deliver(ctx context.Context, h banger.GuestHandler) error {
+func (c *control) deliver(ctx context.Context, h guestapi.GuestHandler) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -160,7 +162,7 @@ func (c *control) endError() error {
 }
 
 // flush passes what is pending to h.
-func (c *control) flush(ctx context.Context, h banger.GuestHandler) error {
+func (c *control) flush(ctx context.Context, h guestapi.GuestHandler) error {
 	pending, err := c.changes.take()
 	if err != nil {
 		return err
@@ -212,22 +214,22 @@ func (c *control) ask(ctx context.Context, method string, params any) (json.RawM
 	return nil, banger.Errorf(banger.CodeInternal, "cannot %s in the guest: %s", method, clip(refused.Message))
 }
 
-// Launch implements banger.Guest.
-func (c *control) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+// Launch implements guestapi.Guest.
+func (c *control) Launch(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 	return c.callSession(ctx, guestrpc.MethodLaunch, l.ID, l)
 }
 
-// Abandon implements banger.Guest.
-func (c *control) Abandon(ctx context.Context, id banger.SessionID) (banger.GuestSession, error) {
+// Abandon implements guestapi.Guest.
+func (c *control) Abandon(ctx context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 	return c.callSession(ctx, guestrpc.MethodAbandon, id, guestrpc.IDParams{ID: id})
 }
 
 // callSession does a request whose answer is a report of session id.
-func (c *control) callSession(ctx context.Context, method string, id banger.SessionID, params any) (banger.GuestSession, error) {
+func (c *control) callSession(ctx context.Context, method string, id banger.SessionID, params any) (guestapi.GuestSession, error) {
 	c.changes.expect(id) // before the request: a change may come before the answer
 	data, err := c.ask(ctx, method, params)
 	if err != nil {
-		return banger.GuestSession{}, err
+		return guestapi.GuestSession{}, err
 	}
 	s, err := parseReport(data)
 	if err == nil && s.ID != id {
@@ -236,7 +238,7 @@ func (c *control) callSession(ctx context.Context, method string, id banger.Sess
 	return s, err
 }
 
-// Stop implements banger.Guest.
+// Stop implements guestapi.Guest.
 func (c *control) Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error {
 	// Less than a millisecond is not "at once".
 	ms := (r.Grace + time.Millisecond - 1).Milliseconds()
@@ -244,17 +246,17 @@ func (c *control) Stop(ctx context.Context, id banger.SessionID, r banger.StopRe
 	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms, By: r.By}, nil)
 }
 
-// Signal implements banger.Guest.
-func (c *control) Signal(ctx context.Context, id banger.SessionID, s banger.GuestSignal) error {
+// Signal implements guestapi.Guest.
+func (c *control) Signal(ctx context.Context, id banger.SessionID, s guestapi.GuestSignal) error {
 	return c.call(ctx, guestrpc.MethodSignal, guestrpc.SignalParams{Session: id, GuestSignal: s}, nil)
 }
 
-// Inspect implements banger.Guest.
-func (c *control) Inspect(ctx context.Context, id banger.SessionID) (banger.GuestSession, error) {
+// Inspect implements guestapi.Guest.
+func (c *control) Inspect(ctx context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 	return c.callSession(ctx, guestrpc.MethodInspect, id, guestrpc.IDParams{ID: id})
 }
 
-// Attach implements banger.Guest, by a direct-streamlocal channel; section 2.4 of
+// Attach implements guestapi.Guest, by a direct-streamlocal channel; section 2.4 of
 // OpenSSH's PROTOCOL file.
 func (c *control) Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
 	if c.host != nil {
@@ -271,14 +273,14 @@ func (c *control) Attach(ctx context.Context, id banger.SessionID, dir string) (
 	return conn, nil
 }
 
-// ReadLog implements banger.Guest.
-func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+// ReadLog implements guestapi.Guest.
+func (c *control) ReadLog(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	blob := c.outbox.ExpectBlob()
 	var answer guestrpc.LogPage
 	err := c.call(ctx, guestrpc.MethodReadLog, guestrpc.LogRead{GuestLogRead: r, Blob: blob}, &answer)
 	data := c.outbox.TakeBlob(blob)
 	if err != nil {
-		return banger.GuestLogPage{}, err
+		return guestapi.GuestLogPage{}, err
 	}
 	page, err := answer.Join(data)
 	if err != nil {
@@ -287,7 +289,7 @@ func (c *control) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.Gu
 	return page, checkPage(r, page)
 }
 
-// PowerOff implements banger.GuestPower. A guest that is somebody else's refuses.
+// PowerOff implements guestapi.GuestPower. A guest that is somebody else's refuses.
 func (c *control) PowerOff(ctx context.Context) error {
 	_, err := c.rpc.Call(ctx, guestrpc.MethodPowerOff, nil)
 	if e, ok := errors.AsType[*jrpc2.Error](err); ok && e.Code == jrpc2.MethodNotFound && c.host == nil {
@@ -315,16 +317,16 @@ func (c *control) powerOffByCommand(ctx context.Context) error {
 	return session.Run(powerOffCommand)
 }
 
-// Spec implements banger.Guest.
-func (c *control) Spec(ctx context.Context, id banger.SessionID) (banger.GuestLaunch, error) {
+// Spec implements guestapi.Guest.
+func (c *control) Spec(ctx context.Context, id banger.SessionID) (guestapi.GuestLaunch, error) {
 	var data []byte
 	for {
 		var part guestrpc.SpecPart
 		if err := c.call(ctx, guestrpc.MethodSpec, guestrpc.SpecParams{ID: id, Offset: int64(len(data))}, &part); err != nil {
-			return banger.GuestLaunch{}, err
+			return guestapi.GuestLaunch{}, err
 		}
 		if len(part.Data) > guestrpc.MaxSpecPart || len(data)+len(part.Data) > guestbudget.SpecBytes || len(part.Data) == 0 && !part.End {
-			return banger.GuestLaunch{}, misunderstood("answer", "what session %s was launched with has %d bytes and more", id, len(data))
+			return guestapi.GuestLaunch{}, misunderstood("answer", "what session %s was launched with has %d bytes and more", id, len(data))
 		}
 		if data = append(data, part.Data...); part.End {
 			break
@@ -334,7 +336,7 @@ func (c *control) Spec(ctx context.Context, id banger.SessionID) (banger.GuestLa
 	return sessiondir.ParseSpec(data)
 }
 
-// Remove implements banger.Guest.
+// Remove implements guestapi.Guest.
 func (c *control) Remove(ctx context.Context, id banger.SessionID) error {
 	return c.call(ctx, guestrpc.MethodRemove, guestrpc.IDParams{ID: id}, nil)
 }

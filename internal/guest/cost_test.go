@@ -21,6 +21,7 @@ import (
 
 	"banger"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -38,7 +39,7 @@ type lie struct {
 	// say says it. An error is that the host has hung up.
 	say func(w io.Writer, id json.RawMessage) error
 	// ask makes the host send the request; nil if it does so by itself.
-	ask  func(ctx context.Context, g banger.Guest) error
+	ask  func(ctx context.Context, g guestapi.Guest) error
 	once bool // it is long enough
 }
 
@@ -48,11 +49,11 @@ const hearings = 2
 const lieBytes = 16 << 20
 
 func lies() map[string]lie {
-	readLog := func(ctx context.Context, g banger.Guest) error {
-		_, err := g.ReadLog(ctx, banger.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: banger.MaxLogPageBytes})
+	readLog := func(ctx context.Context, g guestapi.Guest) error {
+		_, err := g.ReadLog(ctx, guestapi.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: guestapi.MaxLogPageBytes})
 		return err
 	}
-	stop := func(ctx context.Context, g banger.Guest) error { return g.Stop(ctx, sessionID, banger.StopRequest{}) }
+	stop := func(ctx context.Context, g guestapi.Guest) error { return g.Stop(ctx, sessionID, banger.StopRequest{}) }
 	// result answers with text, part repeated to so many bytes, and text again.
 	result := func(before, part, after string, size int) func(io.Writer, json.RawMessage) error {
 		return func(w io.Writer, id json.RawMessage) error {
@@ -185,7 +186,7 @@ func (l lie) control(heard chan<- struct{}) controlFunc {
 				said = true
 				err = l.say(stdout, r.ID)
 			case r.Method == guestrpc.MethodHello:
-				_, err = fmt.Fprintf(stdout, `{"jsonrpc":"2.0","id":%s,"result":{"protocol":%d,"boot_id":"%s"}}`+"\n", r.ID, banger.GuestProtocol, guesttest.BootID)
+				_, err = fmt.Fprintf(stdout, `{"jsonrpc":"2.0","id":%s,"result":{"protocol":%d,"boot_id":"%s"}}`+"\n", r.ID, guestapi.GuestProtocol, guesttest.BootID)
 			case r.Method == guestrpc.MethodList:
 				_, err = fmt.Fprintf(stdout, `{"jsonrpc":"2.0","id":%s,"result":{"sessions":[]}}`+"\n", r.ID)
 			}
@@ -210,7 +211,7 @@ func (l lie) hear(t *testing.T) {
 		for range knownSessions {
 			r.handler.known = append(r.handler.known, next())
 		}
-		r.handler.recording = func(banger.GuestSession) { time.Sleep(time.Hour) } // a store that is busy
+		r.handler.recording = func(guestapi.GuestSession) { time.Sleep(time.Hour) } // a store that is busy
 		r.handler.mu.Unlock()
 		defer r.end()
 		for n := range hearings {

@@ -15,16 +15,17 @@ import (
 	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
+	"banger/internal/vmm"
 )
 
 // Host is a machine whose SSH server is not ours: it is logged in to in its own way,
 // and the agent is brought there.
 type Host interface {
-	banger.Machine
+	vmm.Machine
 	// Login opens an authenticated connection.
 	Login(ctx context.Context) (*ssh.Client, error)
 	// Install sees to it that the agent is there, and says how it is run.
-	Install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error)
+	Install(ctx context.Context, client *ssh.Client) (vmm.AgentCommands, error)
 	// Fingerprint changes with the user's configuration, known hosts, keys and agent:
 	// while it does not, a login that was refused will be again.
 	Fingerprint() string
@@ -34,7 +35,7 @@ type Host interface {
 const installTimeout = 20 * time.Minute
 
 // install brings the agent to a remote host; a guest of ours has it.
-func (k *link) install(ctx context.Context, client *connection) (*banger.AgentCommands, error) {
+func (k *link) install(ctx context.Context, client *connection) (*vmm.AgentCommands, error) {
 	host, ok := k.access.Machine.(Host)
 	if !ok {
 		return nil, nil

@@ -13,11 +13,12 @@ import (
 
 	"banger"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
 // asked does one call of a guest that answers one method with result.
-func asked(t *testing.T, method string, result any, call func(context.Context, banger.Guest) error) (err error) {
+func asked(t *testing.T, method string, result any, call func(context.Context, guestapi.Guest) error) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, always(guesttest.Answers{method: guesttest.Always(result)}.Control()))
@@ -35,38 +36,38 @@ func TestReadLog_TakesOnlyTheNextPartOfWhatWasAsked(t *testing.T) {
 	const out, both = banger.StreamStdout, banger.StreamBoth
 	two := 2
 	from := banger.LogCursor{Stdout: 10, Stderr: 20}
-	base := banger.GuestLogRead{ID: sessionID, Stream: out, Cursor: from, MaxBytes: 8}
-	with := func(change func(*banger.GuestLogRead)) banger.GuestLogRead { r := base; change(&r); return r }
+	base := guestapi.GuestLogRead{ID: sessionID, Stream: out, Cursor: from, MaxBytes: 8}
+	with := func(change func(*guestapi.GuestLogRead)) guestapi.GuestLogRead { r := base; change(&r); return r }
 	at := func(stdout, stderr int64) banger.LogCursor { return banger.LogCursor{Stdout: stdout, Stderr: stderr} }
 	for name, c := range map[string]struct {
-		read banger.GuestLogRead
-		page banger.GuestLogPage
+		read guestapi.GuestLogRead
+		page guestapi.GuestLogPage
 		ok   bool
 	}{
-		"the next part":        {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "abc")}, Next: at(13, 20)}, true},
-		"the end":              {base, banger.GuestLogPage{Begin: from, Next: from, AtEnd: true, Ended: true}, true},
-		"both streams":         {with(func(r *banger.GuestLogRead) { r.Stream = both }), banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("stderr", 20, "a"), chunk(out, 10, "b"), chunk("stderr", 21, "c")}, Next: at(11, 22)}, true},
-		"the tail":             {with(func(r *banger.GuestLogRead) { r.Tail = &two }), banger.GuestLogPage{Begin: at(70, 0), Chunks: []banger.LogChunk{chunk(out, 70, "a")}, Next: at(71, 0), AtEnd: true}, true},
-		"a gap":                {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: "log limit"}, chunk(out, 15, "a")}, Next: at(16, 20)}, true},
-		"gaps only":            {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 1}}, Next: at(11, 20)}, false},
-		"a gap backwards":      {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: -5}}, Next: at(5, 20)}, false},
-		"a gap beside bytes":   {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Data: []byte("a")}}, Next: at(16, 20)}, false},
-		"a long reason":        {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: strings.Repeat("x", 1000)}}, Next: at(15, 20)}, false},
-		"more than asked":      {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "123456789")}, Next: at(19, 20)}, false},
-		"the other stream":     {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("stderr", 20, "a")}, Next: at(10, 21)}, false},
-		"no stream":            {with(func(r *banger.GuestLogRead) { r.Stream = both }), banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("x", 10, "a")}, Next: at(11, 20)}, false},
-		"elsewhere":            {base, banger.GuestLogPage{Begin: at(0, 20), Chunks: []banger.LogChunk{chunk(out, 0, "a")}, Next: at(1, 20)}, false},
-		"a hole":               {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 11, "a")}, Next: at(12, 20)}, false},
-		"next goes back":       {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(5, 20)}, false},
-		"next jumps":           {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(99, 20)}, false},
-		"nothing, not the end": {base, banger.GuestLogPage{Begin: from, Next: from}, false},
-		"an empty piece":       {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "")}, Next: from}, false},
-		"waited for nothing":   {with(func(r *banger.GuestLogRead) { r.Wait = true }), banger.GuestLogPage{Begin: from, Next: from, AtEnd: true}, false},
-		"ended, not at end":    {base, banger.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(11, 20), Ended: true}, false},
-		"a negative beginning": {with(func(r *banger.GuestLogRead) { r.Tail = &two }), banger.GuestLogPage{Begin: at(-1, 0), Chunks: []banger.LogChunk{chunk(out, -1, "a")}, Next: at(0, 0)}, false},
-		"an offset at the top": {with(func(r *banger.GuestLogRead) { r.Tail = &two }), banger.GuestLogPage{Begin: at(math.MaxInt64, 0), Chunks: []banger.LogChunk{chunk(out, math.MaxInt64, "a")}, Next: at(math.MinInt64, 0)}, false},
+		"the next part":        {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "abc")}, Next: at(13, 20)}, true},
+		"the end":              {base, guestapi.GuestLogPage{Begin: from, Next: from, AtEnd: true, Ended: true}, true},
+		"both streams":         {with(func(r *guestapi.GuestLogRead) { r.Stream = both }), guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("stderr", 20, "a"), chunk(out, 10, "b"), chunk("stderr", 21, "c")}, Next: at(11, 22)}, true},
+		"the tail":             {with(func(r *guestapi.GuestLogRead) { r.Tail = &two }), guestapi.GuestLogPage{Begin: at(70, 0), Chunks: []banger.LogChunk{chunk(out, 70, "a")}, Next: at(71, 0), AtEnd: true}, true},
+		"a gap":                {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: "log limit"}, chunk(out, 15, "a")}, Next: at(16, 20)}, true},
+		"gaps only":            {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 1}}, Next: at(11, 20)}, false},
+		"a gap backwards":      {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: -5}}, Next: at(5, 20)}, false},
+		"a gap beside bytes":   {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Data: []byte("a")}}, Next: at(16, 20)}, false},
+		"a long reason":        {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{{Stream: out, Offset: 10, Gap: 5, Reason: strings.Repeat("x", 1000)}}, Next: at(15, 20)}, false},
+		"more than asked":      {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "123456789")}, Next: at(19, 20)}, false},
+		"the other stream":     {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("stderr", 20, "a")}, Next: at(10, 21)}, false},
+		"no stream":            {with(func(r *guestapi.GuestLogRead) { r.Stream = both }), guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk("x", 10, "a")}, Next: at(11, 20)}, false},
+		"elsewhere":            {base, guestapi.GuestLogPage{Begin: at(0, 20), Chunks: []banger.LogChunk{chunk(out, 0, "a")}, Next: at(1, 20)}, false},
+		"a hole":               {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 11, "a")}, Next: at(12, 20)}, false},
+		"next goes back":       {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(5, 20)}, false},
+		"next jumps":           {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(99, 20)}, false},
+		"nothing, not the end": {base, guestapi.GuestLogPage{Begin: from, Next: from}, false},
+		"an empty piece":       {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "")}, Next: from}, false},
+		"waited for nothing":   {with(func(r *guestapi.GuestLogRead) { r.Wait = true }), guestapi.GuestLogPage{Begin: from, Next: from, AtEnd: true}, false},
+		"ended, not at end":    {base, guestapi.GuestLogPage{Begin: from, Chunks: []banger.LogChunk{chunk(out, 10, "a")}, Next: at(11, 20), Ended: true}, false},
+		"a negative beginning": {with(func(r *guestapi.GuestLogRead) { r.Tail = &two }), guestapi.GuestLogPage{Begin: at(-1, 0), Chunks: []banger.LogChunk{chunk(out, -1, "a")}, Next: at(0, 0)}, false},
+		"an offset at the top": {with(func(r *guestapi.GuestLogRead) { r.Tail = &two }), guestapi.GuestLogPage{Begin: at(math.MaxInt64, 0), Chunks: []banger.LogChunk{chunk(out, math.MaxInt64, "a")}, Next: at(math.MinInt64, 0)}, false},
 	} {
-		err := asked(t, guestrpc.MethodReadLog, c.page, func(ctx context.Context, g banger.Guest) error {
+		err := asked(t, guestrpc.MethodReadLog, c.page, func(ctx context.Context, g guestapi.Guest) error {
 			_, err := g.ReadLog(ctx, c.read)
 			return err
 		})
@@ -96,8 +97,8 @@ func TestGuest_ErrorTextIsBounded(t *testing.T) {
 
 func TestGuest_HugeAnswersAreRefused(t *testing.T) {
 	chunks := json.RawMessage(`{"pieces":[` + strings.Repeat("{},", 25_000) + `{}]}`)
-	err := asked(t, guestrpc.MethodReadLog, chunks, func(ctx context.Context, g banger.Guest) error {
-		_, err := g.ReadLog(ctx, banger.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1})
+	err := asked(t, guestrpc.MethodReadLog, chunks, func(ctx context.Context, g guestapi.Guest) error {
+		_, err := g.ReadLog(ctx, guestapi.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1})
 		return err
 	})
 	if banger.CodeOf(err) != banger.CodeInternal {
@@ -106,11 +107,11 @@ func TestGuest_HugeAnswersAreRefused(t *testing.T) {
 }
 
 func TestGuest_GreetingIsChecked(t *testing.T) {
-	for name, hello := range map[string]banger.GuestHello{
-		"no boot id":         {Protocol: banger.GuestProtocol},
-		"a boot id of words": {Protocol: banger.GuestProtocol, BootID: strings.Repeat("boot", 9)},
-		"a long boot id":     {Protocol: banger.GuestProtocol, BootID: strings.Repeat("0", 2000)},
-		"a long version":     {Protocol: banger.GuestProtocol, BootID: guesttest.BootID, Version: strings.Repeat("v", 2000)},
+	for name, hello := range map[string]guestapi.GuestHello{
+		"no boot id":         {Protocol: guestapi.GuestProtocol},
+		"a boot id of words": {Protocol: guestapi.GuestProtocol, BootID: strings.Repeat("boot", 9)},
+		"a long boot id":     {Protocol: guestapi.GuestProtocol, BootID: strings.Repeat("0", 2000)},
+		"a long version":     {Protocol: guestapi.GuestProtocol, BootID: guesttest.BootID, Version: strings.Repeat("v", 2000)},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := open(t, always(guesttest.Answers{guestrpc.MethodHello: guesttest.Always(hello)}.Control()))

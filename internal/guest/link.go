@@ -12,7 +12,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
+	"banger/internal/vmm"
 )
 
 // Time limits of a link. They are generous, since an emulated guest under load
@@ -33,8 +35,8 @@ var errNoLogin = fmt.Errorf("we were not let in within %s", handshakeTimeout)
 
 // link is the connection to one guest, through all its reconnects.
 type link struct {
-	access  banger.GuestAccess
-	handler banger.GuestHandler
+	access  vmm.GuestAccess
+	handler guestapi.GuestHandler
 	hostKey ssh.PublicKey
 	signer  ssh.Signer
 	budget  *guestbudget.Budget
@@ -66,7 +68,7 @@ func (k *link) run(ctx context.Context) error {
 	watch.Go(func() {
 		select {
 		case <-k.access.Machine.Done():
-			cancel(banger.ErrMachineGone)
+			cancel(vmm.ErrMachineGone)
 		case <-ctx.Done():
 		}
 	})
@@ -79,7 +81,7 @@ func (k *link) run(ctx context.Context) error {
 		began := time.Now()
 		wasUp, err := k.connect(ctx)
 		err = bounded(err)
-		if wasUp || errors.Is(err, banger.ErrLoginRefused) {
+		if wasUp || errors.Is(err, vmm.ErrLoginRefused) {
 			drain(k.hurry) // who was in a hurry has had it
 		}
 		k.publish(nil, err)
@@ -98,7 +100,7 @@ func (k *link) run(ctx context.Context) error {
 		if broken {
 			pause = min(pause, maxFlapBackoff)
 		}
-		k.log.Info("link is down", "cause", err, "retry_in", pause, "refused", errors.Is(err, banger.ErrLoginRefused))
+		k.log.Info("link is down", "cause", err, "retry_in", pause, "refused", errors.Is(err, vmm.ErrLoginRefused))
 		k.rest(ctx, pause, err)
 		k.setOut()
 	}
@@ -182,7 +184,7 @@ func (k *link) dial(ctx context.Context) (*connection, error) {
 // serve starts the guest's control process on client, reconciles, and hands the
 // guest to users until the process or the connection ends. It reports whether
 // they got it.
-func (k *link) serve(ctx context.Context, client *connection, commands *banger.AgentCommands) (up bool, err error) {
+func (k *link) serve(ctx context.Context, client *connection, commands *vmm.AgentCommands) (up bool, err error) {
 	c, hello, err := k.greet(ctx, client, commands)
 	if err != nil {
 		return false, err
@@ -209,7 +211,7 @@ func (k *link) serve(ctx context.Context, client *connection, commands *banger.A
 
 // greet starts the control process, checks that both ends understand each other, and
 // sees to the guest's clock. From its answer on, changes are kept for use.
-func (k *link) greet(ctx context.Context, client *connection, commands *banger.AgentCommands) (*control, banger.GuestHello, error) {
+func (k *link) greet(ctx context.Context, client *connection, commands *vmm.AgentCommands) (*control, guestapi.GuestHello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoGreeting)
 	defer cancel()
 	c, err := k.openControl(ctx, client, commands)
@@ -219,12 +221,12 @@ func (k *link) greet(ctx context.Context, client *connection, commands *banger.A
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, banger.GuestHello{}, err
+		return nil, guestapi.GuestHello{}, err
 	}
 	hello, err := c.hello(ctx)
-	if err == nil && hello.Protocol != banger.GuestProtocol {
+	if err == nil && hello.Protocol != guestapi.GuestProtocol {
 		err = banger.Errorf(banger.CodeMismatch, "cannot use the guest: its agent speaks protocol %d, this daemon %d",
-			hello.Protocol, banger.GuestProtocol).WithHint("restart the VM, which gives it this daemon's agent")
+			hello.Protocol, guestapi.GuestProtocol).WithHint("restart the VM, which gives it this daemon's agent")
 	}
 	if err != nil {
 		c.close()
@@ -235,7 +237,7 @@ func (k *link) greet(ctx context.Context, client *connection, commands *banger.A
 }
 
 // use reconciles and then follows the guest.
-func (k *link) use(ctx context.Context, c *control, hello banger.GuestHello) (up bool, err error) {
+func (k *link) use(ctx context.Context, c *control, hello guestapi.GuestHello) (up bool, err error) {
 	if err := k.handler.GuestUp(ctx, hello, c); err != nil {
 		if c.hasEnded() && c.cause != nil {
 			err = fmt.Errorf("%w: %w", err, c.cause)
@@ -252,7 +254,7 @@ func (k *link) publish(c *control, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.control, k.down, k.resting = c, err, nil
-	if errors.Is(err, banger.ErrLoginRefused) {
+	if errors.Is(err, vmm.ErrLoginRefused) {
 		k.resting = err
 	}
 	close(k.changed)
@@ -283,7 +285,7 @@ func (k *link) close(why error) {
 }
 
 // wait returns the control process as soon as the link is up.
-func (k *link) wait(ctx context.Context) (banger.Guest, error) {
+func (k *link) wait(ctx context.Context) (guestapi.Guest, error) {
 	k.wanted()
 	for {
 		k.mu.Lock()

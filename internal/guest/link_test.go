@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 )
@@ -48,7 +49,7 @@ func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
 		thaw, began := make(chan struct{}), false
 		r := open(t, func() controlFunc {
 			if began {
-				return guesttest.Answers{guestrpc.MethodReadLog: guesttest.Always(banger.GuestLogPage{AtEnd: true})}.Control()
+				return guesttest.Answers{guestrpc.MethodReadLog: guesttest.Always(guestapi.GuestLogPage{AtEnd: true})}.Control()
 			}
 			began = true
 			return frozen(thaw)
@@ -56,7 +57,7 @@ func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
 		defer r.end()
 		defer close(thaw)
 		start := time.Now()
-		read := banger.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1}
+		read := guestapi.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: 1}
 		if _, err := r.guest(t).ReadLog(t.Context(), read); banger.CodeOf(err) != banger.CodeUnavailable {
 			t.Errorf("the frozen process answered: %v", err)
 		}
@@ -71,7 +72,7 @@ func TestLink_FrozenControlProcessIsReplaced(t *testing.T) {
 }
 
 // large is a request of 336 KiB.
-var large = banger.GuestLaunch{ID: sessionID, Launch: banger.Launch{Args: []banger.ByteString{banger.ByteString(strings.Repeat("\xff", 252<<10))}}}
+var large = guestapi.GuestLaunch{ID: sessionID, Launch: banger.Launch{Args: []banger.ByteString{banger.ByteString(strings.Repeat("\xff", 252<<10))}}}
 
 func TestLink_CallsEndWithTheirContextThoughTheGuestReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -191,7 +192,7 @@ func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
 				}}
 			})))
 			r.handler.mu.Lock()
-			r.handler.recording = func(s banger.GuestSession) {
+			r.handler.recording = func(s guestapi.GuestSession) {
 				if s.Sequence == 1 {
 					time.Sleep(time.Minute)
 				}
@@ -210,7 +211,7 @@ func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
 func TestLink_GuestOfAnotherProtocolIsNotUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, always(guesttest.Answers{
-			guestrpc.MethodHello: guesttest.Always(banger.GuestHello{Protocol: banger.GuestProtocol + 1, BootID: guesttest.BootID}),
+			guestrpc.MethodHello: guesttest.Always(guestapi.GuestHello{Protocol: guestapi.GuestProtocol + 1, BootID: guesttest.BootID}),
 		}.Control()))
 		defer r.end()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -12,7 +12,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
+	"banger/internal/vmm"
 )
 
 // Links are the links to all running guests. Safe for concurrent use.
@@ -33,7 +35,7 @@ func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
 // Open makes the link to one guest: from now on who asks for the guest waits for
 // it. serve, which must be called once, keeps the link up until ctx ends or the
 // guest's machine does, and closes it. A VM has at most one link at a time.
-func (l *Links) Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error) {
+func (l *Links) Open(access vmm.GuestAccess, handler guestapi.GuestHandler) (serve func(ctx context.Context) error, err error) {
 	var hostKey ssh.PublicKey
 	if _, ok := access.Machine.(Host); !ok {
 		if hostKey, _, _, _, err = ssh.ParseAuthorizedKey([]byte(access.HostKey)); err != nil {
@@ -75,7 +77,7 @@ func (l *Links) remove(k *link) {
 // Guest returns a running guest, waiting until its link is up. A VM that is not
 // running, or ends meanwhile, is CodeState; if ctx ends first the error is
 // CodeUnavailable with the reason why the link is down.
-func (l *Links) Guest(ctx context.Context, id banger.VMID) (banger.Guest, error) {
+func (l *Links) Guest(ctx context.Context, id banger.VMID) (guestapi.Guest, error) {
 	l.mu.Lock()
 	k := l.links[id]
 	l.mu.Unlock()

@@ -8,20 +8,21 @@ import (
 	"slices"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 )
 
-// Sessions implements banger.Guest. A report that no agent of ours makes is left out.
-func (c *control) Sessions(ctx context.Context, ids []banger.SessionID) iter.Seq2[[]banger.GuestSession, error] {
+// Sessions implements guestapi.Guest. A report that no agent of ours makes is left out.
+func (c *control) Sessions(ctx context.Context, ids []banger.SessionID) iter.Seq2[[]guestapi.GuestSession, error] {
 	ids = slices.Sorted(slices.Values(ids))
 	c.changes.expect(ids...) // before they are asked about: no change falls between
-	return func(yield func([]banger.GuestSession, error) bool) {
+	return func(yield func([]guestapi.GuestSession, error) bool) {
 		if len(ids) == 0 {
 			c.listPages(ctx, nil, yield)
 			return
 		}
-		for some := range slices.Chunk(ids, banger.MaxGuestPage) {
+		for some := range slices.Chunk(ids, guestapi.MaxGuestPage) {
 			if !c.listPages(ctx, some, yield) {
 				return
 			}
@@ -30,8 +31,8 @@ func (c *control) Sessions(ctx context.Context, ids []banger.SessionID) iter.Seq
 }
 
 // listPages yields the pages of one list and reports whether all were taken.
-func (c *control) listPages(ctx context.Context, ids []banger.SessionID, yield func([]banger.GuestSession, error) bool) bool {
-	asked := guestrpc.ListParams{Limit: banger.MaxGuestPage, IDs: ids}
+func (c *control) listPages(ctx context.Context, ids []banger.SessionID, yield func([]guestapi.GuestSession, error) bool) bool {
+	asked := guestrpc.ListParams{Limit: guestapi.MaxGuestPage, IDs: ids}
 	for total := 0; ; {
 		page, next, err := c.listPage(ctx, asked)
 		if total += len(page); err == nil && total > guestbudget.ListSessions {
@@ -52,7 +53,7 @@ func (c *control) listPages(ctx context.Context, ids []banger.SessionID, yield f
 
 // listPage asks for one page. It may take as long as the guest takes to read the
 // sessions from its disk.
-func (c *control) listPage(ctx context.Context, asked guestrpc.ListParams) (reports []banger.GuestSession, next banger.SessionID, err error) {
+func (c *control) listPage(ctx context.Context, asked guestrpc.ListParams) (reports []guestapi.GuestSession, next banger.SessionID, err error) {
 	const what = "list of sessions"
 	data, err := c.ask(ctx, guestrpc.MethodList, asked)
 	if err != nil {

@@ -7,14 +7,15 @@ import (
 
 	"banger"
 	"banger/internal/guestbudget"
+	"banger/internal/vmm"
 )
 
 // refusedLogin is the error of a host that was reached and has not let us in, or cannot be used:
 // to repeat the login changes nothing but the host's and the user's patience.
 type refusedLogin struct{ error }
 
-// Is makes it a banger.ErrLoginRefused.
-func (*refusedLogin) Is(target error) bool { return target == banger.ErrLoginRefused }
+// Is makes it a vmm.ErrLoginRefused.
+func (*refusedLogin) Is(target error) bool { return target == vmm.ErrLoginRefused }
 
 // Unwrap returns the cause.
 func (r *refusedLogin) Unwrap() error { return r.error }
@@ -37,7 +38,7 @@ const minAttempt = time.Second
 // remote host. It returns with ctx.
 func (k *link) rest(ctx context.Context, pause time.Duration, err error) {
 	hurry := k.hurry
-	if errors.Is(err, banger.ErrLoginRefused) {
+	if errors.Is(err, vmm.ErrLoginRefused) {
 		pause, hurry = guestbudget.RefusedLoginPause, nil
 	}
 	began := time.Now()
@@ -71,7 +72,7 @@ func (k *link) wanted() {
 	k.mu.Unlock()
 	switch {
 	case up || down == nil:
-	case !errors.Is(down, banger.ErrLoginRefused):
+	case !errors.Is(down, vmm.ErrLoginRefused):
 		poke(k.hurry)
 	case host.Fingerprint() != seen:
 		k.retry()

@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/guest"
+	"banger/internal/vmm"
 )
 
 // awayHost is a guest.Host that nobody gets into.
@@ -30,8 +31,8 @@ func (h *awayHost) Login(context.Context) (*ssh.Client, error) {
 	return nil, h.why
 }
 
-func (h *awayHost) Install(context.Context, *ssh.Client) (banger.AgentCommands, error) {
-	return banger.AgentCommands{}, nil
+func (h *awayHost) Install(context.Context, *ssh.Client) (vmm.AgentCommands, error) {
+	return vmm.AgentCommands{}, nil
 }
 
 func (h *awayHost) Fingerprint() string {
@@ -56,7 +57,7 @@ func withHost(t *testing.T, code banger.Code, test func(t *testing.T, h *awayHos
 	synctest.Test(t, func(t *testing.T) {
 		h := &awayHost{machine: &machine{done: make(chan struct{})}, why: banger.Errorf(code, "no")}
 		links := guest.NewLinks(key(t, 2), slog.New(slog.DiscardHandler))
-		serve, err := links.Open(banger.GuestAccess{VMID: vm, Machine: h}, newHandler())
+		serve, err := links.Open(vmm.GuestAccess{VMID: vm, Machine: h}, newHandler())
 		if err != nil {
 			t.Fatal(err)
 		}

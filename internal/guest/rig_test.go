@@ -16,7 +16,9 @@ import (
 	"banger"
 	"banger/internal/guest"
 	"banger/internal/guest/guesttest"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
+	"banger/internal/vmm"
 )
 
 const vm = banger.VMID("aaaaaaaaaaaaaaaaaaaa")
@@ -46,7 +48,7 @@ func openTo(t *testing.T, hostKey ssh.Signer, next func() controlFunc) *rig {
 	r.machine = &machine{key: hostKey, next: next, done: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log, t.Output()), nil))
 	r.Links = guest.NewLinks(key(t, 2), log)
-	serve, err := r.Open(banger.GuestAccess{
+	serve, err := r.Open(vmm.GuestAccess{
 		VMID: vm, Machine: r.machine, User: "root", HostKey: string(ssh.MarshalAuthorizedKey(key(t, 1).PublicKey())),
 	}, r.handler)
 	if err != nil {
@@ -63,7 +65,7 @@ func openTo(t *testing.T, hostKey ssh.Signer, next func() controlFunc) *rig {
 	return r
 }
 
-func (r *rig) guest(t *testing.T) banger.Guest {
+func (r *rig) guest(t *testing.T) guestapi.Guest {
 	t.Helper()
 	g, err := r.Guest(t.Context(), vm)
 	if err != nil {
@@ -85,9 +87,9 @@ func key(t *testing.T, n byte) ssh.Signer {
 	return signer
 }
 
-// machine is a banger.Machine of which a link uses little.
+// machine is a vmm.Machine of which a link uses little.
 type machine struct {
-	banger.Machine
+	vmm.Machine
 	key    ssh.Signer
 	next   func() controlFunc
 	done   chan struct{}
@@ -119,23 +121,23 @@ func (m *machine) dialled() int {
 	return m.dials
 }
 
-// handler is a banger.GuestHandler that remembers.
+// handler is a guestapi.GuestHandler that remembers.
 type handler struct {
-	recording func(banger.GuestSession) // called with each change before it is taken; may be nil
-	known     []banger.SessionID        // that it asks the guest about, beside sessionID
+	recording func(guestapi.GuestSession) // called with each change before it is taken; may be nil
+	known     []banger.SessionID          // that it asks the guest about, beside sessionID
 
 	mu      sync.Mutex // guards the fields below
 	ups     int
-	listed  []banger.GuestSession
-	changed map[banger.SessionID]banger.GuestSession
+	listed  []guestapi.GuestSession
+	changed map[banger.SessionID]guestapi.GuestSession
 }
 
 func newHandler() *handler {
-	return &handler{changed: map[banger.SessionID]banger.GuestSession{}}
+	return &handler{changed: map[banger.SessionID]guestapi.GuestSession{}}
 }
 
-func (h *handler) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Guest) error {
-	var sessions []banger.GuestSession
+func (h *handler) GuestUp(ctx context.Context, _ guestapi.GuestHello, g guestapi.Guest) error {
+	var sessions []guestapi.GuestSession
 	for _, ids := range [][]banger.SessionID{nil, append([]banger.SessionID{sessionID}, h.known...)} { // as the session service does
 		for page, err := range g.Sessions(ctx, ids) {
 			if err != nil {
@@ -153,7 +155,7 @@ func (h *handler) GuestUp(ctx context.Context, _ banger.GuestHello, g banger.Gue
 	return nil
 }
 
-func (h *handler) GuestChanged(ctx context.Context, s banger.GuestSession) error {
+func (h *handler) GuestChanged(ctx context.Context, s guestapi.GuestSession) error {
 	h.mu.Lock()
 	recording := h.recording
 	h.mu.Unlock()
@@ -168,14 +170,14 @@ func (h *handler) GuestChanged(ctx context.Context, s banger.GuestSession) error
 
 func (h *handler) GuestDown(context.Context, error) error { return nil }
 
-func (h *handler) seen() (ups int, listed []banger.GuestSession) {
+func (h *handler) seen() (ups int, listed []guestapi.GuestSession) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.ups, h.listed
 }
 
-func report(n int64) banger.GuestSession {
-	s := banger.GuestSession{ID: sessionID}
+func report(n int64) guestapi.GuestSession {
+	s := guestapi.GuestSession{ID: sessionID}
 	s.Status, s.Sequence = banger.StatusRunning, n
 	return s
 }
@@ -188,7 +190,7 @@ func frozen(thaw <-chan struct{}) controlFunc {
 	return func(stdin io.Reader, stdout, _ io.Writer) {
 		in, out := json.NewDecoder(stdin), json.NewEncoder(stdout)
 		for _, result := range []any{
-			banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: guesttest.BootID}, guestrpc.ListPage{}, guestrpc.ListPage{},
+			guestapi.GuestHello{Protocol: guestapi.GuestProtocol, Version: "test", BootID: guesttest.BootID}, guestrpc.ListPage{}, guestrpc.ListPage{},
 		} {
 			var request struct {
 				ID json.RawMessage `json:"id"`

@@ -51,3 +51,8 @@ const (
 	// banger-agent control.
 	ControlSubsystem = "banger-control"
 )
+
+// ReadyPortName is the virtio-serial port to which the guest writes a line,
+// "ready" and its boot id, each time its SSH server begins to listen, and "off"
+// and its boot id when all is ended and it is about to power off.
+const ReadyPortName = "org.banger.ready"

@@ -11,13 +11,13 @@ import (
 	"strings"
 	"sync"
 
-	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 	"banger/internal/jsonshape"
 )
 
 // maxBlobBytes bounds a blob.
-const maxBlobBytes = banger.MaxLogPageBytes
+const maxBlobBytes = guestapi.MaxLogPageBytes
 
 // Channel carries one JSON-RPC message a line and refuses a line that is too long before
 // it is held in memory. The host's end refuses what is not one plain message, too: the

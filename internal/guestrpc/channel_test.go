@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -86,7 +87,7 @@ func TestChannel_BlobIsThereWhenItsAnswerIs(t *testing.T) {
 	if in.TakeBlob(none) != nil || in.TakeBlob(99) != nil || in.TakeBlob(first) != nil {
 		t.Error("there is a blob that never came, that nobody expects, or that was taken")
 	}
-	if out.SendBlob(1, make([]byte, banger.MaxLogPageBytes+1)) == nil {
+	if out.SendBlob(1, make([]byte, guestapi.MaxLogPageBytes+1)) == nil {
 		t.Error("a blob that is too long was sent")
 	}
 }
@@ -102,7 +103,7 @@ func TestChannel_BlobThatIsNoneIsRefused(t *testing.T) {
 }
 
 func TestLogPage_TakesNoMoreFromABlobThanThereIs(t *testing.T) {
-	page := banger.GuestLogPage{Chunks: []banger.LogChunk{
+	page := guestapi.GuestLogPage{Chunks: []banger.LogChunk{
 		{Stream: banger.StreamStdout, Offset: 7, Time: time.Unix(1, 0), Data: []byte("one")},
 		{Stream: banger.StreamStderr, Offset: 9, Data: []byte("three")},
 	}, AtEnd: true}

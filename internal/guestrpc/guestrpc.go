@@ -1,7 +1,7 @@
 // Package guestrpc is the control protocol between the daemon and a guest's
 // agent: JSON-RPC 2.0, one message a line, over one exec channel of the link;
 // Channel says what comes between the lines.
-// Parameters and results are the types named here and in package banger. The
+// Parameters and results are the types named here and in package guestapi. The
 // guest answers requests concurrently.
 package guestrpc
 
@@ -10,26 +10,27 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // The methods, with their parameters and results.
 const (
-	MethodHello    = "hello"            // none → banger.GuestHello
+	MethodHello    = "hello"            // none → guestapi.GuestHello
 	MethodList     = "session.list"     // ListParams → ListPage
-	MethodLaunch   = "session.launch"   // banger.GuestLaunch → banger.GuestSession
-	MethodAbandon  = "session.abandon"  // IDParams → banger.GuestSession
+	MethodLaunch   = "session.launch"   // guestapi.GuestLaunch → guestapi.GuestSession
+	MethodAbandon  = "session.abandon"  // IDParams → guestapi.GuestSession
 	MethodStop     = "session.stop"     // StopParams → null
 	MethodReadLog  = "session.read_log" // LogRead → LogPage
 	MethodRemove   = "session.remove"   // IDParams → null
 	MethodSignal   = "session.signal"   // SignalParams → null
-	MethodInspect  = "session.inspect"  // IDParams → banger.GuestSession
+	MethodInspect  = "session.inspect"  // IDParams → guestapi.GuestSession
 	MethodSpec     = "session.spec"     // SpecParams → SpecPart of what it was launched with
 	MethodSetClock = "clock.set"        // ClockParams → null; only where hello told of a clock
 	// Shuts the guest down: none → null, when that has begun. Only in machines of ours, and
 	// not in those of older builds.
 	MethodPowerOff = "machine.power_off"
 
-	// NotifyChanged is pushed by the guest with a banger.GuestSession after every
+	// NotifyChanged is pushed by the guest with a guestapi.GuestSession after every
 	// change of a state that no answer on this link has told. It is sent for all
 	// changes after the hello was answered.
 	NotifyChanged = "session.changed"
@@ -57,14 +58,14 @@ type IDParams struct {
 // in the order of ids.
 type ListParams struct {
 	After banger.SessionID   `json:"after,omitempty"` // ListPage.Next of the last page
-	Limit int                `json:"limit"`           // 1 to banger.MaxGuestPage
-	IDs   []banger.SessionID `json:"ids,omitempty"`   // only these, ascending, at most banger.MaxGuestPage; none: all that are on the disk
+	Limit int                `json:"limit"`           // 1 to guestapi.MaxGuestPage
+	IDs   []banger.SessionID `json:"ids,omitempty"`   // only these, ascending, at most guestapi.MaxGuestPage; none: all that are on the disk
 }
 
 // ListPage is the result of MethodList. It has as many sessions as fit into PageBytes,
 // at least one, and one that does not exist is left out.
 type ListPage struct {
-	Sessions []json.RawMessage `json:"sessions"`       // each a banger.GuestSession
+	Sessions []json.RawMessage `json:"sessions"`       // each a guestapi.GuestSession
 	Next     banger.SessionID  `json:"next,omitempty"` // up to which this page goes; empty: there is no other
 }
 
@@ -96,5 +97,5 @@ type StopParams struct {
 // SignalParams are those of MethodSignal.
 type SignalParams struct {
 	Session banger.SessionID `json:"session"`
-	banger.GuestSignal
+	guestapi.GuestSignal
 }

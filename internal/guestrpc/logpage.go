@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // LogRead are the parameters of MethodReadLog.
 type LogRead struct {
-	banger.GuestLogRead
+	guestapi.GuestLogRead
 	Blob int64 `json:"blob"` // the id of that with the bytes of the page
 }
 
-// LogPage is the result of MethodReadLog: a banger.GuestLogPage whose bytes are in
+// LogPage is the result of MethodReadLog: a guestapi.GuestLogPage whose bytes are in
 // a blob.
 type LogPage struct {
 	Begin  banger.LogCursor `json:"begin"`
@@ -34,7 +35,7 @@ type LogPiece struct {
 }
 
 // SplitPage takes the bytes out of a page.
-func SplitPage(p banger.GuestLogPage) (page LogPage, blob []byte) {
+func SplitPage(p guestapi.GuestLogPage) (page LogPage, blob []byte) {
 	page = LogPage{Begin: p.Begin, Pieces: make([]LogPiece, len(p.Chunks)), Next: p.Next, AtEnd: p.AtEnd, Ended: p.Ended}
 	for i, c := range p.Chunks {
 		page.Pieces[i] = LogPiece{Stream: c.Stream, Offset: c.Offset, Time: c.Time, Size: len(c.Data), Gap: c.Gap, Reason: c.Reason}
@@ -44,8 +45,8 @@ func SplitPage(p banger.GuestLogPage) (page LogPage, blob []byte) {
 }
 
 // Join puts them back, which must be as many as it says. The page holds blob.
-func (p LogPage) Join(blob []byte) (banger.GuestLogPage, error) {
-	page := banger.GuestLogPage{Begin: p.Begin, Chunks: make([]banger.LogChunk, len(p.Pieces)), Next: p.Next, AtEnd: p.AtEnd, Ended: p.Ended}
+func (p LogPage) Join(blob []byte) (guestapi.GuestLogPage, error) {
+	page := guestapi.GuestLogPage{Begin: p.Begin, Chunks: make([]banger.LogChunk, len(p.Pieces)), Next: p.Next, AtEnd: p.AtEnd, Ended: p.Ended}
 	for i, piece := range p.Pieces {
 		if piece.Size < 0 || piece.Size > len(blob) {
 			return page, fmt.Errorf("a piece of %d bytes is not in its blob", piece.Size)

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"banger"
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/localsocket"
@@ -20,6 +19,7 @@ import (
 	"banger/internal/sshhost"
 	"banger/internal/store"
 	"banger/internal/version"
+	"banger/internal/vmm"
 )
 
 // daemon is what a daemon is made of, but for images.
@@ -32,7 +32,7 @@ type daemon struct {
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver banger.Driver, hosts banger.RemoteDriver, work machine.Disks, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver vmm.Driver, hosts vmm.RemoteDriver, work machine.Disks, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -109,7 +109,7 @@ func RemoteDriver(bin Binaries, home string) *remote.Driver {
 	})
 }
 
-func runDaemon(ctx context.Context, p paths.Paths, driver banger.Driver, hosts banger.RemoteDriver, work machine.Disks, ready func()) error {
+func runDaemon(ctx context.Context, p paths.Paths, driver vmm.Driver, hosts vmm.RemoteDriver, work machine.Disks, ready func()) error {
 	key, err := os.ReadFile(p.ClientKey())
 	if err != nil {
 		return err

@@ -5,30 +5,30 @@ import (
 	"encoding/json"
 	"net"
 
-	"banger"
+	"banger/internal/vmm"
 )
 
 // elsewhere is a driver of machines that are run by somebody else, at an address:
 // for a daemon that is a process of its own. They never end.
 type elsewhere struct{ address string }
 
-// Name implements banger.Driver.
+// Name implements vmm.Driver.
 func (elsewhere) Name() string { return "elsewhere" }
 
-// Start implements banger.Driver.
-func (e elsewhere) Start(context.Context, banger.MachineSpec) (banger.Machine, error) {
+// Start implements vmm.Driver.
+func (e elsewhere) Start(context.Context, vmm.MachineSpec) (vmm.Machine, error) {
 	return elsewhereMachine{e}, nil
 }
 
-// Adopt implements banger.Driver.
-func (e elsewhere) Adopt(context.Context, json.RawMessage) (banger.Machine, error) {
+// Adopt implements vmm.Driver.
+func (e elsewhere) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	return elsewhereMachine{e}, nil
 }
 
 type elsewhereMachine struct{ elsewhere }
 
 func (elsewhereMachine) Ref() json.RawMessage            { return json.RawMessage(`{}`) }
-func (elsewhereMachine) Info() banger.MachineInfo        { return banger.MachineInfo{} }
+func (elsewhereMachine) Info() vmm.MachineInfo           { return vmm.MachineInfo{} }
 func (elsewhereMachine) WaitReady(context.Context) error { return nil }
 func (elsewhereMachine) PowerDown(context.Context) error { return nil }
 func (elsewhereMachine) Kill(context.Context) error      { return nil }

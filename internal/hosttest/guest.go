@@ -23,6 +23,7 @@ import (
 	"banger/internal/guestconfig"
 	"banger/internal/machine/inmem"
 	"banger/internal/sessiondir"
+	"banger/internal/vmm"
 )
 
 // Guests are what runs in machines that need no virtual machine: the agent's real
@@ -76,7 +77,7 @@ func (g *Guests) waitRecorded(x banger.Session) {
 
 // Serve serves one connection to a guest. Of the spec it uses the VM and the folder
 // in which its host key is.
-func (g *Guests) Serve(spec banger.MachineSpec, conn net.Conn) {
+func (g *Guests) Serve(spec vmm.MachineSpec, conn net.Conn) {
 	key, err := os.ReadFile(filepath.Join(spec.StateDir, "ssh_host_ed25519_key"))
 	if err != nil {
 		g.t.Errorf("cannot read host key: %v", err)

@@ -25,6 +25,7 @@ import (
 	"banger/internal/session"
 	"banger/internal/store"
 	"banger/internal/version"
+	"banger/internal/vmm"
 )
 
 // Host is one installation. Its services are those of the running daemon;
@@ -37,9 +38,9 @@ type Host struct {
 	Paths    paths.Paths
 
 	t      testing.TB
-	wrap   func(banger.Driver) banger.Driver
+	wrap   func(vmm.Driver) vmm.Driver
 	disks  machine.Disks
-	remote banger.RemoteDriver
+	remote vmm.RemoteDriver
 	home   string // of the daemon's user, for remote hosts
 	guests *Guests
 	signer ssh.Signer
@@ -52,7 +53,7 @@ type Options struct {
 	// Guest changes what runs in the machines.
 	Guest func(*inmem.Guest)
 	// Driver returns what the VM service gets instead of the driver.
-	Driver func(banger.Driver) banger.Driver
+	Driver func(vmm.Driver) vmm.Driver
 	// Disks returns what the VM service gets instead of the disks, of which only the
 	// guests' folders are real.
 	Disks func(machine.Disks) machine.Disks
@@ -109,7 +110,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 // open starts the daemon's part.
 func (h *Host) open() {
 	h.t.Helper()
-	var driver banger.Driver = h.Driver
+	var driver vmm.Driver = h.Driver
 	if h.wrap != nil {
 		driver = h.wrap(driver)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"banger"
 	"banger/api"
+	"banger/internal/guestapi"
 	"banger/internal/httpapi"
 	"banger/internal/httpapi/httpapitest"
 	"banger/internal/localsocket"
@@ -100,7 +101,7 @@ func TestStream_ClientThatDoesNotReadDelaysNoStop(t *testing.T) {
 	r := newRig(t)
 	full := make(chan struct{})
 	r.fake.OnLogs = func(_ context.Context, _ banger.LogRequest, fn func(banger.LogChunk) error) error {
-		piece := chunk(banger.StreamStdout, 0, strings.Repeat("x", banger.MaxLogPageBytes))
+		piece := chunk(banger.StreamStdout, 0, strings.Repeat("x", guestapi.MaxLogPageBytes))
 		for n := 0; ; n++ {
 			if n == 8 {
 				close(full) // more than the socket holds, so that a write blocks soon

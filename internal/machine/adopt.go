@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // How many machines are adopted at once, and of how many that have ended the disks are
@@ -190,7 +191,7 @@ func (s *Service) mayRun(ctx context.Context, vm banger.VM) bool {
 		_ = m.Close()
 		return true
 	}
-	return !errors.Is(err, banger.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt
+	return !errors.Is(err, vmm.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt
 }
 
 // tryAdopt brings one VM's record in line with its machine and returns its run, or if the
@@ -200,12 +201,12 @@ func (s *Service) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended str
 	if err != nil {
 		return nil, "", err
 	}
-	var m banger.Machine
+	var m vmm.Machine
 	if ref != nil {
 		m, err = s.driver(vm).Adopt(ctx, ref)
 	}
 	switch {
-	case ref == nil || errors.Is(err, banger.ErrMachineGone):
+	case ref == nil || errors.Is(err, vmm.ErrMachineGone):
 		return nil, "the machine ended while no daemon was running", nil
 	case banger.CodeOf(err) == banger.CodeCorrupt:
 		// Nothing will ever find it; the driver's locks protect its disks.
@@ -243,7 +244,7 @@ func (s *Service) machineRef(vm banger.VM) (json.RawMessage, error) {
 	if vm.Machine != nil {
 		return vm.Machine, nil
 	}
-	note, err := os.ReadFile(filepath.Join(s.Paths.VM(vm.ID), banger.MachineRefName))
+	note, err := os.ReadFile(filepath.Join(s.Paths.VM(vm.ID), vmm.MachineRefName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -292,7 +293,7 @@ func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) er
 // poweredOff reports whether the guest of a machine that has ended had said that it powers off.
 func (s *Service) poweredOff(vm banger.VM) bool {
 	ref, err := s.machineRef(vm)
-	ends, ok := s.driver(vm).(banger.DriverEnds)
+	ends, ok := s.driver(vm).(vmm.DriverEnds)
 	return err == nil && ref != nil && ok && ends.PoweredOff(ref)
 }
 

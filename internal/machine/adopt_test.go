@@ -16,25 +16,26 @@ import (
 	"banger/internal/hosttest"
 	"banger/internal/machine"
 	"banger/internal/store"
+	"banger/internal/vmm"
 )
 
 // awkward is a driver that cannot adopt while told so, or start.
 type awkward struct {
-	banger.Driver
+	vmm.Driver
 	cannotAdopt *atomic.Bool
 	beforeStart func()
 }
 
 var errHangs = errors.New("the machine does not answer")
 
-func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, error) {
 	if d.cannotAdopt.Load() {
 		return nil, errHangs
 	}
 	return d.Driver.Adopt(ctx, ref)
 }
 
-func (d awkward) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
 	if d.beforeStart != nil {
 		d.beforeStart()
 	}
@@ -44,7 +45,7 @@ func (d awkward) Start(ctx context.Context, spec banger.MachineSpec) (banger.Mac
 func TestAdopt_OneMachineThatCannotBeAdoptedHindersNobody(t *testing.T) {
 	var broken atomic.Bool
 	h := hosttest.NewWith(t, bin, hosttest.Options{
-		Driver: func(d banger.Driver) banger.Driver { return awkward{Driver: d, cannotAdopt: &broken} },
+		Driver: func(d vmm.Driver) vmm.Driver { return awkward{Driver: d, cannotAdopt: &broken} },
 	})
 	h.StartVM("v")
 	broken.Store(true)
@@ -166,11 +167,11 @@ func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
 
 // together is a driver whose machines are adopted only when so many of them are at once.
 type together struct {
-	banger.Driver
+	vmm.Driver
 	arrive func() error
 }
 
-func (d together) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+func (d together) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, error) {
 	if err := d.arrive(); err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func TestAdopt_MachinesAreAdoptedSideBySide(t *testing.T) {
 			return errors.New("the others are not adopted meanwhile")
 		}
 	}
-	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d banger.Driver) banger.Driver { return together{d, arrive} }})
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d vmm.Driver) vmm.Driver { return together{d, arrive} }})
 	for _, name := range []string{"a", "b", "c"} {
 		h.StartVM(name)
 	}

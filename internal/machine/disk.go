@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/vmm"
 )
 
 // diskTimeout bounds one use of a disk: while it lasts, the VM cannot be started,
@@ -79,7 +80,7 @@ func (s *Service) readDisk(ctx context.Context, id banger.VMID, limit time.Durat
 // zero if nobody saw that. limit bounds the reading of its disk, to which the caller has
 // a right as that of readDisk.
 func (s *Service) endSessions(ctx context.Context, id banger.VMID, by banger.EndedBy, at time.Time, limit time.Duration) error {
-	end := s.machineEnd(id, banger.MachineEnd{By: by, At: at}, limit)
+	end := s.machineEnd(id, vmm.MachineEnd{By: by, At: at}, limit)
 	if err := s.Sessions.MachineEnded(ctx, id, end); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *Service) endSessions(ctx context.Context, id banger.VMID, by banger.End
 }
 
 // machineEnd is an end with the disk of the VM's machine.
-func (s *Service) machineEnd(id banger.VMID, end banger.MachineEnd, limit time.Duration) banger.MachineEnd {
+func (s *Service) machineEnd(id banger.VMID, end vmm.MachineEnd, limit time.Duration) vmm.MachineEnd {
 	end.Disk = func(ctx context.Context, f func(context.Context, fs.FS) error) error {
 		return s.readDisk(ctx, id, limit, f)
 	}

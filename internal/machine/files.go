@@ -19,6 +19,7 @@ import (
 	"banger"
 	"banger/internal/atomicfile"
 	"banger/internal/guestconfig"
+	"banger/internal/vmm"
 )
 
 // The files of a VM in its folder, beside what its driver keeps there.
@@ -109,8 +110,8 @@ func (s *Service) readHostKey(id banger.VMID) (private, public string, err error
 
 // prepareBoot checks what a VM boots from, writes its initrd, and describes its
 // machine.
-func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.MachineSpec, error) {
-	var spec banger.MachineSpec
+func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (vmm.MachineSpec, error) {
+	var spec vmm.MachineSpec
 	image, err := s.Images.Files(ctx, vm.ImageID)
 	if banger.CodeOf(err) == banger.CodeNotFound {
 		return spec, banger.Errorf(banger.CodeCorrupt, "cannot use VM %s: its image %s (%s) is gone", vm.Name, vm.ImageName, vm.ImageID).
@@ -132,9 +133,9 @@ func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (banger.Machine
 	if err != nil {
 		return spec, fmt.Errorf("cannot write initrd: %w", err)
 	}
-	return banger.MachineSpec{
+	return vmm.MachineSpec{
 		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, Kernel: image.Kernel, Initrd: initrd,
-		Disks: []banger.MachineDisk{
+		Disks: []vmm.MachineDisk{
 			{Path: image.Root, Serial: imageSerial, ReadOnly: true},
 			{Path: filepath.Join(dir, systemDiskName), Serial: systemSerial},
 			{Path: filepath.Join(dir, workDiskName), Serial: workSerial},
@@ -198,7 +199,7 @@ func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([
 // opened first: it may become the older one at any moment, and is then both.
 func consoleTail(dir string, maxBytes int64) ([]byte, error) {
 	var files []*os.File
-	for _, name := range []string{banger.ConsoleLogName, banger.OldConsoleLogName} {
+	for _, name := range []string{vmm.ConsoleLogName, vmm.OldConsoleLogName} {
 		f, err := os.Open(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue // never started, or nothing old yet

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/guestapi"
+	"banger/internal/vmm"
 )
 
 // knownAgain brings the records in line with the directories of VMs. A VM without a
@@ -124,7 +126,7 @@ func (s *Service) runningMachine(ctx context.Context, vm banger.VM) (ref json.Ra
 	if err == nil {
 		_ = m.Close() // it is adopted for good when its record is there
 	}
-	gone := errors.Is(err, banger.ErrMachineGone) || banger.CodeOf(err) == banger.CodeCorrupt
+	gone := errors.Is(err, vmm.ErrMachineGone) || banger.CodeOf(err) == banger.CodeCorrupt
 	return ref, !gone
 }
 
@@ -226,7 +228,7 @@ func (s *Service) sessionsTaken(ctx context.Context, id banger.VMID) error {
 
 // takeInFromDisk gives the sessions on the disk of a machine that has ended their
 // records. What fails is tried again by the next start or daemon.
-func (s *Service) takeInFromDisk(ctx context.Context, id banger.VMID, end banger.MachineEnd) {
+func (s *Service) takeInFromDisk(ctx context.Context, id banger.VMID, end vmm.MachineEnd) {
 	vm, err := s.Store.GetVM(ctx, id)
 	if err == nil && !vm.SessionsUnknown {
 		return
@@ -243,7 +245,7 @@ func (s *Service) takeInFromDisk(ctx context.Context, id banger.VMID, end banger
 }
 
 // takeInFromGuest does the same for a guest that is up.
-func (s *Service) takeInFromGuest(ctx context.Context, id banger.VMID, g banger.Guest) error {
+func (s *Service) takeInFromGuest(ctx context.Context, id banger.VMID, g guestapi.Guest) error {
 	vm, err := s.Store.GetVM(ctx, id)
 	if err != nil || !vm.SessionsUnknown {
 		return err

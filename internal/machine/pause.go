@@ -10,12 +10,13 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // pauses is what a run knows of its machine's pauses. Safe for concurrent use.
 type pauses struct {
 	mu      sync.Mutex // guards the fields below
-	status  banger.PauseStatus
+	status  vmm.PauseStatus
 	changed chan struct{}     // closed and replaced at each change of status
 	conns   map[net.Conn]bool // of the link, while the machine runs
 }
@@ -25,7 +26,7 @@ func newPauses() *pauses {
 }
 
 // now returns the status, and what is closed when that is over.
-func (p *pauses) now() (banger.PauseStatus, <-chan struct{}) {
+func (p *pauses) now() (vmm.PauseStatus, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.status, p.changed
@@ -33,13 +34,13 @@ func (p *pauses) now() (banger.PauseStatus, <-chan struct{}) {
 
 // set takes a status. A pause closes the connections to the guest: who waits for an
 // answer learns that none will come.
-func (p *pauses) set(s banger.PauseStatus) {
+func (p *pauses) set(s vmm.PauseStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status = s
 	close(p.changed)
 	p.changed = make(chan struct{})
-	if s.Pause == banger.NotPaused {
+	if s.Pause == vmm.NotPaused {
 		return
 	}
 	for conn := range p.conns {
@@ -52,13 +53,13 @@ func (p *pauses) set(s banger.PauseStatus) {
 func (p *pauses) await(ctx context.Context, ended <-chan struct{}) error {
 	for {
 		status, changed := p.now()
-		if status.Pause == banger.NotPaused {
+		if status.Pause == vmm.NotPaused {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ended:
-			return banger.ErrMachineGone
+			return vmm.ErrMachineGone
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -69,7 +70,7 @@ func (p *pauses) await(ctx context.Context, ended <-chan struct{}) error {
 func (p *pauses) add(conn net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.status.Pause != banger.NotPaused {
+	if p.status.Pause != vmm.NotPaused {
 		conn.Close()
 		return
 	}
@@ -84,11 +85,11 @@ func (p *pauses) remove(conn net.Conn) {
 
 // awake is a machine as its link sees it: while it is paused, there is no guest.
 type awake struct {
-	banger.Machine
+	vmm.Machine
 	pauses *pauses
 }
 
-// WaitReady implements banger.Machine.
+// WaitReady implements vmm.Machine.
 func (a awake) WaitReady(ctx context.Context) error {
 	if err := a.pauses.await(ctx, a.Done()); err != nil {
 		return err
@@ -96,7 +97,7 @@ func (a awake) WaitReady(ctx context.Context) error {
 	return a.Machine.WaitReady(ctx)
 }
 
-// Dial implements banger.Machine.
+// Dial implements vmm.Machine.
 func (a awake) Dial(ctx context.Context) (net.Conn, error) {
 	conn, err := a.Machine.Dial(ctx)
 	if err != nil {
@@ -119,7 +120,7 @@ func (c awakeConn) Close() error {
 // followPauses records the pauses of a machine and continues it from those that are
 // ours to end, until ctx ends or the machine does.
 func (r *run) followPauses(ctx context.Context) {
-	m, ok := r.machine.(banger.PausingMachine)
+	m, ok := r.machine.(vmm.PausingMachine)
 	if !ok {
 		return
 	}
@@ -153,9 +154,9 @@ func (r *run) recordPauses(ctx context.Context) {
 	}
 }
 
-func (r *run) recordPause(ctx context.Context, status banger.PauseStatus) error {
+func (r *run) recordPause(ctx context.Context, status vmm.PauseStatus) error {
 	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
-		paused := status.Pause != banger.NotPaused
+		paused := status.Pause != vmm.NotPaused
 		switch {
 		case paused && (vm.State == banger.VMStarting || vm.State == banger.VMRunning || vm.State == banger.VMPaused):
 			vm.State, vm.LastError = banger.VMPaused, r.service.explainPause(status)
@@ -171,8 +172,8 @@ func (r *run) recordPause(ctx context.Context, status banger.PauseStatus) error 
 }
 
 // explainPause says in words why a machine is paused.
-func (s *Service) explainPause(status banger.PauseStatus) string {
-	if status.Pause != banger.PausedForStorage {
+func (s *Service) explainPause(status vmm.PauseStatus) string {
+	if status.Pause != vmm.PausedForStorage {
 		return "somebody has paused it by QEMU's control socket, and continues it there"
 	}
 	why := "the host did not take a write to its disk"
@@ -195,13 +196,13 @@ const (
 
 // endPauses continues a machine that is paused for storage, again and again, when the
 // host may take the write. One that fails once more pauses it again.
-func (r *run) endPauses(ctx context.Context, m banger.PausingMachine) {
+func (r *run) endPauses(ctx context.Context, m vmm.PausingMachine) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = minContinue, maxContinue
 	for {
 		status, changed := r.pauses.now()
 		var again <-chan time.Time
-		if status.Pause == banger.PausedForStorage {
+		if status.Pause == vmm.PausedForStorage {
 			again = time.After(wait.NextBackOff())
 		}
 		select {
@@ -214,7 +215,7 @@ func (r *run) endPauses(ctx context.Context, m banger.PausingMachine) {
 		if room, err := r.service.room(); err == nil && room.free < resumeRoom {
 			continue
 		}
-		if err := m.Continue(ctx, banger.PausedForStorage); err != nil && ctx.Err() == nil {
+		if err := m.Continue(ctx, vmm.PausedForStorage); err != nil && ctx.Err() == nil {
 			r.service.Log.Warn("cannot continue a machine", "vm", r.id, "cause", err)
 		}
 	}
@@ -225,11 +226,11 @@ func (r *run) endPauses(ctx context.Context, m banger.PausingMachine) {
 // one continued.
 func (r *run) checkStoppable(ctx context.Context) error {
 	status, changed := r.pauses.now()
-	m, ok := r.machine.(banger.PausingMachine)
-	if !ok || status.Pause == banger.NotPaused {
+	m, ok := r.machine.(vmm.PausingMachine)
+	if !ok || status.Pause == vmm.NotPaused {
 		return nil
 	}
-	if room, err := r.service.room(); status.Pause == banger.PausedForStorage && (err != nil || room.free < resumeRoom) {
+	if room, err := r.service.room(); status.Pause == vmm.PausedForStorage && (err != nil || room.free < resumeRoom) {
 		return r.unstoppable(status)
 	}
 	if err := m.Continue(ctx, status.Pause); err != nil {
@@ -249,7 +250,7 @@ func (r *run) checkStoppable(ctx context.Context) error {
 const continuePatience = 5 * time.Second
 
 // unstoppable is why a machine is not ended: what that would lose.
-func (r *run) unstoppable(status banger.PauseStatus) error {
+func (r *run) unstoppable(status vmm.PauseStatus) error {
 	return banger.Errorf(banger.CodeUnavailable, "it is paused, so its guest cannot shut down, and what that has not written to its disk would be lost: %s",
 		r.service.explainPause(status)).
 		WithHint("make room on the host's disk, or end it all the same with a grace time of 0: banger vm stop --grace 0 %s", r.id)

@@ -14,6 +14,7 @@ import (
 	"banger"
 	"banger/internal/hosttest"
 	"banger/internal/machine/inmem"
+	"banger/internal/vmm"
 )
 
 // smallDisk mounts a file system of some MiB for the daemon's state.
@@ -49,12 +50,12 @@ func fill(t *testing.T, dir string) (ballast string) {
 	return ballast
 }
 
-var diskFull = banger.PauseStatus{Pause: banger.PausedForStorage, Detail: "No space left on device"}
+var diskFull = vmm.PauseStatus{Pause: vmm.PausedForStorage, Detail: "No space left on device"}
 
 func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) {
 	disk := smallDisk(t, 420)
 	h := hosttest.NewWith(t, bin, hosttest.Options{State: disk, Guest: func(g *inmem.Guest) {
-		g.Continue = func(banger.MachineSpec) bool { return freeIn(t, disk) > 0 }
+		g.Continue = func(vmm.MachineSpec) bool { return freeIn(t, disk) > 0 }
 	}})
 	vm := h.StartVM("v")
 	x, err := h.Sessions.StartSession(t.Context(), "v", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/sleep", Args: []banger.ByteString{"1000"}}})
@@ -119,10 +120,10 @@ func mustBePaused(t *testing.T, what string, err error) {
 func TestPause_AVMThatItsUserPausedIsLeftAlone(t *testing.T) {
 	var continued atomic.Int32
 	h := hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
-		g.Continue = func(banger.MachineSpec) bool { continued.Add(1); return true }
+		g.Continue = func(vmm.MachineSpec) bool { continued.Add(1); return true }
 	}})
 	user, full := h.StartVM("user"), h.StartVM("full")
-	h.Driver.Pause(user.ID, banger.PauseStatus{Pause: banger.PausedByUser})
+	h.Driver.Pause(user.ID, vmm.PauseStatus{Pause: vmm.PausedByUser})
 	if vm := waitState(t, h, "user", banger.VMPaused); !strings.Contains(vm.LastError, "somebody") {
 		t.Errorf("it says %q", vm.LastError)
 	}
@@ -142,7 +143,7 @@ func TestPause_AVMThatItsUserPausedIsLeftAlone(t *testing.T) {
 func TestPause_AVMOnAFullDiskCanBeEndedAndDeleted(t *testing.T) {
 	disk := smallDisk(t, 420)
 	h := hosttest.NewWith(t, bin, hosttest.Options{State: disk, Guest: func(g *inmem.Guest) {
-		g.Continue = func(banger.MachineSpec) bool { return false }
+		g.Continue = func(vmm.MachineSpec) bool { return false }
 	}})
 	one, two := h.StartVM("one"), h.StartVM("two")
 	fill(t, disk)

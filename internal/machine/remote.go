@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // remoteUpTimeout bounds how long the adding of a host waits for its link, after a login
@@ -43,7 +44,7 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 }
 
 // storeRemote makes the record of a host and begins its run.
-func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m banger.Machine) (banger.VM, *run, error) {
+func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m vmm.Machine) (banger.VM, *run, error) {
 	unlock, err := s.locks.Lock(ctx, vm.ID)
 	if err != nil {
 		return vm, nil, err
@@ -115,7 +116,7 @@ func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 }
 
 // driver returns the one that a VM is of.
-func (s *Service) driver(vm banger.VM) banger.Driver {
+func (s *Service) driver(vm banger.VM) vmm.Driver {
 	if vm.Driver == banger.DriverRemote {
 		return s.Remote
 	}

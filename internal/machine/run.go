@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
+	"banger/internal/vmm"
 )
 
 // run is one running machine in the hands of this process: it keeps the guest's
@@ -16,7 +18,7 @@ import (
 type run struct {
 	service *Service
 	id      banger.VMID
-	machine banger.Machine
+	machine vmm.Machine
 	pauses  *pauses
 
 	up       chan struct{} // closed when the guest has answered for the first time
@@ -24,23 +26,23 @@ type run struct {
 	upOnce   sync.Once
 
 	mu     sync.Mutex       // guards the fields below
-	guest  banger.Guest     // while the link is up
+	guest  guestapi.Guest   // while the link is up
 	linked chan struct{}    // closed when the link comes up the next time
 	asked  banger.StoppedBy // how the guest was last asked to shut down
 	killed bool             // the machine was killed while it ran
 }
 
 // beginRun takes over a machine. The caller holds the VM's lock.
-func (s *Service) beginRun(vm banger.VM, m banger.Machine, hostKey string) *run {
+func (s *Service) beginRun(vm banger.VM, m vmm.Machine, hostKey string) *run {
 	r := &run{service: s, id: vm.ID, machine: m, pauses: newPauses(), up: make(chan struct{}), released: make(chan struct{}), linked: make(chan struct{})}
 	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMPaused || vm.State == banger.VMStopping) {
 		r.noteUp() // an earlier daemon had its answer
 	}
 	seen := m
-	if _, ok := m.(banger.PausingMachine); ok {
+	if _, ok := m.(vmm.PausingMachine); ok {
 		seen = awake{m, r.pauses}
 	}
-	serve, err := s.Links.Open(banger.GuestAccess{VMID: vm.ID, Machine: seen, User: loginUser, HostKey: hostKey}, r)
+	serve, err := s.Links.Open(vmm.GuestAccess{VMID: vm.ID, Machine: seen, User: loginUser, HostKey: hostKey}, r)
 	if err != nil {
 		s.Log.Error("cannot open link to guest", "vm", vm.ID, "cause", err)
 		serve = func(context.Context) error { return err }
@@ -182,7 +184,7 @@ func (r *run) kill(ctx context.Context) error {
 // askOverLink asks the guest to shut down, if its link is up.
 func (r *run) askOverLink(ctx context.Context) error {
 	r.mu.Lock()
-	power, ok := r.guest.(banger.GuestPower)
+	power, ok := r.guest.(guestapi.GuestPower)
 	r.mu.Unlock()
 	if !ok {
 		return errNoLink
@@ -209,7 +211,7 @@ func (r *run) setAsked(by banger.StoppedBy) {
 	r.asked = by
 }
 
-func (r *run) setGuest(g banger.Guest) {
+func (r *run) setGuest(g guestapi.Guest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.guest = g
@@ -226,9 +228,9 @@ func (r *run) nextLink() <-chan struct{} {
 	return r.linked
 }
 
-// GuestUp implements banger.GuestHandler: sessions are reconciled before the VM
+// GuestUp implements guestapi.GuestHandler: sessions are reconciled before the VM
 // counts as running.
-func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest) error {
+func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
 	if err := r.service.takeInFromGuest(ctx, r.id, g); err != nil {
 		return err
 	}
@@ -255,12 +257,12 @@ func (r *run) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Gue
 
 func (r *run) noteUp() { r.upOnce.Do(func() { close(r.up) }) }
 
-// GuestChanged implements banger.GuestHandler.
-func (r *run) GuestChanged(ctx context.Context, s banger.GuestSession) error {
+// GuestChanged implements guestapi.GuestHandler.
+func (r *run) GuestChanged(ctx context.Context, s guestapi.GuestSession) error {
 	return r.service.Sessions.Guest(r.id).GuestChanged(ctx, s)
 }
 
-// GuestDown implements banger.GuestHandler. Of a remote host the record says since
+// GuestDown implements guestapi.GuestHandler. Of a remote host the record says since
 // when it cannot be reached, and why: all else about it stays as it was known.
 func (r *run) GuestDown(ctx context.Context, cause error) error {
 	r.setGuest(nil)
@@ -271,7 +273,7 @@ func (r *run) GuestDown(ctx context.Context, cause error) error {
 		if vm.UnreachableSince.IsZero() {
 			vm.UnreachableSince = now()
 		}
-		vm.LoginRefused = errors.Is(cause, banger.ErrLoginRefused)
+		vm.LoginRefused = errors.Is(cause, vmm.ErrLoginRefused)
 		if text := cause.Error(); withoutNumbers(text) != withoutNumbers(vm.LastError) {
 			vm.LastError = text // else every attempt would be an event
 		}
@@ -295,7 +297,7 @@ func withoutNumbers(text string) string {
 func (r *run) waitUp(ctx context.Context) error {
 	for {
 		status, changed := r.pauses.now()
-		if status.Pause != banger.NotPaused {
+		if status.Pause != vmm.NotPaused {
 			return errors.New("it is paused: " + r.service.explainPause(status))
 		}
 		select {

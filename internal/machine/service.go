@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestconfig"
 	"banger/internal/keylock"
 	"banger/internal/paths"
+	"banger/internal/vmm"
 )
 
 // Images gives the files of images; internal/image.Service does.
@@ -51,21 +53,21 @@ type Initrds interface {
 type Links interface {
 	// Open makes the link to one guest, which users then wait for; serve keeps it
 	// up until ctx or the machine ends.
-	Open(access banger.GuestAccess, handler banger.GuestHandler) (serve func(ctx context.Context) error, err error)
+	Open(access vmm.GuestAccess, handler guestapi.GuestHandler) (serve func(ctx context.Context) error, err error)
 	// Retry has a link that is down tried again: there is a reason to.
 	Retry(id banger.VMID)
 }
 
 // Sessions is told what concerns sessions; internal/session.Service does.
 type Sessions interface {
-	Guest(id banger.VMID) banger.GuestHandler
+	Guest(id banger.VMID) guestapi.GuestHandler
 	// MachineEnded is called before the end of the machine is recorded, and again
 	// if that could not be done.
-	MachineEnded(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
+	MachineEnded(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
 	// TakeIn and TakeInFromDisk give those sessions their records that have none: of
 	// a guest that is up, and of a machine that has ended.
-	TakeIn(ctx context.Context, vm banger.VM, g banger.Guest) error
-	TakeInFromDisk(ctx context.Context, id banger.VMID, end banger.MachineEnd) error
+	TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) error
+	TakeInFromDisk(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
 }
 
 // Store is what the service needs of the records.
@@ -80,8 +82,8 @@ type Config struct {
 	Images   Images
 	Disks    Disks
 	Initrds  Initrds
-	Driver   banger.Driver       // of machines that are ours
-	Remote   banger.RemoteDriver // of hosts that are not
+	Driver   vmm.Driver       // of machines that are ours
+	Remote   vmm.RemoteDriver // of hosts that are not
 	Links    Links
 	Sessions Sessions
 	Paths    paths.Paths

@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
 // StartVM implements banger.VMService. Once the machine runs, the start goes on
@@ -28,7 +29,7 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	defer cancel()
 	if err := r.waitUp(ctx); err != nil {
 		e := banger.Errorf(banger.CodeUnavailable, "cannot start VM %s: %w", vm.Name, err)
-		if status, _ := r.pauses.now(); status.Pause != banger.NotPaused {
+		if status, _ := r.pauses.now(); status.Pause != vmm.NotPaused {
 			return banger.VM{}, e.WithHint("nothing of it is lost; see banger vm show %s", vm.Name)
 		}
 		return banger.VM{}, e.WithHint("see what its guest said with: banger vm console-log %s", vm.Name)
@@ -101,7 +102,7 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 }
 
 // boot has the driver start a machine and stores how to adopt it.
-func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error) {
+func (s *Service) boot(ctx context.Context, vm banger.VM) (vmm.Machine, error) {
 	spec, err := s.prepareBoot(ctx, vm)
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func (s *Service) boot(ctx context.Context, vm banger.VM) (banger.Machine, error
 
 // storeMachine records a running machine, so that the next daemon can adopt it.
 // A VM that had failed counts as starting until its guest answers.
-func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m banger.Machine) error {
+func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m vmm.Machine) error {
 	info := m.Info()
 	_, err := s.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
 		vm.Machine, vm.Accelerator, vm.SSHAddress, vm.EndsWith = m.Ref(), info.Accelerator, info.SSHAddress, info.EndsWith

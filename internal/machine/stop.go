@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // StopVM implements banger.VMService. Once begun it is carried out, whether the
@@ -88,7 +89,7 @@ func (s *Service) endMachine(r *run, grace time.Duration) error {
 		if s.ctx.Err() != nil {
 			return errDaemonStops
 		}
-		if status, _ := r.pauses.now(); status.Pause != banger.NotPaused {
+		if status, _ := r.pauses.now(); status.Pause != vmm.NotPaused {
 			return s.giveUpStop(r, status)
 		}
 		s.Log.Warn("guest did not power down in time", "vm", r.id, "grace", grace)
@@ -105,7 +106,7 @@ func (s *Service) endMachine(r *run, grace time.Duration) error {
 
 // giveUpStop leaves a machine that was paused while its guest was shutting down: it would
 // lose what the guest was about to write.
-func (s *Service) giveUpStop(r *run, status banger.PauseStatus) error {
+func (s *Service) giveUpStop(r *run, status vmm.PauseStatus) error {
 	_, err := s.Store.UpdateVM(context.WithoutCancel(s.ctx), r.id, func(vm *banger.VM) error {
 		if vm.State == banger.VMStopping {
 			vm.State, vm.LastError = banger.VMPaused, s.explainPause(status)

@@ -10,13 +10,14 @@ import (
 	"banger"
 	"banger/internal/hosttest"
 	"banger/internal/machine/inmem"
+	"banger/internal/vmm"
 )
 
 // stubborn is a host whose guests power off only when told to obey.
 func stubborn(t *testing.T, obey *atomic.Bool, pressed chan<- struct{}) *hosttest.Host {
 	t.Helper()
 	return hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
-		g.PowerButton = func(banger.MachineSpec) bool {
+		g.PowerButton = func(vmm.MachineSpec) bool {
 			select {
 			case pressed <- struct{}{}:
 			default:
@@ -75,7 +76,7 @@ func TestStop_IsCarriedOutThoughItsClientGoes(t *testing.T) {
 func TestDelete_WithForceEndsAVMThatIsBeingStarted(t *testing.T) {
 	booting := make(chan struct{}, 1)
 	h := hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
-		g.Boot = func(ctx context.Context, _ banger.MachineSpec) error {
+		g.Boot = func(ctx context.Context, _ vmm.MachineSpec) error {
 			booting <- struct{}{}
 			<-ctx.Done()
 			return ctx.Err()
@@ -106,7 +107,7 @@ func TestDelete_WithForceEndsAVMThatIsBeingStarted(t *testing.T) {
 
 func TestStart_ThatItsUserBreaksOffIsNoFailure(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
-	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d banger.Driver) banger.Driver {
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d vmm.Driver) vmm.Driver {
 		return awkward{Driver: d, cannotAdopt: new(atomic.Bool), beforeStart: leave}
 	}})
 	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/vmm"
 )
 
 // What is in the trash is named by the VM's id and the time at which it was moved; why
@@ -78,7 +79,7 @@ func (s *Service) unused(ctx context.Context, dir string) (release func(), err e
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, inUse(dir, "it is locked")
 	}
-	ref, err := os.ReadFile(filepath.Join(dir, banger.MachineRefName))
+	ref, err := os.ReadFile(filepath.Join(dir, vmm.MachineRefName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -88,7 +89,7 @@ func (s *Service) unused(ctx context.Context, dir string) (release func(), err e
 		if err == nil {
 			return nil, errors.Join(inUse(dir, "its machine runs"), m.Close())
 		}
-		if !errors.Is(err, banger.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt {
+		if !errors.Is(err, vmm.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt {
 			return nil, inUse(dir, "its machine may run: "+err.Error())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // WaitSession implements banger.SessionService.
@@ -47,7 +48,7 @@ func (s *Service) end(ctx context.Context, x banger.Session, r banger.StopReques
 	if err != nil || x.Status.Ended() && (r.Grace > 0 || x.Survivors == nil) {
 		return x, err
 	}
-	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Stop(ctx, x.ID, r) })
+	err = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Stop(ctx, x.ID, r) })
 	if banger.CodeOf(err) == banger.CodeNotFound {
 		err = s.recordMissing(ctx, x.ID)
 	}

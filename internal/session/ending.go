@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // The ends of sessions that are recorded in one transaction, for which all others wait: so
@@ -31,7 +32,7 @@ const (
 type ending struct {
 	*Service
 	vm    banger.VMID
-	end   banger.MachineEnd
+	end   vmm.MachineEnd
 	ended map[banger.SessionID]bool // before it: only that no process of theirs is alive any more is recorded
 }
 

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // Guest returns the handler of what one VM's guest reports.
-func (s *Service) Guest(id banger.VMID) banger.GuestHandler { return &follower{s, id} }
+func (s *Service) Guest(id banger.VMID) guestapi.GuestHandler { return &follower{s, id} }
 
 // follower brings the records of one VM's sessions in line with its guest.
 type follower struct {
@@ -19,12 +20,12 @@ type follower struct {
 	vm banger.VMID
 }
 
-// GuestUp implements banger.GuestHandler. The first time in a boot of the guest it goes
+// GuestUp implements guestapi.GuestHandler. The first time in a boot of the guest it goes
 // through all that is on the disk, which may correct what was presumed of sessions that
 // have ended. Each time it asks about those that have not, and the guest's changes
 // follow from there: what a reconnect costs is a matter of these, and not of how many have
 // ended. A session that cannot be settled now does not keep the others from their guest.
-func (f *follower) GuestUp(ctx context.Context, hello banger.GuestHello, g banger.Guest) error {
+func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
 	sessions, err := f.store.ListSessions(ctx, f.vm)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ const changesAtOnce = 512
 
 // applyAll copies what the guest reports of sessions, of all if ids is nil, into the
 // records, which were read before. Of ids it returns which are reported.
-func (f *follower) applyAll(ctx context.Context, g banger.Guest, records []banger.Session, ids []banger.SessionID) (reported map[banger.SessionID]bool, err error) {
+func (f *follower) applyAll(ctx context.Context, g guestapi.Guest, records []banger.Session, ids []banger.SessionID) (reported map[banger.SessionID]bool, err error) {
 	reported = make(map[banger.SessionID]bool, len(ids))
 	known := make(map[banger.SessionID]int64, len(records))
 	for _, x := range records {
@@ -116,8 +117,8 @@ func (f *follower) applyAll(ctx context.Context, g banger.Guest, records []bange
 
 // applyPage copies reports into the records, of which known has the sequences, and
 // returns how many cannot be right. What a record knows already costs no transaction.
-func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int64, reports []banger.GuestSession) (refused int, err error) {
-	news := map[banger.SessionID]banger.GuestSession{}
+func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int64, reports []guestapi.GuestSession) (refused int, err error) {
+	news := map[banger.SessionID]guestapi.GuestSession{}
 	for _, r := range reports {
 		sequence, ok := known[r.ID]
 		switch {
@@ -145,9 +146,9 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 	return refused, nil
 }
 
-// GuestChanged implements banger.GuestHandler. What a guest reports too often is recorded
+// GuestChanged implements guestapi.GuestHandler. What a guest reports too often is recorded
 // later, and only the newest of it.
-func (f *follower) GuestChanged(ctx context.Context, r banger.GuestSession) error {
+func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) error {
 	p := f.paceOf(f.vm)
 	what, first, err := p.admit(r)
 	if err != nil {
@@ -168,7 +169,7 @@ func (f *follower) GuestChanged(ctx context.Context, r banger.GuestSession) erro
 }
 
 // record copies a report into its record, unless that cannot be right.
-func (f *follower) record(ctx context.Context, r banger.GuestSession) error {
+func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
 	err := f.apply(ctx, f.vm, r)
 	if isRefused(err) {
 		// A guest can say this as often as it likes.
@@ -178,7 +179,7 @@ func (f *follower) record(ctx context.Context, r banger.GuestSession) error {
 	return err
 }
 
-// GuestDown implements banger.GuestHandler: nothing is said of sessions that cannot
+// GuestDown implements guestapi.GuestHandler: nothing is said of sessions that cannot
 // be seen.
 func (f *follower) GuestDown(context.Context, error) error { return nil }
 
@@ -189,7 +190,7 @@ func isRefused(err error) bool {
 }
 
 // settle decides what became of a session that the guest has no directory of.
-func (f *follower) settle(ctx context.Context, g banger.Guest, x banger.Session) error {
+func (f *follower) settle(ctx context.Context, g guestapi.Guest, x banger.Session) error {
 	if x.Status != banger.StatusStarting {
 		f.setBoot(f.vm, "") // should it be there again, that corrects its record
 		return f.recordMissing(ctx, x.ID)
@@ -202,13 +203,13 @@ func (f *follower) settle(ctx context.Context, g banger.Guest, x banger.Session)
 }
 
 // apply copies a guest's report into the record, unless the record is newer.
-func (s *Service) apply(ctx context.Context, vm banger.VMID, r banger.GuestSession) error {
+func (s *Service) apply(ctx context.Context, vm banger.VMID, r guestapi.GuestSession) error {
 	return s.update(ctx, r.ID, func(x *banger.Session) error { return takeReport(x, vm, r) })
 }
 
 // takeReport copies a report of a VM's guest into the record x, unless that is newer.
 // One that cannot be right changes nothing.
-func takeReport(x *banger.Session, vm banger.VMID, r banger.GuestSession) error {
+func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) error {
 	if x.VMID != vm {
 		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
 	}

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/sessionstream"
 )
 
 // running starts a session s that runs.
 func running(t *testing.T, r *rig) banger.Session {
 	t.Helper()
-	r.guest.launch = func(_ context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+	r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 		return report(l.ID, 1, banger.StatusRunning), nil
 	}
 	return <-r.begin(t, "")
@@ -47,11 +48,11 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		full := errors.New("the guest's disk is full")
-		r.guest.abandon = func(context.Context, banger.SessionID) (banger.GuestSession, error) {
-			return banger.GuestSession{}, full
+		r.guest.abandon = func(context.Context, banger.SessionID) (guestapi.GuestSession, error) {
+			return guestapi.GuestSession{}, full
 		}
 		up := func() error {
-			return r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest)
+			return r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest)
 		}
 		if err := up(); err != nil {
 			t.Errorf("the link is refused: %v", err)
@@ -59,15 +60,15 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		if _, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); !errors.Is(err, full) {
 			t.Errorf("kill: %v", err)
 		}
-		r.guest.abandon = func(_ context.Context, id banger.SessionID) (banger.GuestSession, error) {
+		r.guest.abandon = func(_ context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 			return report(id, 1, banger.StatusFailed), nil
 		}
 		if x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); err != nil || !x.Status.Ended() {
 			t.Errorf("kill once there is room: %+v, %v", x.SessionState, err)
 		}
 		// A link that breaks meanwhile is made anew.
-		r.guest.abandon = func(context.Context, banger.SessionID) (banger.GuestSession, error) {
-			return banger.GuestSession{}, unavailable("the link broke")
+		r.guest.abandon = func(context.Context, banger.SessionID) (guestapi.GuestSession, error) {
+			return guestapi.GuestSession{}, unavailable("the link broke")
 		}
 		y := x
 		y.ID, y.Name = banger.NewSessionID(), "t"
@@ -87,9 +88,9 @@ func TestReconcile_ReportsOfStrangersChangeNothing(t *testing.T) {
 		if err := other.GuestChanged(t.Context(), report(x.ID, 9, banger.StatusExited)); err != nil {
 			t.Error(err)
 		}
-		reports := []banger.GuestSession{report(x.ID, 8, banger.StatusExited), report(banger.NewSessionID(), 1, banger.StatusRunning)}
+		reports := []guestapi.GuestSession{report(x.ID, 8, banger.StatusExited), report(banger.NewSessionID(), 1, banger.StatusRunning)}
 		r.guest.sessions = reports
-		if err := other.GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := other.GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Error(err)
 		}
 		if x := r.get(t); x.Status != banger.StatusRunning {
@@ -101,7 +102,7 @@ func TestReconcile_ReportsOfStrangersChangeNothing(t *testing.T) {
 func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		const sessions = 100
-		var reports []banger.GuestSession
+		var reports []guestapi.GuestSession
 		for i := range sessions {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint(i), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinPipe}}
 			x.Status, x.Sequence = banger.StatusRunning, 1
@@ -109,7 +110,7 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Of each three one has ended, one is as it was, and of one what is told cannot be.
-			news := []banger.GuestSession{report(x.ID, 2, banger.StatusExited), report(x.ID, 1, banger.StatusRunning), report(x.ID, 2, banger.StatusStarting)}
+			news := []guestapi.GuestSession{report(x.ID, 2, banger.StatusExited), report(x.ID, 1, banger.StatusRunning), report(x.ID, 2, banger.StatusStarting)}
 			reports = append(reports, news[i%3])
 		}
 		before, err := r.store.Revision(t.Context())
@@ -117,7 +118,7 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.guest.sessions = reports
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		got, err := r.store.ListSessions(t.Context(), r.vm.ID)
@@ -174,8 +175,8 @@ func TestStop_GuestThatCannotDoItIsAskedSomeTimesAndThenBelieved(t *testing.T) {
 func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		x := running(t, r)
-		var asked []banger.GuestSignal
-		r.guest.signal = func(s banger.GuestSignal) error {
+		var asked []guestapi.GuestSignal
+		r.guest.signal = func(s guestapi.GuestSignal) error {
 			asked = append(asked, s)
 			if len(asked) < 3 {
 				return unavailable("the link broke")
@@ -190,7 +191,7 @@ func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 		}
 		asked = nil
 		ended := banger.Errorf(banger.CodeState, "it has ended")
-		r.guest.signal = func(s banger.GuestSignal) error {
+		r.guest.signal = func(s guestapi.GuestSignal) error {
 			if asked = append(asked, s); len(asked) == 1 {
 				return unavailable("the link broke")
 			}
@@ -200,11 +201,11 @@ func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "cannot tell") || asked[0].Signal != "9" {
 			t.Errorf("nobody can know whether it was sent: %v, %+v", err, asked)
 		}
-		r.guest.signal = func(banger.GuestSignal) error { return ended }
+		r.guest.signal = func(guestapi.GuestSignal) error { return ended }
 		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"}); banger.CodeOf(err) != banger.CodeState {
 			t.Errorf("it was not sent: %v", err)
 		}
-		r.guest.signal = func(s banger.GuestSignal) error { asked = append(asked, s); return nil }
+		r.guest.signal = func(s guestapi.GuestSignal) error { asked = append(asked, s); return nil }
 		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "rtmin+6"}); err != nil || asked[len(asked)-1].Signal != "40" {
 			t.Errorf("a real-time signal: %v, %+v", err, asked)
 		}
@@ -227,11 +228,11 @@ func TestInspect_HasTheCountersOfThisMomentIfTheGuestCanBeAsked(t *testing.T) {
 		x := running(t, r)
 		now := report(x.ID, 2, banger.StatusRunning)
 		now.StdoutBytes = 77
-		r.guest.inspect = func() (banger.GuestSession, error) { return now, nil }
+		r.guest.inspect = func() (guestapi.GuestSession, error) { return now, nil }
 		if got, err := r.InspectSession(t.Context(), vmName, "s"); err != nil || got.StdoutBytes != 77 || got.Name != "s" {
 			t.Errorf("%+v, %v", got.SessionState, err)
 		}
-		r.guest.inspect = func() (banger.GuestSession, error) { return now, unavailable("no link") }
+		r.guest.inspect = func() (guestapi.GuestSession, error) { return now, unavailable("no link") }
 		if got, err := r.InspectSession(t.Context(), vmName, "s"); err != nil || got.StdoutBytes != 0 || got.Status != banger.StatusRunning {
 			t.Errorf("%+v, %v", got.SessionState, err)
 		}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
+	"banger/internal/vmm"
 )
 
 // Bounds of what is taken in of one VM: what is there was written by a guest.
@@ -27,14 +29,14 @@ const (
 
 // TakeIn records those sessions of a VM that its guest has and that have no record: the
 // store was lost, or is older than they are.
-func (s *Service) TakeIn(ctx context.Context, vm banger.VM, g banger.Guest) error {
+func (s *Service) TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) error {
 	unknown, err := s.unknown(ctx, vm.ID, g)
 	if err != nil {
 		return err
 	}
 	t := s.taker(vm.ID)
 	for ids := range slices.Chunk(unknown, reportsAtOnce) {
-		var reports []banger.GuestSession
+		var reports []guestapi.GuestSession
 		for page, err := range g.Sessions(ctx, ids) {
 			if err != nil {
 				return err
@@ -54,10 +56,10 @@ func (s *Service) TakeIn(ctx context.Context, vm banger.VM, g banger.Guest) erro
 // reportsAtOnce is how many reports are held until what they were launched with is known.
 const reportsAtOnce = 8
 
-func byStart(a, b banger.GuestSession) int { return a.StartedAt.Compare(b.StartedAt) }
+func byStart(a, b guestapi.GuestSession) int { return a.StartedAt.Compare(b.StartedAt) }
 
 // addReported stores a session of which a guest reports the state.
-func (t *taker) addReported(ctx context.Context, vm banger.VM, g banger.Guest, r banger.GuestSession) error {
+func (t *taker) addReported(ctx context.Context, vm banger.VM, g guestapi.Guest, r guestapi.GuestSession) error {
 	spec, err := g.Spec(ctx, r.ID)
 	if banger.CodeOf(err) == banger.CodeUnavailable || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
@@ -69,7 +71,7 @@ func (t *taker) addReported(ctx context.Context, vm banger.VM, g banger.Guest, r
 }
 
 // unknown returns the sessions of a guest that have no record, oldest first.
-func (s *Service) unknown(ctx context.Context, vm banger.VMID, g banger.Guest) ([]banger.SessionID, error) {
+func (s *Service) unknown(ctx context.Context, vm banger.VMID, g guestapi.Guest) ([]banger.SessionID, error) {
 	known, err := s.knownIDs(ctx, vm)
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func oldestFirst(started map[banger.SessionID]time.Time) []banger.SessionID {
 }
 
 // reportedSession makes the record of a session of which a guest reports the state.
-func reportedSession(vm banger.VMID, r banger.GuestSession, spec banger.GuestLaunch, unread error) banger.FoundSession {
+func reportedSession(vm banger.VMID, r guestapi.GuestSession, spec guestapi.GuestLaunch, unread error) banger.FoundSession {
 	x := foundSession(vm, r.ID, spec, unread)
 	note := x.LastError
 	x.SessionState = r.SessionState
@@ -121,7 +123,7 @@ func (s *Service) knownIDs(ctx context.Context, vm banger.VMID) (map[banger.Sess
 
 // TakeInFromDisk is TakeIn for a VM whose machine has ended. Those whose end is not
 // on the disk have ended as end says.
-func (s *Service) TakeInFromDisk(ctx context.Context, vm banger.VMID, end banger.MachineEnd) error {
+func (s *Service) TakeInFromDisk(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
 	known, err := s.knownIDs(ctx, vm)
 	if err != nil {
 		return err
@@ -179,9 +181,9 @@ func sessionsOn(ctx context.Context, disk fs.FS, known map[banger.SessionID]bool
 
 // readFound makes the record of a session out of its directory on the disk of a
 // machine that has ended. It trusts nothing that it reads.
-func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end banger.MachineEnd) banger.FoundSession {
+func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end vmm.MachineEnd) banger.FoundSession {
 	dir, err := fs.Sub(disk, string(id))
-	var spec banger.GuestLaunch
+	var spec guestapi.GuestLaunch
 	if err == nil {
 		spec, err = sessiondir.ReadSpec(dir)
 	}
@@ -200,7 +202,7 @@ func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end banger.Machi
 
 // foundSession makes the record of a session, without its state, out of what it was
 // launched with. If that cannot be read, the record has no command.
-func foundSession(vm banger.VMID, id banger.SessionID, spec banger.GuestLaunch, unread error) banger.FoundSession {
+func foundSession(vm banger.VMID, id banger.SessionID, spec guestapi.GuestLaunch, unread error) banger.FoundSession {
 	r := banger.SessionRequest{Launch: spec.Launch, Name: spec.Name, Tags: spec.Tags, IdempotencyKey: spec.IdempotencyKey}
 	if unread == nil && spec.ID != id {
 		unread = banger.Errorf(banger.CodeCorrupt, "it is that of session %s", spec.ID)

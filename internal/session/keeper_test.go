@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/hosttest"
 )
 
@@ -170,7 +171,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.Retain(banger.Retention{Keep: new(0)}, systemClock{})
 		asked := 0
-		r.reach(func(ctx context.Context) (banger.Guest, error) {
+		r.reach(func(ctx context.Context) (guestapi.Guest, error) {
 			asked++
 			<-ctx.Done()
 			return nil, unavailable(context.Cause(ctx).Error())
@@ -188,8 +189,8 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 			t.Errorf("the guest was asked for %d times", asked)
 		}
 		r.get(t)
-		r.reach(func(context.Context) (banger.Guest, error) { return r.guest, nil })
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		r.reach(func(context.Context) (guestapi.Guest, error) { return r.guest, nil })
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

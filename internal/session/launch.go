@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
+	"banger/internal/vmm"
 )
 
 // reachTimeout is how long a launch tries to reach the guest. The answer to a
@@ -25,8 +27,8 @@ type launch struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when it has been given up
 
-	answered chan struct{}       // closed when the guest has answered
-	report   banger.GuestSession // its answer
+	answered chan struct{}         // closed when the guest has answered
+	report   guestapi.GuestSession // its answer
 
 	record banger.Session // in short, as it was last changed; guarded by Service.mu until done is closed
 }
@@ -136,8 +138,8 @@ func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEn
 	reach, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	asked, answered := false, false
-	var report banger.GuestSession
-	err := s.withGuest(reach, x.VMID, func(g banger.Guest) (err error) {
+	var report guestapi.GuestSession
+	err := s.withGuest(reach, x.VMID, func(g guestapi.Guest) (err error) {
 		asked = true
 		report, err = g.Launch(ctx, l.spec(x, secrets))
 		answered = ctx.Err() == nil && banger.CodeOf(err) != banger.CodeUnavailable
@@ -151,7 +153,7 @@ func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEn
 		return s.apply(store, x.VMID, report)
 	case !asked:
 		stage := banger.StageSSHUnavailable
-		if e, ok := errors.AsType[*banger.StageError](err); ok {
+		if e, ok := errors.AsType[*vmm.StageError](err); ok {
 			stage = e.Stage
 		}
 		return s.failLaunch(store, x.ID, stage, err)
@@ -162,8 +164,8 @@ func (s *Service) tryLaunch(l *launch, x banger.Session, secrets banger.SecretEn
 }
 
 // spec is what the guest gets; it keeps all of that but the secrets.
-func (l *launch) spec(x banger.Session, secrets banger.SecretEnv) banger.GuestLaunch {
-	return banger.GuestLaunch{
+func (l *launch) spec(x banger.Session, secrets banger.SecretEnv) guestapi.GuestLaunch {
+	return guestapi.GuestLaunch{
 		ID: x.ID, VMID: x.VMID, Name: x.Name, Tags: x.Tags, IdempotencyKey: l.key, CreatedAt: x.CreatedAt, Launch: x.Launch, SecretEnv: secrets,
 	}
 }
@@ -171,8 +173,8 @@ func (l *launch) spec(x banger.Session, secrets banger.SecretEnv) banger.GuestLa
 // abandon makes sure that a session without an answer either has started or
 // never will, and records which.
 func (s *Service) abandon(ctx context.Context, x banger.Session) error {
-	var report banger.GuestSession
-	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) (err error) {
+	var report guestapi.GuestSession
+	err := s.withGuest(ctx, x.VMID, func(g guestapi.Guest) (err error) {
 		report, err = g.Abandon(ctx, x.ID)
 		return err
 	})

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 func TestLaunch_WhoseMachineEndsBeforeTheAnswerIsStoredHasEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		recorded := make(chan struct{})
-		r.guest.launch = func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+		r.guest.launch = func(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 			go func() {
 				defer close(recorded)
 				r.end(t, unreadable(time.Now().UTC()))
@@ -31,11 +32,11 @@ func TestLaunch_WhoseMachineEndsBeforeTheAnswerIsStoredHasEnded(t *testing.T) {
 
 func TestLaunch_WithoutAnAnswerIsPresumedLostWithItsMachine(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guest.launch = func(_ context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
-			r.reach(func(context.Context) (banger.Guest, error) {
+		r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
+			r.reach(func(context.Context) (guestapi.Guest, error) {
 				return nil, banger.Errorf(banger.CodeState, "cannot reach the guest: its VM is not running")
 			})
-			return banger.GuestSession{}, unavailable("the link broke")
+			return guestapi.GuestSession{}, unavailable("the link broke")
 		}
 		started := r.begin(t, "")
 		time.Sleep(5 * time.Second)
@@ -56,7 +57,7 @@ func TestLaunch_WithoutAnAnswerIsPresumedLostWithItsMachine(t *testing.T) {
 
 func TestLaunch_ThatReachesNobodyHasFailed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.reach(func(ctx context.Context) (banger.Guest, error) {
+		r.reach(func(ctx context.Context) (guestapi.Guest, error) {
 			<-ctx.Done()
 			return nil, unavailable("nobody is there")
 		})
@@ -68,15 +69,15 @@ func TestLaunch_ThatReachesNobodyHasFailed(t *testing.T) {
 
 func TestLaunch_IsSettledHoweverOftenThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guest.launch = func(context.Context, banger.GuestLaunch) (banger.GuestSession, error) {
-			return banger.GuestSession{}, unavailable("the link broke")
+		r.guest.launch = func(context.Context, guestapi.GuestLaunch) (guestapi.GuestSession, error) {
+			return guestapi.GuestSession{}, unavailable("the link broke")
 		}
 		failures := []error{unavailable("the link broke"), errors.New("the guest's disk is full"), unavailable("the link broke")}
-		r.guest.abandon = func(_ context.Context, id banger.SessionID) (banger.GuestSession, error) {
+		r.guest.abandon = func(_ context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 			if len(failures) > 0 {
 				err := failures[0]
 				failures = failures[1:]
-				return banger.GuestSession{}, err
+				return guestapi.GuestSession{}, err
 			}
 			return report(id, 1, banger.StatusRunning), nil
 		}
@@ -88,9 +89,9 @@ func TestLaunch_IsSettledHoweverOftenThatFails(t *testing.T) {
 
 func TestLaunch_CallerIsToldInTheEndThatTheAnswerIsMissing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guest.launch = func(ctx context.Context, _ banger.GuestLaunch) (banger.GuestSession, error) {
+		r.guest.launch = func(ctx context.Context, _ guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 			<-ctx.Done()
-			return banger.GuestSession{}, context.Cause(ctx)
+			return guestapi.GuestSession{}, context.Cause(ctx)
 		}
 		begun := time.Now()
 		x, err := r.StartSession(t.Context(), vmName, shell("s", "true"))
@@ -110,7 +111,7 @@ func TestLaunch_SecondCallOfAKeyWaitsForTheFirst(t *testing.T) {
 	} {
 		inBubble(t, func(t *testing.T, r *rig) {
 			answer := make(chan struct{})
-			r.guest.launch = func(_ context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+			r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 				<-answer
 				return report(l.ID, 1, banger.StatusRunning), c.err
 			}
@@ -138,7 +139,7 @@ func TestLaunch_SecondCallOfAKeyWaitsForTheFirst(t *testing.T) {
 func TestLaunch_GoesOnWithoutItsCaller(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		answer := make(chan struct{})
-		r.guest.launch = func(_ context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+		r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 			<-answer
 			return report(l.ID, 1, banger.StatusRunning), nil
 		}
@@ -164,7 +165,7 @@ func TestLaunch_GoesOnWithoutItsCaller(t *testing.T) {
 func TestRemove_WithForceWaitsForALaunchInHand(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		answer := make(chan struct{})
-		r.guest.launch = func(_ context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+		r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 			<-answer
 			return report(l.ID, 1, banger.StatusRunning), nil
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // ReadLogs implements banger.SessionStreams.
@@ -20,8 +21,8 @@ func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogR
 }
 
 // firstPage turns a request into the first read of the guest's files.
-func firstPage(x banger.Session, r banger.LogRequest) (banger.GuestLogRead, error) {
-	read := banger.GuestLogRead{ID: x.ID, Stream: r.Stream, MaxBytes: banger.MaxLogPageBytes}
+func firstPage(x banger.Session, r banger.LogRequest) (guestapi.GuestLogRead, error) {
+	read := guestapi.GuestLogRead{ID: x.ID, Stream: r.Stream, MaxBytes: guestapi.MaxLogPageBytes}
 	if read.Stream == "" {
 		read.Stream = banger.StreamBoth
 	}

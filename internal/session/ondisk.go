@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/sessiondir"
+	"banger/internal/vmm"
 )
 
 // MachineEnded records the end of all sessions that ran in a machine, many in one
@@ -16,7 +17,7 @@ import (
 // been read nothing newer can be on it. Of what cannot be read the end is a presumption,
 // which the guest corrects at its next boot. After an error some ends may be recorded: the
 // next call records the others.
-func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end banger.MachineEnd) error {
+func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
 	s.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
 	sessions, err := s.store.ListSessions(ctx, vm)
 	if err != nil {
@@ -77,7 +78,7 @@ func (r remains) bytes() int {
 
 // recordEnd makes a session one that has ended. What one guest has written of one of its
 // sessions cannot keep the others from their end.
-func (r remains) recordEnd(x *banger.Session, end banger.MachineEnd) {
+func (r remains) recordEnd(x *banger.Session, end vmm.MachineEnd) {
 	if r.unread == nil && r.state.Status.Ended() {
 		told := *x
 		if r.takeEnd(&told); x.CheckTransition(told.SessionState) == nil {
@@ -97,7 +98,7 @@ func (r remains) takeEnd(x *banger.Session) {
 }
 
 // presumeEnd makes a session one that has ended with its machine.
-func (r remains) presumeEnd(x *banger.Session, end banger.MachineEnd) {
+func (r remains) presumeEnd(x *banger.Session, end vmm.MachineEnd) {
 	sequence := x.Sequence
 	if r.unread == nil {
 		// So a guest that finds at its next boot what was found here changes nothing.

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
+	"banger/internal/vmm"
 )
 
 // known makes the record of a session in a status, as the daemon last heard of it.
@@ -43,7 +45,7 @@ type disk string
 // put makes the directory of a session with some output and a state.
 func (d disk) put(t *testing.T, id banger.SessionID, out string, at time.Time, state banger.SessionState) {
 	t.Helper()
-	dir, lock, err := sessiondir.Create(string(d), banger.GuestLaunch{ID: id})
+	dir, lock, err := sessiondir.Create(string(d), guestapi.GuestLaunch{ID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,20 +77,20 @@ func (d disk) touch(t *testing.T, id banger.SessionID, at time.Time) {
 }
 
 // end is how a machine ended whose work disk it is.
-func (d disk) end(at time.Time) banger.MachineEnd {
-	return banger.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
+func (d disk) end(at time.Time) vmm.MachineEnd {
+	return vmm.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
 		return f(ctx, os.DirFS(string(d)))
 	}}
 }
 
 // unreadable is how a machine ended whose disk cannot be read.
-func unreadable(at time.Time) banger.MachineEnd {
-	return banger.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(context.Context, func(context.Context, fs.FS) error) error {
+func unreadable(at time.Time) vmm.MachineEnd {
+	return vmm.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(context.Context, func(context.Context, fs.FS) error) error {
 		return errors.New("the disk is on fire")
 	}}
 }
 
-func (r *rig) end(t *testing.T, end banger.MachineEnd) {
+func (r *rig) end(t *testing.T, end vmm.MachineEnd) {
 	t.Helper()
 	if err := r.MachineEnded(t.Context(), r.vm.ID, end); err != nil {
 		t.Error(err)
@@ -216,8 +218,8 @@ func TestMachineEnded_WhatWasReadStaysAfterTheNextBoot(t *testing.T) {
 		time.Sleep(time.Minute)
 		boot := report(x.ID, 3, banger.StatusFailed)
 		boot.EndedBy = banger.EndedByVMLost
-		r.guest.sessions = []banger.GuestSession{boot}
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		r.guest.sessions = []guestapi.GuestSession{boot}
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if after := r.named(t, "s"); after.Revision != before.Revision {
@@ -233,7 +235,7 @@ func TestMachineEnded_NobodySurvivesIt(t *testing.T) {
 		state := ended(4, at)
 		state.Survivors = &banger.Survivors{Count: 1, Processes: []banger.Process{{PID: 7, Command: "sleep"}}}
 		told, untold := r.known(t, "told", banger.StatusRunning), r.known(t, "untold", banger.StatusRunning)
-		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), banger.GuestSession{ID: told.ID, SessionState: state}); err != nil {
+		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), guestapi.GuestSession{ID: told.ID, SessionState: state}); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.named(t, "told"); x.Survivors == nil {
@@ -283,8 +285,8 @@ func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *t
 			t.Errorf("%+v", x.SessionState)
 		}
 		boot := report(x.ID, 3, banger.StatusExited)
-		r.guest.sessions = []banger.GuestSession{boot}
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), banger.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		r.guest.sessions = []guestapi.GuestSession{boot}
+		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.named(t, "s"); x.Status != banger.StatusExited || x.LastError != "" {
@@ -302,10 +304,10 @@ func TestMachineEnded_LaunchInHandHasWhatIsOnTheDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		d, at := disk(t.TempDir()), time.Now().UTC()
 		launched := make(chan banger.SessionID, 1)
-		r.guest.launch = func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+		r.guest.launch = func(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 			launched <- l.ID
 			<-ctx.Done() // the answer never comes
-			return banger.GuestSession{}, context.Cause(ctx)
+			return guestapi.GuestSession{}, context.Cause(ctx)
 		}
 		started := r.begin(t, "")
 		d.put(t, <-launched, "out\n", at, ended(4, at))

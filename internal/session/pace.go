@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 )
 
@@ -21,7 +22,7 @@ type pace struct {
 
 	mu       sync.Mutex // guards the fields below
 	known    map[banger.SessionID]banger.SessionState
-	late     map[banger.SessionID]banger.GuestSession
+	late     map[banger.SessionID]guestapi.GuestSession
 	bytes    int  // of late
 	flushing bool // somebody records what is late
 	failed   error
@@ -35,7 +36,7 @@ func (s *Service) paceOf(vm banger.VMID) *pace {
 	if p == nil {
 		p = &pace{
 			tokens: guestbudget.NewStoreWrites(),
-			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]banger.GuestSession{},
+			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]guestapi.GuestSession{},
 		}
 		s.paces[vm] = p
 	}
@@ -88,7 +89,7 @@ const (
 
 // admit decides about a report. first tells that what is late has nobody yet who records
 // it. failed is why that could not be done.
-func (p *pace) admit(r banger.GuestSession) (a admission, first bool, failed error) {
+func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if failed, p.failed = p.failed, nil; failed != nil {
@@ -125,7 +126,7 @@ func (p *pace) drop(id banger.SessionID) {
 }
 
 // next returns something that is late; after the last one nobody records.
-func (p *pace) next() (r banger.GuestSession, ok bool) {
+func (p *pace) next() (r guestapi.GuestSession, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r = range p.late {
@@ -137,7 +138,7 @@ func (p *pace) next() (r banger.GuestSession, ok bool) {
 }
 
 // reportBytes is about how much memory a report takes.
-func reportBytes(r banger.GuestSession) int {
+func reportBytes(r guestapi.GuestSession) int {
 	const fixed = 1 << 10 // and the steps of a stop, the survivors, all bounded
 	return fixed + len(r.GuestStateDir) + len(r.LaunchMessage) + len(r.LaunchRawLog) + len(r.LastError)
 }

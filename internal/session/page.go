@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 )
 
@@ -18,14 +19,14 @@ type Disks interface {
 
 // readPage reads a page of a log where it is: in the guest of a VM that runs, else
 // on its disk. Who is patient waits for a remote host that does not answer, too.
-func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.GuestLogRead, patient bool) (page banger.GuestLogPage, err error) {
+func (s *Service) readPage(ctx context.Context, x banger.Session, r guestapi.GuestLogRead, patient bool) (page guestapi.GuestLogPage, err error) {
 	reach := s.withGuest
 	if patient {
 		reach = s.awaitGuest
 	}
 	const maxMoves = 5 // the VM may be stopped and started in between
 	for range maxMoves {
-		err = reach(ctx, x.VMID, func(g banger.Guest) (err error) {
+		err = reach(ctx, x.VMID, func(g guestapi.Guest) (err error) {
 			page, err = g.ReadLog(ctx, r)
 			return err
 		})
@@ -44,7 +45,7 @@ func (s *Service) readPage(ctx context.Context, x banger.Session, r banger.Guest
 }
 
 // pageOf reads a page of a log that nobody writes any more.
-func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r guestapi.GuestLogRead) (page guestapi.GuestLogPage, err error) {
 	dir, err := fs.Sub(sessions, string(x.ID))
 	if err != nil {
 		return page, err

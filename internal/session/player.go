@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/sessionstream"
 )
 
@@ -71,7 +72,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 	if attach.Role == sessionstream.RoleWriter {
 		attached.Stdin = &sessionstream.Grant{Offset: state.StdinOffset, EOF: true, WindowBytes: 1, LeaseMS: 1000}
 	}
-	next := banger.GuestLogRead{ID: p.session.ID, Stream: banger.StreamBoth, MaxBytes: banger.MaxLogPageBytes}
+	next := guestapi.GuestLogRead{ID: p.session.ID, Stream: banger.StreamBoth, MaxBytes: guestapi.MaxLogPageBytes}
 	if p.session.TTY {
 		next.Stream = banger.StreamStdout
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // The pauses of awaitGuest double from the shortest to the longest; after that the
@@ -27,7 +28,7 @@ var errSilent = errors.New("the host is silent")
 
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
 // to answer, or a VM that is paused: that may take days.
-func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
+func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
 	for patience := glance; ; patience = unreachableAfter {
 		bounded, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 		err := s.awaitGuest(bounded, id, f)
@@ -49,7 +50,7 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(banger.G
 func (s *Service) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
 	bounded, cancel := context.WithTimeout(ctx, unreachableAfter)
 	defer cancel()
-	cause := s.withGuest(bounded, vm.ID, func(banger.Guest) error { return nil })
+	cause := s.withGuest(bounded, vm.ID, func(guestapi.Guest) error { return nil })
 	now, err := s.store.GetVM(ctx, vm.ID)
 	if err != nil || !now.SessionsUnknown {
 		return err
@@ -84,8 +85,8 @@ func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 // time that one broke, until ctx ends. f must be safe to repeat. A guest that
 // itself cannot do its part now, as while a shim is dying, is asked again for
 // some seconds.
-func (s *Service) awaitGuest(ctx context.Context, id banger.VMID, f func(banger.Guest) error) error {
-	var last banger.Guest
+func (s *Service) awaitGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
+	var last guestapi.Guest
 	pause := minGuestPause
 	for {
 		guest, err := s.guests.Guest(ctx, id)

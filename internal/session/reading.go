@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/linematch"
 )
 
@@ -57,7 +58,7 @@ func (l *reading) run(ctx context.Context) (banger.LogEnd, error) {
 	}
 	for first := true; ; first = false {
 		if l.limited() && l.grep == nil {
-			read.MaxBytes = int(min(l.left, banger.MaxLogPageBytes))
+			read.MaxBytes = int(min(l.left, guestapi.MaxLogPageBytes))
 		}
 		page, err := l.page(ctx, &read)
 		if err != nil {
@@ -78,8 +79,8 @@ func (l *reading) run(ctx context.Context) (banger.LogEnd, error) {
 func (l *reading) limited() bool { return l.request.Limit > 0 }
 
 // findStop looks where the end is now.
-func (l *reading) findStop(ctx context.Context, read banger.GuestLogRead) error {
-	last := banger.GuestLogRead{ID: read.ID, Stream: read.Stream, Tail: new(int), MaxBytes: 1}
+func (l *reading) findStop(ctx context.Context, read guestapi.GuestLogRead) error {
+	last := guestapi.GuestLogRead{ID: read.ID, Stream: read.Stream, Tail: new(int), MaxBytes: 1}
 	page, err := l.page(ctx, &last)
 	l.stop = &page.Begin
 	return err
@@ -92,12 +93,12 @@ func (l *reading) stopped(at banger.LogCursor) bool {
 
 // page reads the next page. When the time is past until which is to be read, the
 // page has what is there, and it is not waited any more.
-func (l *reading) page(ctx context.Context, read *banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (l *reading) page(ctx context.Context, read *guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	if l.pace == nil {
 		return l.nextPage(ctx, read)
 	}
 	if err := l.pace.begin(ctx); err != nil {
-		return banger.GuestLogPage{}, err
+		return guestapi.GuestLogPage{}, err
 	}
 	page, err := l.nextPage(ctx, read)
 	if err == nil {
@@ -106,7 +107,7 @@ func (l *reading) page(ctx context.Context, read *banger.GuestLogRead) (banger.G
 	return page, err
 }
 
-func (l *reading) nextPage(ctx context.Context, read *banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (l *reading) nextPage(ctx context.Context, read *guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	if l.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, l.patience, impatience(l.patience))
@@ -141,7 +142,7 @@ func (l *reading) begin(at banger.LogCursor) error {
 }
 
 // takePage passes a page on and reports whether there may be more.
-func (l *reading) takePage(page banger.GuestLogPage) (more bool, err error) {
+func (l *reading) takePage(page guestapi.GuestLogPage) (more bool, err error) {
 	l.end.AtEnd, l.end.Ended = false, false
 	for _, chunk := range page.Chunks {
 		if !l.request.Until.IsZero() && chunk.Time.After(l.request.Until) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/hosttest"
 )
 
@@ -132,16 +133,16 @@ func TestSearch_EndsThoughASessionWritesFasterThanItIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		const written = 1000 // when the search begins; there is always more
-		r.guest.readLog = func(_ context.Context, q banger.GuestLogRead) (banger.GuestLogPage, error) {
+		r.guest.readLog = func(_ context.Context, q guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 			if q.Tail != nil {
 				q.Cursor.Stdout = written
 			}
 			if q.Cursor.Stdout > written {
 				t.Errorf("it reads on at %d", q.Cursor.Stdout)
-				return banger.GuestLogPage{Begin: q.Cursor, Next: q.Cursor, AtEnd: true, Ended: true}, nil
+				return guestapi.GuestLogPage{Begin: q.Cursor, Next: q.Cursor, AtEnd: true, Ended: true}, nil
 			}
 			line := banger.LogChunk{Stream: banger.StreamStdout, Offset: q.Cursor.Stdout, Data: []byte("123456789\n")}
-			return banger.GuestLogPage{Begin: q.Cursor, Chunks: []banger.LogChunk{line}, Next: q.Cursor.Advance(line)}, nil
+			return guestapi.GuestLogPage{Begin: q.Cursor, Chunks: []banger.LogChunk{line}, Next: q.Cursor.Advance(line)}, nil
 		}
 		end, err := r.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "1"}, func(banger.SearchResult) error { return nil })
 		if err != nil || end.Lines != written/10 || end.Failures != 0 {
@@ -181,7 +182,7 @@ func TestSearch_VMThatCannotBeReachedIsToldOfAndGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.reach(func(ctx context.Context) (banger.Guest, error) {
+		r.reach(func(ctx context.Context) (guestapi.Guest, error) {
 			<-ctx.Done()
 			return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", context.Cause(ctx))
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
 )
 
@@ -68,7 +69,7 @@ func (p *searchPace) begin(ctx context.Context) error {
 }
 
 // end is called with what a page has. It fails when the session is not to be read on.
-func (p *searchPace) end(page banger.GuestLogPage) error {
+func (p *searchPace) end(page guestapi.GuestLogPage) error {
 	took := time.Since(p.since)
 	p.spent, p.turn = p.spent+took, p.turn+took
 	for _, c := range page.Chunks {

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // searchIn makes VMs with one session each, whose logs read gives, and searches in all.
-func searchIn(t *testing.T, r *rig, status banger.Status, names []string, read func(name string, r banger.GuestLogRead) banger.GuestLogPage) (found, failed []string) {
+func searchIn(t *testing.T, r *rig, status banger.Status, names []string, read func(name string, r guestapi.GuestLogRead) guestapi.GuestLogPage) (found, failed []string) {
 	t.Helper()
 	byID := map[banger.SessionID]string{}
 	for _, name := range names {
@@ -25,7 +26,7 @@ func searchIn(t *testing.T, r *rig, status banger.Status, names []string, read f
 		}
 		byID[x.ID] = name
 	}
-	r.guest.readLog = func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+	r.guest.readLog = func(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 		return read(byID[r.ID], r), ctx.Err()
 	}
 	_, err := r.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "needle"}, func(x banger.SearchResult) error {
@@ -43,8 +44,8 @@ func searchIn(t *testing.T, r *rig, status banger.Status, names []string, read f
 }
 
 // pageOf is the next page of a log, with data.
-func pageOf(r banger.GuestLogRead, data []byte) banger.GuestLogPage {
-	p := banger.GuestLogPage{Begin: r.Cursor, Chunks: []banger.LogChunk{{Stream: banger.StreamStdout, Offset: r.Cursor.Stdout, Data: data}}}
+func pageOf(r guestapi.GuestLogRead, data []byte) guestapi.GuestLogPage {
+	p := guestapi.GuestLogPage{Begin: r.Cursor, Chunks: []banger.LogChunk{{Stream: banger.StreamStdout, Offset: r.Cursor.Stdout, Data: data}}}
 	p.Next = p.Begin.Advance(p.Chunks[0])
 	return p
 }
@@ -58,10 +59,10 @@ func liars(n int) (names []string) {
 
 func TestSearch_LogThatDripsWithoutEndIsGivenUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, failed := searchIn(t, r, banger.StatusRunning, liars(1), func(_ string, r banger.GuestLogRead) banger.GuestLogPage {
+		_, failed := searchIn(t, r, banger.StatusRunning, liars(1), func(_ string, r guestapi.GuestLogRead) guestapi.GuestLogPage {
 			if r.Tail != nil && *r.Tail == 0 {
 				end := banger.LogCursor{Stdout: 1 << 61}
-				return banger.GuestLogPage{Begin: end, Next: end, AtEnd: true}
+				return guestapi.GuestLogPage{Begin: end, Next: end, AtEnd: true}
 			}
 			time.Sleep(29 * time.Second)
 			return pageOf(r, []byte("x"))
@@ -73,13 +74,13 @@ func TestSearch_LogThatDripsWithoutEndIsGivenUp(t *testing.T) {
 }
 
 func TestSearch_LogOfMoreThanThereCanBeIsGivenUp(t *testing.T) {
-	page := make([]byte, banger.MaxLogPageBytes)
+	page := make([]byte, guestapi.MaxLogPageBytes)
 	inBubble(t, func(t *testing.T, r *rig) {
 		read := int64(0)
-		_, failed := searchIn(t, r, banger.StatusExited, liars(1), func(_ string, r banger.GuestLogRead) banger.GuestLogPage {
+		_, failed := searchIn(t, r, banger.StatusExited, liars(1), func(_ string, r guestapi.GuestLogRead) guestapi.GuestLogPage {
 			read += int64(len(page))
 			if read > 1<<30 {
-				return banger.GuestLogPage{Begin: r.Cursor, Next: r.Cursor, AtEnd: true, Ended: true}
+				return guestapi.GuestLogPage{Begin: r.Cursor, Next: r.Cursor, AtEnd: true, Ended: true}
 			}
 			return pageOf(r, page)
 		})
@@ -90,10 +91,10 @@ func TestSearch_LogOfMoreThanThereCanBeIsGivenUp(t *testing.T) {
 }
 
 func TestSearch_SlowVMsDoNotKeepOthersWaiting(t *testing.T) {
-	page := make([]byte, banger.MaxLogPageBytes)
+	page := make([]byte, guestapi.MaxLogPageBytes)
 	inBubble(t, func(t *testing.T, r *rig) {
 		begun, asked := time.Now(), time.Time{}
-		found, _ := searchIn(t, r, banger.StatusExited, append(liars(8), "honest"), func(name string, r banger.GuestLogRead) banger.GuestLogPage {
+		found, _ := searchIn(t, r, banger.StatusExited, append(liars(8), "honest"), func(name string, r guestapi.GuestLogRead) guestapi.GuestLogPage {
 			if name != "honest" {
 				time.Sleep(2 * time.Second)
 				return pageOf(r, page)

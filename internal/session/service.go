@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/keylock"
 	"banger/internal/sessiondir"
 )
@@ -20,7 +21,7 @@ import (
 // Guests gives the running guests; internal/guest.Links does.
 type Guests interface {
 	// Guest waits until the link to the guest of a running VM is up.
-	Guest(ctx context.Context, id banger.VMID) (banger.Guest, error)
+	Guest(ctx context.Context, id banger.VMID) (guestapi.Guest, error)
 	// Refused returns why a remote host has refused the login, unless that is tried again
 	// by itself; nil if it has not.
 	Refused(id banger.VMID) error
@@ -110,7 +111,7 @@ func (s *Service) InspectSession(ctx context.Context, vmRef, ref string) (banger
 	}
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
-	_ = s.withGuest(ctx, x.VMID, func(g banger.Guest) error { // the record is an answer, too
+	_ = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { // the record is an answer, too
 		now, err := g.Inspect(ctx, x.ID)
 		if err == nil && x.CheckTransition(now.SessionState) == nil {
 			x.SessionState = now.SessionState
@@ -145,7 +146,7 @@ func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bo
 // directory tells that it is gone, a directory without a record would be found by
 // nobody.
 func (s *Service) remove(ctx context.Context, x banger.Session) error {
-	err := s.withGuest(ctx, x.VMID, func(g banger.Guest) error { return g.Remove(ctx, x.ID) })
+	err := s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Remove(ctx, x.ID) })
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/signalname"
 )
 
@@ -25,9 +26,9 @@ func (s *Service) SignalSession(ctx context.Context, vmRef, ref string, r banger
 	if x.Status.Ended() {
 		return banger.Errorf(banger.CodeState, "cannot signal session %q: it has ended", x.Name)
 	}
-	request := banger.GuestSignal{ID: string(banger.NewSessionID()), Signal: name, All: r.All}
+	request := guestapi.GuestSignal{ID: string(banger.NewSessionID()), Signal: name, All: r.All}
 	asked := 0
-	err = s.withGuest(ctx, x.VMID, func(g banger.Guest) error {
+	err = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error {
 		asked++
 		return g.Signal(ctx, x.ID, request)
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/session"
 	"banger/internal/store"
 )
@@ -21,22 +22,22 @@ import (
 // stub is a guest of functions, for what a real one does only under bad luck. A
 // function that is nil is not expected to be called.
 type stub struct {
-	launch  func(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error)
-	abandon func(ctx context.Context, id banger.SessionID) (banger.GuestSession, error)
+	launch  func(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error)
+	abandon func(ctx context.Context, id banger.SessionID) (guestapi.GuestSession, error)
 	stop    func(ctx context.Context, id banger.SessionID) error
 	attach  func(ctx context.Context) (net.Conn, error)
-	signal  func(s banger.GuestSignal) error
-	inspect func() (banger.GuestSession, error)
+	signal  func(s guestapi.GuestSignal) error
+	inspect func() (guestapi.GuestSession, error)
 	// sessions are on its disk.
-	sessions []banger.GuestSession
-	readLog  func(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) // nil: there is nothing
+	sessions []guestapi.GuestSession
+	readLog  func(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) // nil: there is nothing
 }
 
-func (s *stub) Launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+func (s *stub) Launch(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 	return s.launch(ctx, l)
 }
 
-func (s *stub) Abandon(ctx context.Context, id banger.SessionID) (banger.GuestSession, error) {
+func (s *stub) Abandon(ctx context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 	return s.abandon(ctx, id)
 }
 
@@ -44,11 +45,11 @@ func (s *stub) Stop(ctx context.Context, id banger.SessionID, _ banger.StopReque
 	return s.stop(ctx, id)
 }
 
-func (s *stub) Signal(_ context.Context, _ banger.SessionID, signal banger.GuestSignal) error {
+func (s *stub) Signal(_ context.Context, _ banger.SessionID, signal guestapi.GuestSignal) error {
 	return s.signal(signal)
 }
 
-func (s *stub) Inspect(context.Context, banger.SessionID) (banger.GuestSession, error) {
+func (s *stub) Inspect(context.Context, banger.SessionID) (guestapi.GuestSession, error) {
 	return s.inspect()
 }
 
@@ -56,21 +57,21 @@ func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Co
 	return s.attach(ctx)
 }
 
-func (s *stub) Spec(context.Context, banger.SessionID) (banger.GuestLaunch, error) {
-	return banger.GuestLaunch{}, banger.Errorf(banger.CodeNotFound, "no such session")
+func (s *stub) Spec(context.Context, banger.SessionID) (guestapi.GuestLaunch, error) {
+	return guestapi.GuestLaunch{}, banger.Errorf(banger.CodeNotFound, "no such session")
 }
 
-func (s *stub) ReadLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *stub) ReadLog(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	if s.readLog != nil {
 		return s.readLog(ctx, r)
 	}
-	return banger.GuestLogPage{AtEnd: true, Ended: true}, nil
+	return guestapi.GuestLogPage{AtEnd: true, Ended: true}, nil
 }
 
-func (s *stub) Sessions(_ context.Context, ids []banger.SessionID) iter.Seq2[[]banger.GuestSession, error] {
-	return func(yield func([]banger.GuestSession, error) bool) {
+func (s *stub) Sessions(_ context.Context, ids []banger.SessionID) iter.Seq2[[]guestapi.GuestSession, error] {
+	return func(yield func([]guestapi.GuestSession, error) bool) {
 		for page := range slices.Chunk(s.sessions, 7) {
-			page = slices.DeleteFunc(slices.Clone(page), func(x banger.GuestSession) bool { return len(ids) > 0 && !slices.Contains(ids, x.ID) })
+			page = slices.DeleteFunc(slices.Clone(page), func(x guestapi.GuestSession) bool { return len(ids) > 0 && !slices.Contains(ids, x.ID) })
 			if !yield(page, nil) {
 				return
 			}
@@ -90,7 +91,7 @@ type rig struct {
 	guest  *stub
 
 	mu   sync.Mutex // guards find
-	find func(ctx context.Context) (banger.Guest, error)
+	find func(ctx context.Context) (guestapi.Guest, error)
 }
 
 // counted is a store that counts changes of sessions.
@@ -113,7 +114,7 @@ func (c counted) UpdateSessions(ctx context.Context, ids []banger.SessionID, cha
 func (r *rig) Refused(banger.VMID) error { return nil }
 
 // Guest implements session.Guests.
-func (r *rig) Guest(ctx context.Context, _ banger.VMID) (banger.Guest, error) {
+func (r *rig) Guest(ctx context.Context, _ banger.VMID) (guestapi.Guest, error) {
 	r.mu.Lock()
 	find := r.find
 	r.mu.Unlock()
@@ -121,7 +122,7 @@ func (r *rig) Guest(ctx context.Context, _ banger.VMID) (banger.Guest, error) {
 }
 
 // reach sets how the guest is found from now on.
-func (r *rig) reach(find func(ctx context.Context) (banger.Guest, error)) {
+func (r *rig) reach(find func(ctx context.Context) (guestapi.Guest, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.find = find
@@ -136,7 +137,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 			t.Fatal(err)
 		}
 		r := &rig{store: records, guest: &stub{}}
-		r.find = func(context.Context) (banger.Guest, error) { return r.guest, nil }
+		r.find = func(context.Context) (guestapi.Guest, error) { return r.guest, nil }
 		r.Service = session.New(t.Context(), counted{records, &r.writes}, r, nil, t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 		defer func() {
 			if err := r.Close(); err != nil {
@@ -183,8 +184,8 @@ func (r *rig) get(t *testing.T) banger.Session {
 }
 
 // report is what a guest says of a session.
-func report(id banger.SessionID, sequence int64, status banger.Status) banger.GuestSession {
-	g := banger.GuestSession{ID: id}
+func report(id banger.SessionID, sequence int64, status banger.Status) guestapi.GuestSession {
+	g := guestapi.GuestSession{ID: id}
 	g.Status, g.Sequence = status, sequence
 	if status.Ended() {
 		g.EndedBy, g.EndedAt = banger.EndedByExit, time.Now().UTC()

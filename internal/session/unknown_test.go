@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // loseSessions has the record of the VM say that sessions may be missing, and its guest
@@ -23,7 +24,7 @@ func loseSessions(t *testing.T, r *rig, key string) (lost banger.Session, back f
 	}
 	set(true)
 	up := make(chan struct{})
-	r.reach(func(ctx context.Context) (banger.Guest, error) {
+	r.reach(func(ctx context.Context) (guestapi.Guest, error) {
 		select {
 		case <-up:
 			return r.guest, nil

@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/guestapi"
 	"banger/internal/hostid"
 	"banger/internal/process"
 )
@@ -30,7 +31,7 @@ const (
 // with its spec, a state of StatusStarting, and the lock held. If the id has a
 // folder, the error is fs.ErrExist. parent is made if it does not exist. A crash of
 // the machine may take the folder, or damage its files, until Settle has returned.
-func Create(parent string, l banger.GuestLaunch) (dir string, lock *os.File, err error) {
+func Create(parent string, l guestapi.GuestLaunch) (dir string, lock *os.File, err error) {
 	if !banger.ValidID(string(l.ID)) {
 		return "", nil, banger.Errorf(banger.CodeInvalid, "cannot create session %.40q: that is no session id", string(l.ID))
 	}
@@ -72,7 +73,7 @@ func creationError(id banger.SessionID, cause error) error {
 }
 
 // populate writes the first files of a session.
-func populate(dir string, l banger.GuestLaunch) (lock *os.File, err error) {
+func populate(dir string, l guestapi.GuestLaunch) (lock *os.File, err error) {
 	boot, err := process.BootID()
 	if err != nil {
 		return nil, err

@@ -14,12 +14,13 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/process"
 	"banger/internal/sessiondir"
 )
 
-func launch() banger.GuestLaunch {
-	return banger.GuestLaunch{ID: banger.NewSessionID(), Name: "counter", CreatedAt: epoch,
+func launch() guestapi.GuestLaunch {
+	return guestapi.GuestLaunch{ID: banger.NewSessionID(), Name: "counter", CreatedAt: epoch,
 		Launch: banger.Launch{Command: "sh", Args: []banger.ByteString{"-c", "\xff\n'$(x)"}, StdinMode: banger.StdinClosed}}
 }
 

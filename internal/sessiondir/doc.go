@@ -5,7 +5,7 @@
 //
 // # Files
 //
-//	spec.json    banger.GuestLaunch, less the values of its secrets; written once, by Create
+//	spec.json    guestapi.GuestLaunch, less the values of its secrets; written once, by Create
 //	state.json   State, and blanks; replaced atomically
 //	.state.json.spare
 //	             where the next state.json is written; it keeps room for it

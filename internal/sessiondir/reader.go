@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // maxPageChunks bounds the pieces of a page: each costs more than its bytes.
@@ -57,7 +58,7 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 
 // GuestPage is Page of a request, which may ask for the last lines or for what is
 // not older than a time. Whether the session has ended is for the caller to say.
-func (r *Reader) GuestPage(ctx context.Context, read banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+func (r *Reader) GuestPage(ctx context.Context, read guestapi.GuestLogRead) (page guestapi.GuestLogPage, err error) {
 	switch page.Begin = read.Cursor; {
 	case read.Tail != nil:
 		page.Begin, err = r.Tail(ctx, read.Stream, *read.Tail)

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 )
 
@@ -129,7 +130,7 @@ func TestSince_OfWhatIsGivenUpTellsTheGap(t *testing.T) {
 	for i := range 4000 {
 		mustAppend(t, w, banger.StreamStdout, fmt.Appendf(nil, "%099d\n", i), epoch.Add(time.Duration(i)*time.Second))
 	}
-	page, err := sessiondir.NewReader(os.DirFS(dir)).GuestPage(t.Context(), banger.GuestLogRead{
+	page, err := sessiondir.NewReader(os.DirFS(dir)).GuestPage(t.Context(), guestapi.GuestLogRead{
 		Stream: banger.StreamStdout, Since: new(epoch.Add(1000 * time.Second)), MaxBytes: 1000,
 	})
 	// The journal may tell no more what of the gap came since then.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"banger"
+	"banger/internal/guestapi"
 )
 
 // maxSpecValues bounds the names and values in a spec: each takes a few bytes there and
@@ -16,27 +17,27 @@ import (
 const maxSpecValues = 2*banger.MaxLaunchStrings + 1024
 
 // ReadSpec reads spec.json. Errors are as those of ReadState.
-func ReadSpec(fsys fs.FS) (banger.GuestLaunch, error) {
+func ReadSpec(fsys fs.FS) (guestapi.GuestLaunch, error) {
 	data, _, err := readFile(fsys, SpecName, MaxSpecBytes)
 	if err != nil {
-		return banger.GuestLaunch{}, err
+		return guestapi.GuestLaunch{}, err
 	}
 	return ParseSpec(data)
 }
 
 // ParseSpec decodes the content of spec.json and holds little more than that, whatever
 // it is. What makes no sense is CodeCorrupt.
-func ParseSpec(data []byte) (banger.GuestLaunch, error) {
-	var l banger.GuestLaunch
+func ParseSpec(data []byte) (guestapi.GuestLaunch, error) {
+	var l guestapi.GuestLaunch
 	err := countValues(data)
 	if err == nil {
 		err = json.Unmarshal(data, &l)
 	}
 	switch {
 	case err != nil:
-		return banger.GuestLaunch{}, corrupt(SpecName, err)
+		return guestapi.GuestLaunch{}, corrupt(SpecName, err)
 	case !banger.ValidID(string(l.ID)):
-		return banger.GuestLaunch{}, corrupt(SpecName, fmt.Errorf("%.40q is no session id", string(l.ID)))
+		return guestapi.GuestLaunch{}, corrupt(SpecName, fmt.Errorf("%.40q is no session id", string(l.ID)))
 	}
 	return l, nil
 }

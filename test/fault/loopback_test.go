@@ -20,6 +20,7 @@ import (
 	"banger/internal/paths"
 	"banger/internal/sessiondir"
 	"banger/internal/version"
+	"banger/internal/vmm"
 )
 
 // loopback is the place that is this host. Its daemon is a process of this binary.
@@ -123,7 +124,7 @@ func (l *loopback) serveGuest() {
 				return
 			}
 			vm := l.vmID()
-			conns.Go(func() { l.guests.Serve(banger.MachineSpec{VMID: vm, StateDir: pathsIn(l.dir).VM(vm)}, conn) })
+			conns.Go(func() { l.guests.Serve(vmm.MachineSpec{VMID: vm, StateDir: pathsIn(l.dir).VM(vm)}, conn) })
 		}
 	})
 	l.t.Cleanup(func() {

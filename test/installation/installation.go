@@ -25,6 +25,7 @@ import (
 	"banger/internal/paths"
 	"banger/internal/process"
 	"banger/internal/version"
+	"banger/internal/vmm"
 	"banger/test/testimage"
 )
 
@@ -311,7 +312,7 @@ func (i *Installation) KillMachine(t testing.TB, vm banger.VM) {
 	var ref struct {
 		Process process.Identity `json:"process"`
 	}
-	data, err := os.ReadFile(filepath.Join(i.paths.VM(vm.ID), banger.MachineRefName))
+	data, err := os.ReadFile(filepath.Join(i.paths.VM(vm.ID), vmm.MachineRefName))
 	if err == nil {
 		err = json.Unmarshal(data, &ref)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
@@ -91,10 +92,10 @@ func (s *server) signal(ctx context.Context, p guestrpc.SignalParams) (none, err
 
 // inspect returns a session's state with the counters as they are now, if its shim
 // can be asked, else as they were last told.
-func (s *server) inspect(ctx context.Context, p guestrpc.IDParams) (banger.GuestSession, error) {
+func (s *server) inspect(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
 	x, err := s.find(p.ID)
 	if err != nil {
-		return banger.GuestSession{}, err
+		return guestapi.GuestSession{}, err
 	}
 	known, _ := x.current()
 	report := x.reportOf(known)

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
-func (l *link) read(ctx context.Context, r banger.GuestLogRead) (page banger.GuestLogPage, err error) {
+func (l *link) read(ctx context.Context, r guestapi.GuestLogRead) (page guestapi.GuestLogPage, err error) {
 	blob := l.wire.ExpectBlob()
 	var answer guestrpc.LogPage
 	err = l.call(ctx, guestrpc.MethodReadLog, guestrpc.LogRead{GuestLogRead: r, Blob: blob}, &answer)
@@ -25,7 +26,7 @@ func (l *link) read(ctx context.Context, r banger.GuestLogRead) (page banger.Gue
 	return answer.Join(data)
 }
 
-func pageText(p banger.GuestLogPage) string {
+func pageText(p guestapi.GuestLogPage) string {
 	var b strings.Builder
 	for _, c := range p.Chunks {
 		b.Write(c.Data)
@@ -36,9 +37,9 @@ func pageText(p banger.GuestLogPage) string {
 func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
 	l := serve(t, sessions(t))
 	s := l.start(banger.StdinPipe, "cat")
-	r := banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 100, Wait: true}
+	r := guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 100, Wait: true}
 	for _, text := range []string{"one\n", "two\n", "three\n"} {
-		pages := make(chan banger.GuestLogPage, 1)
+		pages := make(chan guestapi.GuestLogPage, 1)
 		go func() {
 			page, err := l.read(t.Context(), r)
 			if err != nil {
@@ -56,7 +57,7 @@ func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
 		}
 		r.Cursor = page.Next
 	}
-	pages := make(chan banger.GuestLogPage, 1)
+	pages := make(chan guestapi.GuestLogPage, 1)
 	go func() {
 		page, _ := l.read(t.Context(), r)
 		pages <- page
@@ -65,7 +66,7 @@ func TestReadLog_WaitsForOutputAndForTheEnd(t *testing.T) {
 	if page := <-pages; !page.Ended || !page.AtEnd || len(page.Chunks) != 0 {
 		t.Errorf("the last page is %+v", page)
 	}
-	if page, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Tail: new(2)}); err != nil || pageText(page) != "two\nthree\n" || !page.Ended {
+	if page, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Tail: new(2)}); err != nil || pageText(page) != "two\nthree\n" || !page.Ended {
 		t.Errorf("the last two lines are %q, %v", pageText(page), err)
 	}
 }
@@ -91,7 +92,7 @@ func TestReadLog_OfAWaitingClientIsGivenUpWithIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 { // more than a user may have inotify instances
 		wg.Go(func() {
-			if _, err := l.read(ctx, banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true}); err == nil {
+			if _, err := l.read(ctx, guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true}); err == nil {
 				t.Error("there was nothing to be read")
 			}
 		})
@@ -108,15 +109,15 @@ func TestReadLog_RefusesWhatCannotBeRead(t *testing.T) {
 	s := l.start(banger.StdinClosed, "echo", "12345")
 	l.output(s.ID, banger.StreamStdout)
 	for name, test := range map[string]struct {
-		read banger.GuestLogRead
+		read guestapi.GuestLogRead
 		code banger.Code
 	}{
-		"unknown session": {banger.GuestLogRead{ID: banger.NewSessionID(), Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeNotFound},
-		"no id":           {banger.GuestLogRead{ID: "..", Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeInvalid},
-		"no bytes":        {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth}, banger.CodeInvalid},
-		"too many bytes":  {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: banger.MaxLogPageBytes + 1}, banger.CodeInvalid},
-		"no stream":       {banger.GuestLogRead{ID: s.ID, MaxBytes: 1}, banger.CodeInvalid},
-		"beyond the end":  {banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 1, Cursor: banger.LogCursor{Stdout: 7}, Wait: true}, banger.CodeInvalid},
+		"unknown session": {guestapi.GuestLogRead{ID: banger.NewSessionID(), Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeNotFound},
+		"no id":           {guestapi.GuestLogRead{ID: "..", Stream: banger.StreamBoth, MaxBytes: 1}, banger.CodeInvalid},
+		"no bytes":        {guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth}, banger.CodeInvalid},
+		"too many bytes":  {guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: guestapi.MaxLogPageBytes + 1}, banger.CodeInvalid},
+		"no stream":       {guestapi.GuestLogRead{ID: s.ID, MaxBytes: 1}, banger.CodeInvalid},
+		"beyond the end":  {guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 1, Cursor: banger.LogCursor{Stdout: 7}, Wait: true}, banger.CodeInvalid},
 	} {
 		if _, err := l.read(t.Context(), test.read); banger.CodeOf(err) != test.code {
 			t.Errorf("%s: %v", name, err)
@@ -128,13 +129,13 @@ func TestStop_AsksFirstAndKillsAfterTheGrace(t *testing.T) {
 	l := serve(t, sessions(t))
 	polite := l.start(banger.StdinClosed, "sh", "-c", "trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.1; done")
 	stubborn := l.start(banger.StdinClosed, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
-	for _, s := range []banger.GuestSession{polite, stubborn} {
-		if _, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 10, Wait: true}); err != nil {
+	for _, s := range []guestapi.GuestSession{polite, stubborn} {
+		if _, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 10, Wait: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.must(guestrpc.MethodStop, guestrpc.StopParams{ID: polite.ID, GraceMS: 20_000}, nil)
-	l.await(polite.ID, "stopping", func(s banger.GuestSession) bool { return s.Status == banger.StatusStopping })
+	l.await(polite.ID, "stopping", func(s guestapi.GuestSession) bool { return s.Status == banger.StatusStopping })
 	if end := l.awaitEnd(polite.ID); end.EndedBy != banger.EndedByStop || end.ExitCode == nil || *end.ExitCode != 4 {
 		t.Errorf("the polite one ended as %+v", end)
 	}

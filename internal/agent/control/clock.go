@@ -8,17 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
 // clock returns what a machine of ours tells of its clock, nil elsewhere.
-func (s *server) clock() *banger.GuestClock {
+func (s *server) clock() *guestapi.GuestClock {
 	if !s.OwnsClock {
 		return nil
 	}
 	var t unix.Timex
 	_, err := unix.Adjtimex(&t) // reads; adjtimex(2)
-	return &banger.GuestClock{Now: time.Now().UTC(), Synchronised: err == nil && t.Status&unix.STA_UNSYNC == 0}
+	return &guestapi.GuestClock{Now: time.Now().UTC(), Synchronised: err == nil && t.Status&unix.STA_UNSYNC == 0}
 }
 
 // setClock sets the machine's clock; clock_settime(2).

@@ -21,6 +21,7 @@ import (
 	"banger"
 	"banger/internal/agent/control"
 	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/sessionstream"
 	"banger/test/oldkernel"
@@ -92,7 +93,7 @@ type link struct {
 	mu       sync.Mutex // guards the fields below
 	sent     int        // messages to the guest
 	received int        // messages from the guest
-	states   map[banger.SessionID][]banger.GuestSession
+	states   map[banger.SessionID][]guestapi.GuestSession
 	news     chan struct{} // closed at the next push
 }
 
@@ -122,7 +123,7 @@ func (c countingChannel) Recv() ([]byte, error) {
 // connect opens a link over in and out.
 func connect(t *testing.T, out io.Reader, in io.WriteCloser, hangs func()) *link {
 	t.Helper()
-	l := &link{t: t, states: map[banger.SessionID][]banger.GuestSession{}, news: make(chan struct{})}
+	l := &link{t: t, states: map[banger.SessionID][]guestapi.GuestSession{}, news: make(chan struct{})}
 	l.wire = guestrpc.NewChannel(out, in)
 	l.rpc = jrpc2.NewClient(countingChannel{l.wire, l}, &jrpc2.ClientOptions{
 		OnNotify: l.pushed,
@@ -136,9 +137,9 @@ func connect(t *testing.T, out io.Reader, in io.WriteCloser, hangs func()) *link
 		l.rpc.Close()
 	})
 	t.Cleanup(l.hangs)
-	var hello banger.GuestHello
+	var hello guestapi.GuestHello
 	l.must(guestrpc.MethodHello, nil, &hello)
-	if hello.Protocol != banger.GuestProtocol || hello.Version != "test" || hello.BootID == "" {
+	if hello.Protocol != guestapi.GuestProtocol || hello.Version != "test" || hello.BootID == "" {
 		t.Fatalf("hello is %+v", hello)
 	}
 	return l
@@ -221,7 +222,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 }
 
 func (l *link) pushed(r *jrpc2.Request) {
-	var s banger.GuestSession
+	var s guestapi.GuestSession
 	if err := r.UnmarshalParams(&s); err != nil || r.Method() != guestrpc.NotifyChanged {
 		l.t.Errorf("pushed %s: %v", r.Method(), err)
 	}
@@ -229,7 +230,7 @@ func (l *link) pushed(r *jrpc2.Request) {
 }
 
 // tell keeps a state that the guest has told.
-func (l *link) tell(s banger.GuestSession) {
+func (l *link) tell(s guestapi.GuestSession) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.states[s.ID] = append(l.states[s.ID], s)
@@ -238,7 +239,7 @@ func (l *link) tell(s banger.GuestSession) {
 }
 
 // await waits until a push about a session fulfils ok.
-func (l *link) await(id banger.SessionID, what string, ok func(banger.GuestSession) bool) banger.GuestSession {
+func (l *link) await(id banger.SessionID, what string, ok func(guestapi.GuestSession) bool) guestapi.GuestSession {
 	l.t.Helper()
 	limit := time.After(waitLimit)
 	for {
@@ -258,9 +259,9 @@ func (l *link) await(id banger.SessionID, what string, ok func(banger.GuestSessi
 	}
 }
 
-func (l *link) awaitEnd(id banger.SessionID) banger.GuestSession {
+func (l *link) awaitEnd(id banger.SessionID) guestapi.GuestSession {
 	l.t.Helper()
-	return l.await(id, "ended", func(s banger.GuestSession) bool { return s.Status.Ended() })
+	return l.await(id, "ended", func(s guestapi.GuestSession) bool { return s.Status.Ended() })
 }
 
 // call does one request; a refusal is a *banger.Error.
@@ -289,7 +290,7 @@ func (l *link) must(method string, params, result any) {
 	}
 }
 
-func (l *link) launch(g banger.GuestLaunch) (s banger.GuestSession) {
+func (l *link) launch(g guestapi.GuestLaunch) (s guestapi.GuestSession) {
 	l.t.Helper()
 	l.must(guestrpc.MethodLaunch, g, &s)
 	l.tell(s) // the answer may have told the end already
@@ -297,7 +298,7 @@ func (l *link) launch(g banger.GuestLaunch) (s banger.GuestSession) {
 }
 
 // start launches a command and expects it to run, or to have run.
-func (l *link) start(stdin banger.StdinMode, command string, args ...string) banger.GuestSession {
+func (l *link) start(stdin banger.StdinMode, command string, args ...string) guestapi.GuestSession {
 	l.t.Helper()
 	s := l.launch(launchOf(stdin, command, args...))
 	if s.GuestPID == 0 {
@@ -306,19 +307,19 @@ func (l *link) start(stdin banger.StdinMode, command string, args ...string) ban
 	return s
 }
 
-func launchOf(stdin banger.StdinMode, command string, args ...string) banger.GuestLaunch {
-	return banger.GuestLaunch{ID: banger.NewSessionID(), Name: "test", CreatedAt: time.Now().UTC(), Launch: banger.Launch{
+func launchOf(stdin banger.StdinMode, command string, args ...string) guestapi.GuestLaunch {
+	return guestapi.GuestLaunch{ID: banger.NewSessionID(), Name: "test", CreatedAt: time.Now().UTC(), Launch: banger.Launch{
 		Command: banger.ByteString(command), Args: banger.ByteStrings(args), StdinMode: stdin}}
 }
 
-func (l *link) list() map[banger.SessionID]banger.GuestSession {
+func (l *link) list() map[banger.SessionID]guestapi.GuestSession {
 	l.t.Helper()
-	byID := map[banger.SessionID]banger.GuestSession{}
+	byID := map[banger.SessionID]guestapi.GuestSession{}
 	for p := (guestrpc.ListParams{Limit: 2}); ; {
 		var page guestrpc.ListPage
 		l.must(guestrpc.MethodList, p, &page)
 		for _, data := range page.Sessions {
-			var s banger.GuestSession
+			var s guestapi.GuestSession
 			if err := json.Unmarshal(data, &s); err != nil {
 				l.t.Fatal(err)
 			}
@@ -334,7 +335,7 @@ func (l *link) list() map[banger.SessionID]banger.GuestSession {
 func (l *link) output(id banger.SessionID, stream banger.Stream) string {
 	l.t.Helper()
 	var out strings.Builder
-	r := banger.GuestLogRead{ID: id, Stream: stream, MaxBytes: banger.MaxLogPageBytes, Wait: true}
+	r := guestapi.GuestLogRead{ID: id, Stream: stream, MaxBytes: guestapi.MaxLogPageBytes, Wait: true}
 	for {
 		page, err := l.read(l.t.Context(), r)
 		if err != nil {

@@ -9,10 +9,11 @@ import (
 
 	"banger"
 	"banger/internal/agent/passwd"
+	"banger/internal/guestapi"
 )
 
 // environment is that of a login, with the launch's own over it.
-func (s *server) environment(l banger.GuestLaunch, user passwd.User) map[string]string {
+func (s *server) environment(l guestapi.GuestLaunch, user passwd.User) map[string]string {
 	env := map[string]string{
 		"HOME":    user.Home,
 		"USER":    user.Name,

@@ -11,6 +11,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
@@ -20,13 +21,13 @@ const launchTimeout = 60 * time.Second
 
 // launch starts a session unless its id has been seen before. Once it has begun
 // it is carried through, whether the link lives or not.
-func (s *server) launch(ctx context.Context, l banger.GuestLaunch) (banger.GuestSession, error) {
+func (s *server) launch(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
 	whole, err := l.WithSecrets(l.SecretEnv)
 	if err == nil {
 		err = whole.Validate()
 	}
 	if err != nil {
-		return banger.GuestSession{}, err
+		return guestapi.GuestSession{}, err
 	}
 	return s.settleLaunch(ctx, l, func(dir string, lock *os.File) *session {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
@@ -40,31 +41,31 @@ func (s *server) launch(ctx context.Context, l banger.GuestLaunch) (banger.Guest
 }
 
 // abandon makes sure that an id whose launch got no answer never starts.
-func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (banger.GuestSession, error) {
-	return s.settleLaunch(ctx, banger.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
+func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
+	return s.settleLaunch(ctx, guestapi.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
 		return s.failLaunch(p.ID, dir, &launchFailure{banger.StageDialGuest, "cannot start session: its launch never arrived in the guest", ""})
 	})
 }
 
 // settleLaunch returns what became of a launch, which is never that it is about
 // to start. If its id is new, begin makes the session in its new folder.
-func (s *server) settleLaunch(ctx context.Context, l banger.GuestLaunch, begin func(dir string, lock *os.File) *session) (banger.GuestSession, error) {
+func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (guestapi.GuestSession, error) {
 	if !banger.ValidID(string(l.ID)) {
-		return banger.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: that is no session id", string(l.ID))
+		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: that is no session id", string(l.ID))
 	}
 	x, err := s.create(l, begin)
 	if err == nil {
 		err = x.awaitStart(ctx)
 	}
 	if err != nil {
-		return banger.GuestSession{}, err
+		return guestapi.GuestSession{}, err
 	}
 	return x.report(), nil
 }
 
 // create claims an id by making its folder, and returns the session of whoever
 // did that first.
-func (s *server) create(l banger.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
+func (s *server) create(l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
 	unlock := s.claims.Hold(l.ID)
 	defer unlock()
 	if x := s.takeIn(l.ID); x != nil {
@@ -131,7 +132,7 @@ func timeoutGrace(ms *int64) time.Duration {
 }
 
 // spawn leaves the session to a shim of its own.
-func (s *server) spawn(ctx context.Context, l banger.GuestLaunch, p plan, dir string, lock *os.File) *session {
+func (s *server) spawn(ctx context.Context, l guestapi.GuestLaunch, p plan, dir string, lock *os.File) *session {
 	state, child, err := s.launchShim(ctx, lock, shim.Launch{
 		Dir:        dir,
 		Path:       banger.ByteString(p.path),

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
@@ -240,14 +241,14 @@ func TestLaunch_HundredAtOnce(t *testing.T) {
 
 func TestLaunch_RefusesWhatNoDaemonSends(t *testing.T) {
 	l := serve(t, sessions(t))
-	for name, change := range map[string]func(*banger.GuestLaunch){
-		"no id":      func(g *banger.GuestLaunch) { g.ID = "" },
-		"a path":     func(g *banger.GuestLaunch) { g.ID = "../../../../etc/xy" },
-		"NUL":        func(g *banger.GuestLaunch) { g.Args = []banger.ByteString{"a\x00b"} },
-		"env name":   func(g *banger.GuestLaunch) { g.Env = map[string]banger.ByteString{"A B": ""} },
-		"no stdin":   func(g *banger.GuestLaunch) { g.StdinMode = "" },
-		"relative":   func(g *banger.GuestLaunch) { g.Cwd = "tmp" },
-		"no command": func(g *banger.GuestLaunch) { g.Command = "" },
+	for name, change := range map[string]func(*guestapi.GuestLaunch){
+		"no id":      func(g *guestapi.GuestLaunch) { g.ID = "" },
+		"a path":     func(g *guestapi.GuestLaunch) { g.ID = "../../../../etc/xy" },
+		"NUL":        func(g *guestapi.GuestLaunch) { g.Args = []banger.ByteString{"a\x00b"} },
+		"env name":   func(g *guestapi.GuestLaunch) { g.Env = map[string]banger.ByteString{"A B": ""} },
+		"no stdin":   func(g *guestapi.GuestLaunch) { g.StdinMode = "" },
+		"relative":   func(g *guestapi.GuestLaunch) { g.Cwd = "tmp" },
+		"no command": func(g *guestapi.GuestLaunch) { g.Command = "" },
 	} {
 		g := launchOf(banger.StdinClosed, "true")
 		change(&g)
@@ -263,7 +264,7 @@ func TestLaunch_RefusesWhatNoDaemonSends(t *testing.T) {
 func TestAbandon_MakesSureThatALaunchNeverHappens(t *testing.T) {
 	l := serve(t, sessions(t))
 	g := launchOf(banger.StdinClosed, "sleep", "60")
-	var s banger.GuestSession
+	var s guestapi.GuestSession
 	l.must(guestrpc.MethodAbandon, guestrpc.IDParams{ID: g.ID}, &s)
 	if s.Status != banger.StatusFailed || s.EndedBy != banger.EndedByLaunch || s.LaunchStage != banger.StageDialGuest {
 		t.Errorf("abandoned, it is %+v", s)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -24,8 +25,8 @@ const scanParallel = 8
 // list answers with one page. Of a list of all, the names are kept from its first page
 // to its last; of sessions that have ended nothing is.
 func (s *server) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPage, error) {
-	if p.Limit < 1 || p.Limit > banger.MaxGuestPage || len(p.IDs) > banger.MaxGuestPage {
-		return guestrpc.ListPage{}, banger.Errorf(banger.CodeInvalid, "cannot list sessions: a page has 1 to %d", banger.MaxGuestPage)
+	if p.Limit < 1 || p.Limit > guestapi.MaxGuestPage || len(p.IDs) > guestapi.MaxGuestPage {
+		return guestrpc.ListPage{}, banger.Errorf(banger.CodeInvalid, "cannot list sessions: a page has 1 to %d", guestapi.MaxGuestPage)
 	}
 	ids := p.IDs
 	if len(ids) == 0 {
@@ -76,8 +77,8 @@ func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int
 }
 
 // reports takes in sessions and returns their reports, nil for one that does not exist.
-func (s *server) reports(ids []banger.SessionID) []*banger.GuestSession {
-	reports := make([]*banger.GuestSession, len(ids))
+func (s *server) reports(ids []banger.SessionID) []*guestapi.GuestSession {
+	reports := make([]*guestapi.GuestSession, len(ids))
 	var group errgroup.Group
 	group.SetLimit(scanParallel)
 	for i, id := range ids {

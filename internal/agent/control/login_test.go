@@ -7,6 +7,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/passwd"
+	"banger/internal/guestapi"
 )
 
 // The login's environment is taken along without what belongs to one login, and bounded.
@@ -17,7 +18,7 @@ func TestEnvironment_OfTheLoginComesUnderTheLaunchesOwn(t *testing.T) {
 		"HUGE=" + strings.Repeat("x", maxLogin), "LAST=y",
 	}}}
 	me := passwd.User{Name: "jane", UID: uint32(os.Geteuid()), Home: "/home/jane", Shell: "/bin/sh"}
-	l := banger.GuestLaunch{ID: banger.NewSessionID()}
+	l := guestapi.GuestLaunch{ID: banger.NewSessionID()}
 	l.Env = map[string]banger.ByteString{"KRB5CCNAME": "FILE:/own"}
 	l.TTY = true
 	env := s.environment(l, me)

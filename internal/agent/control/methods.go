@@ -9,6 +9,7 @@ import (
 	"github.com/creachadair/jrpc2/handler"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -87,7 +88,7 @@ func cancelRequests(ctx context.Context, r *jrpc2.Request) (any, error) {
 	return nil, nil
 }
 
-func (s *server) hello(context.Context, none) (banger.GuestHello, error) {
+func (s *server) hello(context.Context, none) (guestapi.GuestHello, error) {
 	s.greet()
-	return banger.GuestHello{Protocol: banger.GuestProtocol, Version: s.Version, BootID: s.bootID, Clock: s.clock()}, nil
+	return guestapi.GuestHello{Protocol: guestapi.GuestProtocol, Version: s.Version, BootID: s.bootID, Clock: s.clock()}, nil
 }

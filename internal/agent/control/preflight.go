@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/passwd"
+	"banger/internal/guestapi"
 )
 
 // plan is a launch of which everything has been found.
@@ -27,7 +28,7 @@ type launchFailure struct {
 
 // preflight finds all that a launch needs before anything runs, with the rights
 // of the session's user.
-func (s *server) preflight(l banger.GuestLaunch) (plan, *launchFailure) {
+func (s *server) preflight(l guestapi.GuestLaunch) (plan, *launchFailure) {
 	user, err := s.user(l.User)
 	name := user.Name
 	if err != nil {

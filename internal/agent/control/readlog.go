@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/internal/sessiondir"
 )
@@ -26,13 +27,13 @@ func (s *server) sendLog(ctx context.Context, r guestrpc.LogRead) (guestrpc.LogP
 // readLog returns one page of a session's output. The end of the session is
 // looked at before the page is read: so when it is told, the page has the last
 // byte.
-func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.GuestLogPage, error) {
-	if r.MaxBytes < 1 || r.MaxBytes > banger.MaxLogPageBytes {
-		return banger.GuestLogPage{}, banger.Errorf(banger.CodeInvalid, "cannot read log: a page has 1 to %d bytes, not %d", banger.MaxLogPageBytes, r.MaxBytes)
+func (s *server) readLog(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
+	if r.MaxBytes < 1 || r.MaxBytes > guestapi.MaxLogPageBytes {
+		return guestapi.GuestLogPage{}, banger.Errorf(banger.CodeInvalid, "cannot read log: a page has 1 to %d bytes, not %d", guestapi.MaxLogPageBytes, r.MaxBytes)
 	}
 	x, err := s.find(r.ID)
 	if err != nil {
-		return banger.GuestLogPage{}, err
+		return guestapi.GuestLogPage{}, err
 	}
 	page, err := s.readPage(ctx, x, r)
 	if err != nil || !r.Wait || len(page.Chunks) > 0 || page.Ended {
@@ -43,7 +44,7 @@ func (s *server) readLog(ctx context.Context, r banger.GuestLogRead) (banger.Gue
 }
 
 // awaitPage returns the first page that is not empty, or the end.
-func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *server) awaitPage(ctx context.Context, x *session, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	var written <-chan struct{}
 	for {
 		// The journal is written after the logs. Before the session runs it does
@@ -55,7 +56,7 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 				written = ch
 				defer stop()
 			} else if state, _ := x.current(); state.Status != banger.StatusStarting && !state.Status.Ended() {
-				return banger.GuestLogPage{}, err
+				return guestapi.GuestLogPage{}, err
 			}
 		}
 		page, err := s.readPage(ctx, x, r)
@@ -64,7 +65,7 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 		}
 		select {
 		case <-ctx.Done():
-			return banger.GuestLogPage{}, context.Cause(ctx)
+			return guestapi.GuestLogPage{}, context.Cause(ctx)
 		case <-changed:
 		case <-written:
 		}
@@ -72,7 +73,7 @@ func (s *server) awaitPage(ctx context.Context, x *session, r banger.GuestLogRea
 }
 
 // readPage reads what has its time and place, and after the end all there is.
-func (s *server) readPage(ctx context.Context, x *session, r banger.GuestLogRead) (banger.GuestLogPage, error) {
+func (s *server) readPage(ctx context.Context, x *session, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	ended := x.ended()
 	reader := sessiondir.NewLiveReader(os.DirFS(x.dir))
 	if ended {
@@ -80,7 +81,7 @@ func (s *server) readPage(ctx context.Context, x *session, r banger.GuestLogRead
 	}
 	page, err := reader.GuestPage(ctx, r)
 	if err != nil {
-		return banger.GuestLogPage{}, err
+		return guestapi.GuestLogPage{}, err
 	}
 	page.Ended = ended && page.AtEnd
 	return page, nil

@@ -17,6 +17,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/passwd"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 	"banger/internal/keylock"
 	"banger/internal/process"
@@ -142,7 +143,7 @@ func (s *server) greet() {
 
 // push tells a change. When the link is down there is nobody to tell: the next
 // one begins with a list.
-func (s *server) push(report banger.GuestSession) (told bool) {
+func (s *server) push(report guestapi.GuestSession) (told bool) {
 	s.mu.Lock()
 	greeted := s.greeted
 	s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 )
 
@@ -12,7 +13,7 @@ type session struct {
 	id  banger.SessionID
 	dir string
 	// push tells a change on the link, if it can.
-	push func(banger.GuestSession) (told bool)
+	push func(guestapi.GuestSession) (told bool)
 
 	// wanted is closed, by want, when somebody has asked for the session.
 	wanted chan struct{}
@@ -24,7 +25,7 @@ type session struct {
 	changed chan struct{} // closed at the next change
 }
 
-func newSession(id banger.SessionID, dir string, state banger.SessionState, push func(banger.GuestSession) bool) *session {
+func newSession(id banger.SessionID, dir string, state banger.SessionState, push func(guestapi.GuestSession) bool) *session {
 	wanted := make(chan struct{})
 	return &session{
 		id: id, dir: dir, push: push, state: state, changed: make(chan struct{}),
@@ -60,16 +61,16 @@ func (x *session) update(state banger.SessionState) {
 }
 
 // report returns the state for an answer, so that it is not pushed too.
-func (x *session) report() banger.GuestSession {
+func (x *session) report() guestapi.GuestSession {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.told = max(x.told, x.state.Sequence)
 	return x.reportLocked()
 }
 
-func (x *session) reportLocked() banger.GuestSession { return x.reportOf(x.state) }
+func (x *session) reportLocked() guestapi.GuestSession { return x.reportOf(x.state) }
 
 // reportOf is the report of a state.
-func (x *session) reportOf(state banger.SessionState) banger.GuestSession {
-	return banger.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: sessiondir.Report(state)}
+func (x *session) reportOf(state banger.SessionState) guestapi.GuestSession {
+	return guestapi.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: sessiondir.Report(state)}
 }

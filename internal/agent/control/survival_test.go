@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 )
 
@@ -151,7 +152,7 @@ func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
 			l.write(s.ID, "hi\n", false)
 			var out string
 			waitFor(t, "output", func() bool {
-				page, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100})
+				page, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,7 +195,7 @@ func TestSession_WhatExecutesAProgramDiesWithALostShim(t *testing.T) {
 	l := serve(t, sessions(t))
 	for range 10 {
 		s := l.start(banger.StdinPipe, "sh", "-c", `setsid "$0" >/dev/null 2>&1 & echo $!; read y`, script)
-		text, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Wait: true})
+		text, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100, Wait: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,7 +322,7 @@ func TestServe_EndsWithItsInputAndLeavesSessionsAlone(t *testing.T) {
 	s := l.start(banger.StdinPipe, "cat")
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := l.read(t.Context(), banger.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true})
+		_, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamBoth, MaxBytes: 1, Wait: true})
 		waiting <- err
 	}()
 	l.hangs()

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"banger"
 	"banger/internal/agent/device"
+	"banger/internal/guestconfig"
 	"banger/internal/process"
 )
 
@@ -46,7 +46,7 @@ func announceOff(log *slog.Logger) {
 	}
 }
 
-// announce writes a line as banger.ReadyPortName documents it.
+// announce writes a line as guestconfig.ReadyPortName documents it.
 func announce(ctx context.Context, word string) error {
 	boot, err := process.BootID()
 	if err != nil {
@@ -57,9 +57,9 @@ func announce(ctx context.Context, word string) error {
 		return err
 	}
 	defer watcher.Close()
-	path, err := watcher.Wait(ctx, device.Port(os.DirFS("/sys"), banger.ReadyPortName))
+	path, err := watcher.Wait(ctx, device.Port(os.DirFS("/sys"), guestconfig.ReadyPortName))
 	if err != nil {
-		return fmt.Errorf("cannot find port %s: %w", banger.ReadyPortName, err)
+		return fmt.Errorf("cannot find port %s: %w", guestconfig.ReadyPortName, err)
 	}
 	port, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/internal/process"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
@@ -132,7 +133,7 @@ func launch(t *testing.T, options ...option) *session {
 
 func tryLaunch(t *testing.T, binary, parent string, options ...option) (*session, error) {
 	t.Helper()
-	dir, lock, err := sessiondir.Create(parent, banger.GuestLaunch{ID: banger.NewSessionID(), CreatedAt: time.Now()})
+	dir, lock, err := sessiondir.Create(parent, guestapi.GuestLaunch{ID: banger.NewSessionID(), CreatedAt: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/sessionstream"
 )
 
@@ -164,15 +165,15 @@ func TestSignal_ReachesTheCommandAloneOrAll(t *testing.T) {
 	eachWay(t, func(t *testing.T, way option) {
 		s := sh(t, script, way)
 		s.waitForOutput("ready")
-		signal := func(g banger.GuestSignal) {
+		signal := func(g guestapi.GuestSignal) {
 			t.Helper()
 			if err := shimclient.Signal(t.Context(), s.dir, g); err != nil {
 				t.Fatal(err)
 			}
 		}
-		signal(banger.GuestSignal{ID: "1", Signal: "SIGUSR1"})
+		signal(guestapi.GuestSignal{ID: "1", Signal: "SIGUSR1"})
 		s.waitForOutput("parent\n")
-		signal(banger.GuestSignal{ID: "2", Signal: strconv.Itoa(int(syscall.SIGUSR1)), All: true})
+		signal(guestapi.GuestSignal{ID: "2", Signal: strconv.Itoa(int(syscall.SIGUSR1)), All: true})
 		s.waitForOutput("child\n")
 		if got := s.waitForOutput("parent\nchild\n"); !strings.HasSuffix(got, "parent\n") && strings.Count(got, "parent\n") < 2 {
 			waitFor(t, "the second one at the parent", func() bool { return strings.Count(s.stdout(), "parent\n") == 2 })
@@ -184,12 +185,12 @@ func TestSignal_IsSentOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	s := sh(t, "trap 'echo got' USR1; trap 'exit 0' USR2; echo ready; while :; do sleep 1000 & wait; done")
 	s.waitForOutput("ready")
 	for range 5 {
-		if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{ID: "same", Signal: "SIGUSR1"}); err != nil {
+		if err := shimclient.Signal(t.Context(), s.dir, guestapi.GuestSignal{ID: "same", Signal: "SIGUSR1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.waitForOutput("got")
-	if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{ID: "other", Signal: "SIGUSR2"}); err != nil {
+	if err := shimclient.Signal(t.Context(), s.dir, guestapi.GuestSignal{ID: "other", Signal: "SIGUSR2"}); err != nil {
 		t.Fatal(err) // also if its consequence is told at the same time
 	}
 	s.wait()
@@ -201,7 +202,7 @@ func TestSignal_IsSentOnceHoweverOftenItIsAskedFor(t *testing.T) {
 func TestSignal_ThatEndsTheSessionIsNotCalledTooLate(t *testing.T) {
 	for range 20 {
 		s := sh(t, "exec sleep 1000")
-		if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGKILL"}); err != nil {
+		if err := shimclient.Signal(t.Context(), s.dir, guestapi.GuestSignal{Signal: "SIGKILL"}); err != nil {
 			t.Fatal(err)
 		}
 		if final := s.wait(); final.EndedBy != banger.EndedBySignal || final.ExitSignal != "SIGKILL" {
@@ -212,13 +213,13 @@ func TestSignal_ThatEndsTheSessionIsNotCalledTooLate(t *testing.T) {
 
 func TestSignal_ThatIsNoneOrTooLateIsRefused(t *testing.T) {
 	s := sh(t, "exec sleep 1000")
-	err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGNONE"})
+	err := shimclient.Signal(t.Context(), s.dir, guestapi.GuestSignal{Signal: "SIGNONE"})
 	if refused, ok := errors.AsType[*sessionstream.Error](err); !ok || refused.Code != sessionstream.CodeUnsupported {
 		t.Errorf("no signal: %v", err)
 	}
 	s.stop(0)
 	s.wait()
-	if err := shimclient.Signal(t.Context(), s.dir, banger.GuestSignal{Signal: "SIGHUP"}); !errors.Is(err, shimclient.ErrNoShim) {
+	if err := shimclient.Signal(t.Context(), s.dir, guestapi.GuestSignal{Signal: "SIGHUP"}); !errors.Is(err, shimclient.ErrNoShim) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
@@ -91,7 +92,7 @@ func Stop(ctx context.Context, dir string, r banger.StopRequest) error {
 
 // Signal sends a signal to the session whose folder is dir, and returns when that
 // is done. If the command had ended before, the error is CodeState.
-func Signal(ctx context.Context, dir string, s banger.GuestSignal) error {
+func Signal(ctx context.Context, dir string, s guestapi.GuestSignal) error {
 	to := sessionstream.ToProcess
 	if s.All {
 		to = sessionstream.ToAll

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
@@ -75,12 +76,12 @@ func TestStop_OfAnOlderShimSaysOnlyWhatItKnows(t *testing.T) {
 
 func TestSignal_OfAnOlderShimIsRefusedWithTheNextStep(t *testing.T) {
 	dir, _ := shimOf(t, 0)
-	err := Signal(t.Context(), dir, banger.GuestSignal{Signal: "SIGHUP", ID: "x"})
+	err := Signal(t.Context(), dir, guestapi.GuestSignal{Signal: "SIGHUP", ID: "x"})
 	if e, ok := errors.AsType[*banger.Error](err); !ok || e.Code != banger.CodeMismatch || e.Hint == "" {
 		t.Errorf("%v", err)
 	}
 	dir, ordered := shimOf(t, sessionstream.Revision)
-	if err := Signal(t.Context(), dir, banger.GuestSignal{Signal: "SIGHUP", ID: "x"}); err != nil {
+	if err := Signal(t.Context(), dir, guestapi.GuestSignal{Signal: "SIGHUP", ID: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	if s, ok := (<-ordered).(*sessionstream.Signal); !ok || s.ID != "x" {

@@ -15,7 +15,7 @@ import (
 	"github.com/creachadair/jrpc2/handler"
 	"golang.org/x/crypto/ssh"
 
-	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
 )
 
@@ -79,7 +79,7 @@ type Answers map[string]func(ctx context.Context, params json.RawMessage) (any, 
 func (a Answers) Control() func(stdin io.Reader, stdout, stderr io.Writer) {
 	all := Answers{
 		guestrpc.MethodHello: func(context.Context, json.RawMessage) (any, error) {
-			return banger.GuestHello{Protocol: banger.GuestProtocol, Version: "test", BootID: BootID}, nil
+			return guestapi.GuestHello{Protocol: guestapi.GuestProtocol, Version: "test", BootID: BootID}, nil
 		},
 		guestrpc.MethodList: func(context.Context, json.RawMessage) (any, error) { return guestrpc.ListPage{}, nil },
 	}
@@ -102,7 +102,7 @@ func (a Answers) methods(wire *guestrpc.Channel) handler.Map {
 				return nil, err
 			}
 			result, err := answer(ctx, params)
-			page, ok := result.(banger.GuestLogPage)
+			page, ok := result.(guestapi.GuestLogPage)
 			if err != nil || !ok {
 				return result, err
 			}

@@ -14,9 +14,10 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/vmm"
 )
 
-// Driver implements banger.Driver. Drivers made of one by Another share its
+// Driver implements vmm.Driver. Drivers made of one by Another share its
 // machines, as the processes of one host do.
 type Driver struct {
 	host *host
@@ -27,16 +28,16 @@ type Driver struct {
 type Guest struct {
 	// Serve is called with each connection to the guest's SSH server, from when
 	// Boot has returned. It closes conn, and returns when conn is closed under it.
-	Serve func(spec banger.MachineSpec, conn net.Conn)
+	Serve func(spec vmm.MachineSpec, conn net.Conn)
 	// Boot returns when the guest is ready; an error ends the machine. ctx ends
 	// with the machine. Nil: it is ready at once.
-	Boot func(ctx context.Context, spec banger.MachineSpec) error
+	Boot func(ctx context.Context, spec vmm.MachineSpec) error
 	// PowerButton is called when it is pressed, and reports whether the guest
 	// then powers off. Nil: it does.
-	PowerButton func(spec banger.MachineSpec) bool
+	PowerButton func(spec vmm.MachineSpec) bool
 	// Continue is called when a paused machine is to continue, and reports whether it
 	// does. Nil: it does.
-	Continue func(spec banger.MachineSpec) bool
+	Continue func(spec vmm.MachineSpec) bool
 }
 
 // host has the machines.
@@ -48,7 +49,7 @@ type host struct {
 
 // New returns a driver on a host of its own whose guests do nothing but serve.
 func New(serve func(net.Conn)) *Driver {
-	return NewGuest(Guest{Serve: func(_ banger.MachineSpec, conn net.Conn) { serve(conn) }})
+	return NewGuest(Guest{Serve: func(_ vmm.MachineSpec, conn net.Conn) { serve(conn) }})
 }
 
 // NewGuest returns a driver on a host of its own.
@@ -71,7 +72,7 @@ func (d *Driver) Crash(id banger.VMID) bool {
 
 // Pause pauses the machine of a VM: its guest goes on, but the host's side is told. It
 // reports whether one was running.
-func (d *Driver) Pause(id banger.VMID, status banger.PauseStatus) bool {
+func (d *Driver) Pause(id banger.VMID, status vmm.PauseStatus) bool {
 	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
 	if i != nil {
 		i.setPause(status)
@@ -90,7 +91,7 @@ func (d *Driver) PowerOff(id banger.VMID) bool {
 	return i != nil
 }
 
-// Name implements banger.Driver.
+// Name implements vmm.Driver.
 func (d *Driver) Name() string { return "inmem" }
 
 // ref is a machine's Ref.
@@ -101,8 +102,8 @@ type ref struct {
 
 const refVersion = 1
 
-// Start implements banger.Driver. Of the spec it uses the folders only.
-func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+// Start implements vmm.Driver. Of the spec it uses the folders only.
+func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, context.Cause(ctx))
 	}
@@ -113,20 +114,20 @@ func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Mac
 	return newMachine(i), nil
 }
 
-// Adopt implements banger.Driver.
-func (d *Driver) Adopt(_ context.Context, data json.RawMessage) (banger.Machine, error) {
+// Adopt implements vmm.Driver.
+func (d *Driver) Adopt(_ context.Context, data json.RawMessage) (vmm.Machine, error) {
 	var r ref
 	if err := json.Unmarshal(data, &r); err != nil || r.Version != refVersion || r.Machine == "" {
 		return nil, banger.Errorf(banger.CodeCorrupt, "cannot adopt machine: its reference is not ours")
 	}
 	i := d.host.find(func(i *instance) bool { return i.id == r.Machine })
 	if i == nil {
-		return nil, banger.ErrMachineGone
+		return nil, vmm.ErrMachineGone
 	}
 	return newMachine(i), nil
 }
 
-// PoweredOff implements banger.DriverEnds.
+// PoweredOff implements vmm.DriverEnds.
 func (d *Driver) PoweredOff(data json.RawMessage) bool {
 	var r ref
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -150,7 +151,7 @@ func (h *host) find(is func(*instance) bool) *instance {
 	return nil
 }
 
-func (h *host) start(spec banger.MachineSpec) (*instance, error) {
+func (h *host) start(spec vmm.MachineSpec) (*instance, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, i := range h.machines {
@@ -174,14 +175,14 @@ func (h *host) start(spec banger.MachineSpec) (*instance, error) {
 }
 
 func (i *instance) writeFiles() error {
-	console := filepath.Join(i.spec.StateDir, banger.ConsoleLogName)
+	console := filepath.Join(i.spec.StateDir, vmm.ConsoleLogName)
 	if err := os.WriteFile(console, []byte("in-memory machine "+i.id+"\n"), 0o600); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(i.spec.StateDir, banger.MachineRefName), i.ref(), 0o600)
+	return atomicfile.Write(filepath.Join(i.spec.StateDir, vmm.MachineRefName), i.ref(), 0o600)
 }
 
 func (i *instance) removeFiles() {
-	os.Remove(filepath.Join(i.spec.StateDir, banger.ConsoleLogName))
-	os.Remove(filepath.Join(i.spec.StateDir, banger.MachineRefName))
+	os.Remove(filepath.Join(i.spec.StateDir, vmm.ConsoleLogName))
+	os.Remove(filepath.Join(i.spec.StateDir, vmm.MachineRefName))
 }

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"banger"
 	"banger/internal/machine/inmem"
 	"banger/internal/machine/machinetest"
+	"banger/internal/vmm"
 )
 
 const banner = "SSH-2.0-inmem\r\n"
@@ -35,13 +35,13 @@ func greet(conn net.Conn) error {
 func TestDriver_KeepsTheContract(t *testing.T) {
 	host := inmem.New(serve)
 	machinetest.Run(t, machinetest.Factory{
-		Driver: func(*testing.T) banger.Driver { return host.Another() },
+		Driver: func(*testing.T) vmm.Driver { return host.Another() },
 		Spec:   machinetest.NewSpec,
-		Break: func(_ *testing.T, spec banger.MachineSpec) banger.MachineSpec {
+		Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
 			spec.StateDir = filepath.Join(spec.StateDir, "missing")
 			return spec
 		},
-		StartElsewhere: func(t *testing.T, spec banger.MachineSpec) json.RawMessage {
+		StartElsewhere: func(t *testing.T, spec vmm.MachineSpec) json.RawMessage {
 			m, err := host.Another().Start(t.Context(), spec)
 			if err != nil {
 				t.Fatal(err)
@@ -86,8 +86,8 @@ func TestGuest_MayFailToBootOrIgnoreThePowerButton(t *testing.T) {
 	boot := errors.New("no root file system")
 	result := make(chan error, 1)
 	d := inmem.NewGuest(inmem.Guest{
-		Serve: func(_ banger.MachineSpec, conn net.Conn) { conn.Close() },
-		Boot: func(ctx context.Context, _ banger.MachineSpec) error {
+		Serve: func(_ vmm.MachineSpec, conn net.Conn) { conn.Close() },
+		Boot: func(ctx context.Context, _ vmm.MachineSpec) error {
 			select {
 			case err := <-result:
 				return err
@@ -95,7 +95,7 @@ func TestGuest_MayFailToBootOrIgnoreThePowerButton(t *testing.T) {
 				return ctx.Err()
 			}
 		},
-		PowerButton: func(banger.MachineSpec) bool {
+		PowerButton: func(vmm.MachineSpec) bool {
 			pressed <- struct{}{}
 			return false
 		},
@@ -115,7 +115,7 @@ func TestGuest_MayFailToBootOrIgnoreThePowerButton(t *testing.T) {
 	default:
 	}
 	result <- boot
-	if err := m.WaitReady(t.Context()); !errors.Is(err, banger.ErrMachineGone) {
+	if err := m.WaitReady(t.Context()); !errors.Is(err, vmm.ErrMachineGone) {
 		t.Errorf("WaitReady: %v, want ErrMachineGone", err)
 	}
 }

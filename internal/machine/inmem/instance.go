@@ -7,13 +7,13 @@ import (
 	"net"
 	"sync"
 
-	"banger"
+	"banger/internal/vmm"
 )
 
 // instance is one machine, which its handles share.
 type instance struct {
 	id       string
-	spec     banger.MachineSpec
+	spec     vmm.MachineSpec
 	listener net.Listener
 	ready    chan struct{} // closed when the guest is ready
 	done     chan struct{} // closed when nothing is left
@@ -28,11 +28,11 @@ type instance struct {
 	mu     sync.Mutex // guards the fields below
 	conns  map[net.Conn]bool
 	guest  Guest
-	pause  banger.PauseStatus
+	pause  vmm.PauseStatus
 	paused chan struct{} // closed and replaced at each change of pause
 }
 
-func newInstance(spec banger.MachineSpec, l net.Listener) *instance {
+func newInstance(spec vmm.MachineSpec, l net.Listener) *instance {
 	i := &instance{
 		id: rand.Text(), spec: spec, listener: l,
 		ready: make(chan struct{}), done: make(chan struct{}), button: make(chan struct{}, 1), leave: make(chan struct{}, 1),
@@ -99,7 +99,7 @@ func (i *instance) untilPoweredOff(g Guest) bool {
 	}
 }
 
-func (i *instance) setPause(status banger.PauseStatus) {
+func (i *instance) setPause(status vmm.PauseStatus) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.pause = status
@@ -107,7 +107,7 @@ func (i *instance) setPause(status banger.PauseStatus) {
 	i.paused = make(chan struct{})
 }
 
-func (i *instance) pauseNow() (banger.PauseStatus, <-chan struct{}) {
+func (i *instance) pauseNow() (vmm.PauseStatus, <-chan struct{}) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.pause, i.paused

@@ -9,10 +9,10 @@ import (
 	"os"
 	"sync"
 
-	"banger"
+	"banger/internal/vmm"
 )
 
-// machine is a handle of an instance; it implements banger.Machine.
+// machine is a handle of an instance; it implements vmm.Machine.
 type machine struct {
 	*instance
 	closed    chan struct{}
@@ -21,30 +21,30 @@ type machine struct {
 
 func newMachine(i *instance) *machine { return &machine{instance: i, closed: make(chan struct{})} }
 
-// Ref implements banger.Machine.
+// Ref implements vmm.Machine.
 func (m *machine) Ref() json.RawMessage { return m.ref() }
 
-// Info implements banger.Machine.
-func (m *machine) Info() banger.MachineInfo {
-	return banger.MachineInfo{SSHAddress: m.listener.Addr().String()}
+// Info implements vmm.Machine.
+func (m *machine) Info() vmm.MachineInfo {
+	return vmm.MachineInfo{SSHAddress: m.listener.Addr().String()}
 }
 
-// Done implements banger.Machine.
+// Done implements vmm.Machine.
 func (m *machine) Done() <-chan struct{} { return m.done }
 
-// PoweredOff implements banger.Machine.
+// PoweredOff implements vmm.Machine.
 func (m *machine) PoweredOff() bool { return m.hasEnded() && m.off }
 
-// WaitReady implements banger.Machine.
+// WaitReady implements vmm.Machine.
 func (m *machine) WaitReady(ctx context.Context) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	select {
 	case <-m.ready:
 		return nil
 	case <-m.done:
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	case <-m.closed:
 		return fmt.Errorf("cannot wait for guest: the handle of its machine is closed: %w", os.ErrClosed)
 	case <-ctx.Done():
@@ -52,10 +52,10 @@ func (m *machine) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Dial implements banger.Machine.
+// Dial implements vmm.Machine.
 func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	if m.hasEnded() {
-		return nil, banger.ErrMachineGone
+		return nil, vmm.ErrMachineGone
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", m.Info().SSHAddress)
@@ -63,7 +63,7 @@ func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 		if err == nil {
 			conn.Close()
 		}
-		return nil, banger.ErrMachineGone
+		return nil, vmm.ErrMachineGone
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot dial guest: %w", err), context.Cause(ctx))
@@ -71,10 +71,10 @@ func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// PowerDown implements banger.Machine.
+// PowerDown implements vmm.Machine.
 func (m *machine) PowerDown(ctx context.Context) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("cannot power down machine: %w", context.Cause(ctx))
@@ -86,7 +86,7 @@ func (m *machine) PowerDown(ctx context.Context) error {
 	return nil
 }
 
-// Kill implements banger.Machine.
+// Kill implements vmm.Machine.
 func (m *machine) Kill(ctx context.Context) error {
 	m.stop()
 	select {
@@ -97,8 +97,8 @@ func (m *machine) Kill(ctx context.Context) error {
 	}
 }
 
-// FollowPauses implements banger.PausingMachine.
-func (m *machine) FollowPauses(ctx context.Context, f func(banger.PauseStatus)) error {
+// FollowPauses implements vmm.PausingMachine.
+func (m *machine) FollowPauses(ctx context.Context, f func(vmm.PauseStatus)) error {
 	for {
 		status, changed := m.pauseNow()
 		f(status)
@@ -114,23 +114,23 @@ func (m *machine) FollowPauses(ctx context.Context, f func(banger.PauseStatus)) 
 	}
 }
 
-// Continue implements banger.PausingMachine.
-func (m *machine) Continue(_ context.Context, why banger.Pause) error {
+// Continue implements vmm.PausingMachine.
+func (m *machine) Continue(_ context.Context, why vmm.Pause) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	status, _ := m.pauseNow()
-	if status.Pause != why || why == banger.NotPaused {
+	if status.Pause != why || why == vmm.NotPaused {
 		return nil
 	}
-	m.setPause(banger.PauseStatus{})
+	m.setPause(vmm.PauseStatus{})
 	if m.guest.Continue != nil && !m.guest.Continue(m.spec) {
 		m.setPause(status)
 	}
 	return nil
 }
 
-// Close implements banger.Machine.
+// Close implements vmm.Machine.
 func (m *machine) Close() error {
 	m.closeOnce.Do(func() { close(m.closed) })
 	return nil

@@ -1,4 +1,4 @@
-// Package machinetest is the contract of banger.Driver as a test suite. Every
+// Package machinetest is the contract of vmm.Driver as a test suite. Every
 // driver passes it, the in-memory one for tests included.
 package machinetest
 
@@ -16,22 +16,23 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // Factory makes what the suite needs of one kind of machine.
 type Factory struct {
 	// Driver returns a new driver each time, as another process has it: it shares
 	// with the others only what machines leave on the host.
-	Driver func(t *testing.T) banger.Driver
+	Driver func(t *testing.T) vmm.Driver
 	// Spec returns the spec of another bootable machine each time, with folders
 	// of its own; NewSpec helps.
-	Spec func(t *testing.T) banger.MachineSpec
+	Spec func(t *testing.T) vmm.MachineSpec
 	// Break returns a spec that cannot start, for a reason that the driver is not
 	// told before it tries.
-	Break func(t *testing.T, spec banger.MachineSpec) banger.MachineSpec
+	Break func(t *testing.T, spec vmm.MachineSpec) vmm.MachineSpec
 	// StartElsewhere starts a machine from a process that then dies by SIGKILL,
 	// and returns the machine's Ref.
-	StartElsewhere func(t *testing.T, spec banger.MachineSpec) json.RawMessage
+	StartElsewhere func(t *testing.T, spec vmm.MachineSpec) json.RawMessage
 	// Greet checks that the guest's server answers on a new connection.
 	Greet func(conn net.Conn) error
 	// Forge changes a Ref to name another process. Nil if machines have none.
@@ -73,9 +74,9 @@ func Run(t *testing.T, f Factory) {
 
 // NewSpec returns a spec of a new VM with folders below a temporary one; what
 // it boots is left to the caller.
-func NewSpec(t *testing.T) banger.MachineSpec {
+func NewSpec(t *testing.T) vmm.MachineSpec {
 	t.Helper()
-	spec := banger.MachineSpec{VMID: banger.NewVMID(), CPUs: 1, MemoryMiB: 256}
+	spec := vmm.MachineSpec{VMID: banger.NewVMID(), CPUs: 1, MemoryMiB: 256}
 	dir := t.TempDir()
 	// The names hold what separates QEMU's options and what a shell splits at.
 	spec.StateDir = filepath.Join(dir, "state, with $(odd) name "+strings.Repeat("longer than a socket path may be ", 4))
@@ -85,7 +86,7 @@ func NewSpec(t *testing.T) banger.MachineSpec {
 	return spec
 }
 
-func (s *suite) start(d banger.Driver, spec banger.MachineSpec) banger.Machine {
+func (s *suite) start(d vmm.Driver, spec vmm.MachineSpec) vmm.Machine {
 	s.Helper()
 	m, err := d.Start(s.Context(), spec)
 	if err != nil {
@@ -94,7 +95,7 @@ func (s *suite) start(d banger.Driver, spec banger.MachineSpec) banger.Machine {
 	return m
 }
 
-func (s *suite) adopt(d banger.Driver, ref json.RawMessage) banger.Machine {
+func (s *suite) adopt(d vmm.Driver, ref json.RawMessage) vmm.Machine {
 	s.Helper()
 	m, err := d.Adopt(s.Context(), ref)
 	if err != nil {
@@ -104,7 +105,7 @@ func (s *suite) adopt(d banger.Driver, ref json.RawMessage) banger.Machine {
 }
 
 // end kills a machine and closes its handle, whatever became of it.
-func (s *suite) end(m banger.Machine) {
+func (s *suite) end(m vmm.Machine) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), s.Boot)
 	defer cancel()
@@ -114,7 +115,7 @@ func (s *suite) end(m banger.Machine) {
 	s.close(m)
 }
 
-func (s *suite) close(m banger.Machine) {
+func (s *suite) close(m vmm.Machine) {
 	s.Helper()
 	if err := m.Close(); err != nil {
 		s.Errorf("Close: %v", err)
@@ -128,14 +129,14 @@ func (s *suite) bounded() context.Context {
 	return ctx
 }
 
-func (s *suite) waitReady(m banger.Machine) {
+func (s *suite) waitReady(m vmm.Machine) {
 	s.Helper()
 	if err := m.WaitReady(s.bounded()); err != nil {
 		s.Fatalf("WaitReady: %v", err)
 	}
 }
 
-func (s *suite) greet(m banger.Machine) {
+func (s *suite) greet(m vmm.Machine) {
 	s.Helper()
 	ctx := s.bounded()
 	conn, err := m.Dial(ctx)
@@ -150,7 +151,7 @@ func (s *suite) greet(m banger.Machine) {
 	}
 }
 
-func (s *suite) waitDone(m banger.Machine) {
+func (s *suite) waitDone(m vmm.Machine) {
 	s.Helper()
 	select {
 	case <-m.Done():
@@ -159,7 +160,7 @@ func (s *suite) waitDone(m banger.Machine) {
 	}
 }
 
-func (s *suite) mustRun(m banger.Machine) {
+func (s *suite) mustRun(m vmm.Machine) {
 	s.Helper()
 	select {
 	case <-m.Done():
@@ -170,13 +171,13 @@ func (s *suite) mustRun(m banger.Machine) {
 
 func (s *suite) mustBeGone(what string, err error) {
 	s.Helper()
-	if !errors.Is(err, banger.ErrMachineGone) {
+	if !errors.Is(err, vmm.ErrMachineGone) {
 		s.Errorf("%s on a machine that has ended: %v, want ErrMachineGone", what, err)
 	}
 }
 
 // mustLeaveNothing checks that neither files nor processes of a machine are left.
-func (s *suite) mustLeaveNothing(spec banger.MachineSpec) {
+func (s *suite) mustLeaveNothing(spec vmm.MachineSpec) {
 	s.Helper()
 	entries, err := os.ReadDir(spec.StateDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -188,7 +189,7 @@ func (s *suite) mustLeaveNothing(spec banger.MachineSpec) {
 	s.mustRunNothing(spec)
 }
 
-func (s *suite) mustRunNothing(spec banger.MachineSpec) {
+func (s *suite) mustRunNothing(spec vmm.MachineSpec) {
 	s.Helper()
 	if s.Processes == nil {
 		return

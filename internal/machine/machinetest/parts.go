@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // life follows one machine through its life, twice: booting is what takes time.
@@ -39,7 +40,7 @@ func life(s *suite) {
 	defer s.close(other)
 	third := s.adopt(d, other.Ref())
 	defer s.close(third)
-	for _, h := range []banger.Machine{m, other, third} {
+	for _, h := range []vmm.Machine{m, other, third} {
 		waiters.Go(func() {
 			s.waitReady(h)
 			s.greet(h)
@@ -54,14 +55,14 @@ func life(s *suite) {
 	if err := other.PowerDown(s.bounded()); err != nil {
 		s.Fatalf("PowerDown: %v", err)
 	}
-	for _, h := range []banger.Machine{m, other, third} {
+	for _, h := range []vmm.Machine{m, other, third} {
 		s.waitDone(h)
 		hasEnded(s, h)
 		if !h.PoweredOff() {
 			s.Error("a guest that powered off is not told from one that was lost")
 		}
 	}
-	if _, err := s.Driver(s.T).Adopt(s.Context(), m.Ref()); !errors.Is(err, banger.ErrMachineGone) {
+	if _, err := s.Driver(s.T).Adopt(s.Context(), m.Ref()); !errors.Is(err, vmm.ErrMachineGone) {
 		s.Errorf("Adopt of a machine that has ended: %v, want ErrMachineGone", err)
 	}
 
@@ -69,13 +70,13 @@ func life(s *suite) {
 	defer s.end(again)
 	s.waitReady(again) // of this boot: the guest answers
 	s.greet(again)
-	if _, err := d.Adopt(s.Context(), m.Ref()); !errors.Is(err, banger.ErrMachineGone) {
+	if _, err := d.Adopt(s.Context(), m.Ref()); !errors.Is(err, vmm.ErrMachineGone) {
 		s.Errorf("Adopt of the machine before: %v, want ErrMachineGone", err)
 	}
 }
 
 // mustDescribe checks what a running machine tells of itself.
-func (s *suite) mustDescribe(m banger.Machine) {
+func (s *suite) mustDescribe(m vmm.Machine) {
 	s.Helper()
 	if m.Info().SSHAddress == "" {
 		s.Error("Info has no SSH address")
@@ -85,14 +86,14 @@ func (s *suite) mustDescribe(m banger.Machine) {
 	}
 }
 
-func refusesSecondStart(s *suite, spec banger.MachineSpec, m banger.Machine) {
+func refusesSecondStart(s *suite, spec vmm.MachineSpec, m vmm.Machine) {
 	s.Helper()
 	if _, err := s.Driver(s.T).Start(s.Context(), spec); banger.CodeOf(err) != banger.CodeState {
 		s.Fatalf("Start in the folder of a running machine: %v, want code %s", err, banger.CodeState)
 	}
 	s.mustRun(m)
 	s.greet(m)
-	recorded, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
+	recorded, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.MachineRefName))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func refusesSecondStart(s *suite, spec banger.MachineSpec, m banger.Machine) {
 }
 
 // hasEnded checks what every call answers on a machine that has ended.
-func hasEnded(s *suite, m banger.Machine) {
+func hasEnded(s *suite, m vmm.Machine) {
 	s.Helper()
 	ctx := s.bounded()
 	s.mustBeGone("WaitReady", m.WaitReady(ctx))
@@ -122,7 +123,7 @@ func survival(s *suite) {
 	defer s.end(m)
 	s.waitReady(m)
 	s.greet(m)
-	if _, err := os.Stat(filepath.Join(spec.StateDir, banger.ConsoleLogName)); err != nil {
+	if _, err := os.Stat(filepath.Join(spec.StateDir, vmm.ConsoleLogName)); err != nil {
 		s.Error(err)
 	}
 }
@@ -136,7 +137,7 @@ func kill(s *suite) {
 	waiting := make(chan error, 1)
 	go func() { waiting <- other.WaitReady(s.bounded()) }()
 	var killers sync.WaitGroup
-	for _, h := range []banger.Machine{m, other} {
+	for _, h := range []vmm.Machine{m, other} {
 		killers.Go(func() {
 			if err := h.Kill(s.bounded()); err != nil {
 				s.Errorf("Kill: %v", err)
@@ -172,7 +173,7 @@ func giveUp(s *suite) {
 	defer cancel()
 	go func() { waiting <- closing.WaitReady(ctx) }()
 	s.close(closing) // ends what waits on it
-	if err := <-waiting; errors.Is(err, banger.ErrMachineGone) {
+	if err := <-waiting; errors.Is(err, vmm.ErrMachineGone) {
 		s.Errorf("WaitReady on a handle that was closed: %v; the machine is not gone", err)
 	}
 	s.mustRun(again)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/guestconfig"
+	"banger/internal/vmm"
 )
 
 // The descriptors of the listening control sockets in QEMU's process: one for commands,
@@ -68,7 +70,7 @@ func (a Accel) device(kind, options string) string {
 
 // arguments is QEMU's command line after its name, see qemu-system(1). The
 // machine's name is in it, and tells its process from any other.
-func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
+func arguments(s vmm.MachineSpec, a Accel, name string) ([]string, error) {
 	addConsole, console := fdset(consoleFD)
 	addReady, ready := fdset(readyFD)
 	args := []string{
@@ -94,7 +96,7 @@ func arguments(s banger.MachineSpec, a Accel, name string) ([]string, error) {
 		"-add-fd", addReady,
 		"-chardev", "file,id=ready,append=on,path=" + ready,
 		"-device", a.device("serial", ",max_ports=2"),
-		"-device", "virtserialport,chardev=ready,name=" + banger.ReadyPortName,
+		"-device", "virtserialport,chardev=ready,name=" + guestconfig.ReadyPortName,
 
 		"-object", "rng-builtin,id=rng",
 		"-device", a.device("rng", ",rng=rng"),
@@ -134,7 +136,7 @@ func (a Accel) netOptions() string {
 // blockdev describes one disk. A flush of the guest reaches the host's disk,
 // QEMU locks the file against a second writer, and what the guest discards or
 // zeroes becomes a hole again.
-func blockdev(node string, d banger.MachineDisk) (string, error) {
+func blockdev(node string, d vmm.MachineDisk) (string, error) {
 	discard := "unmap"
 	if d.ReadOnly {
 		discard = "ignore"

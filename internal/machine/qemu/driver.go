@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
 // Accel says what executes a guest's instructions.
@@ -50,7 +51,7 @@ type Cgroups interface {
 	Threat(pid int) (threat, remedy string, err error)
 }
 
-// Driver implements banger.Driver.
+// Driver implements vmm.Driver.
 type Driver struct {
 	config Config
 	log    *slog.Logger
@@ -71,12 +72,12 @@ func New(c Config) *Driver {
 	return &Driver{config: c, log: c.Log, kvm: newKVM(c), watch: &fileWatch{}}
 }
 
-// Name implements banger.Driver.
+// Name implements vmm.Driver.
 func (d *Driver) Name() string { return "qemu" }
 
-// Start implements banger.Driver. Beside the console's log it keeps QEMU's own
+// Start implements vmm.Driver. Beside the console's log it keeps QEMU's own
 // output and its control socket in spec.StateDir.
-func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Machine, error) {
+func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
 	if err := checkSpec(spec); err != nil {
 		return nil, err
 	}
@@ -104,16 +105,16 @@ func (d *Driver) Start(ctx context.Context, spec banger.MachineSpec) (banger.Mac
 	return m, nil
 }
 
-// Adopt implements banger.Driver. It asks the machine itself only if its starter
+// Adopt implements vmm.Driver. It asks the machine itself only if its starter
 // died so early that the port of its SSH server is not in the ref.
-func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine, error) {
+func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, error) {
 	r, err := parseRecord(ref)
 	if err != nil {
 		return nil, err
 	}
 	proc, err := r.open()
 	if errors.Is(err, process.ErrGone) {
-		return nil, banger.ErrMachineGone
+		return nil, vmm.ErrMachineGone
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt machine %s: %w", r.Name, err)
@@ -127,7 +128,7 @@ func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (banger.Machine
 	return m, nil
 }
 
-// PoweredOff implements banger.DriverEnds.
+// PoweredOff implements vmm.DriverEnds.
 func (d *Driver) PoweredOff(ref json.RawMessage) bool {
 	r, err := parseRecord(ref)
 	return err == nil && r.saidOff()

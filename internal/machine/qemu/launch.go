@@ -14,12 +14,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"banger"
 	"banger/internal/confine"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
-// The files of a machine beside banger.ConsoleLogName and banger.MachineRefName.
+// The files of a machine beside vmm.ConsoleLogName and vmm.MachineRefName.
 const (
 	readyName   = "ready"    // in StateDir: what the guest wrote to the ready port
 	qemuLogName = "qemu.log" // in StateDir: QEMU's own messages
@@ -34,7 +34,7 @@ const gate = `read -r go && exec "$@" </dev/null`
 
 // launch is one start of one machine.
 type launch struct {
-	spec   banger.MachineSpec
+	spec   vmm.MachineSpec
 	binary string
 	accel  Accel
 }
@@ -124,7 +124,7 @@ func (l *launch) admit(ctx context.Context, d *Driver, r record, pid int, opener
 	if r.Process, err = process.Identify(pid); err != nil {
 		return nil, err
 	}
-	proc, err := openVMM(r.Process)
+	proc, err := holdProcess(r.Process)
 	if err != nil {
 		return nil, err
 	}
@@ -177,12 +177,12 @@ func (l *launch) spawn(name string, inherited []*os.File, messages *os.File) (ch
 
 // createFiles makes the files that the scribe writes: empty, for their owner only.
 func (l *launch) createFiles() error {
-	for _, name := range []string{banger.OldConsoleLogName, qemuLogName + oldSuffix} {
+	for _, name := range []string{vmm.OldConsoleLogName, qemuLogName + oldSuffix} {
 		if err := os.Remove(l.statePath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	for _, name := range []string{banger.ConsoleLogName, readyName, qemuLogName} {
+	for _, name := range []string{vmm.ConsoleLogName, readyName, qemuLogName} {
 		f, err := os.OpenFile(l.statePath(name), os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
@@ -196,9 +196,9 @@ func (l *launch) createFiles() error {
 func (l *launch) removeFiles() error {
 	var errs []error
 	for _, path := range []string{
-		l.statePath(banger.MachineRefName), l.statePath(banger.ConsoleLogName),
+		l.statePath(vmm.MachineRefName), l.statePath(vmm.ConsoleLogName),
 		l.statePath(readyName), l.statePath(qemuLogName),
-		l.statePath(banger.OldConsoleLogName), l.statePath(qemuLogName + oldSuffix),
+		l.statePath(vmm.OldConsoleLogName), l.statePath(qemuLogName + oldSuffix),
 		l.statePath(qmpName), l.statePath(eventsName),
 	} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {

@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/guestconfig"
+	"banger/internal/vmm"
 )
 
-// machine is a handle of a running machine; it implements banger.Machine.
+// machine is a handle of a running machine; it implements vmm.Machine.
 type machine struct {
 	record record // fixed once the handle is given out
-	proc   *vmm
+	proc   *heldProcess
 	watch  *fileWatch
 	done   chan struct{} // closed when the process has ended, and all that it said is written
 	// endsWith is what ended the process unasked when the handle was made.
@@ -50,7 +52,7 @@ const (
 var errClosed = fmt.Errorf("the handle of the machine is closed: %w", os.ErrClosed)
 
 // newMachine makes a handle, which owns proc from now on.
-func newMachine(d *Driver, r record, proc *vmm) *machine {
+func newMachine(d *Driver, r record, proc *heldProcess) *machine {
 	m := &machine{record: r, proc: proc, watch: d.watch, done: make(chan struct{}), endsWith: d.endsWith(r.Process.PID)}
 	m.live, m.end = context.WithCancel(context.Background())
 	scribe := openScribe(r.Scribe)
@@ -67,12 +69,12 @@ func newMachine(d *Driver, r record, proc *vmm) *machine {
 	return m
 }
 
-// Ref implements banger.Machine.
+// Ref implements vmm.Machine.
 func (m *machine) Ref() json.RawMessage { return m.record.marshal() }
 
-// Info implements banger.Machine.
-func (m *machine) Info() banger.MachineInfo {
-	return banger.MachineInfo{
+// Info implements vmm.Machine.
+func (m *machine) Info() vmm.MachineInfo {
+	return vmm.MachineInfo{
 		PID:         m.record.Process.PID,
 		Accelerator: string(m.record.Accelerator),
 		SSHAddress:  net.JoinHostPort("127.0.0.1", strconv.Itoa(m.record.SSHPort)),
@@ -80,13 +82,13 @@ func (m *machine) Info() banger.MachineInfo {
 	}
 }
 
-// Done implements banger.Machine.
+// Done implements vmm.Machine.
 func (m *machine) Done() <-chan struct{} { return m.done }
 
-// WaitReady implements banger.Machine.
+// WaitReady implements vmm.Machine.
 func (m *machine) WaitReady(ctx context.Context) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	path := filepath.Join(m.record.StateDir, readyName)
 	if ready, err := announced(path); ready || err != nil {
@@ -117,7 +119,7 @@ func (m *machine) WaitReady(ctx context.Context) error {
 	}
 }
 
-// PoweredOff implements banger.Machine.
+// PoweredOff implements vmm.Machine.
 func (m *machine) PoweredOff() bool { return m.hasEnded() && m.record.saidOff() }
 
 // saidOff reports whether the last thing that the guest said is that it powers off.
@@ -158,7 +160,7 @@ func announced(path string) (bool, error) {
 			return true, nil
 		case !whole && len(line) <= maxReadyLine: // the rest is on its way
 		case !ready && !bytes.HasPrefix(line, []byte("off ")):
-			return false, banger.Errorf(banger.CodeUnavailable, "cannot wait for guest: what it writes to port %s is not what its agent does: %.40q", banger.ReadyPortName, line).
+			return false, banger.Errorf(banger.CodeUnavailable, "cannot wait for guest: what it writes to port %s is not what its agent does: %.40q", guestconfig.ReadyPortName, line).
 				WithHint("something else in the guest uses the port; stop and start the VM")
 		}
 	}
@@ -168,11 +170,11 @@ func announced(path string) (bool, error) {
 // maxReadyLine is more than a word and a boot id have.
 const maxReadyLine = 64
 
-// Dial implements banger.Machine. QEMU itself accepts the connection, so one may
+// Dial implements vmm.Machine. QEMU itself accepts the connection, so one may
 // be opened and closed again while the guest does not listen yet.
 func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	if m.hasEnded() {
-		return nil, banger.ErrMachineGone
+		return nil, vmm.ErrMachineGone
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", m.Info().SSHAddress)
@@ -181,21 +183,21 @@ func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	}
 	// The port of a machine that has ended may be another program's by now.
 	if m.hasEnded() {
-		return nil, errors.Join(banger.ErrMachineGone, conn.Close())
+		return nil, errors.Join(vmm.ErrMachineGone, conn.Close())
 	}
 	return conn, nil
 }
 
-// PowerDown implements banger.Machine.
+// PowerDown implements vmm.Machine.
 func (m *machine) PowerDown(ctx context.Context) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	err := m.record.withQMP(ctx, func(q *qmp) error { return q.execute("system_powerdown", nil, nil) })
 	return m.explain(ctx, "power down machine", err)
 }
 
-// Kill implements banger.Machine. On SIGTERM QEMU ends by itself, and finishes
+// Kill implements vmm.Machine. On SIGTERM QEMU ends by itself, and finishes
 // the writes in flight before that.
 func (m *machine) Kill(ctx context.Context) error {
 	for _, step := range []struct {
@@ -222,7 +224,7 @@ func (m *machine) Kill(ctx context.Context) error {
 	return nil
 }
 
-// Close implements banger.Machine.
+// Close implements vmm.Machine.
 func (m *machine) Close() error {
 	m.end()
 	err := m.proc.close()
@@ -245,7 +247,7 @@ func (m *machine) hasEnded() bool {
 // over says why the handle is of no more use.
 func (m *machine) over() error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	return errClosed
 }
@@ -261,7 +263,7 @@ func (m *machine) explain(ctx context.Context, what string, err error) error {
 	default:
 		select {
 		case <-m.done:
-			return banger.ErrMachineGone
+			return vmm.ErrMachineGone
 		case <-time.After(endGrace):
 		}
 	}

@@ -17,10 +17,11 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // start starts a machine that is killed when the test ends.
-func start(t *testing.T, spec banger.MachineSpec) banger.Machine {
+func start(t *testing.T, spec vmm.MachineSpec) vmm.Machine {
 	t.Helper()
 	m, err := newDriver().Start(t.Context(), spec)
 	if err != nil {
@@ -34,7 +35,7 @@ func start(t *testing.T, spec banger.MachineSpec) banger.Machine {
 	return m
 }
 
-func waitReady(t *testing.T, m banger.Machine) {
+func waitReady(t *testing.T, m vmm.Machine) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
 	defer cancel()
@@ -44,9 +45,9 @@ func waitReady(t *testing.T, m banger.Machine) {
 }
 
 // newDisk makes a raw disk of 16 MiB that begins with text.
-func newDisk(t *testing.T, name, text string, readOnly bool) banger.MachineDisk {
+func newDisk(t *testing.T, name, text string, readOnly bool) vmm.MachineDisk {
 	t.Helper()
-	d := banger.MachineDisk{Path: filepath.Join(t.TempDir(), name+", raw"), Serial: name, ReadOnly: readOnly}
+	d := vmm.MachineDisk{Path: filepath.Join(t.TempDir(), name+", raw"), Serial: name, ReadOnly: readOnly}
 	if err := os.WriteFile(d.Path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +61,15 @@ func TestMachine_GuestSeesItsDisks(t *testing.T) {
 	spec := newSpec(t)
 	image := newDisk(t, "image", "shared", true)
 	system := newDisk(t, "system-0123456789abc", "old", false)
-	spec.Disks = []banger.MachineDisk{image, system}
+	spec.Disks = []vmm.MachineDisk{image, system}
 	m := start(t, spec)
 
 	// Another machine may share the image, but not the system disk.
 	other := newSpec(t)
-	other.Disks = []banger.MachineDisk{image}
+	other.Disks = []vmm.MachineDisk{image}
 	start(t, other)
 	thief := newSpec(t)
-	thief.Disks = []banger.MachineDisk{image, system}
+	thief.Disks = []vmm.MachineDisk{image, system}
 	_, err := newDriver().Start(t.Context(), thief)
 	if banger.CodeOf(err) != banger.CodeInUse || !strings.Contains(err.Error(), system.Path) {
 		t.Errorf("Start with a disk in use: %v, want code %s and the disk's name", err, banger.CodeInUse)
@@ -134,7 +135,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 		after, err = bootIDOf(conn)
 		return err == nil && after != before
 	})
-	console, err := os.ReadFile(filepath.Join(spec.StateDir, banger.ConsoleLogName))
+	console, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.ConsoleLogName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func greeting(t *testing.T, m banger.Machine) string {
+func greeting(t *testing.T, m vmm.Machine) string {
 	t.Helper()
 	conn, err := m.Dial(t.Context())
 	if err != nil {

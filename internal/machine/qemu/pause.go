@@ -8,15 +8,15 @@ import (
 	"os"
 	"time"
 
-	"banger"
+	"banger/internal/vmm"
 )
 
 // How long after a connection for events broke the next one is tried, while the machine
 // lives. QEMU closes none by itself.
 const eventsRetry = time.Second
 
-// FollowPauses implements banger.PausingMachine.
-func (m *machine) FollowPauses(ctx context.Context, f func(banger.PauseStatus)) error {
+// FollowPauses implements vmm.PausingMachine.
+func (m *machine) FollowPauses(ctx context.Context, f func(vmm.PauseStatus)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.live, cancel)()
@@ -40,7 +40,7 @@ func (m *machine) FollowPauses(ctx context.Context, f func(banger.PauseStatus)) 
 
 // followPauses is FollowPauses on one connection. What an event says is asked again:
 // the next one may have come meanwhile.
-func followPauses(q *qmp, f func(banger.PauseStatus)) error {
+func followPauses(q *qmp, f func(vmm.PauseStatus)) error {
 	var detail string
 	changed := true
 	q.hear = func(event qmpMessage) {
@@ -58,7 +58,7 @@ func followPauses(q *qmp, f func(banger.PauseStatus)) error {
 			if err != nil {
 				return err
 			}
-			if status.Pause == banger.PausedForStorage {
+			if status.Pause == vmm.PausedForStorage {
 				status.Detail = detail
 			}
 			f(status)
@@ -81,33 +81,33 @@ func ioError(data json.RawMessage) string {
 }
 
 // pause asks for the machine's status.
-func (q *qmp) pause() (banger.PauseStatus, error) {
+func (q *qmp) pause() (vmm.PauseStatus, error) {
 	var status struct {
 		Running bool   `json:"running"`
 		Status  string `json:"status"`
 	}
 	if err := q.execute("query-status", nil, &status); err != nil {
-		return banger.PauseStatus{}, err
+		return vmm.PauseStatus{}, err
 	}
 	switch {
 	case status.Running:
-		return banger.PauseStatus{}, nil
+		return vmm.PauseStatus{}, nil
 	case status.Status == "io-error":
-		return banger.PauseStatus{Pause: banger.PausedForStorage}, nil
+		return vmm.PauseStatus{Pause: vmm.PausedForStorage}, nil
 	case status.Status == "paused":
-		return banger.PauseStatus{Pause: banger.PausedByUser}, nil
+		return vmm.PauseStatus{Pause: vmm.PausedByUser}, nil
 	}
-	return banger.PauseStatus{}, nil // it begins, ends, or starts again
+	return vmm.PauseStatus{}, nil // it begins, ends, or starts again
 }
 
-// Continue implements banger.PausingMachine.
-func (m *machine) Continue(ctx context.Context, why banger.Pause) error {
+// Continue implements vmm.PausingMachine.
+func (m *machine) Continue(ctx context.Context, why vmm.Pause) error {
 	if m.hasEnded() {
-		return banger.ErrMachineGone
+		return vmm.ErrMachineGone
 	}
 	err := m.record.withQMP(ctx, func(q *qmp) error {
 		status, err := q.pause()
-		if err != nil || status.Pause != why || why == banger.NotPaused {
+		if err != nil || status.Pause != why || why == vmm.NotPaused {
 			return err
 		}
 		return q.execute("cont", nil, nil)

@@ -10,17 +10,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"banger"
+	"banger/internal/vmm"
 )
 
 // follow returns what a machine's handle is told of its pauses.
-func follow(t *testing.T, m banger.Machine) <-chan banger.PauseStatus {
+func follow(t *testing.T, m vmm.Machine) <-chan vmm.PauseStatus {
 	t.Helper()
-	told := make(chan banger.PauseStatus, 100)
+	told := make(chan vmm.PauseStatus, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- m.(banger.PausingMachine).FollowPauses(ctx, func(s banger.PauseStatus) { told <- s })
+		ended <- m.(vmm.PausingMachine).FollowPauses(ctx, func(s vmm.PauseStatus) { told <- s })
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -37,7 +37,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 		t.Fatalf("cannot mount a small disk, for which root is needed: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	disk := banger.MachineDisk{Path: filepath.Join(dir, "disk"), Serial: "disk"}
+	disk := vmm.MachineDisk{Path: filepath.Join(dir, "disk"), Serial: "disk"}
 	ballast := filepath.Join(dir, "ballast")
 	for path, size := range map[string]int64{disk.Path: 16 << 20, ballast: 0} {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -48,11 +48,11 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 		}
 	}
 	spec := newSpec(t)
-	spec.Disks = []banger.MachineDisk{disk}
+	spec.Disks = []vmm.MachineDisk{disk}
 	m := start(t, spec)
-	pausing := m.(banger.PausingMachine)
+	pausing := m.(vmm.PausingMachine)
 	told := follow(t, m)
-	if s := <-told; s.Pause != banger.NotPaused {
+	if s := <-told; s.Pause != vmm.NotPaused {
 		t.Errorf("at first: %+v", s)
 	}
 	waitReady(t, m)
@@ -62,7 +62,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	}
 	written := make(chan string, 1)
 	go func() { written <- order(t, m, "write", "disk", "precious") }()
-	if s := <-told; s.Pause != banger.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
+	if s := <-told; s.Pause != vmm.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
 		t.Errorf("on the full disk: %+v", s)
 	}
 	// Who comes now learns it as well. One continues it only from the pause that it means.
@@ -71,15 +71,15 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { adopted.Close() })
-	if err := pausing.Continue(t.Context(), banger.PausedByUser); err != nil {
+	if err := pausing.Continue(t.Context(), vmm.PausedByUser); err != nil {
 		t.Error(err)
 	}
 	// Continued too early, it pauses again.
-	if err := pausing.Continue(t.Context(), banger.PausedForStorage); err != nil {
+	if err := pausing.Continue(t.Context(), vmm.PausedForStorage); err != nil {
 		t.Error(err)
 	}
 	for s := range told {
-		if s.Pause == banger.PausedForStorage {
+		if s.Pause == vmm.PausedForStorage {
 			break
 		}
 	}
@@ -91,7 +91,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if err := adopted.(banger.PausingMachine).Continue(t.Context(), banger.PausedForStorage); err != nil {
+	if err := adopted.(vmm.PausingMachine).Continue(t.Context(), vmm.PausedForStorage); err != nil {
 		t.Error(err)
 	}
 	if got := <-written; got != "" {

@@ -23,6 +23,7 @@ import (
 	"banger/internal/machine/machinetest"
 	"banger/internal/machine/qemu"
 	"banger/internal/process"
+	"banger/internal/vmm"
 	"banger/test/testimage"
 )
 
@@ -95,7 +96,7 @@ func newDriver() *qemu.Driver {
 	return qemu.New(qemu.Config{Accel: accel})
 }
 
-func newSpec(t *testing.T) banger.MachineSpec {
+func newSpec(t *testing.T) vmm.MachineSpec {
 	t.Helper()
 	files, err := guestFiles()
 	if err != nil {
@@ -104,7 +105,7 @@ func newSpec(t *testing.T) banger.MachineSpec {
 	spec := machinetest.NewSpec(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			console, err := os.ReadFile(filepath.Join(spec.StateDir, banger.ConsoleLogName))
+			console, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.ConsoleLogName))
 			t.Logf("console of VM %s (%v):\n%s", spec.VMID, err, console)
 		}
 	})
@@ -114,9 +115,9 @@ func newSpec(t *testing.T) banger.MachineSpec {
 
 func TestDriver_KeepsTheContract(t *testing.T) {
 	machinetest.Run(t, machinetest.Factory{
-		Driver: func(*testing.T) banger.Driver { return newDriver() },
+		Driver: func(*testing.T) vmm.Driver { return newDriver() },
 		Spec:   newSpec,
-		Break: func(_ *testing.T, spec banger.MachineSpec) banger.MachineSpec {
+		Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
 			spec.Initrd += ".missing"
 			return spec
 		},
@@ -142,7 +143,7 @@ func bootIDOf(conn net.Conn) (string, error) {
 }
 
 // order gives the guest an order and returns its answer.
-func order(t *testing.T, m banger.Machine, words ...string) string {
+func order(t *testing.T, m vmm.Machine, words ...string) string {
 	t.Helper()
 	conn, err := m.Dial(t.Context())
 	if err != nil {
@@ -198,7 +199,7 @@ func processesOf(t *testing.T, id banger.VMID) []int {
 }
 
 // starter returns a command that starts a machine; see starterVariable.
-func starter(t *testing.T, spec banger.MachineSpec) *exec.Cmd {
+func starter(t *testing.T, spec vmm.MachineSpec) *exec.Cmd {
 	t.Helper()
 	data, err := json.Marshal(spec)
 	if err != nil {
@@ -214,7 +215,7 @@ func starter(t *testing.T, spec banger.MachineSpec) *exec.Cmd {
 	return cmd
 }
 
-func startElsewhere(t *testing.T, spec banger.MachineSpec) json.RawMessage {
+func startElsewhere(t *testing.T, spec vmm.MachineSpec) json.RawMessage {
 	t.Helper()
 	cmd := starter(t, spec)
 	out, err := cmd.StdoutPipe()
@@ -235,7 +236,7 @@ func startElsewhere(t *testing.T, spec banger.MachineSpec) json.RawMessage {
 
 // startAndWait is the main function of the starter.
 func startAndWait(data []byte) error {
-	var spec banger.MachineSpec
+	var spec vmm.MachineSpec
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return err
 	}

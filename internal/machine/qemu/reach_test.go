@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"banger"
 	"banger/internal/machine/machinetest"
 	"banger/internal/machine/qemu"
+	"banger/internal/vmm"
 )
 
 // What runs in QEMU's place tries what a guest that has taken QEMU over would.
@@ -26,7 +26,7 @@ func TestStart_QEMUReachesNothingButItsMachine(t *testing.T) {
 	spec := machinetest.NewSpec(t)
 	spec.Kernel, spec.Initrd = write("kernel", "", 0o600), write("initrd", "", 0o600)
 	image, work := newDisk(t, "image", "", true), newDisk(t, "work", "", false)
-	spec.Disks = []banger.MachineDisk{image, work}
+	spec.Disks = []vmm.MachineDisk{image, work}
 	taken := `#!/bin/sh
 try() { "$@" >/dev/null 2>&1 && echo "yes: $*" >&2 || echo "no: $*" >&2; }
 try cat '` + key + `'

@@ -13,6 +13,7 @@ import (
 	"banger"
 	"banger/internal/atomicfile"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
 // record is a machine's Ref.
@@ -62,12 +63,12 @@ func (r record) marshal() json.RawMessage {
 }
 
 func (r record) save() error {
-	return atomicfile.Write(filepath.Join(r.StateDir, banger.MachineRefName), r.marshal(), 0o600)
+	return atomicfile.Write(filepath.Join(r.StateDir, vmm.MachineRefName), r.marshal(), 0o600)
 }
 
 // open takes hold of the recorded process, or fails with process.ErrGone.
-func (r record) open() (*vmm, error) {
-	p, err := openVMM(r.Process)
+func (r record) open() (*heldProcess, error) {
+	p, err := holdProcess(r.Process)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (r record) open() (*vmm, error) {
 // if that has ended. A record that cannot be read is none: QEMU's locks on the
 // disks stand behind this one.
 func runningIn(stateDir string) int {
-	data, err := os.ReadFile(filepath.Join(stateDir, banger.MachineRefName))
+	data, err := os.ReadFile(filepath.Join(stateDir, vmm.MachineRefName))
 	if err != nil {
 		return 0
 	}

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"banger"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
 // scribe writes down what a machine says, in a process that lives as long as the machine,
@@ -69,7 +69,7 @@ func (o outlets) close() {
 
 // startScribe starts the scribe of a machine whose files are there; it waits. It is a child of ours
 // until this process ends.
-func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
+func (l *launch) startScribe() (_ *heldProcess, _ outlets, err error) {
 	var in, out outlets
 	defer func() {
 		in.close()
@@ -92,7 +92,7 @@ func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 	const block = 512
 	argv := []string{
 		"sh", "-c", scribe, "banger-scribe",
-		"3", l.statePath(banger.ConsoleLogName), strconv.Itoa(maxConsoleBytes / block),
+		"3", l.statePath(vmm.ConsoleLogName), strconv.Itoa(maxConsoleBytes / block),
 		"4", l.statePath(readyName), strconv.Itoa(-maxReadyBytes / block),
 		"5", l.statePath(qemuLogName), strconv.Itoa(maxQEMULogBytes / block),
 	}
@@ -107,8 +107,8 @@ func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 	}
 	id, err := process.Identify(child.Pid)
 	if err == nil {
-		var s *vmm
-		if s, err = openVMM(id); err == nil {
+		var s *heldProcess
+		if s, err = holdProcess(id); err == nil {
 			return s, out, child.Release()
 		}
 	}
@@ -117,11 +117,11 @@ func (l *launch) startScribe() (_ *vmm, _ outlets, err error) {
 }
 
 // openScribe takes hold of the scribe of a machine, nil if that has none any more.
-func openScribe(id process.Identity) *vmm {
+func openScribe(id process.Identity) *heldProcess {
 	if id.PID == 0 {
 		return nil
 	}
-	s, err := openVMM(id)
+	s, err := holdProcess(id)
 	if err != nil {
 		return nil
 	}
@@ -129,7 +129,7 @@ func openScribe(id process.Identity) *vmm {
 }
 
 // finish waits until the scribe has written everything down: its machine has ended.
-func (p *vmm) finish() {
+func (p *heldProcess) finish() {
 	if p == nil {
 		return
 	}
@@ -139,7 +139,7 @@ func (p *vmm) finish() {
 }
 
 // release gives up the handle.
-func (p *vmm) release() {
+func (p *heldProcess) release() {
 	if p != nil {
 		_ = p.close()
 	}

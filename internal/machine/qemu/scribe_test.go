@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // startTestScribe starts a scribe in a directory.
-func startTestScribe(t *testing.T, dir string) (*launch, *vmm, outlets) {
+func startTestScribe(t *testing.T, dir string) (*launch, *heldProcess, outlets) {
 	t.Helper()
-	l := &launch{spec: banger.MachineSpec{StateDir: dir}}
+	l := &launch{spec: vmm.MachineSpec{StateDir: dir}}
 	if err := l.createFiles(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +98,10 @@ func TestScribe_WhatAMachineSaysIsBoundedThoughNoDaemonLives(t *testing.T) {
 	}
 	end := flood(t, out.console, 1)
 	waitFor(t, "the newest output is there", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, banger.ConsoleLogName))
+		data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
 		return err == nil && bytes.HasSuffix(data, end)
 	})
-	old, err := os.Stat(filepath.Join(dir, banger.OldConsoleLogName))
+	old, err := os.Stat(filepath.Join(dir, vmm.OldConsoleLogName))
 	if err != nil || old.Size() != maxConsoleBytes {
 		t.Errorf("the old part: %v, %v", old, err)
 	}
@@ -140,7 +141,7 @@ func TestScribe_WritesAtOnceAndEverythingBeforeTheEnd(t *testing.T) {
 	}
 	out.close()
 	scribe.finish()
-	data, err := os.ReadFile(filepath.Join(dir, banger.ConsoleLogName))
+	data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
 	if err != nil || string(data) != strings.Repeat("last words\n", 100) {
 		t.Errorf("it has %d bytes, %v", len(data), err)
 	}
@@ -156,7 +157,7 @@ func TestScribe_GoesOnOnAFullDisk(t *testing.T) {
 	_, _, out := startTestScribe(t, dir)
 	end := flood(t, out.console, 16<<20)
 	waitFor(t, "the newest output is there", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, banger.ConsoleLogName))
+		data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
 		return err == nil && bytes.HasSuffix(data, end[len(end)-64:])
 	})
 }

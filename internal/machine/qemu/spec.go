@@ -4,13 +4,14 @@ import (
 	"path/filepath"
 
 	"banger"
+	"banger/internal/vmm"
 )
 
 // maxSerialBytes is VIRTIO_BLK_ID_BYTES: virtio 1.2, section 5.2.6.
 const maxSerialBytes = 20
 
 // checkSpec refuses what QEMU would misunderstand rather than refuse.
-func checkSpec(s banger.MachineSpec) error {
+func checkSpec(s vmm.MachineSpec) error {
 	invalid := func(format string, args ...any) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot start machine of VM %s: "+format, append([]any{s.VMID}, args...)...)
 	}

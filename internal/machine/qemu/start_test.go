@@ -12,27 +12,28 @@ import (
 	"banger"
 	"banger/internal/image/initrd"
 	"banger/internal/machine/qemu"
+	"banger/internal/vmm"
 )
 
 func TestStart_SaysWhatIsWrong(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*banger.MachineSpec)
+		change func(*vmm.MachineSpec)
 		code   banger.Code
 		says   string // in the message or the hint
 	}{
-		"kernel is gone":     {func(s *banger.MachineSpec) { s.Kernel += ".gone" }, banger.CodeCorrupt, "vmlinuz"},
-		"initrd is gone":     {func(s *banger.MachineSpec) { s.Initrd += ".gone" }, banger.CodeCorrupt, "initrd.gone"},
-		"disk is gone":       {func(s *banger.MachineSpec) { s.Disks[0].Path += ".gone" }, banger.CodeCorrupt, "raw.gone"},
-		"too much memory":    {func(s *banger.MachineSpec) { s.MemoryMiB = banger.MaxMemoryMiB }, banger.CodeMissing, "memory"},
-		"negative memory":    {func(s *banger.MachineSpec) { s.MemoryMiB = -1 }, banger.CodeInvalid, "-1 MiB"},
-		"no CPUs":            {func(s *banger.MachineSpec) { s.CPUs = 0 }, banger.CodeInvalid, "0 CPUs"},
-		"serial is too long": {func(s *banger.MachineSpec) { s.Disks[0].Serial = strings.Repeat("s", 21) }, banger.CodeInvalid, "20 bytes"},
-		"relative path":      {func(s *banger.MachineSpec) { s.Kernel = "vmlinuz" }, banger.CodeInvalid, "not absolute"},
-		"id is no id":        {func(s *banger.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "no id"},
+		"kernel is gone":     {func(s *vmm.MachineSpec) { s.Kernel += ".gone" }, banger.CodeCorrupt, "vmlinuz"},
+		"initrd is gone":     {func(s *vmm.MachineSpec) { s.Initrd += ".gone" }, banger.CodeCorrupt, "initrd.gone"},
+		"disk is gone":       {func(s *vmm.MachineSpec) { s.Disks[0].Path += ".gone" }, banger.CodeCorrupt, "raw.gone"},
+		"too much memory":    {func(s *vmm.MachineSpec) { s.MemoryMiB = banger.MaxMemoryMiB }, banger.CodeMissing, "memory"},
+		"negative memory":    {func(s *vmm.MachineSpec) { s.MemoryMiB = -1 }, banger.CodeInvalid, "-1 MiB"},
+		"no CPUs":            {func(s *vmm.MachineSpec) { s.CPUs = 0 }, banger.CodeInvalid, "0 CPUs"},
+		"serial is too long": {func(s *vmm.MachineSpec) { s.Disks[0].Serial = strings.Repeat("s", 21) }, banger.CodeInvalid, "20 bytes"},
+		"relative path":      {func(s *vmm.MachineSpec) { s.Kernel = "vmlinuz" }, banger.CodeInvalid, "not absolute"},
+		"id is no id":        {func(s *vmm.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "no id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := newSpec(t)
-			spec.Disks = []banger.MachineDisk{newDisk(t, "disk", "", false)}
+			spec.Disks = []vmm.MachineDisk{newDisk(t, "disk", "", false)}
 			test.change(&spec)
 			m, err := newDriver().Start(t.Context(), spec)
 			if err == nil {
@@ -113,9 +114,9 @@ func timeStarter(t *testing.T) time.Duration {
 }
 
 // killRecorded kills the machine that is on record, and reports whether it ran.
-func killRecorded(t *testing.T, spec banger.MachineSpec) bool {
+func killRecorded(t *testing.T, spec vmm.MachineSpec) bool {
 	t.Helper()
-	ref, err := os.ReadFile(filepath.Join(spec.StateDir, banger.MachineRefName))
+	ref, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.MachineRefName))
 	if errors.Is(err, os.ErrNotExist) {
 		return false
 	}
@@ -123,7 +124,7 @@ func killRecorded(t *testing.T, spec banger.MachineSpec) bool {
 		t.Fatal(err)
 	}
 	m, err := newDriver().Adopt(t.Context(), ref)
-	if errors.Is(err, banger.ErrMachineGone) {
+	if errors.Is(err, vmm.ErrMachineGone) {
 		return false
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"banger"
 	"banger/internal/sshhost"
+	"banger/internal/vmm"
 )
 
 // Name is the driver's.
@@ -41,7 +42,7 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Driver implements banger.Driver. Safe for concurrent use.
+// Driver implements vmm.Driver. Safe for concurrent use.
 type Driver struct {
 	Config
 	versions versions
@@ -57,7 +58,7 @@ func New(c Config) *Driver {
 	return &Driver{Config: c, told: sshhost.Answers{Passphrases: map[string]string{}}}
 }
 
-// Name implements banger.Driver.
+// Name implements vmm.Driver.
 func (d *Driver) Name() string { return Name }
 
 // reference is a Machine's Ref.
@@ -66,13 +67,13 @@ type reference struct {
 	IdentityFile string `json:"identity_file,omitempty"`
 }
 
-// Start implements banger.Driver: it does not.
-func (d *Driver) Start(context.Context, banger.MachineSpec) (banger.Machine, error) {
+// Start implements vmm.Driver: it does not.
+func (d *Driver) Start(context.Context, vmm.MachineSpec) (vmm.Machine, error) {
 	return nil, banger.Errorf(banger.CodeState, "cannot start a remote host: it is not banger's")
 }
 
-// Adopt implements banger.Driver. It does not need the network.
-func (d *Driver) Adopt(_ context.Context, ref json.RawMessage) (banger.Machine, error) {
+// Adopt implements vmm.Driver. It does not need the network.
+func (d *Driver) Adopt(_ context.Context, ref json.RawMessage) (vmm.Machine, error) {
 	var r reference
 	if err := json.Unmarshal(ref, &r); err != nil {
 		return nil, banger.Errorf(banger.CodeCorrupt, "cannot tell which host it is: %w", err)
@@ -87,7 +88,7 @@ func (d *Driver) Adopt(_ context.Context, ref json.RawMessage) (banger.Machine, 
 
 // Probe logs in to a host and brings the agent there, and returns its machine. What
 // only the user can answer is a banger.Error with a Question.
-func (d *Driver) Probe(ctx context.Context, r banger.RemoteRequest) (banger.Machine, error) {
+func (d *Driver) Probe(ctx context.Context, r banger.RemoteRequest) (vmm.Machine, error) {
 	if _, err := sshhost.ParseTarget(r.SSH); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (d *Driver) Probe(ctx context.Context, r banger.RemoteRequest) (banger.Mach
 
 // Answer logs in to a host with what its user has answered, and keeps that if it was
 // right.
-func (d *Driver) Answer(ctx context.Context, m banger.Machine, a banger.RemoteAnswers) error {
+func (d *Driver) Answer(ctx context.Context, m vmm.Machine, a banger.RemoteAnswers) error {
 	h, ok := m.(*host)
 	if !ok {
 		return banger.Errorf(banger.CodeState, "cannot unlock what is no remote host")
@@ -152,7 +153,7 @@ func (d *Driver) withTold(a banger.RemoteAnswers) sshhost.Answers {
 	return all
 }
 
-// IdentityFile implements banger.RemoteDriver.
+// IdentityFile implements vmm.RemoteDriver.
 func (d *Driver) IdentityFile(ref json.RawMessage) (string, error) {
 	var r reference
 	if err := json.Unmarshal(ref, &r); err != nil {
@@ -177,4 +178,4 @@ func asQuestion(err error) error {
 	return e
 }
 
-var errForgotten = fmt.Errorf("the host was forgotten: %w", banger.ErrMachineGone)
+var errForgotten = fmt.Errorf("the host was forgotten: %w", vmm.ErrMachineGone)

@@ -14,6 +14,7 @@ import (
 	"banger/internal/guest"
 	"banger/internal/hosttest"
 	"banger/internal/machine/remote"
+	"banger/internal/vmm"
 )
 
 // lab is a host, and the driver of a user whose configuration calls it lab.
@@ -31,7 +32,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-func (l *lab) probe(t *testing.T, a banger.RemoteAnswers) (banger.Machine, error) {
+func (l *lab) probe(t *testing.T, a banger.RemoteAnswers) (vmm.Machine, error) {
 	t.Helper()
 	return l.Probe(t.Context(), banger.RemoteRequest{Name: "v", SSH: "lab", Answers: a})
 }
@@ -131,7 +132,7 @@ func TestProbe_WhatIsNoQuestionKeepsItsCode(t *testing.T) {
 
 func TestMachine_IsNotOursToStartOrStop(t *testing.T) {
 	l := newLab(t)
-	if _, err := l.Start(t.Context(), banger.MachineSpec{}); banger.CodeOf(err) != banger.CodeState {
+	if _, err := l.Start(t.Context(), vmm.MachineSpec{}); banger.CodeOf(err) != banger.CodeState {
 		t.Errorf("start: %v", err)
 	}
 	m, err := l.Adopt(t.Context(), []byte(`{"target":"me@lab:22","identity_file":"/k"}`))
@@ -158,7 +159,7 @@ func TestMachine_IsNotOursToStartOrStop(t *testing.T) {
 		}
 	}
 	<-m.Done()
-	if err := m.WaitReady(t.Context()); !errors.Is(err, banger.ErrMachineGone) {
+	if err := m.WaitReady(t.Context()); !errors.Is(err, vmm.ErrMachineGone) {
 		t.Errorf("forgotten: %v", err)
 	}
 	for _, ref := range []string{"", "null", "{}", `{"target":"a b c"}`, `{"target":7}`} {

@@ -11,9 +11,10 @@ import (
 
 	"banger"
 	"banger/internal/sshhost"
+	"banger/internal/vmm"
 )
 
-// host is a remote host as a banger.Machine, which runs as long as it is not
+// host is a remote host as a vmm.Machine, which runs as long as it is not
 // forgotten. Safe for concurrent use.
 type host struct {
 	driver *Driver
@@ -24,13 +25,13 @@ type host struct {
 	forgotten chan struct{}
 }
 
-// Ref implements banger.Machine.
+// Ref implements vmm.Machine.
 func (h *host) Ref() json.RawMessage { return h.ref }
 
-// Info implements banger.Machine.
-func (h *host) Info() banger.MachineInfo { return banger.MachineInfo{} }
+// Info implements vmm.Machine.
+func (h *host) Info() vmm.MachineInfo { return vmm.MachineInfo{} }
 
-// WaitReady implements banger.Machine: whether it answers is for Login to say.
+// WaitReady implements vmm.Machine: whether it answers is for Login to say.
 func (h *host) WaitReady(context.Context) error {
 	select {
 	case <-h.forgotten:
@@ -57,23 +58,23 @@ func (h *host) login(ctx context.Context, a sshhost.Answers) (*ssh.Client, error
 
 var errNotOurs = errors.New("a remote host is not banger's to reach, stop or kill")
 
-// Dial implements banger.Machine; it is Login that is used.
+// Dial implements vmm.Machine; it is Login that is used.
 func (h *host) Dial(context.Context) (net.Conn, error) { return nil, errNotOurs }
 
-// PowerDown implements banger.Machine: it does not.
+// PowerDown implements vmm.Machine: it does not.
 func (h *host) PowerDown(context.Context) error { return errNotOurs }
 
-// Kill implements banger.Machine: the host is forgotten, and nothing is done to it.
+// Kill implements vmm.Machine: the host is forgotten, and nothing is done to it.
 func (h *host) Kill(context.Context) error {
 	h.once.Do(func() { close(h.forgotten) })
 	return nil
 }
 
-// Done implements banger.Machine.
+// Done implements vmm.Machine.
 func (h *host) Done() <-chan struct{} { return h.forgotten }
 
-// PoweredOff implements banger.Machine: whoever forgets a host loses nothing.
+// PoweredOff implements vmm.Machine: whoever forgets a host loses nothing.
 func (h *host) PoweredOff() bool { return true }
 
-// Close implements banger.Machine.
+// Close implements vmm.Machine.
 func (h *host) Close() error { return nil }

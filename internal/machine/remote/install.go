@@ -21,6 +21,7 @@ import (
 	"banger/internal/guestconfig"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
+	"banger/internal/vmm"
 )
 
 // versionBytes is how much of a version's hash names its folder.
@@ -74,46 +75,46 @@ func (d *Driver) version(goarch string) (version, error) {
 // Install sees to it that the host has this daemon's agent, and returns how that is
 // run; see guest.Host. The first time for a version that takes an upload, then two
 // round trips.
-func (h *host) Install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error) {
+func (h *host) Install(ctx context.Context, client *ssh.Client) (vmm.AgentCommands, error) {
 	commands, err := h.install(ctx, client)
 	if err != nil {
 		h.nameIn(err)
-		err = &banger.StageError{Stage: banger.StageUploadAgent, Err: fmt.Errorf("cannot bring the agent to host %s: %w", h.target, err)}
+		err = &vmm.StageError{Stage: banger.StageUploadAgent, Err: fmt.Errorf("cannot bring the agent to host %s: %w", h.target, err)}
 	}
 	return commands, err
 }
 
-func (h *host) install(ctx context.Context, client *ssh.Client) (banger.AgentCommands, error) {
+func (h *host) install(ctx context.Context, client *ssh.Client) (vmm.AgentCommands, error) {
 	// Which programs it needs is known when it has said what it is; mostly it is that.
 	v, err := h.driver.version("amd64")
 	if err != nil {
-		return banger.AgentCommands{}, err
+		return vmm.AgentCommands{}, err
 	}
 	banger.Step(ctx, "looking at what the host is and has")
 	f, err := probe(ctx, client, v.name)
 	if err != nil {
-		return banger.AgentCommands{}, err
+		return vmm.AgentCommands{}, err
 	}
 	if f.goarch != "amd64" {
 		if v, err = h.driver.version(f.goarch); err != nil {
-			return banger.AgentCommands{}, err
+			return vmm.AgentCommands{}, err
 		}
 		if f, err = probe(ctx, client, v.name); err != nil {
-			return banger.AgentCommands{}, err
+			return vmm.AgentCommands{}, err
 		}
 	}
 	if f.installed == "" {
 		banger.Step(ctx, "uploading the agent")
 		dir, err := upload(ctx, client, v, f.programs)
 		if err != nil {
-			return banger.AgentCommands{}, err
+			return vmm.AgentCommands{}, err
 		}
 		banger.Step(ctx, "looking for a place for sessions")
 		if f, err = probe(ctx, client, v.name); err != nil {
-			return banger.AgentCommands{}, err
+			return vmm.AgentCommands{}, err
 		}
 		if f.installed == "" {
-			return banger.AgentCommands{}, banger.Errorf(banger.CodeUnavailable, "the agent is gone from %s right after its upload", dir).
+			return vmm.AgentCommands{}, banger.Errorf(banger.CodeUnavailable, "the agent is gone from %s right after its upload", dir).
 				WithHint("does something on the host remove programs there, such as a virus scanner?")
 		}
 	}
@@ -135,7 +136,7 @@ const controlTimeout = time.Minute
 
 // tryControl starts the agent as the link does, and waits for its first line: what keeps a
 // login from that is told before the host is recorded.
-func (h *host) tryControl(ctx context.Context, client *ssh.Client, c banger.AgentCommands) error {
+func (h *host) tryControl(ctx context.Context, client *ssh.Client, c vmm.AgentCommands) error {
 	banger.Step(ctx, "starting the agent")
 	ctx, cancel := context.WithTimeoutCause(ctx, controlTimeout, fmt.Errorf("its first line has not come within %s", controlTimeout))
 	defer cancel()
@@ -166,10 +167,10 @@ func (h *host) tryControl(ctx context.Context, client *ssh.Client, c banger.Agen
 }
 
 // commands are those of a version in a folder, with the state of sessions in another.
-func commands(dir, state string) banger.AgentCommands {
+func commands(dir, state string) vmm.AgentCommands {
 	agent, shim := quote(path.Join(dir, guestconfig.AgentName)), quote(path.Join(dir, guestconfig.ShimName))
 	announce := "banger-control-" + rand.Text()
-	return banger.AgentCommands{
+	return vmm.AgentCommands{
 		Control: agent + " control --announce " + announce + " --sessions-dir " + quote(path.Join(state, "sessions")) +
 			" --shim " + shim + " --cgroup " + quote(noCgroup),
 		Announce: announce,

@@ -21,8 +21,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"banger"
 	"banger/internal/agent/device"
+	"banger/internal/guestconfig"
 	"banger/test/testguest"
 )
 
@@ -78,7 +78,7 @@ func readyPort() (*os.File, error) {
 		return nil, err
 	}
 	defer watcher.Close()
-	path, err := watcher.Wait(context.Background(), device.Port(os.DirFS("/sys"), banger.ReadyPortName))
+	path, err := watcher.Wait(context.Background(), device.Port(os.DirFS("/sys"), guestconfig.ReadyPortName))
 	if err != nil {
 		return nil, err
 	}

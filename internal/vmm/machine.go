@@ -1,4 +1,7 @@
-package banger
+// Package vmm is the contract between the services and the drivers of machines: what a
+// driver is asked for, and what it answers. machine/machinetest is the contract as a
+// test suite. It does no I/O.
+package vmm
 
 import (
 	"context"
@@ -6,12 +9,14 @@ import (
 	"io/fs"
 	"net"
 	"time"
+
+	"banger"
 )
 
 // MachineSpec is what a driver needs to start a machine. All paths are absolute
 // and on the host.
 type MachineSpec struct {
-	VMID      VMID
+	VMID      banger.VMID
 	Name      string // the VM's, for people; may be empty
 	CPUs      int
 	MemoryMiB int
@@ -41,15 +46,10 @@ const OldConsoleLogName = ConsoleLogName + ".1"
 // died before it could store the Ref is found again. It may be stale: Adopt tells.
 const MachineRefName = "machine.json"
 
-// ReadyPortName is the virtio-serial port to which the guest writes a line,
-// "ready" and its boot id, each time its SSH server begins to listen, and "off"
-// and its boot id when all is ended and it is about to power off.
-const ReadyPortName = "org.banger.ready"
-
 // Driver starts and adopts machines of one kind. Safe for concurrent use.
 // machine/machinetest is the contract as a test suite.
 type Driver interface {
-	// Name is the value of VM.Driver, for ever.
+	// Name is the value of banger.VM.Driver, for ever.
 	Name() string
 	// Start returns when the machine's process runs, before its guest has
 	// booted. The machine outlives this process. A failed Start leaves nothing
@@ -133,17 +133,25 @@ type MachineInfo struct {
 	PID         int    // 0 if it has no process on this host
 	Accelerator string // "kvm", "tcg" or ""
 	SSHAddress  string // host:port on this host
-	EndsWith    string // what VM.EndsWith says
+	EndsWith    string // what banger.VM.EndsWith says
 }
 
 // MachineEnd is what the sessions of a machine are told when it has ended.
 type MachineEnd struct {
-	By EndedBy   // what ended those that still ran: EndedByVMStopped or EndedByVMLost
-	At time.Time // when; zero if nobody saw it
+	By banger.EndedBy // what ended those that still ran: banger.EndedByVMStopped or banger.EndedByVMLost
+	At time.Time      // when; zero if nobody saw it
 	// Disk calls f with the folder of the session directories on the work disk,
 	// which nobody else uses until f returns. f has to heed its context.
 	Disk func(ctx context.Context, f func(context.Context, fs.FS) error) error
 }
 
 // ErrMachineGone says that a machine has ended.
-var ErrMachineGone = &Error{Code: CodeUnavailable, Message: "the machine has ended"}
+var ErrMachineGone = &banger.Error{Code: banger.CodeUnavailable, Message: "the machine has ended"}
+
+// GuestAccess is how the host gets into one guest.
+type GuestAccess struct {
+	VMID    banger.VMID
+	Machine Machine
+	User    string
+	HostKey string // authorized_keys form, sshd(8): the only key that is accepted
+}

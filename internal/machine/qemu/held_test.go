@@ -24,7 +24,7 @@ func TestVMM_WaitEndsWithErrClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 100 { // closed before, while and after it begins to wait
-		p, err := openVMM(id)
+		p, err := holdProcess(id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,27 +14,27 @@ import (
 	"banger/internal/process"
 )
 
-// vmm is the process of one machine, held by a pidfd: neither a signal nor the
+// heldProcess is the process of one machine, held by a pidfd: neither a signal nor the
 // news of its end can be meant for another process. See pidfd_open(2).
-type vmm struct {
+type heldProcess struct {
 	id process.Identity
 	fd *os.File // non-blocking, so that the runtime's poller waits on it
 
 	closed atomic.Bool
 }
 
-// openVMM takes hold of a process, or fails with process.ErrGone.
-func openVMM(id process.Identity) (*vmm, error) {
+// holdProcess takes hold of a process, or fails with process.ErrGone.
+func holdProcess(id process.Identity) (*heldProcess, error) {
 	fd, err := id.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &vmm{id: id, fd: fd}, nil
+	return &heldProcess{id: id, fd: fd}, nil
 }
 
 // wait returns nil when the process has ended; it is then reaped if it is a
 // child of ours. It fails with os.ErrClosed after close.
-func (p *vmm) wait() error {
+func (p *heldProcess) wait() error {
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ const (
 // arguments returns the process's command line: none if it has ended. In the
 // middle of execve(2), as when the gate becomes QEMU, it has none either and is
 // asked again.
-func (p *vmm) arguments() ([]string, error) {
+func (p *heldProcess) arguments() ([]string, error) {
 	for deadline := time.Now().Add(execLimit); ; time.Sleep(execPause) {
 		f, err := os.Open("/proc/" + strconv.Itoa(p.id.PID) + "/cmdline")
 		if errors.Is(err, os.ErrNotExist) {
@@ -82,7 +82,7 @@ func (p *vmm) arguments() ([]string, error) {
 }
 
 // ended reports whether the process has ended, reaped or not.
-func (p *vmm) ended() bool {
+func (p *heldProcess) ended() bool {
 	gone := false
 	_ = p.control(func(fd uintptr) error {
 		gone = process.Ended(fd)
@@ -92,7 +92,7 @@ func (p *vmm) ended() bool {
 }
 
 // signal sends a signal; to a process that has ended it does nothing.
-func (p *vmm) signal(s unix.Signal) error {
+func (p *heldProcess) signal(s unix.Signal) error {
 	err := p.control(func(fd uintptr) error { return unix.PidfdSendSignal(int(fd), s, nil, 0) })
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -100,7 +100,7 @@ func (p *vmm) signal(s unix.Signal) error {
 	return err
 }
 
-func (p *vmm) reap() error {
+func (p *heldProcess) reap() error {
 	err := p.control(func(fd uintptr) error {
 		return unix.Waitid(unix.P_PIDFD, int(fd), nil, unix.WEXITED|unix.WNOHANG, nil)
 	})
@@ -110,13 +110,13 @@ func (p *vmm) reap() error {
 	return err
 }
 
-func (p *vmm) close() error {
+func (p *heldProcess) close() error {
 	p.closed.Store(true)
 	return p.fd.Close()
 }
 
 // control runs fn with the pidfd while it is certainly open.
-func (p *vmm) control(fn func(fd uintptr) error) error {
+func (p *heldProcess) control(fn func(fd uintptr) error) error {
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
 		return err

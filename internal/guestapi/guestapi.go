@@ -1,10 +1,16 @@
-package banger
+// Package guestapi is the contract between the daemon and a guest: what the daemon can
+// ask of one over its link, what a guest reports, and the records of both, which the
+// control protocol (package guestrpc) carries and a session's directory keeps. It does
+// no I/O.
+package guestapi
 
 import (
 	"context"
 	"iter"
 	"net"
 	"time"
+
+	"banger"
 )
 
 // Guest is what the host can ask of a running guest over its link. Every call
@@ -17,29 +23,29 @@ type Guest interface {
 	Launch(ctx context.Context, l GuestLaunch) (GuestSession, error)
 	// Abandon makes sure that a session whose Launch got no answer never starts:
 	// it returns its state if it did, else records it as failed in StageDialGuest.
-	Abandon(ctx context.Context, id SessionID) (GuestSession, error)
+	Abandon(ctx context.Context, id banger.SessionID) (GuestSession, error)
 	// Stop begins to end a session. It returns when that has begun; a kill (grace 0)
 	// when the session has ended, and what outlived its command has been killed.
-	Stop(ctx context.Context, id SessionID, r StopRequest) error
+	Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error
 	// Signal sends a signal; to repeat a request of the same GuestSignal.ID sends
 	// nothing again.
-	Signal(ctx context.Context, id SessionID, s GuestSignal) error
+	Signal(ctx context.Context, id banger.SessionID, s GuestSignal) error
 	// Inspect returns the state of a session with the counters as they are now.
-	Inspect(ctx context.Context, id SessionID) (GuestSession, error)
+	Inspect(ctx context.Context, id banger.SessionID) (GuestSession, error)
 	// Attach opens a connection to what serves the streams of a running session,
 	// whose folder in the guest is dir; package sessionstream is spoken on it. If
 	// nothing serves them at the moment, the error is CodeUnavailable.
-	Attach(ctx context.Context, id SessionID, dir string) (net.Conn, error)
+	Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
 	// Sessions yields what is on the guest's disk, page by page in the order of ids: all
 	// sessions if ids is empty, else those of ids that exist. It holds one page at a time.
 	// An error is the last thing that it yields.
-	Sessions(ctx context.Context, ids []SessionID) iter.Seq2[[]GuestSession, error]
+	Sessions(ctx context.Context, ids []banger.SessionID) iter.Seq2[[]GuestSession, error]
 	// Spec returns what a session was launched with. One that cannot be read is
 	// CodeCorrupt.
-	Spec(ctx context.Context, id SessionID) (GuestLaunch, error)
+	Spec(ctx context.Context, id banger.SessionID) (GuestLaunch, error)
 	// Remove deletes an ended session's directory; an unknown id is no error.
-	Remove(ctx context.Context, id SessionID) error
+	Remove(ctx context.Context, id banger.SessionID) error
 }
 
 // GuestPower is what a Guest of a machine of ours can do, too.
@@ -51,23 +57,23 @@ type GuestPower interface {
 // GuestLaunch is the whole of what a guest gets to start a session; it is kept
 // in the session's directory, so that a disk tells its sessions by itself.
 type GuestLaunch struct {
-	ID SessionID `json:"id"`
+	ID banger.SessionID `json:"id"`
 	// VMID says whose the session is where several installations use one host.
-	VMID           VMID              `json:"vm_id,omitempty"`
+	VMID           banger.VMID       `json:"vm_id,omitempty"`
 	Name           string            `json:"name"`
 	Tags           map[string]string `json:"tags,omitempty"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty"`
 	CreatedAt      time.Time         `json:"created_at"`
-	Launch
+	banger.Launch
 	// SecretEnv is kept without its values.
-	SecretEnv SecretEnv `json:"secret_env,omitempty"`
+	SecretEnv banger.SecretEnv `json:"secret_env,omitempty"`
 }
 
 // GuestSession is a guest's report of one session.
 type GuestSession struct {
-	ID            SessionID `json:"id"`
-	GuestStateDir string    `json:"guest_state_dir"`
-	SessionState
+	ID            banger.SessionID `json:"id"`
+	GuestStateDir string           `json:"guest_state_dir"`
+	banger.SessionState
 }
 
 // GuestSignal asks for a signal to a session.
@@ -79,15 +85,15 @@ type GuestSignal struct {
 
 // GuestLogRead asks for one page of a session's output.
 type GuestLogRead struct {
-	ID     SessionID `json:"id"`
-	Stream Stream    `json:"stream"`
+	ID     banger.SessionID `json:"id"`
+	Stream banger.Stream    `json:"stream"`
 	// Tail, if not nil, starts that many lines before the end instead of at Cursor.
 	Tail *int `json:"tail,omitempty"`
 	// Since, if not nil, starts with the first output at or after it by the guest's
 	// clock, or at the end; there is no Tail then.
-	Since    *time.Time `json:"since,omitempty"`
-	Cursor   LogCursor  `json:"cursor"`
-	MaxBytes int        `json:"max_bytes"` // 1 to MaxLogPageBytes
+	Since    *time.Time       `json:"since,omitempty"`
+	Cursor   banger.LogCursor `json:"cursor"`
+	MaxBytes int              `json:"max_bytes"` // 1 to MaxLogPageBytes
 	// Wait makes an empty page wait until there is something to read or the
 	// session has ended.
 	Wait bool `json:"wait,omitempty"`
@@ -95,11 +101,11 @@ type GuestLogRead struct {
 
 // GuestLogPage is one page of output.
 type GuestLogPage struct {
-	Begin  LogCursor  `json:"begin"` // where this page begins: what Tail or Since came to, else Cursor
-	Chunks []LogChunk `json:"chunks"`
-	Next   LogCursor  `json:"next"`   // where the next page begins
-	AtEnd  bool       `json:"at_end"` // nothing beyond Next was there when the page was read
-	Ended  bool       `json:"ended"`  // with AtEnd: nothing will ever be
+	Begin  banger.LogCursor  `json:"begin"` // where this page begins: what Tail or Since came to, else Cursor
+	Chunks []banger.LogChunk `json:"chunks"`
+	Next   banger.LogCursor  `json:"next"`   // where the next page begins
+	AtEnd  bool              `json:"at_end"` // nothing beyond Next was there when the page was read
+	Ended  bool              `json:"ended"`  // with AtEnd: nothing will ever be
 }
 
 // MaxLogPageBytes bounds a page of a log that crosses the link. It is checked on
@@ -138,12 +144,4 @@ type GuestHandler interface {
 	GuestChanged(ctx context.Context, s GuestSession) error
 	// GuestDown is called each time the link has gone down, or could not be made.
 	GuestDown(ctx context.Context, cause error) error
-}
-
-// GuestAccess is how the host gets into one guest.
-type GuestAccess struct {
-	VMID    VMID
-	Machine Machine
-	User    string
-	HostKey string // authorized_keys form, sshd(8): the only key that is accepted
 }
