@@ -75,6 +75,7 @@ func layers() map[string]layer {
 		"internal/ondemand":            tool,
 		"internal/paths":               tool,
 		"internal/process":             tool,
+		"internal/records":             tool,
 		"internal/screen":              tool,
 		"internal/signalname":          tool,
 		"internal/sshhost":             tool,

@@ -28,6 +28,9 @@ type Image struct {
 	Revision      int64       `json:"revision" doc:"the revision of the last event about it"`
 }
 
+// Ref returns the id and the name.
+func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
+
 // BuildProgress is one report of a running image build.
 type BuildProgress struct {
 	Stage   string        `json:"stage" doc:"what is being done, for people"`

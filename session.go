@@ -212,11 +212,8 @@ type Session struct {
 	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is longer than an event takes, so args end early, and others of its members may be missing"`
 }
 
-// FoundSession is a session whose record was made again out of its directory.
-type FoundSession struct {
-	Session
-	IdempotencyKey string // that it was created with, or empty
-}
+// Ref returns the id and the name.
+func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
 
 // UnlikeName returns a name for a session whose own is taken: with
 // its id.

@@ -31,6 +31,9 @@ type SessionSummary struct {
 	Revision    int64             `json:"revision" doc:"the revision of the last event about it"`
 }
 
+// Ref returns the id and the name.
+func (s SessionSummary) Ref() (id, name string) { return string(s.ID), s.Name }
+
 // MaxCommandLineBytes is how much of a command SessionSummary.CommandLine shows.
 const MaxCommandLineBytes = 1024
 

@@ -69,6 +69,9 @@ type VM struct {
 	Machine json.RawMessage `json:"-"`
 }
 
+// Ref returns the id and the name.
+func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
+
 // CheckNotPaused fails with CodeUnavailable if the VM is paused: nothing in it can do
 // anything now.
 func (v VM) CheckNotPaused(verb, what string) error {

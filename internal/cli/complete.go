@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // completionPatience bounds how long a Tab may wait for the daemon.
@@ -76,7 +77,7 @@ func sessionNames(ctx context.Context, s Services, args []string) ([]string, err
 	return names(sessions), err
 }
 
-func names[T banger.Named](records []T) []string {
+func names[T records.Named](records []T) []string {
 	out := make([]string, len(records))
 	for i, r := range records {
 		_, out[i] = r.Ref()

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/records"
 )
 
 func (c *CLI) sessionListCommand() *cobra.Command {
@@ -71,7 +72,7 @@ func (c *CLI) printSessions(ctx context.Context, ref string, sessions []banger.S
 		vmName[vm.ID] = vm.Name
 	}
 	for _, vm := range vms {
-		if asked, err := banger.Resolve("vm", ref, vms); vm.SessionsUnknown && (ref == "" || err == nil && asked.ID == vm.ID) {
+		if asked, err := records.Resolve("vm", ref, vms); vm.SessionsUnknown && (ref == "" || err == nil && asked.ID == vm.ID) {
 			fmt.Fprintf(c.Stderr, "banger: some sessions of VM %s may be missing here: %s\n", vm.Name, sessionsUnknownText)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"banger/internal/filelock"
 	"banger/internal/hostid"
 	"banger/internal/paths"
+	"banger/internal/store"
 )
 
 // claimState makes sure that the state is this host's alone and that locks hold in it. Over a
@@ -28,7 +29,7 @@ func claimState(p paths.Paths) error {
 }
 
 // releaseState leaves the state to whatever host is next, unless a machine of this one may run.
-func releaseState(ctx context.Context, p paths.Paths, records banger.Store) error {
+func releaseState(ctx context.Context, p paths.Paths, records *store.Store) error {
 	vms, err := records.ListVMs(ctx)
 	if err != nil {
 		return err

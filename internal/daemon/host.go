@@ -18,13 +18,14 @@ import (
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/machine/qemu"
 	"banger/internal/paths"
+	"banger/internal/store"
 	"banger/internal/systemd"
 	"banger/internal/version"
 )
 
 // host implements banger.HostService.
 type host struct {
-	store    banger.Store
+	store    *store.Store
 	trash    banger.TrashService
 	paths    paths.Paths
 	settings config.Config // that are in use

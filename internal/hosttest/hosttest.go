@@ -22,6 +22,7 @@ import (
 	"banger/internal/machine"
 	"banger/internal/machine/inmem"
 	"banger/internal/paths"
+	"banger/internal/records"
 	"banger/internal/session"
 	"banger/internal/store"
 	"banger/internal/version"
@@ -221,7 +222,7 @@ type (
 var image = banger.Image{ID: "none", Name: banger.DefaultImageName}
 
 func (images) GetImage(_ context.Context, ref string) (banger.Image, error) {
-	return banger.Resolve("image", ref, []banger.Image{image})
+	return records.Resolve("image", ref, []banger.Image{image})
 }
 
 func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, error) {

@@ -27,6 +27,7 @@ import (
 	"banger"
 	"banger/internal/keylock"
 	"banger/internal/paths"
+	"banger/internal/records"
 )
 
 // RootBuilder makes root file systems; mmdebstrap.Builder does.
@@ -49,7 +50,7 @@ type FileSystems interface {
 
 // Config is what a Service is made of; every field is needed.
 type Config struct {
-	Store   banger.ImageStore
+	Store   Store
 	Builder RootBuilder
 	FS      FileSystems
 	Paths   paths.Paths
@@ -113,7 +114,7 @@ func (s *Service) GetImage(ctx context.Context, ref string) (banger.Image, error
 	if err != nil {
 		return banger.Image{}, err
 	}
-	image, err := banger.Resolve("image", ref, images)
+	image, err := records.Resolve("image", ref, images)
 	if e, ok := errors.AsType[*banger.Error](err); ok && e.Code == banger.CodeNotFound && ref == banger.DefaultImageName {
 		return image, e.WithHint("build it with: banger image build")
 	}

@@ -15,6 +15,7 @@ import (
 	"banger/internal/guestconfig"
 	"banger/internal/keylock"
 	"banger/internal/paths"
+	"banger/internal/records"
 	"banger/internal/vmm"
 )
 
@@ -68,12 +69,6 @@ type Sessions interface {
 	// a guest that is up, and of a machine that has ended.
 	TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) error
 	TakeInFromDisk(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
-}
-
-// Store is what the service needs of the records.
-type Store interface {
-	banger.VMStore
-	ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error)
 }
 
 // Config is what a Service is made of; every field but Restored is needed.
@@ -141,7 +136,7 @@ func (s *Service) GetVM(ctx context.Context, ref string) (banger.VM, error) {
 	if err != nil {
 		return banger.VM{}, err
 	}
-	return banger.Resolve("vm", ref, vms)
+	return records.Resolve("vm", ref, vms)
 }
 
 // now is the time of a record.

@@ -163,7 +163,7 @@ type filed struct {
 	service *Service
 }
 
-// UpdateVM implements banger.VMStore.
+// UpdateVM implements Store.
 func (f filed) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (banger.VM, error) {
 	stale := false
 	vm, err := f.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // Clock tells the time by which sessions grow old; steadyclock.Clock is one. Only the
@@ -28,7 +29,7 @@ type stampedStore struct {
 	clock Clock
 }
 
-// CreateSession implements banger.SessionStore.
+// CreateSession implements Store.
 func (s *stampedStore) CreateSession(ctx context.Context, x banger.Session, key string) (banger.Session, bool, error) {
 	if x.Status.Ended() && x.EndSeenAt.IsZero() {
 		x.EndSeenAt = s.clock.Now()
@@ -36,8 +37,8 @@ func (s *stampedStore) CreateSession(ctx context.Context, x banger.Session, key 
 	return s.Store.CreateSession(ctx, x, key)
 }
 
-// RestoreSessions implements banger.SessionStore.
-func (s *stampedStore) RestoreSessions(ctx context.Context, found []banger.FoundSession) (int, error) {
+// RestoreSessions implements Store.
+func (s *stampedStore) RestoreSessions(ctx context.Context, found []records.FoundSession) (int, error) {
 	for i := range found {
 		if found[i].Status.Ended() {
 			found[i].EndSeenAt = s.clock.Now()
@@ -46,12 +47,12 @@ func (s *stampedStore) RestoreSessions(ctx context.Context, found []banger.Found
 	return s.Store.RestoreSessions(ctx, found)
 }
 
-// UpdateSession implements banger.SessionStore.
+// UpdateSession implements Store.
 func (s *stampedStore) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (banger.Session, error) {
 	return s.Store.UpdateSession(ctx, id, s.stamping(change))
 }
 
-// UpdateSessions implements banger.SessionStore.
+// UpdateSessions implements Store.
 func (s *stampedStore) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
 	return s.Store.UpdateSessions(ctx, ids, s.stamping(change))
 }

@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 	"banger/internal/vmm"
 )
@@ -98,7 +99,7 @@ func oldestFirst(started map[banger.SessionID]time.Time) []banger.SessionID {
 }
 
 // reportedSession makes the record of a session of which a guest reports the state.
-func reportedSession(vm banger.VMID, r guestapi.GuestSession, spec guestapi.GuestLaunch, unread error) banger.FoundSession {
+func reportedSession(vm banger.VMID, r guestapi.GuestSession, spec guestapi.GuestLaunch, unread error) records.FoundSession {
 	x := foundSession(vm, r.ID, spec, unread)
 	note := x.LastError
 	x.SessionState = r.SessionState
@@ -181,7 +182,7 @@ func sessionsOn(ctx context.Context, disk fs.FS, known map[banger.SessionID]bool
 
 // readFound makes the record of a session out of its directory on the disk of a
 // machine that has ended. It trusts nothing that it reads.
-func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end vmm.MachineEnd) banger.FoundSession {
+func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end vmm.MachineEnd) records.FoundSession {
 	dir, err := fs.Sub(disk, string(id))
 	var spec guestapi.GuestLaunch
 	if err == nil {
@@ -202,7 +203,7 @@ func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end vmm.MachineE
 
 // foundSession makes the record of a session, without its state, out of what it was
 // launched with. If that cannot be read, the record has no command.
-func foundSession(vm banger.VMID, id banger.SessionID, spec guestapi.GuestLaunch, unread error) banger.FoundSession {
+func foundSession(vm banger.VMID, id banger.SessionID, spec guestapi.GuestLaunch, unread error) records.FoundSession {
 	r := banger.SessionRequest{Launch: spec.Launch, Name: spec.Name, Tags: spec.Tags, IdempotencyKey: spec.IdempotencyKey}
 	if unread == nil && spec.ID != id {
 		unread = banger.Errorf(banger.CodeCorrupt, "it is that of session %s", spec.ID)
@@ -222,7 +223,7 @@ func foundSession(vm banger.VMID, id banger.SessionID, spec guestapi.GuestLaunch
 		x.CreatedAt = time.Time{} // the store's
 	}
 	x.UpdatedAt, x.LastError = x.CreatedAt, note
-	return banger.FoundSession{Session: x, IdempotencyKey: r.IdempotencyKey}
+	return records.FoundSession{Session: x, IdempotencyKey: r.IdempotencyKey}
 }
 
 // clipNote bounds the text of an error that a guest may have had a part in.
@@ -235,7 +236,7 @@ func clipNote(text string) string {
 type taker struct {
 	*Service
 	vm           banger.VMID
-	batch        []banger.FoundSession
+	batch        []records.FoundSession
 	batchBytes   int
 	count, bytes int
 }
@@ -243,7 +244,7 @@ type taker struct {
 func (s *Service) taker(vm banger.VMID) *taker { return &taker{Service: s, vm: vm} }
 
 // add stores a session, now or with the next ones.
-func (t *taker) add(ctx context.Context, x banger.FoundSession) error {
+func (t *taker) add(ctx context.Context, x records.FoundSession) error {
 	size := launchBytes(x.Launch)
 	if t.count == maxFound || t.bytes+size > maxFoundBytes {
 		t.log.Error("sessions on the disk of a VM are left without a record: they are too many", "vm", t.vm, "taken", t.count)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // ListSessions implements banger.SessionService.
@@ -53,7 +54,7 @@ func (s *Service) PageSummaries(ctx context.Context, f banger.SessionFilter, aft
 
 // page returns a part of a list. A place is the store's, in decimal.
 func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string, limit int, whole bool) ([]banger.Session, string, error) {
-	r := banger.SessionPageRequest{Match: f.Match, Limit: limit, Whole: whole}
+	r := records.SessionPageRequest{Match: f.Match, Limit: limit, Whole: whole}
 	if limit == 0 {
 		r.Limit = banger.MaxPageSessions
 	}

@@ -13,6 +13,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 	"banger/internal/vmm"
 )
@@ -379,11 +380,11 @@ func TestMachineEnd_OfManySessionsIsATransactionForAThousand(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		d, at := disk(t.TempDir()), time.Now().UTC()
 		const sessions = 2100
-		var found []banger.FoundSession
+		var found []records.FoundSession
 		for i := range sessions {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint(i), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
 			x.Status, x.Sequence = banger.StatusRunning, 2
-			found = append(found, banger.FoundSession{Session: x})
+			found = append(found, records.FoundSession{Session: x})
 			if i%300 == 0 {
 				d.put(t, x.ID, "out", at, ended(4, at))
 			}

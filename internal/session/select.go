@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // vmSessions are some sessions of one VM, in short.
@@ -30,7 +31,7 @@ func (s *Service) selectSessions(ctx context.Context, refs []string, f banger.Se
 	}
 	wanted := map[banger.VMID]bool{}
 	for _, ref := range refs {
-		vm, err := banger.Resolve("vm", ref, vms)
+		vm, err := records.Resolve("vm", ref, vms)
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/keylock"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -25,13 +26,6 @@ type Guests interface {
 	// Refused returns why a remote host has refused the login, unless that is tried again
 	// by itself; nil if it has not.
 	Refused(id banger.VMID) error
-}
-
-// Store is what the service needs of the records.
-type Store interface {
-	banger.SessionStore
-	ListVMs(ctx context.Context) ([]banger.VM, error)
-	GetVM(ctx context.Context, id banger.VMID) (banger.VM, error)
 }
 
 // Service implements banger.SessionService, SessionStreams and SessionControl.
@@ -158,7 +152,7 @@ func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
 	if err != nil {
 		return banger.VM{}, err
 	}
-	return banger.Resolve("vm", ref, vms)
+	return records.Resolve("vm", ref, vms)
 }
 
 // newSession is the record of a session that is about to be launched.

@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 )
 
 // loseSessions has the record of the VM say that sessions may be missing, and its guest
@@ -35,7 +36,7 @@ func loseSessions(t *testing.T, r *rig, key string) (lost banger.Session, back f
 	lost = banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s"}
 	lost.Status, lost.StartedAt = banger.StatusRunning, time.Now().UTC()
 	return lost, func() {
-		if _, err := r.store.RestoreSessions(t.Context(), []banger.FoundSession{{Session: lost, IdempotencyKey: key}}); err != nil {
+		if _, err := r.store.RestoreSessions(t.Context(), []records.FoundSession{{Session: lost, IdempotencyKey: key}}); err != nil {
 			t.Error(err)
 		}
 		set(false)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // An end of a machine changes up to 10,000 sessions: their documents are written, and not
@@ -75,11 +76,11 @@ func TestReserve_IsEnoughForTheEndsOfManySessions(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	const sessions, atOnce = 10_000, 1000
 	vm := makeVMs(t, s, 1)[0]
-	var found []banger.FoundSession
+	var found []records.FoundSession
 	for i := range sessions {
 		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: fmt.Sprint("s", i), GuestStateDir: strings.Repeat("x", 500)}
 		x.Status = banger.StatusRunning
-		found = append(found, banger.FoundSession{Session: x})
+		found = append(found, records.FoundSession{Session: x})
 	}
 	if _, err := s.RestoreSessions(t.Context(), found); err != nil {
 		t.Fatal(err)

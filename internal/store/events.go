@@ -15,7 +15,7 @@ const (
 	maxBatchBytes  = 1 << 20 // passed by one record at most
 )
 
-// Revision implements banger.Store.
+// Revision returns that of the newest event, 0 if there is none.
 func (s *Store) Revision(context.Context) (int64, error) {
 	leave, err := s.enter()
 	if err != nil {

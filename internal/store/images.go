@@ -8,7 +8,7 @@ import (
 	"banger"
 )
 
-// PutImage implements banger.ImageStore.
+// PutImage implements image.Store.
 func (s *Store) PutImage(ctx context.Context, i banger.Image) (image banger.Image, err error) {
 	err = s.write(ctx, "store image "+i.Name, func(t *tx) error {
 		if err := t.takeImageName(i); err != nil {
@@ -67,12 +67,12 @@ func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, erro
 	return decode[banger.Image](record)
 }
 
-// ListImages implements banger.ImageStore.
+// ListImages implements image.Store.
 func (s *Store) ListImages(ctx context.Context) ([]banger.Image, error) {
 	return read(ctx, s, decode[banger.Image], "SELECT record FROM images ORDER BY seq")
 }
 
-// DeleteImage implements banger.ImageStore.
+// DeleteImage implements image.Store.
 func (s *Store) DeleteImage(ctx context.Context, id banger.ImageID) error {
 	return s.writeAnyway(ctx, "delete image "+string(id), func(t *tx) error {
 		images, err := t.images("WHERE id = ?", string(id))

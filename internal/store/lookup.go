@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // wholeSessions returns sessions with their launches, oldest first. where is a condition on
@@ -65,13 +66,13 @@ func (s *Store) shown(ctx context.Context, sessions []banger.Session) error {
 	return s.recent.reached(ctx, newest)
 }
 
-// GetSession implements banger.SessionStore.
+// GetSession implements session.Store.
 func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Session, error) {
 	sessions, err := s.readSessions(ctx, "s.id = ?", string(id))
 	return one(sessions, err, "session", string(id))
 }
 
-// FindSession implements banger.SessionStore.
+// FindSession implements session.Store.
 func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
 	sessions, err := s.readSessions(ctx, "s.vm_id = ? AND s.idempotency_key = nullif(?, '')", string(vm), idempotencyKey)
 	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.NeverArrived() })
@@ -90,10 +91,10 @@ func (s *Store) shortSession(ctx context.Context, id banger.SessionID) (banger.S
 // sessionRef is what a session is found by.
 type sessionRef struct{ id, name string }
 
-// Ref implements banger.Named.
+// Ref implements records.Named.
 func (r sessionRef) Ref() (id, name string) { return r.id, r.name }
 
-// ResolveSession implements banger.SessionStore. Only the session that is meant is decoded;
+// ResolveSession implements session.Store. Only the session that is meant is decoded;
 // all names are read for an error, which lists some.
 func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) (banger.Session, error) {
 	for _, where := range []string{"s.vm_id = ? AND s.id = ?", "s.vm_id = ? AND s.name = ?"} {
@@ -108,7 +109,7 @@ func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) 
 	if err != nil {
 		return banger.Session{}, err
 	}
-	found, err := banger.Resolve("session", ref, refs)
+	found, err := records.Resolve("session", ref, refs)
 	if err != nil {
 		return banger.Session{}, err
 	}

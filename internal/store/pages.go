@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // scanRows is how many sessions are read at once from the file.
 const scanRows = 512
 
-// ListSessions implements banger.SessionStore.
+// ListSessions implements session.Store.
 func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error) {
 	var sessions []banger.Session
 	err := s.eachSession(ctx, vm, 0, func(e sessionEntry) bool {
@@ -19,8 +20,8 @@ func (s *Store) ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Sess
 	return sessions, err
 }
 
-// PageSessions implements banger.SessionStore.
-func (s *Store) PageSessions(ctx context.Context, r banger.SessionPageRequest) (page []banger.Session, next int64, err error) {
+// PageSessions implements session.Store.
+func (s *Store) PageSessions(ctx context.Context, r records.SessionPageRequest) (page []banger.Session, next int64, err error) {
 	var places []int64
 	more := false
 	err = s.eachSession(ctx, r.VM, r.After, func(e sessionEntry) bool {
@@ -54,7 +55,7 @@ func (s *Store) whole(ctx context.Context, list []banger.Session) (sessions []ba
 		return nil, 0, err
 	}
 	defer leave()
-	left := banger.MaxPageBytes
+	left := records.MaxPageBytes
 	for shown < len(list) && left > 0 {
 		found, err := collect(ctx, s.readers, func(document []byte) (banger.Session, error) {
 			left -= len(document)

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 
 	"banger"
+	"banger/internal/records"
 )
 
-// RestoreVM implements banger.VMStore. A name that is taken is CodeExists.
+// RestoreVM implements machine.Store. A name that is taken is CodeExists.
 func (s *Store) RestoreVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 	err := s.write(ctx, "restore VM "+vm.Name, func(t *tx) (err error) {
 		vm, err = t.insertVM(vm)
@@ -50,8 +51,8 @@ func (t *tx) claimImage(id banger.ImageID) error {
 	return t.exec("UPDATE vms SET image_id = ?1 WHERE image_id IS NULL AND record ->> '$.image_id' = ?1", string(id))
 }
 
-// RestoreSessions implements banger.SessionStore.
-func (s *Store) RestoreSessions(ctx context.Context, found []banger.FoundSession) (restored int, err error) {
+// RestoreSessions implements session.Store.
+func (s *Store) RestoreSessions(ctx context.Context, found []records.FoundSession) (restored int, err error) {
 	err = s.write(ctx, "restore sessions", func(t *tx) error {
 		for _, f := range found {
 			known, err := t.exists("SELECT 1 FROM sessions WHERE id = ?", string(f.ID))
@@ -75,7 +76,7 @@ func (s *Store) RestoreSessions(ctx context.Context, found []banger.FoundSession
 }
 
 // restoreSession gives way where a session that is known has the name or the key.
-func (t *tx) restoreSession(f banger.FoundSession) error {
+func (t *tx) restoreSession(f records.FoundSession) error {
 	if _, err := t.vm(f.VMID); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"banger"
 )
 
-// CreateSession implements banger.SessionStore.
+// CreateSession implements session.Store.
 func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotencyKey string) (session banger.Session, created bool, err error) {
 	err = s.write(ctx, "create session "+x.Name, func(t *tx) error {
 		if _, err := t.vm(x.VMID); err != nil {
@@ -101,7 +101,7 @@ func (t *tx) tellSession(kind banger.EventKind, x banger.Session, record []byte,
 	return x, t.emitEvent(banger.Event{Revision: t.next(), Time: t.now, Kind: kind, Session: &x}, record)
 }
 
-// UpdateSession implements banger.SessionStore.
+// UpdateSession implements session.Store.
 func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (x banger.Session, err error) {
 	err = s.write(ctx, "change session "+string(id), func(t *tx) error {
 		before, err := t.session(id)
@@ -114,7 +114,7 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 	return result(x, err)
 }
 
-// UpdateSessions implements banger.SessionStore. What the lists have is not read again.
+// UpdateSessions implements session.Store. What the lists have is not read again.
 func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
 	return s.writeAnyway(ctx, "change sessions", func(t *tx) error {
 		seen := make(map[banger.SessionID]bool, len(ids)) // of these the lists may have what was before
@@ -216,7 +216,7 @@ func (t *tx) putSession(x banger.Session, renamed bool) (banger.Session, error) 
 	return t.tellSession(banger.EventSessionChanged, x, record, 0)
 }
 
-// DeleteSession implements banger.SessionStore.
+// DeleteSession implements session.Store.
 func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
 	return s.writeAnyway(ctx, "delete session "+string(id), func(t *tx) error {
 		x, err := t.session(id)

@@ -1,5 +1,5 @@
-// Package store keeps banger's records in one SQLite file. It implements
-// banger.Store; storetest is the contract as a test suite.
+// Package store keeps banger's records in one SQLite file, for machine.Service,
+// session.Service and image.Service; storetest is the whole of the contract as a test suite.
 //
 // There is one connection that writes and a few that read. The file is in WAL
 // mode with synchronous=FULL, so a write that has returned has reached the disk
@@ -49,8 +49,6 @@ type Store struct {
 	closed bool
 	calls  sync.WaitGroup // calls that are under way
 }
-
-var _ banger.Store = (*Store)(nil)
 
 // readConnections is how many reads may go on at once; more wait.
 const readConnections = 4

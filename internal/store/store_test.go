@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) banger.Store { return openTest(t, testPath(t)) })
+	storetest.Run(t, func(t *testing.T) storetest.Store { return openTest(t, testPath(t)) })
 }
 
 // testPath has what a URL or SQLite could take for its own.

@@ -19,7 +19,7 @@ func (d vmDocument) vm() banger.VM {
 	return d.VM
 }
 
-// CreateVM implements banger.VMStore.
+// CreateVM implements machine.Store.
 func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 	err := s.write(ctx, "create VM "+vm.Name, func(t *tx) error {
 		if err := t.imageExists(vm.ImageID); err != nil {
@@ -32,13 +32,13 @@ func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
 	return result(vm, err)
 }
 
-// GetVM implements banger.VMStore.
+// GetVM implements machine.Store.
 func (s *Store) GetVM(ctx context.Context, id banger.VMID) (banger.VM, error) {
 	vms, err := read(ctx, s, decodeVM, "SELECT record FROM vms WHERE id = ?", string(id))
 	return one(vms, err, "VM", string(id))
 }
 
-// ListVMs implements banger.VMStore.
+// ListVMs implements machine.Store.
 func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
 	leave, err := s.enter()
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
 	return vms, err
 }
 
-// UpdateVM implements banger.VMStore.
+// UpdateVM implements machine.Store.
 func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (vm banger.VM, err error) {
 	err = s.writeAnyway(ctx, "change VM "+string(id), func(t *tx) error {
 		before, err := t.vm(id)
@@ -91,7 +91,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 	return result(vm, err)
 }
 
-// DeleteVM implements banger.VMStore.
+// DeleteVM implements machine.Store.
 func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 	return s.writeAnyway(ctx, "delete VM "+string(id), func(t *tx) error {
 		vm, err := t.vm(id)

@@ -72,7 +72,7 @@ func (w *waits) news(one *wait) (x banger.Session, removed bool) {
 	return one.session, one.removed
 }
 
-// WaitSession implements banger.SessionStore.
+// WaitSession implements session.Store.
 func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
 	leave, err := s.enter()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"banger"
 )
 
-func testEventKinds(t *testing.T, s banger.Store) {
+func testEventKinds(t *testing.T, s Store) {
 	ctx := t.Context()
 	putImage(t, s, "img", "default")
 	putImage(t, s, "img", "other")
@@ -45,7 +45,7 @@ func testEventKinds(t *testing.T, s banger.Store) {
 	wantEqual(t, "events after 7", len(events(t, s, 7)), 2)
 }
 
-func testEventsFromNow(t *testing.T, s banger.Store) {
+func testEventsFromNow(t *testing.T, s Store) {
 	createVM(t, s, "old")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -70,13 +70,13 @@ func testEventsFromNow(t *testing.T, s banger.Store) {
 	}
 }
 
-func testEventsFromFuture(t *testing.T, s banger.Store) {
+func testEventsFromFuture(t *testing.T, s Store) {
 	createVM(t, s, "one")
 	err := s.WatchEvents(t.Context(), 2, func(banger.Event) error { return nil })
 	wantCode(t, err, banger.CodeInvalid, "the newest is 1")
 }
 
-func testEventsEnd(t *testing.T, s banger.Store) {
+func testEventsEnd(t *testing.T, s Store) {
 	createVM(t, s, "one")
 	cause := errors.New("reader is done")
 	if err := s.WatchEvents(t.Context(), 0, func(banger.Event) error { return cause }); !errors.Is(err, cause) {
@@ -91,7 +91,7 @@ func testEventsEnd(t *testing.T, s banger.Store) {
 
 // testEventsConcurrent has readers that begin at different times while several
 // write, and one that leaves and comes back after every few events.
-func testEventsConcurrent(t *testing.T, s banger.Store) {
+func testEventsConcurrent(t *testing.T, s Store) {
 	const writers, each = 4, 15
 	const last = 1 + writers + writers*each
 	vm := createVM(t, s, "one")
@@ -118,7 +118,7 @@ func testEventsConcurrent(t *testing.T, s banger.Store) {
 
 // readAll reads every event up to last, in turns of at most stride if that is
 // not 0, and checks that each comes once and in order.
-func readAll(t *testing.T, s banger.Store, last, stride int) {
+func readAll(t *testing.T, s Store, last, stride int) {
 	since := int64(0)
 	for since < int64(last) {
 		turn := 0
@@ -139,7 +139,7 @@ func readAll(t *testing.T, s banger.Store, last, stride int) {
 	}
 }
 
-func testEventsSlowReader(t *testing.T, s banger.Store) {
+func testEventsSlowReader(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	const updates = 20
 	seen := make(chan int64)

@@ -9,9 +9,10 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/records"
 )
 
-func testVMRoundTrip(t *testing.T, s banger.Store) {
+func testVMRoundTrip(t *testing.T, s Store) {
 	image := putImage(t, s, "img", "default")
 	vm := newVM("one")
 	vm.ImageID = image.ID
@@ -51,7 +52,7 @@ func testVMRoundTrip(t *testing.T, s banger.Store) {
 	wantEqual(t, "changed VM", got, changed)
 }
 
-func testVMNames(t *testing.T, s banger.Store) {
+func testVMNames(t *testing.T, s Store) {
 	createVM(t, s, "one")
 	two := createVM(t, s, "two")
 	_, err := s.CreateVM(t.Context(), newVM("one"))
@@ -64,14 +65,14 @@ func testVMNames(t *testing.T, s banger.Store) {
 	createVM(t, s, "two")
 }
 
-func testVMImage(t *testing.T, s banger.Store) {
+func testVMImage(t *testing.T, s Store) {
 	vm := newVM("one")
 	vm.ImageID = "nowhere"
 	_, err := s.CreateVM(t.Context(), vm)
 	wantCode(t, err, banger.CodeNotFound, "nowhere")
 }
 
-func testVMMachine(t *testing.T, s banger.Store) {
+func testVMMachine(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	set := func(ref string) banger.VM {
 		vm, err := s.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
@@ -99,7 +100,7 @@ func testVMMachine(t *testing.T, s banger.Store) {
 	}
 }
 
-func testVMDelete(t *testing.T, s banger.Store) {
+func testVMDelete(t *testing.T, s Store) {
 	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
 	a, b := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
 	kept := createSession(t, s, other, "a")
@@ -125,7 +126,7 @@ func testVMDelete(t *testing.T, s banger.Store) {
 	})
 }
 
-func testSessionRoundTrip(t *testing.T, s banger.Store) {
+func testSessionRoundTrip(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	want := newSession(vm, "a/b\n..")
 	x, created, err := s.CreateSession(t.Context(), want, "")
@@ -167,7 +168,7 @@ func testSessionRoundTrip(t *testing.T, s banger.Store) {
 	wantEqual(t, "list of all", list, []banger.Session{changed, other})
 }
 
-func testSessionNames(t *testing.T, s banger.Store) {
+func testSessionNames(t *testing.T, s Store) {
 	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
 	createSession(t, s, vm, "a")
 	createSession(t, s, other, "a")
@@ -175,7 +176,7 @@ func testSessionNames(t *testing.T, s banger.Store) {
 	wantCode(t, err, banger.CodeExists, `"a"`)
 }
 
-func testIdempotency(t *testing.T, s banger.Store) {
+func testIdempotency(t *testing.T, s Store) {
 	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
 	ids := make([]banger.SessionID, 8)
 	made := make([]bool, len(ids))
@@ -211,7 +212,7 @@ func testIdempotency(t *testing.T, s banger.Store) {
 	}
 }
 
-func testFreedKey(t *testing.T, s banger.Store) {
+func testFreedKey(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	create := func(name string) (banger.Session, bool) {
 		t.Helper()
@@ -264,7 +265,7 @@ func testFreedKey(t *testing.T, s banger.Store) {
 	}
 }
 
-func testSerialUpdates(t *testing.T, s banger.Store) {
+func testSerialUpdates(t *testing.T, s Store) {
 	x := createSession(t, s, createVM(t, s, "one"), "a")
 	var wg sync.WaitGroup
 	for range 8 {
@@ -285,7 +286,7 @@ func testSerialUpdates(t *testing.T, s banger.Store) {
 	wantEqual(t, "sum of 40 updates", got.StdinOffset, int64(40))
 }
 
-func testManyUpdates(t *testing.T, s banger.Store) {
+func testManyUpdates(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	a, b := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
 	since := revision(t, s)
@@ -321,7 +322,7 @@ func testManyUpdates(t *testing.T, s banger.Store) {
 	}
 }
 
-func testListsConcurrent(t *testing.T, s banger.Store) {
+func testListsConcurrent(t *testing.T, s Store) {
 	const sessions, updates = 4, 20
 	vm := createVM(t, s, "one")
 	var writers sync.WaitGroup
@@ -359,7 +360,7 @@ func testListsConcurrent(t *testing.T, s banger.Store) {
 	}
 }
 
-func testImageName(t *testing.T, s banger.Store) {
+func testImageName(t *testing.T, s Store) {
 	old := putImage(t, s, "old", "default")
 	since := revision(t, s)
 	again := putImage(t, s, "old", "default")
@@ -385,7 +386,7 @@ func testImageName(t *testing.T, s banger.Store) {
 	wantEqual(t, "names", names, []string{"old=default", "new=", "third="})
 }
 
-func testImageInUse(t *testing.T, s banger.Store) {
+func testImageInUse(t *testing.T, s Store) {
 	image := putImage(t, s, "img", "default")
 	var vms []banger.VM
 	for _, name := range []string{"one", "two"} {
@@ -409,7 +410,7 @@ func testImageInUse(t *testing.T, s banger.Store) {
 	wantCode(t, s.DeleteImage(t.Context(), image.ID), banger.CodeNotFound, "img")
 }
 
-func testTransitions(t *testing.T, s banger.Store) {
+func testTransitions(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	x := createSession(t, s, vm, "a")
 	if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
@@ -426,7 +427,7 @@ func testTransitions(t *testing.T, s banger.Store) {
 	}
 }
 
-func testFailedChange(t *testing.T, s banger.Store) {
+func testFailedChange(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	since := revision(t, s)
 	cause := errors.New("no")
@@ -442,7 +443,7 @@ func testFailedChange(t *testing.T, s banger.Store) {
 	wantEqual(t, "VM", got, vm)
 }
 
-func testNoChange(t *testing.T, s banger.Store) {
+func testNoChange(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	x := createSession(t, s, vm, "a")
 	gotVM, err := s.UpdateVM(t.Context(), vm.ID, func(*banger.VM) error { return nil })
@@ -458,7 +459,7 @@ func testNoChange(t *testing.T, s banger.Store) {
 	wantEqual(t, "revision", revision(t, s), x.Revision)
 }
 
-func testMissing(t *testing.T, s banger.Store) {
+func testMissing(t *testing.T, s Store) {
 	ctx := t.Context()
 	_, err := s.GetVM(ctx, "nil")
 	wantCode(t, err, banger.CodeNotFound, "nil")
@@ -475,7 +476,7 @@ func testMissing(t *testing.T, s banger.Store) {
 	wantEqual(t, "revision", revision(t, s), int64(0))
 }
 
-func testSessionResolve(t *testing.T, s banger.Store) {
+func testSessionResolve(t *testing.T, s Store) {
 	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
 	createSession(t, s, other, "Build-other")
 	a, b := createSession(t, s, vm, "Build"), createSession(t, s, vm, "Build-2")
@@ -503,7 +504,7 @@ func testSessionResolve(t *testing.T, s banger.Store) {
 
 // testSessionPages changes what it reads between two pages: what is there all the while is
 // in one of them.
-func testSessionPages(t *testing.T, s banger.Store) {
+func testSessionPages(t *testing.T, s Store) {
 	vm, other := createVM(t, s, "one"), createVM(t, s, "two")
 	var want []string
 	var all []banger.Session
@@ -518,7 +519,7 @@ func testSessionPages(t *testing.T, s banger.Store) {
 	match := func(x banger.Session) bool { return x.Name != "3" }
 	var got []string
 	for after := int64(0); ; {
-		page, next, err := s.PageSessions(t.Context(), banger.SessionPageRequest{VM: vm.ID, Match: match, After: after, Limit: 2, Whole: true})
+		page, next, err := s.PageSessions(t.Context(), records.SessionPageRequest{VM: vm.ID, Match: match, After: after, Limit: 2, Whole: true})
 		if err != nil || len(page) > 2 || len(page) == 0 {
 			t.Fatalf("a page of %d sessions, %v", len(page), err)
 		}
@@ -540,7 +541,7 @@ func testSessionPages(t *testing.T, s banger.Store) {
 	wantEqual(t, "sessions of all pages", got, want)
 }
 
-func testSessionPageBytes(t *testing.T, s banger.Store) {
+func testSessionPageBytes(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	const sessions = 7 // of 3 MiB each
 	for i := range sessions {
@@ -550,7 +551,7 @@ func testSessionPageBytes(t *testing.T, s banger.Store) {
 			t.Fatal(err)
 		}
 	}
-	r := banger.SessionPageRequest{Match: func(banger.Session) bool { return true }, Limit: 100, Whole: true}
+	r := records.SessionPageRequest{Match: func(banger.Session) bool { return true }, Limit: 100, Whole: true}
 	var sizes []int
 	for {
 		page, next, err := s.PageSessions(t.Context(), r)
@@ -565,7 +566,7 @@ func testSessionPageBytes(t *testing.T, s banger.Store) {
 	wantEqual(t, "sizes of pages", sizes, []int{3, 3, 1})
 }
 
-func testSessionWait(t *testing.T, s banger.Store) {
+func testSessionWait(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	x, other := createSession(t, s, vm, "a"), createSession(t, s, vm, "b")
 	running := func(x banger.Session) bool { return x.Status != banger.StatusStarting } // or what comes after
@@ -603,7 +604,7 @@ func testSessionWait(t *testing.T, s banger.Store) {
 	}
 }
 
-func testSessionWaitRemoved(t *testing.T, s banger.Store) {
+func testSessionWaitRemoved(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	x := createSession(t, s, vm, "a")
 	looked, gone := make(chan struct{}, 1), make(chan error)

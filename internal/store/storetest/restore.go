@@ -4,9 +4,10 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/records"
 )
 
-func testRestore(t *testing.T, s banger.Store) {
+func testRestore(t *testing.T, s Store) {
 	lost := newVM("lost")
 	lost.ImageID = "gone"
 	vm, err := s.RestoreVM(t.Context(), lost)
@@ -29,7 +30,7 @@ func testRestore(t *testing.T, s banger.Store) {
 	again.ID = known.ID
 	clash, free := newSession(vm, "a"), newSession(vm, "b")
 	since := revision(t, s)
-	n, err := s.RestoreSessions(t.Context(), []banger.FoundSession{
+	n, err := s.RestoreSessions(t.Context(), []records.FoundSession{
 		{Session: again, IdempotencyKey: "key"}, {Session: clash, IdempotencyKey: "key"}, {Session: free, IdempotencyKey: "free"},
 	})
 	if err != nil || n != 2 || revision(t, s) != since+2 {

@@ -1,8 +1,9 @@
-// Package storetest is the contract of banger.Store as a test suite: every
-// implementation runs it.
+// Package storetest is the contract of the store as a test suite: every implementation
+// runs it.
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,13 +13,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"banger"
+	"banger/internal/image"
+	"banger/internal/machine"
+	"banger/internal/session"
 )
 
+// Store is all that the services and the daemon ask of a store.
+type Store interface {
+	machine.Store
+	session.Store
+	image.Store
+	banger.EventService
+	// Revision returns that of the newest event, 0 if there is none.
+	Revision(ctx context.Context) (int64, error)
+}
+
 // Run tests a store. open returns a new, empty one that it closes when its test ends.
-func Run(t *testing.T, open func(t *testing.T) banger.Store) {
+func Run(t *testing.T, open func(t *testing.T) Store) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, banger.Store)
+		run  func(*testing.T, Store)
 	}{
 		{"VM_IsReadAsItWasWritten", testVMRoundTrip},
 		{"VM_NameIsTakenOnce", testVMNames},
@@ -77,7 +91,7 @@ func newSession(vm banger.VM, name string) banger.Session {
 	}
 }
 
-func createVM(t *testing.T, s banger.Store, name string) banger.VM {
+func createVM(t *testing.T, s Store, name string) banger.VM {
 	t.Helper()
 	vm, err := s.CreateVM(t.Context(), newVM(name))
 	if err != nil {
@@ -86,7 +100,7 @@ func createVM(t *testing.T, s banger.Store, name string) banger.VM {
 	return vm
 }
 
-func createSession(t *testing.T, s banger.Store, vm banger.VM, name string) banger.Session {
+func createSession(t *testing.T, s Store, vm banger.VM, name string) banger.Session {
 	t.Helper()
 	x, created, err := s.CreateSession(t.Context(), newSession(vm, name), "")
 	if err != nil || !created {
@@ -95,7 +109,7 @@ func createSession(t *testing.T, s banger.Store, vm banger.VM, name string) bang
 	return x
 }
 
-func putImage(t *testing.T, s banger.Store, id banger.ImageID, name string) banger.Image {
+func putImage(t *testing.T, s Store, id banger.ImageID, name string) banger.Image {
 	t.Helper()
 	i, err := s.PutImage(t.Context(), banger.Image{ID: id, Name: name, KernelRelease: "6.1", CreatedAt: time.Unix(1e9, 5).UTC()})
 	if err != nil {
@@ -125,7 +139,7 @@ func wantEqual(t *testing.T, what string, got, want any) {
 	}
 }
 
-func revision(t *testing.T, s banger.Store) int64 {
+func revision(t *testing.T, s Store) int64 {
 	t.Helper()
 	n, err := s.Revision(t.Context())
 	if err != nil {
@@ -137,7 +151,7 @@ func revision(t *testing.T, s banger.Store) int64 {
 var errEnough = errors.New("enough")
 
 // events returns the events after since, until the newest there is now.
-func events(t *testing.T, s banger.Store, since int64) []banger.Event {
+func events(t *testing.T, s Store, since int64) []banger.Event {
 	t.Helper()
 	newest := revision(t, s)
 	if since == newest {

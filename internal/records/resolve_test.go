@@ -1,4 +1,4 @@
-package banger_test
+package records_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/records"
 )
 
 func TestResolve_ExactBeforePrefix(t *testing.T) {
@@ -22,7 +23,7 @@ func TestResolve_ExactBeforePrefix(t *testing.T) {
 		"x":    "",
 		"":     "",
 	} {
-		vm, err := banger.Resolve("vm", ref, vms)
+		vm, err := records.Resolve("vm", ref, vms)
 		if vm.ID != want || (err == nil) != (want != "") {
 			t.Errorf("%q: got %s, %v", ref, vm.ID, err)
 		}
@@ -35,7 +36,7 @@ func TestResolve_ErrorTellsWhatCouldHaveBeenMeant(t *testing.T) {
 		vms = append(vms, banger.VM{ID: banger.VMID(fmt.Sprint("id", n)), Name: fmt.Sprint("web", n)})
 	}
 	for ref, code := range map[string]banger.Code{"web": banger.CodeAmbiguous, "x": banger.CodeNotFound} {
-		_, err := banger.Resolve("vm", ref, vms)
+		_, err := records.Resolve("vm", ref, vms)
 		e, ok := errors.AsType[*banger.Error](err)
 		if !ok || e.Code != code || e.Hint == "" || len(e.Candidates) < 2 || len(e.Candidates) > 12 {
 			t.Errorf("%q: %+v", ref, err)

@@ -1,8 +1,12 @@
-package banger
+// Package records is what the parts of the daemon and the command line share about
+// records, and a client need not know.
+package records
 
 import (
 	"fmt"
 	"strings"
+
+	"banger"
 )
 
 // maxCandidates bounds what an error lists.
@@ -11,18 +15,6 @@ const maxCandidates = 10
 // Named is a record that can be found by reference.
 type Named interface{ Ref() (id, name string) }
 
-// Ref returns the id and the name.
-func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
-
-// Ref returns the id and the name.
-func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
-
-// Ref returns the id and the name.
-func (s SessionSummary) Ref() (id, name string) { return string(s.ID), s.Name }
-
-// Ref returns the id and the name.
-func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
-
 // Resolve finds the record that ref means: the one with that id, else the one
 // with that name, else the only one whose id or name begins with it. A prefix
 // of several is CodeAmbiguous with the candidates; none is CodeNotFound with
@@ -30,7 +22,7 @@ func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
 func Resolve[T Named](kind, ref string, records []T) (T, error) {
 	var none T
 	if ref == "" {
-		return none, Errorf(CodeInvalid, "cannot find %s: its name is empty", kind)
+		return none, banger.Errorf(banger.CodeInvalid, "cannot find %s: its name is empty", kind)
 	}
 	var byName, byPrefix []T
 	for _, r := range records {
@@ -52,11 +44,11 @@ func Resolve[T Named](kind, ref string, records []T) (T, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		err := Errorf(CodeNotFound, "cannot find %s %q: no such %s", kind, ref, kind)
+		err := banger.Errorf(banger.CodeNotFound, "cannot find %s %q: no such %s", kind, ref, kind)
 		err.Candidates = candidates(records)
 		return none, err.WithHint("list them with: banger %s list", kind)
 	default:
-		err := Errorf(CodeAmbiguous, "cannot tell which %s %q is: it fits %d of them", kind, ref, len(matches))
+		err := banger.Errorf(banger.CodeAmbiguous, "cannot tell which %s %q is: it fits %d of them", kind, ref, len(matches))
 		err.Candidates = candidates(matches)
 		return none, err.WithHint("give the whole name or id, or a longer prefix")
 	}
