@@ -170,7 +170,7 @@ func (l *live) run(c *command, in io.Reader, out io.Writer, args []string) {
 	c.cancel, c.status = cancel, make(chan int, 1)
 	program := CLI{Version: "v1", Backend: l, Stdin: in, Stdout: out, Stderr: c.stderr}
 	go func() { c.status <- program.Run(ctx, args) }()
-	l.t.Cleanup(cancel)
+	l.t.Cleanup(func() { cancel(); c.wait() }) // before its terminal is closed
 }
 
 // wait returns the exit status.

@@ -192,7 +192,7 @@ func TestAdopt_MachinesAreAdoptedSideBySide(t *testing.T) {
 		select {
 		case <-all:
 			return nil
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return errors.New("the others are not adopted meanwhile")
 		}
 	}

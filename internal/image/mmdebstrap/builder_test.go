@@ -81,7 +81,7 @@ func alive(t *testing.T, scratch string) (started <-chan struct{}, ended func())
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("children of mmdebstrap run on")
 		}
 	}

@@ -42,7 +42,7 @@ func newTrial(t *testing.T, script string) (k *kvm, kernel string, calls func() 
 			return err
 		},
 	})
-	k.device = write("device", "", 0o600)
+	k.device, k.limit = write("device", "", 0o600), time.Minute
 	return k, write("kernel", "kernel", 0o600), func() int { return int(made.Load()) }
 }
 
@@ -62,16 +62,17 @@ func processWith(words string) int {
 func TestVerdict_FollowsTheTrialGuest(t *testing.T) {
 	for name, test := range map[string]struct {
 		script string
+		limit  time.Duration
 		usable bool
 		reason string
 	}{
-		"powers off":    {"exit 0", true, "booted"},
-		"never boots":   {"exec sleep 600", false, "did not boot within"},
-		"QEMU gives up": {"echo 'Could not access KVM kernel module: Permission denied' >&2; exit 1", false, "Permission denied"},
+		"powers off":    {"exit 0", time.Minute, true, "booted"},
+		"never boots":   {"exec sleep 600", 500 * time.Millisecond, false, "did not boot within"},
+		"QEMU gives up": {"echo 'Could not access KVM kernel module: Permission denied' >&2; exit 1", time.Minute, false, "Permission denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, kernel, calls := newTrial(t, test.script)
-			k.limit = 500 * time.Millisecond
+			k.limit = test.limit
 			for range 2 { // the second comes from the cache
 				v, err := k.verdict(t.Context(), kernel)
 				if err != nil {
@@ -149,7 +150,6 @@ func TestVerdict_EndsWithItsContextAndKillsTheTrial(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	fraction := fmt.Sprintf("0.%d%d", os.Getpid(), time.Now().UnixNano()) // sleep(1) adds its arguments up
 	k, kernel, _ := newTrial(t, "exec sleep 600 "+fraction)
-	k.limit = time.Minute
 	cause := errors.New("the user gave up")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	result := make(chan error, 1)
