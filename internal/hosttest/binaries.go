@@ -5,7 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -15,14 +19,20 @@ type Binaries struct{ Agent, Shim string }
 
 // Main builds the guest's programs, hands them to set, runs the tests of a
 // package, and removes them. It returns the exit status, which is a failure too if
-// goroutines are left.
+// goroutines are left, or processes of these programs. Those are ended however the tests
+// end, be it by a signal or their time limit.
 func Main(m *testing.M, set func(Binaries)) int {
 	dir, err := os.MkdirTemp("", "banger-guest-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	swept, err := sweepAtEnd(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer swept()
 	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "banger/cmd/banger-agent", "banger/cmd/banger-shim")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -35,5 +45,53 @@ func Main(m *testing.M, set func(Binaries)) int {
 		fmt.Fprintf(os.Stderr, "goroutines are left after all tests: %v\n", err)
 		return 1
 	}
+	if left := leftOf(dir); status == 0 && len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "processes are left after all tests: %s\n", strings.Join(left, "; "))
+		return 1
+	}
 	return status
+}
+
+// sweep waits for the end of its standard input, which is that of who started it, and ends
+// what runs a program of a directory; then it removes that.
+const sweep = `cat >/dev/null
+for process in /proc/[0-9]*; do
+	case $(readlink "$process/exe") in "$0"/*) kill -9 "${process#/proc/}" ;; esac
+done
+rm -rf "$0"`
+
+// sweepAtEnd has dir swept when this process has ended in any way, and by swept.
+func sweepAtEnd(dir string) (swept func(), err error) {
+	cmd := exec.Command("sh", "-c", sweep, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a ctrl-c is not for it
+	ours, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot start what ends the guest's processes: %w", err)
+	}
+	return func() {
+		_ = ours.Close()
+		_ = cmd.Wait()
+	}, nil
+}
+
+// leftOf returns what runs programs of dir, and what files it has open, when all that is
+// about to end has ended.
+func leftOf(dir string) (left []string) {
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+		pids := processesIn(dir)
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().Before(deadline) {
+			continue
+		}
+		for _, pid := range pids {
+			line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+			left = append(left, fmt.Sprintf("%d %q with %q", pid, line, openFiles(pid)))
+		}
+		return left
+	}
 }

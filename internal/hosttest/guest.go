@@ -132,6 +132,13 @@ func (g *Guests) Kill(id banger.VMID) {
 	}
 }
 
+// killAll does so for all VMs, those that have been deleted among them.
+func (g *Guests) killAll() {
+	for _, pid := range processesWith(g.bin.Shim, g.dir+"/") {
+		killAndWait(pid)
+	}
+}
+
 // KillControl kills the control processes of a VM.
 func (g *Guests) KillControl(id banger.VMID) {
 	g.t.Helper()
@@ -195,10 +202,20 @@ func killAndWait(pid int) {
 
 // processesOf returns the pids of the processes that run a program.
 func processesOf(program string) []int {
+	return processesThat(func(exe string) bool { return exe == program })
+}
+
+// processesIn returns those that run a program of a directory.
+func processesIn(dir string) []int {
+	return processesThat(func(exe string) bool { return strings.HasPrefix(exe, dir+"/") })
+}
+
+// processesThat returns those of whose program is is true.
+func processesThat(is func(exe string) bool) []int {
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	var pids []int
 	for _, link := range links {
-		if exe, err := os.Readlink(link); err == nil && exe == program {
+		if exe, err := os.Readlink(link); err == nil && is(exe) {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
 				pids = append(pids, pid)
 			}
@@ -212,13 +229,20 @@ func processesOf(program string) []int {
 func processesWith(program, dir string) []int {
 	var pids []int
 	for _, pid := range processesOf(program) {
-		fds, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
-		if slices.ContainsFunc(fds, func(fd string) bool {
-			target, err := os.Readlink(fd)
-			return err == nil && strings.HasPrefix(target, dir)
-		}) {
+		if slices.ContainsFunc(openFiles(pid), func(path string) bool { return strings.HasPrefix(path, dir) }) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// openFiles returns the paths of what a process has open; proc(5), fd.
+func openFiles(pid int) (paths []string) {
+	fds, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil {
+			paths = append(paths, target)
+		}
+	}
+	return paths
 }

@@ -146,6 +146,7 @@ func (h *Host) close() {
 	for _, vm := range vms {
 		h.PowerOff(vm.ID)
 	}
+	h.guests.killAll()
 }
 
 // Restart ends the daemon's part and begins it anew, as an upgrade does.

@@ -227,8 +227,8 @@ func TestStop_WhileNoDaemonRunsIsKnownToTheNext(t *testing.T) {
 		h := hosttest.New(t, bin)
 		vm := h.StartVM("v")
 		h.RestartAfter(func() { test.end(h, vm.ID) })
-		if vm := get(t, h, "v"); vm.State != test.state || vm.StoppedBy != test.by {
-			t.Errorf("%s, stopped by %q; want %s by %q", vm.State, vm.StoppedBy, test.state, test.by)
+		if vm := waitState(t, h, "v", test.state); vm.StoppedBy != test.by {
+			t.Errorf("%s, stopped by %q; want %q", vm.State, vm.StoppedBy, test.by)
 		}
 	}
 }
