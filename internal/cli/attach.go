@@ -49,9 +49,12 @@ type attaching struct {
 	out, errs  io.Writer // for stdout and stderr of the session
 	replay     *replay   // what becomes of output that is raw on a terminal; belongs to who receives
 
+	writes sync.Mutex // held by who writes to an attachment
+
 	mu       sync.Mutex              // guards everything below, and changes of attachment
 	end      context.CancelCauseFunc // ends the attachment
 	reading  bool                    // a goroutine reads our stdin
+	kept     []byte                  // what it has read and no attachment has taken
 	stopping bool                    // this process is to stop when it has left
 	writing  bool                    // we are the writer
 	position banger.LogCursor        // behind the last byte that was written out
@@ -119,21 +122,25 @@ func (a *attaching) round(ctx context.Context) (*banger.SessionState, error) {
 	if a.cropped != nil {
 		a.cropped.leave()
 	}
+	flushed := 0
 	if a.terminal != nil {
-		a.terminal.restore()
+		flushed = a.terminal.restore()
 	}
-	if state == nil && err == nil && ctx.Err() == nil && a.isStopping() {
+	if state != nil || err != nil {
+		return state, err
+	}
+	lost := a.lostInput()
+	if ctx.Err() == nil && a.isStopping() {
+		a.tellLost(lost + flushed)
 		return nil, nil
 	}
-	if state == nil && err == nil { // we left
-		fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
-			safe(x.Name), a.position.Stdout, a.position.Stderr)
-		if n := a.attachment.Unaccepted(); n > 0 {
-			fmt.Fprintf(c.Stderr, "banger: the last %d bytes of input may not have reached it\n", n)
-		}
-		err = context.Cause(ctx) // a signal had us leave, or nothing
-	}
-	return state, err
+	fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
+		safe(x.Name), a.position.Stdout, a.position.Stderr)
+	a.mu.Lock()
+	lost += len(a.kept)
+	a.mu.Unlock()
+	a.tellLost(lost)
+	return nil, context.Cause(ctx) // a signal had us leave, or nothing
 }
 
 // open attaches. life is that of the attachment, which outlasts ctx by a detach.

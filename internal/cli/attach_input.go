@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,8 @@ func (a *attaching) feed() {
 	defer a.mu.Unlock()
 	if !a.noStdin && !a.reading {
 		a.reading = true
-		go a.readStdin()
+		go a.readStdin(a.kept)
+		a.kept = nil
 	}
 }
 
@@ -28,21 +30,57 @@ func (a *attaching) fed() (*sessionstream.Attachment, context.CancelCauseFunc) {
 	return a.attachment, a.end
 }
 
-// isFull notes that an attachment takes no more of our stdin, and reports whether nothing
-// else does.
-func (a *attaching) isFull(x *sessionstream.Attachment) bool {
+// write gives the session what was read of our stdin, over the next attachment if the
+// present one takes no more. It reports false if there is none: then what is left is kept
+// for it, and the receiving side knows why.
+func (a *attaching) write(p []byte) bool {
+	for len(p) > 0 {
+		x, _ := a.fed()
+		a.writes.Lock()
+		n, err := x.Write(p)
+		a.writes.Unlock()
+		if p = p[n:]; err != nil && a.keep(x, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// keep keeps what an attachment does not take any more, and reports false if there is
+// another one that may.
+func (a *attaching) keep(x *sessionstream.Attachment, p []byte) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.attachment == x {
-		a.reading = false
+	if a.attachment != x {
+		return false
 	}
-	return !a.reading
+	a.reading, a.kept = false, bytes.Clone(p)
+	return true
+}
+
+// lostInput ends the attachment and counts the bytes of our stdin that were given to it and
+// that the session is not known to have accepted.
+func (a *attaching) lostInput() int {
+	a.attachment.Close()
+	a.writes.Lock() // the last write has ended
+	defer a.writes.Unlock()
+	return a.attachment.Unaccepted()
+}
+
+// tellLost tells the user of input that may be lost.
+func (a *attaching) tellLost(n int) {
+	if n > 0 {
+		fmt.Fprintf(a.Stderr, "banger: the last %d bytes of input may not have reached it\n", n)
+	}
 }
 
 // readStdin feeds the session with our stdin until that ends or the detach keys
-// are typed. Of a viewer nothing but those keys is heeded.
-func (a *attaching) readStdin() {
+// are typed. Of a viewer nothing but those keys is heeded. kept was read before.
+func (a *attaching) readStdin(kept []byte) {
 	defer a.terminal.guard()
+	if !a.write(kept) {
+		return
+	}
 	var keys keyFilter
 	if a.terminal != nil {
 		keys.keys = a.detachKeys
@@ -59,12 +97,10 @@ func (a *attaching) readStdin() {
 			n, err = a.Stdin.Read(buffer)
 			pass, detach = keys.filter(buffer[:n])
 		}
-		x, end := a.fed()
-		if len(pass) > 0 && !a.view {
-			if _, err := x.Write(pass); err != nil && a.isFull(x) {
-				return // it takes no more; the receiving side knows why
-			}
+		if !a.view && !a.write(pass) {
+			return
 		}
+		x, end := a.fed()
 		switch {
 		case detach, err != nil && a.terminal != nil: // a terminal that is gone
 			a.leave(end)

@@ -59,18 +59,21 @@ func (t *terminal) makeRaw() error {
 }
 
 // restore gives it back to the user, with everything taken back that the session has
-// changed. Once is enough; more do no harm.
-func (t *terminal) restore() {
+// changed. Keys that were typed ahead were for the session: they are dropped, and counted.
+// Once is enough; more do no harm.
+func (t *terminal) restore() (dropped int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.saved == nil {
-		return
+		return 0
 	}
 	if back := t.modes.Reset(); len(back) > 0 {
 		_, _ = t.device().Write(back)
 	}
-	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETSF, t.saved) // keys typed ahead were for the session
+	dropped, _ = unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
+	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETSF, t.saved)
 	t.saved, t.modes = nil, termmodes.Modes{}
+	return dropped
 }
 
 // device is the terminal itself: what takes its state back is for it, and not a part of

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -114,33 +114,14 @@ func TestAttach_StoppedItGivesTheTerminalBackAndContinuedItPaintsAgain(t *testin
 	l := newLive(t)
 	l.sh("shell", `stty raw -echo; printf '\033[>1uready'; exec cat`, onTTY)
 	l.start("session", "attach", "dev", "shell", "--view", "--from", "start").until("ready")
-	master, slave := openTerminal(t, 24, 80)
-	c := &command{t: t, stdin: master, stdout: &buffer{}, stderr: &buffer{}}
-	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(c.stdout, master) })
-	t.Cleanup(func() { slave.Close(); master.Close(); reading.Wait() })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "session", "attach", "dev", "shell")
-	cmd.Env = append(os.Environ(), runAsCLI+"="+l.Paths.Socket())
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, c.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not orphaned, so it can be stopped
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c, cmd := l.startProcessOnTerminal("session", "attach", "dev", "shell")
 	painted := func() bool {
 		return strings.Count(c.stdout.String(), "ready") == 1 && strings.Contains(c.stdout.String(), "\x1b[>1u")
 	}
 	c.waitFor("the screen", painted)
 	shown := len(c.stdout.String())
-	_ = unix.Kill(cmd.Process.Pid, unix.SIGTSTP)
-	var status unix.WaitStatus
-	if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
-		t.Fatalf("it is not stopped: %v, %v; %s", status, err, c.stderr)
-	}
-	if got := termios(t, master); got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
+	c.stop(cmd)
+	if got := termios(t, c.stdin); got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
 		t.Error("while it is stopped, the terminal is raw")
 	}
 	c.waitFor("what takes the keyboard back", func() bool { return strings.Contains(c.stdout.String()[shown:], "\x1b[<1u") })
@@ -151,11 +132,87 @@ func TestAttach_StoppedItGivesTheTerminalBackAndContinuedItPaintsAgain(t *testin
 	})
 	fmt.Fprint(c.stdin, "typed")
 	c.until("typed")
-	if got := termios(t, master); got.Lflag&unix.ICANON != 0 {
+	if got := termios(t, c.stdin); got.Lflag&unix.ICANON != 0 {
 		t.Error("continued, the terminal is not raw")
 	}
 	fmt.Fprint(c.stdin, "\x1b[92;5u")
 	if err := cmd.Wait(); err != nil || !strings.Contains(c.stderr.String(), "detached") {
 		t.Errorf("%v; %s", err, c.stderr)
 	}
+}
+
+// startProcessOnTerminal is startOnTerminal with a process of its own, which can be stopped.
+func (l *live) startProcessOnTerminal(args ...string) (*command, *exec.Cmd) {
+	l.t.Helper()
+	master, slave := openTerminal(l.t, 24, 80)
+	c := showing(l.t, master, slave)
+	self, err := os.Executable()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(l.t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), runAsCLI+"="+l.Paths.Socket())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, c.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not orphaned, so it can be stopped
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return c, cmd
+}
+
+// stop has the process of a command stop, as a shell does, and waits until it has.
+func (c *command) stop(cmd *exec.Cmd) {
+	c.t.Helper()
+	_ = unix.Kill(cmd.Process.Pid, unix.SIGTSTP)
+	c.waitFor("the process to stop", func() bool {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED|unix.WNOHANG, nil)
+		if err != nil || pid != 0 && !status.Stopped() {
+			c.t.Fatalf("it is not stopped: %v, %v; %s", status, err, c.stderr)
+		}
+		return pid != 0
+	})
+}
+
+func TestAttach_KeysTypedWhileItIsStoppedAreTheSessionsWhenItContinues(t *testing.T) {
+	l := newLive(t)
+	l.sh("shell", `stty raw -echo; printf ready; exec cat`, onTTY)
+	c, cmd := l.startProcessOnTerminal("session", "attach", "dev", "shell")
+	c.until("ready")
+	words := []string{"one\n", "two\n", "three\n", "four\n"}
+	for _, typed := range words {
+		c.stop(cmd)
+		fmt.Fprint(c.stdin, typed) // as behind fg, before it has attached again
+		_ = unix.Kill(cmd.Process.Pid, unix.SIGCONT)
+		said := l.start("session", "wait", "dev", "shell", "--match", strings.TrimSpace(typed), "--timeout", patience.String())
+		if status := said.wait(); status != 0 { // the terminal itself may show it, too
+			t.Fatalf("it has not read %q: %s", typed, said.stderr)
+		}
+		c.waitFor("the terminal to be raw", func() bool { return termios(t, c.stdin).Lflag&unix.ICANON == 0 })
+	}
+	fmt.Fprint(c.stdin, "\x1c")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v; %s", err, c.stderr)
+	}
+	got := l.start("session", "logs", "dev", "shell", "--raw")
+	if got.wait(); got.stdout.String() != "ready"+strings.Join(words, "") {
+		t.Errorf("the session has read %q", got.stdout)
+	}
+}
+
+func TestAttach_StoppedItSaysWhatInputMayBeLost(t *testing.T) {
+	l := newLive(t)
+	l.sh("deaf", "stty raw -echo; printf ready; exec sleep 1000", onTTY)
+	c, cmd := l.startProcessOnTerminal("session", "attach", "dev", "deaf")
+	c.until("ready")
+	if _, err := c.stdin.Write(bytes.Repeat([]byte("x"), 200_000)); err != nil { // the session's terminal takes far less
+		t.Fatal(err)
+	}
+	c.stop(cmd)
+	if text := c.stderr.String(); !regexp.MustCompile(`the last [0-9]+ bytes of input may not have reached it`).MatchString(text) {
+		t.Errorf("it says %q", text)
+	}
+	_ = unix.Kill(cmd.Process.Pid, unix.SIGCONT)
+	c.until("ready")
 }
