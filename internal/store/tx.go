@@ -85,17 +85,22 @@ func (s *Store) attempt(ctx context.Context, action string, f func(*tx) error) e
 func (s *Store) commit(t *tx) error {
 	s.lists.begin(t.vms)
 	err := t.Commit()
+	s.tell(t, err)
+	return err
+}
+
+// tell has the outcome of a commit known. One that failed may have been made all the same.
+func (s *Store) tell(t *tx, err error) {
 	s.lists.end(t.sessions, err)
-	if err != nil {
-		// It may have been committed all the same.
-		if newest, readErr := s.revision(t.ctx); readErr == nil {
-			s.recent.reset(newest)
-		}
-		return err
+	if err == nil {
+		s.recent.add(t.events, t.sizes)
+		s.waits.wake(t.events)
+		return
 	}
-	s.recent.add(t.events, t.sizes)
-	s.waits.wake(t.events)
-	return nil
+	if newest, readErr := s.revision(t.ctx); readErr == nil {
+		s.recent.reset(newest)
+	}
+	s.waits.doubt(t.events)
 }
 
 func (s *Store) run(t *tx, f func(*tx) error) error {

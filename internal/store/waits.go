@@ -19,6 +19,7 @@ type wait struct {
 	woken   chan struct{} // has one element when there is something new
 	session banger.Session
 	removed bool
+	doubt   bool // the record may be another by now: it is to be read
 }
 
 func (w *waits) add(id banger.SessionID) *wait {
@@ -46,6 +47,18 @@ func (w *waits) remove(id banger.SessionID, one *wait) {
 
 // wake has those know of events whom they concern.
 func (w *waits) wake(events []banger.Event) {
+	w.each(events, func(one *wait, e banger.Event) {
+		one.session, one.removed = *e.Session, e.Kind == banger.EventSessionDeleted
+	})
+}
+
+// doubt has those read the record again whom events concern that may have come.
+func (w *waits) doubt(events []banger.Event) {
+	w.each(events, func(one *wait, _ banger.Event) { one.doubt = true })
+}
+
+// each notes something for those whom events concern, and wakes them.
+func (w *waits) each(events []banger.Event, note func(*wait, banger.Event)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.set) == 0 {
@@ -56,7 +69,7 @@ func (w *waits) wake(events []banger.Event) {
 			continue
 		}
 		for one := range w.set[e.Session.ID] {
-			one.session, one.removed = *e.Session, e.Kind == banger.EventSessionDeleted
+			note(one, e)
 			select {
 			case one.woken <- struct{}{}:
 			default:
@@ -65,11 +78,12 @@ func (w *waits) wake(events []banger.Event) {
 	}
 }
 
-// news returns what wake has left.
-func (w *waits) news(one *wait) (x banger.Session, removed bool) {
+// news returns what wake and doubt have left. Of a session that is in doubt there is none.
+func (w *waits) news(one *wait) (x banger.Session, removed, doubt bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return one.session, one.removed
+	doubt, one.doubt = one.doubt, false
+	return one.session, one.removed, doubt
 }
 
 // WaitSession implements session.Store.
@@ -90,9 +104,14 @@ func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(
 		case <-s.closing:
 			return x, errClosed
 		}
-		removed := false
-		if x, removed = s.waits.news(one); removed {
-			err = banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", x.Name)
+		name := x.Name
+		news, removed, doubt := s.waits.news(one)
+		if x = news; doubt {
+			x, err = s.shortSession(ctx, id)
+			removed = banger.CodeOf(err) == banger.CodeNotFound
+		}
+		if removed {
+			err = banger.Errorf(banger.CodeGone, "cannot wait for session %q: it has been removed", name)
 		}
 	}
 	return x, err
