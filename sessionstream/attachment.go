@@ -232,7 +232,7 @@ func (a *Attachment) skip(g *Gap) error {
 
 func orSomebody(name string) string {
 	if name == "" {
-		return "somebody else"
+		return "another client"
 	}
 	return name
 }

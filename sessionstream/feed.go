@@ -33,7 +33,7 @@ func Feed(ctx context.Context, c Config, offset *int64, data io.Reader, eof bool
 	}
 	defer a.Close()
 	if a.Attached().Stdin == nil {
-		return banger.SendResult{}, errorf(CodeEvicted, "stdin was taken over by somebody else")
+		return banger.SendResult{}, errorf(CodeEvicted, "stdin was taken over by another client")
 	}
 	opening()
 	giveUp := context.AfterFunc(ctx, func() {

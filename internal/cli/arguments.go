@@ -87,5 +87,5 @@ func (f *oneOf) Set(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of %s", s, strings.Join(f.choices, ", "))
+	return fmt.Errorf("%q is not one of %s", s, strings.Join(f.choices, ", "))
 }

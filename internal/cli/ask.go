@@ -18,8 +18,8 @@ import (
 // maxQuestions bounds how often the user is asked for one thing.
 const maxQuestions = 20
 
-// askAll repeats what has questions for the user, with the answers. Where there is
-// no terminal nobody is asked: the question is the error.
+// askAll asks the user the questions that a request raises and repeats it with the
+// answers. Without a terminal nobody is asked and the question is the error.
 func (c *CLI) askAll(ctx context.Context, try func(context.Context, banger.RemoteAnswers) (banger.VM, error)) (banger.VM, error) {
 	socket, err := agentSocket()
 	if err != nil {
@@ -36,14 +36,14 @@ func (c *CLI) askAll(ctx context.Context, try func(context.Context, banger.Remot
 			return vm, err
 		}
 	}
-	return banger.VM{}, errors.New("cannot go on: there are too many questions")
+	return banger.VM{}, errors.New("cannot log in: too many questions")
 }
 
-// answer asks the user one question. refused is the error of who does not answer.
+// answer asks the user one question; refused is the error if the user declines.
 func (c *CLI) answer(ctx context.Context, q banger.Question, answers *banger.RemoteAnswers, refused error) error {
 	switch q.Kind {
 	case banger.AskHostKey:
-		fmt.Fprintf(c.Stderr, "The key of host %s is not known:\n%s %s\nIs it the host's? (yes or no) ", safe(q.Subject), safe(q.KeyType), safe(q.Fingerprint))
+		fmt.Fprintf(c.Stderr, "The key of host %s is unknown:\n%s %s\nAccept it? (yes or no) ", safe(q.Subject), safe(q.KeyType), safe(q.Fingerprint))
 		line, err := interruptible(ctx, func() (string, error) { return readLine(c.Stdin) })
 		if err != nil {
 			return err
@@ -55,7 +55,7 @@ func (c *CLI) answer(ctx context.Context, q banger.Question, answers *banger.Rem
 		return nil
 	case banger.AskPassphrase:
 		if q.Again {
-			fmt.Fprintln(c.Stderr, "That is not its passphrase.")
+			fmt.Fprintln(c.Stderr, "Wrong passphrase.")
 		}
 		secret, err := c.readSecret(ctx, fmt.Sprintf("Passphrase of %s: ", safe(q.Subject)))
 		fmt.Fprintln(c.Stderr)

@@ -134,7 +134,7 @@ func (a *attaching) round(ctx context.Context) (*banger.SessionState, error) {
 		a.tellLost(lost + flushed)
 		return nil, nil
 	}
-	fmt.Fprintf(c.Stderr, "banger: detached from session %s, which goes on (stdout %d, stderr %d)\n",
+	fmt.Fprintf(c.Stderr, "banger: detached from session %s, which keeps running (stdout %d, stderr %d)\n",
 		safe(x.Name), a.position.Stdout, a.position.Stderr)
 	a.mu.Lock()
 	lost += len(a.kept)
@@ -180,7 +180,7 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 	return nil
 }
 
-// attachError tells the user what to do about a refusal.
+// attachError adds what the user can do about a refusal.
 func attachError(x banger.Session, err error) error {
 	refused, ok := errors.AsType[*sessionstream.Error](err)
 	if !ok {
@@ -189,13 +189,13 @@ func attachError(x banger.Session, err error) error {
 	switch refused.Code {
 	case sessionstream.CodeHeld:
 		return banger.Errorf(banger.CodeInUse, "cannot attach to session %q: %w", x.Name, err).
-			WithHint("look on with --view, or take its place with --takeover")
+			WithHint("watch with --view, or take over its stdin with --takeover")
 	case sessionstream.CodeEvicted:
-		return banger.Errorf(banger.CodeInUse, "cannot go on with session %q: %w", x.Name, err).
-			WithHint("the session goes on; take it back with --takeover")
+		return banger.Errorf(banger.CodeInUse, "attachment to session %q ended: %w", x.Name, err).
+			WithHint("the session keeps running; take it back with --takeover")
 	case sessionstream.CodeLine:
-		return banger.Errorf(banger.CodeInvalid, "cannot go on with session %q: %w", x.Name, err).
-			WithHint("end the line sooner; for a program that is about to leave line mode: banger session send --raw-line")
+		return banger.Errorf(banger.CodeInvalid, "attachment to session %q ended: %w", x.Name, err).
+			WithHint("send shorter lines; for a program that is about to leave line mode, use: banger session send --raw-line")
 	case sessionstream.CodeOffset:
 		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
 	}
@@ -298,7 +298,7 @@ func (a *attaching) heed(c sessionstream.Control) error {
 
 func orSomebody(name string) string {
 	if name == "" {
-		return "somebody else"
+		return "another client"
 	}
 	return name
 }
@@ -325,7 +325,7 @@ func (a *attaching) connectionLost(error) {
 	defer a.mu.Unlock()
 	if a.lost == nil {
 		a.lost = time.AfterFunc(noticeAfter, func() {
-			fmt.Fprintf(a.Stderr, "banger: the connection to session %s is lost; it goes on as soon as it can\r\n", safe(a.session.Name))
+			fmt.Fprintf(a.Stderr, "banger: lost connection to session %s; reconnecting\r\n", safe(a.session.Name))
 		})
 	}
 }

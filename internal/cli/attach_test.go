@@ -201,7 +201,7 @@ func TestAttach_ShowsTheScreenAtOnceAndResizes(t *testing.T) {
 	first := l.startOnTerminal(24, 80, "session", "attach", "dev", "ui")
 	first.until("24 80")
 	fmt.Fprint(first.stdin, "\x1c")
-	if status := first.wait(); status != 0 || !strings.Contains(first.stderr.String(), "detached from session ui, which goes on") {
+	if status := first.wait(); status != 0 || !strings.Contains(first.stderr.String(), "detached from session ui, which keeps running") {
 		t.Errorf("exit status %d, stderr %q", status, first.stderr)
 	}
 	// At the same size the program draws nothing: what is seen was painted.

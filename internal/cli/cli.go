@@ -1,6 +1,5 @@
-// Package cli is the command line of banger. It speaks to the services through
-// the root package's interfaces only; docs and exit statuses are its contract
-// with scripts.
+// Package cli is banger's command line. It uses the services through the root package's
+// interfaces only. Its help, output and exit statuses are a contract with scripts.
 package cli
 
 import (
@@ -15,7 +14,7 @@ import (
 	"banger"
 )
 
-// Services is what the commands use of a daemon.
+// Services are the parts of a daemon that the commands use.
 type Services struct {
 	VMs      banger.VMService
 	Remotes  banger.RemoteService
@@ -28,12 +27,12 @@ type Services struct {
 	Trash    banger.TrashService
 }
 
-// Backend is how the commands get at a daemon.
+// Backend gives the commands access to a daemon.
 type Backend interface {
 	// Services are those of the daemon; their calls start it if none runs.
 	Services() Services
-	// Running is the same but never starts one: without a daemon every call
-	// fails with banger.CodeUnavailable.
+	// Running is the same but never starts a daemon: if none runs, every call fails
+	// with banger.CodeUnavailable.
 	Running() Services
 	// WaitStopped returns when no daemon of this installation is left, or with ctx.
 	WaitStopped(ctx context.Context) error
@@ -51,9 +50,8 @@ type CLI struct {
 	Stderr  io.Writer
 }
 
-// Run carries out one command line, without the program's name, prints what
-// went wrong and returns the exit status. Where Stdout or Stderr is a terminal, what
-// is printed there is neutralised; see display.
+// Run executes one command line, without the program's name, prints errors and returns
+// the exit status. What is printed to a terminal is neutralised; see display.
 func (c *CLI) Run(ctx context.Context, args []string) int {
 	shown := *c
 	shown.Stdout, shown.Stderr = newDisplay(c.Stdout), newDisplay(c.Stderr)
@@ -80,34 +78,40 @@ func (c *CLI) execute(ctx context.Context, args []string) int {
 	return exitStatus(ctx, err)
 }
 
-// rootCommand builds the tree of commands. entered becomes true when a command
-// line was understood and its command begins; an error before is one of usage.
+// rootCommand builds the tree of commands. entered becomes true when a command line
+// has been parsed and its command begins; an error before that is a usage error.
 func (c *CLI) rootCommand() (root *cobra.Command, entered *bool) {
 	entered = new(bool)
 	root = &cobra.Command{
 		Use:   "banger",
 		Short: "Durable sessions in disposable virtual machines",
-		Long: `Durable sessions in disposable virtual machines: start a command in a VM,
-walk away, come back from any terminal or program, and lose nothing.
+		Long: `Durable sessions in disposable virtual machines: start a command in a VM, disconnect,
+come back from any terminal or program, and lose nothing.
 
 Exit status:
 ` + ExitStatusHelp,
+		Example: `  banger image build                                      # once
+  banger vm create dev --start
+  banger session start dev --name shell --tty -- bash
+  banger session attach dev shell                         # ctrl-\ detaches
+  banger run -- uname -a                                  # in a VM of its own`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
+	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		c.runCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
+		c.runCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 	)
 	markEntry(root, entered)
 	return root, entered
 }
 
-// markEntry makes every command below cmd set entered when it begins: after
-// cobra has checked all that can be wrong with a command line.
+// markEntry makes every command below cmd set entered when it begins, which is after
+// cobra has validated the command line.
 func markEntry(cmd *cobra.Command, entered *bool) {
 	for _, sub := range cmd.Commands() {
 		markEntry(sub, entered)
@@ -120,26 +124,8 @@ func markEntry(cmd *cobra.Command, entered *bool) {
 	}
 }
 
-// group makes a command that only holds others. Without one of them it is
-// wrong usage, so that a script with a slip in it does not go on.
-func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   use + " COMMAND",
-		Short: short,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("a command is missing")
-			}
-			return fmt.Errorf("unknown command %q", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
-	}
-	cmd.AddCommand(commands...)
-	return cmd
-}
-
-// printError tells the user what went wrong, what could have been meant and what
-// to do next. Messages may quote a guest, so they are neutralised.
+// printError reports what went wrong, what may have been meant and what to do next.
+// Messages may quote a guest, so they are neutralised.
 func (c *CLI) printError(ctx context.Context, cmd *cobra.Command, err error) {
 	if err == nil || err.Error() == "" {
 		return

@@ -17,14 +17,18 @@ import (
 const daemonStopPatience = time.Minute
 
 func (c *CLI) daemonCommand() *cobra.Command {
-	return group("daemon", "The background process; other commands start it when they need it",
+	return group("daemon", "Manage the background process; other commands start it when needed",
 		c.daemonRunCommand(), c.daemonStopCommand(), c.daemonStatusCommand())
 }
 
 func (c *CLI) daemonRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "run",
-		Short:             "Be the daemon until SIGTERM or SIGINT; machines and sessions go on after it",
+		Use:   "run",
+		Short: "Run the daemon in the foreground; VMs and sessions survive it",
+		Long: `Run the daemon in the foreground until SIGTERM or SIGINT; VMs and sessions survive it.
+
+This is for service managers such as systemd: other commands start a daemon in the
+background when they need one.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -36,7 +40,7 @@ func (c *CLI) daemonRunCommand() *cobra.Command {
 		}
 		ready := os.NewFile(uintptr(*readyFD), "ready-fd")
 		if ready == nil {
-			return usagef("--ready-fd %d is no file descriptor", *readyFD)
+			return usagef("--ready-fd %d is not a file descriptor", *readyFD)
 		}
 		err := c.Backend.Serve(cmd.Context(), ready)
 		if err != nil {
@@ -47,8 +51,8 @@ func (c *CLI) daemonRunCommand() *cobra.Command {
 	return cmd
 }
 
-// reportFailedStart tells whoever waits for the start why there is none. After a
-// start the daemon has closed the file, and nobody waits.
+// reportFailedStart reports why the daemon did not start to the process that waits
+// for it. After a successful start the daemon has closed the file.
 func reportFailedStart(ready *os.File, err error) {
 	e, ok := errors.AsType[*banger.Error](err)
 	if !ok {
@@ -60,14 +64,16 @@ func reportFailedStart(ready *os.File, err error) {
 
 func (c *CLI) daemonStopCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "stop",
-		Short:             "End the daemon; machines and sessions go on, and the next command starts it again",
+		Use:   "stop",
+		Short: "Stop the daemon; VMs and sessions keep running",
+		Long: `Stop the daemon; VMs and sessions keep running. The next command that needs the daemon
+starts it again.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), daemonStopPatience)
 			defer cancel()
-			// One that does not answer may still be on its way out.
+			// A daemon that does not answer may still be shutting down.
 			err := c.Backend.Running().Host.Shutdown(ctx)
 			if err != nil && banger.CodeOf(err) != banger.CodeUnavailable {
 				return err
@@ -80,7 +86,7 @@ func (c *CLI) daemonStopCommand() *cobra.Command {
 func (c *CLI) daemonStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "status",
-		Short:             "Show the running daemon; never starts one",
+		Short:             "Show the running daemon, without starting one",
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -67,7 +67,7 @@ func isTerminal(stream any) bool { return terminalFile(stream) != nil }
 
 // rawFlag adds --raw to a command that prints a session's bytes.
 func rawFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("raw", false, "on a terminal, print control characters as they are: only for output that you trust")
+	return cmd.Flags().Bool("raw", false, "print control characters unchanged on a terminal; only for output that you trust")
 }
 
 // guestOutput is where bytes of a guest are written to: exactly as they are into a

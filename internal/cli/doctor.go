@@ -11,16 +11,16 @@ import (
 func (c *CLI) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check what banger needs of this host",
-		Long: `Check what banger needs of this host. The first time after a boot it may start a
-trial guest, which takes some seconds.
+		Short: "Check whether this host can run banger",
+		Long: `Check whether this host has what banger needs. The first run after a boot may start a
+trial guest, which takes a few seconds.
 
-With --deep every byte of every image is read and compared with what was built: of a VM
-whose image was damaged, nothing else is as sure to tell why it behaves strangely.`,
+With --deep, every byte of every image is read and compared with what was built. This is
+the surest way to find a damaged image behind a VM that misbehaves.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	deep := cmd.Flags().Bool("deep", false, "also read every byte of every image")
+	deep := cmd.Flags().Bool("deep", false, "also verify every byte of every image")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		checks, err := c.Backend.Services().Host.Doctor(cmd.Context(), *deep)

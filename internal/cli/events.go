@@ -11,13 +11,13 @@ import (
 func (c *CLI) eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "events",
-		Short:             "Print every change of every VM, session and image as it happens",
+		Short:             "Print changes to VMs, sessions and images as they happen",
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	const fromNow = -1
-	since := cmd.Flags().Int64("since", fromNow, "begin after this revision; -1 begins now, 0 with all that is kept")
-	asJSON := cmd.Flags().Bool("json", false, "print the events as JSON, one a line")
+	since := cmd.Flags().Int64("since", fromNow, "print events after this `REVISION`; -1: new events only, 0: all that are kept")
+	asJSON := cmd.Flags().Bool("json", false, "print events as JSON, one per line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		print := c.printEvent
 		if *asJSON {

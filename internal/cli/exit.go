@@ -10,8 +10,8 @@ import (
 	"banger/internal/signalname"
 )
 
-// The exit statuses of banger itself. Below and beside them lies the command's
-// own, which wait passes on; timeout(1) and docker run use the same numbers.
+// The exit statuses of banger itself; any other is the command's own, passed on by
+// wait. timeout(1) and docker run use the same numbers.
 const (
 	exitOK      = 0
 	exitNothing = 1
@@ -25,11 +25,11 @@ const (
 )
 
 // ExitStatusHelp is the table of exit statuses, as --help and the README show it.
-const ExitStatusHelp = `  0      done, or detached; session wait: the command ended with status 0
+const ExitStatusHelp = `  0      success, or detached; session wait: the command exited with status 0
   1      session search: no line matches
-  2      wrong usage, or a request that cannot be right
-  3      session search, session prune: some sessions could not be searched, or removed
-  124    a time-out
+  2      usage error or invalid request
+  3      session search, session prune: some sessions could not be searched or deleted
+  124    timed out
   125    banger failed, or a session ended without an exit status
   128+n  ended by signal n
   other  run, session attach, session wait and vm ssh: the command's own exit status`
@@ -44,8 +44,8 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// statusError makes the CLI end with a status that is not banger's own. A
-// message that is empty is not printed.
+// statusError makes the CLI exit with a status that is not banger's own. An empty
+// message is not printed.
 type statusError struct {
 	status  int
 	message string
@@ -77,15 +77,15 @@ func exitStatus(ctx context.Context, err error) int {
 	}
 }
 
-// sessionError is nil for a session that ended with status 0; else it carries
-// the exit status of the command, or says why there is none.
+// sessionError is nil for a session that exited with status 0. Otherwise it carries
+// the command's exit status, or says why there is none.
 func sessionError(s banger.Session) error {
 	switch {
 	case s.ExitSignal != "":
 		if n := signalname.Parse(s.ExitSignal); n != 0 {
 			return statusError{status: exitSignal + int(n)}
 		}
-		return statusError{ExitFailure, fmt.Sprintf("session %q was ended by %s", s.Name, s.ExitSignal)}
+		return statusError{ExitFailure, fmt.Sprintf("session %q was killed by %s", s.Name, s.ExitSignal)}
 	case s.ExitCode != nil:
 		if *s.ExitCode == 0 {
 			return nil
@@ -101,7 +101,7 @@ func sessionError(s banger.Session) error {
 	return statusError{ExitFailure, message}
 }
 
-// launchError tells why a session never ran, with what the system said.
+// launchError reports why a session never ran, with the system's own messages.
 func launchError(s banger.Session) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cannot launch session %q: stage %s: %s", s.Name, s.LaunchStage, s.LaunchMessage)

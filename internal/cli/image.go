@@ -11,7 +11,7 @@ import (
 )
 
 func (c *CLI) imageCommand() *cobra.Command {
-	return group("image", "Build and keep images for VMs",
+	return group("image", "Build and manage images for VMs",
 		c.imageBuildCommand(), c.imageListCommand(), c.imageShowCommand(), c.imageDeleteCommand())
 }
 
@@ -19,17 +19,17 @@ func (c *CLI) imageBuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [NAME]",
 		Short: "Build a Debian image",
-		Long: `Build a Debian image with its kernel and give it a name. An image of the same
-recipe is not built a second time.`,
+		Long: `Build a Debian image with its kernel and name it. An existing image with the same
+recipe is reused.`,
 		Example:           "  banger image build\n  banger image build web --include nodejs --include git",
 		Args:              optionalArgument(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	var r banger.ImageRecipe
 	flags := cmd.Flags()
-	flags.StringVar(&r.Suite, "suite", banger.DefaultSuite, "Debian release")
-	flags.StringArrayVar(&r.Include, "include", nil, "Debian package to have beside the base system; may be repeated")
-	flags.StringVar(&r.Mirror, "mirror", "", "URL of a Debian mirror (default: the host's own)")
+	flags.StringVar(&r.Suite, "suite", banger.DefaultSuite, "Debian `RELEASE`")
+	flags.StringArrayVar(&r.Include, "include", nil, "Debian `PACKAGE` to install in addition to the base system; repeatable")
+	flags.StringVar(&r.Mirror, "mirror", "", "`URL` of a Debian mirror (default: deb.debian.org and security.debian.org)")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := firstOr(args, banger.DefaultImageName)
@@ -109,7 +109,7 @@ func (c *CLI) imageShowCommand() *cobra.Command {
 func (c *CLI) imageDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete IMAGE",
-		Short:             "Delete an image that no VM needs",
+		Short:             "Delete an image that no VM uses",
 		Args:              argumentNames("IMAGE"),
 		ValidArgsFunction: c.complete(imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error {

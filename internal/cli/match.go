@@ -12,7 +12,7 @@ import (
 	"banger"
 )
 
-// matchOptions are what to look for in a session's output.
+// matchOptions say what to look for in a session's output.
 type matchOptions struct {
 	pattern string
 	stream  *oneOf
@@ -21,8 +21,8 @@ type matchOptions struct {
 // matchFlags adds the flags of a match; name is that of the one with the pattern.
 func (c *CLI) matchFlags(cmd *cobra.Command, name string) *matchOptions {
 	m := &matchOptions{}
-	cmd.Flags().StringVar(&m.pattern, name, "", "wait for a match of this regular expression in the output")
-	m.stream = addChoice(cmd, "stream", "which output to look at",
+	cmd.Flags().StringVar(&m.pattern, name, "", "wait until a line of the output matches this `REGEX` (RE2)")
+	m.stream = addChoice(cmd, "stream", "output to match",
 		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
 	return m
 }
@@ -53,7 +53,7 @@ func (c *CLI) waitMatch(ctx context.Context, vm, session string, m *matchOptions
 
 // printMatch waits for a match and prints where it is; a timeout of 0 is none.
 func (c *CLI) printMatch(ctx context.Context, x banger.Session, r banger.MatchRequest, timeout time.Duration, asJSON bool) error {
-	match, err := within(ctx, timeout, fmt.Sprintf("cannot find a match in session %q: there is none", x.Name), func(ctx context.Context) (banger.Match, error) {
+	match, err := within(ctx, timeout, fmt.Sprintf("no match in the output of session %q", x.Name), func(ctx context.Context) (banger.Match, error) {
 		return c.Backend.Services().Streams.MatchSession(ctx, string(x.VMID), string(x.ID), r)
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ func (o *firstFailure) failure() error {
 
 // jsonFlag adds --json.
 func jsonFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("json", false, "print the API's own objects as JSON")
+	return cmd.Flags().Bool("json", false, "print the API objects as JSON")
 }
 
 // printJSON prints one value, indented.

@@ -37,7 +37,7 @@ func TestSessionPrune_SaysWhatItRemovedAndWhatItLeft(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	f.pruned.Left = []banger.PrunedSession{left}
-	want := result{3, table, "banger: cannot remove session ^[: its VM is stopped\nbanger: 1 of 2 sessions are left\n"}
+	want := result{3, table, "banger: cannot remove session ^[: its VM is stopped\nbanger: 1 of 2 sessions were not deleted\n"}
 	if r := f.run(t, "", "session", "prune", "--keep", "1"); r != want {
 		t.Errorf("got %+v", r)
 	}

@@ -11,25 +11,26 @@ import (
 	"banger"
 )
 
-// cleanUpTimeout is how long it may take to delete the VM of a run.
+// cleanUpTimeout bounds how long deleting the VM of a run may take.
 const cleanUpTimeout = time.Minute
 
 func (c *CLI) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARG]...",
-		Short: "Run a command in a VM of its own, and delete that afterwards",
-		Long: `Run a command in a VM of its own: the VM is made and started, the command runs in
-it as a session, with your terminal or your standard streams, and when it ends the
-VM is deleted. The exit status is the command's.
+		Short: "Run a command in a new VM and delete the VM afterwards",
+		Long: `Create and start a VM, run a command in it as a session attached to your terminal or
+standard streams, and delete the VM when the command ends. The exit status is the
+command's.
 
-On a terminal it runs on a terminal (--tty=false: not). Whoever detaches keeps the VM.`,
+If you are on a terminal, the command runs on one too (unless --tty=false). If you
+detach, the VM is kept.`,
 		Example: `  banger run -- uname -a
   banger run --memory 2G -- bash
   tar c . | banger run --cwd /tmp -- sh -c 'tar x && make test'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch dash := cmd.ArgsLenAtDash(); {
 			case dash != 0:
-				return errors.New("put the command after two dashes: banger run -- COMMAND")
+				return errors.New("the command must follow two dashes: banger run -- COMMAND")
 			case len(args) == 0:
 				return errors.New("COMMAND is missing: banger run -- COMMAND")
 			}
@@ -40,7 +41,7 @@ On a terminal it runs on a terminal (--tty=false: not). Whoever detaches keeps t
 	machine := c.vmFlags(cmd)
 	launch := launchFlags(cmd)
 	attach := attachFlags(cmd)
-	keep := cmd.Flags().Bool("keep", false, "keep the VM when the command has ended")
+	keep := cmd.Flags().Bool("keep", false, "keep the VM after the command has ended")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		vm, err := machine()
 		if err != nil {
@@ -59,8 +60,8 @@ On a terminal it runs on a terminal (--tty=false: not). Whoever detaches keeps t
 	return cmd
 }
 
-// defaultToTTY has a command whose session is attached at once run on a terminal
-// if we have one, and with an stdin, unless the user chose otherwise.
+// defaultToTTY makes a session that is attached at once use a terminal if we have
+// one, and an open stdin, unless the user chose otherwise.
 func (c *CLI) defaultToTTY(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	if !flags.Changed("tty") && !flags.Changed("stdin") && userTerminal(c.Stdin, c.Stdout) != nil {
@@ -83,17 +84,17 @@ func (c *CLI) firstWindow(r banger.SessionRequest) *banger.Window {
 	return nil
 }
 
-// run makes a VM, runs one session in it to its end and deletes the VM, unless the
-// session goes on.
+// run creates a VM, runs one session in it to its end and deletes the VM, unless the
+// session keeps running.
 func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, keep bool) (err error) {
 	s := c.Backend.Services()
 	vm, err := s.VMs.CreateVM(ctx, machine)
 	if err != nil {
 		return err
 	}
-	goesOn := false
+	detached := false
 	defer func() {
-		if keep || goesOn {
+		if keep || detached {
 			fmt.Fprintf(c.Stderr, "banger: VM %s is kept; delete it with: banger vm delete --force %s\n", vm.Name, vm.Name)
 			return
 		}
@@ -112,8 +113,8 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 		return err
 	}
 	state, err := c.attach(ctx, x, o)
-	goesOn = state == nil
-	if goesOn || err != nil {
+	detached = state == nil
+	if detached || err != nil {
 		return err
 	}
 	x.SessionState = *state

@@ -15,30 +15,32 @@ import (
 
 func (c *CLI) sessionAttachCommand() *cobra.Command {
 	cmd := c.sessionCmd("attach", "Connect your terminal or a program to a session's streams",
-		`Connect your terminal or a program to a session's streams, leave and come back:
-the session does not care. Its stdout comes on stdout, its stderr on stderr, byte
-for byte; stdin goes to it. The exit status is the session's if it ends, and 0
-after a detach. One attachment at a time writes; any number may --view.
+		`Connect your terminal or a program to a session's streams: its stdout to your stdout,
+its stderr to your stderr, your stdin to its stdin, byte for byte. Detach and re-attach
+at any time; the session is unaffected. The exit status is the session's if it ends, and
+0 after a detach. One attachment at a time can write; any number can --view.
 
-Of a session on a terminal (--tty) the screen is shown at once. ctrl-\ detaches, and all
-other keys go to the program, also where our output is a pipe (attach | tee log).
-Where it is larger than a viewer's, that shows a part, which follows the cursor. Output
-from before (--from) is shown without its side effects: old questions to the terminal,
-clipboards, notifications.
-Of any other, ctrl-c interrupts the command, ctrl-\ detaches, and control characters in
-its output are made visible on a terminal (--raw: as they are).
+Session with a terminal (--tty): its screen is shown at once. ctrl-\ detaches; all other
+keys go to the program, even if your output is a pipe (attach | tee log). If the screen
+is larger than a viewer's terminal, the viewer shows the part around the cursor. Earlier
+output (--from) is replayed without side effects such as queries to the terminal,
+clipboard writes and notifications.
 
-When the link or the daemon breaks, the attachment goes on where it was.`)
+Session without a terminal: ctrl-c interrupts the command, ctrl-\ detaches. On a
+terminal, control characters in the output are shown as visible escapes (--raw:
+unchanged).
+
+If the connection or the daemon fails, the attachment reconnects and resumes where it was.`)
 	cmd.Example = `  banger session attach dev shell
   banger session attach dev build --view --from start
   banger session attach dev lsp </dev/fd/3 >/dev/fd/4     # as a program's transport`
 	flags := cmd.Flags()
 	attach := attachFlags(cmd)
-	view := flags.Bool("view", false, "only look on: neither stdin nor signals nor the window's size go to the session")
-	takeover := flags.Bool("takeover", false, "become the writer though another attachment is it")
+	view := flags.Bool("view", false, "watch only: send no stdin, signals or window size to the session")
+	takeover := flags.Bool("takeover", false, "take over stdin from the current writer")
 	var from startPoint
-	flags.Var(&from, "from", "begin with this byte of stdout, or of STDOUT,STDERR; with the start; or with what is written from now on")
-	eof := flags.Bool("eof", false, "close the session's stdin when our own ends")
+	flags.Var(&from, "from", "begin at this byte of stdout (or STDOUT,STDERR), at the start, or with output written from now on")
+	eof := flags.Bool("eof", false, "close the session's stdin when yours ends")
 	cmd.MarkFlagsMutuallyExclusive("view", "takeover")
 	cmd.MarkFlagsMutuallyExclusive("view", "eof")
 	cmd.MarkFlagsMutuallyExclusive("no-stdin", "eof")
@@ -49,7 +51,7 @@ When the link or the daemon breaks, the attachment goes on where it was.`)
 		}
 		o := attach()
 		o.view, o.takeover, o.eof = *view, *takeover, *eof
-		// To watch a session that reads nothing is no reason to keep others from it.
+		// Watching a session that reads nothing should not take the writer's place.
 		o.view = o.view || x.StdinMode == banger.StdinClosed && !o.takeover
 		if o.from, err = c.startOf(cmd.Context(), x, from); err != nil {
 			return err
@@ -59,15 +61,15 @@ When the link or the daemon breaks, the attachment goes on where it was.`)
 	return cmd
 }
 
-// attachFlags adds the flags that all commands have which attach.
+// attachFlags adds the flags of every command that attaches.
 func attachFlags(cmd *cobra.Command) func() attachOptions {
 	flags := cmd.Flags()
 	var keys detachKeys
 	_ = keys.Set(defaultDetachKeys)
-	flags.Var(&keys, "detach-keys", "keys that detach from a session on a terminal; empty: none do")
-	noStdin := flags.Bool("no-stdin", false, "do not read our stdin")
+	flags.Var(&keys, "detach-keys", "keys that detach from a session with a terminal; empty for none")
+	noStdin := flags.Bool("no-stdin", false, "do not read your stdin")
 	raw := rawFlag(cmd)
-	rawReplay := flags.Bool("raw-replay", false, "of a session on a terminal, do not paint the screen: only what is written comes")
+	rawReplay := flags.Bool("raw-replay", false, "do not restore the screen of a session with a terminal; print only its output")
 	return func() attachOptions {
 		return attachOptions{detachKeys: keys, noStdin: *noStdin, rawReplay: *rawReplay, raw: *raw}
 	}
@@ -113,7 +115,7 @@ func (p *startPoint) Set(text string) error {
 	}
 	offset, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || offset < 0 {
-		return fmt.Errorf("%q is neither a byte offset nor STDOUT,STDERR nor start nor now", text)
+		return fmt.Errorf("%q is not a byte offset, STDOUT,STDERR, start or now", text)
 	}
 	p.stdout = &offset
 	return nil
@@ -139,7 +141,7 @@ func (c *CLI) endOf(ctx context.Context, x banger.Session) (banger.LogCursor, er
 	return end.Next, err
 }
 
-// clientName says who we are to those who find a session's stdin held by us.
+// clientName identifies us to clients that find a session's stdin held by us.
 func clientName() string {
 	name := "user " + strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {

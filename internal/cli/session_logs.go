@@ -15,31 +15,31 @@ import (
 
 func (c *CLI) sessionLogsCommand() *cobra.Command {
 	cmd := c.sessionCmd("logs", "Print what a session wrote",
-		`Print what a session wrote: its stdout to stdout, its stderr to stderr, each in the
-order in which it was written. Between the two, the order is kept of writes that are
-about a millisecond apart; closer ones may be swapped, since two pipes hold no order.
-Into a file or pipe every byte is printed as it is; on a
-terminal, control characters are made visible, since a session is not trusted (--raw:
-as they are).
+		`Print what a session wrote: its stdout to stdout, its stderr to stderr, each in order.
+Writes to different streams keep their order if they are about a millisecond apart;
+closer ones may be swapped, since two pipes have no common order.
 
-A program that polls without losing a byte: --json --limit BYTES, and --from the
-offset that the last line has in "next".
+Every byte is printed unchanged to a file or pipe. On a terminal, control characters are
+shown as visible escapes, because a session is not trusted (--raw: unchanged).
+
+To poll without losing a byte, use --json --limit BYTES and pass the offset in "next" of
+the last line as the next --from.
 
 `+whenHelp)
 	cmd.Example = `  banger session logs dev build --since 10m
   banger session logs dev server -f --grep 'error|panic' --timestamps`
 	flags := cmd.Flags()
 	lines := lineCount(banger.DefaultLogLines)
-	flags.VarP(&lines, "lines", "n", "how many lines from the end, or all")
-	from := flags.Int64("from", 0, "print from this byte of --stream to the end, instead of lines")
-	limit := flags.Int64("limit", 0, "print at most so many bytes (default: no limit)")
-	follow := flags.BoolP("follow", "f", false, "go on until the session has ended")
-	stream := addChoice(cmd, "stream", "which output",
+	flags.VarP(&lines, "lines", "n", "print this many lines from the end, or all")
+	from := flags.Int64("from", 0, "print from this byte `OFFSET` of --stream to the end, instead of the last lines")
+	limit := flags.Int64("limit", 0, "print at most this many `BYTES` (default: no limit)")
+	follow := flags.BoolP("follow", "f", false, "keep printing until the session ends")
+	stream := addChoice(cmd, "stream", "output to print",
 		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
-	timestamps := flags.Bool("timestamps", false, "begin each line with the time at which it was begun")
-	asJSON := flags.Bool("json", false, "print the pieces of output as JSON, one a line, and last where the next ones begin")
+	timestamps := flags.Bool("timestamps", false, "prefix each line with the time at which it began")
+	asJSON := flags.Bool("json", false, "print chunks of output as JSON, one per line, then the offsets at which to continue")
 	since, until := addMoments(flags)
-	grep := flags.String("grep", "", "only the lines that match this regular expression (RE2), of all the output unless told otherwise")
+	grep := flags.String("grep", "", "print only lines that match this `REGEX` (RE2), of all output unless limited by other flags")
 	cmd.MarkFlagsMutuallyExclusive("lines", "from", "since")
 	raw := rawFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("timestamps", "json")
@@ -51,11 +51,11 @@ offset that the last line has in "next".
 			r.Lines = allLines
 		}
 		if *limit < 0 || flags.Changed("limit") && *limit == 0 {
-			return usagef("--limit %d is no number of bytes above zero", *limit)
+			return usagef("--limit must be at least 1, not %d", *limit)
 		}
 		if flags.Changed("from") {
 			if r.Stream == banger.StreamBoth || *from < 0 {
-				return usagef("--from needs a byte offset of one stream: --stream stdout or --stream stderr, and no negative number")
+				return usagef("--from takes a non-negative byte offset in one stream: add --stream stdout or --stream stderr")
 			}
 			r.From = from
 		}
@@ -80,8 +80,8 @@ offset that the last line has in "next".
 	return cmd
 }
 
-// logPrinter writes the pieces of a session's output to our own two outputs. It
-// is used by one goroutine.
+// logPrinter writes chunks of a session's output to our stdout and stderr. It is used
+// by one goroutine.
 type logPrinter struct {
 	stdout, stderr logOutput
 	notices        io.Writer
@@ -92,10 +92,10 @@ type logOutput struct {
 	to         io.Writer
 	timestamps bool
 	midLine    bool // the last byte written was not a newline
-	// lines says that the pieces are lines, of which some are left out: one without
-	// an end gets one, unless the next piece goes on with it.
+	// lines says that the chunks are lines and some are left out: a line without a
+	// newline gets one, unless the next chunk continues it.
 	lines bool
-	at    int64 // with lines: the position behind the last piece
+	at    int64 // with lines: the position after the last chunk
 }
 
 func newLogPrinter(c *CLI, timestamps, raw bool) *logPrinter {
@@ -119,7 +119,7 @@ func (p *logPrinter) print(chunk banger.LogChunk) error {
 	return out.print(chunk)
 }
 
-// printGap says what is missing from the output.
+// printGap reports what is missing from the output.
 func printGap(w io.Writer, stream banger.Stream, n int64, reason string) error {
 	_, err := fmt.Fprintf(w, "banger: %d bytes of %s are missing here: %s\n", n, stream, safe(reason))
 	return err
@@ -161,7 +161,7 @@ func (o *logOutput) print(chunk banger.LogChunk) error {
 	return nil
 }
 
-// endLine ends a line that the output has left without an end.
+// endLine terminates a line that the output has left open.
 func (o *logOutput) endLine() error {
 	if !o.lines || !o.midLine {
 		return nil
@@ -220,7 +220,7 @@ func (n *lineCount) Set(text string) error {
 	}
 	v, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return fmt.Errorf("%q is neither a number of lines nor all", text)
+		return fmt.Errorf("%q is not a number of lines or all", text)
 	}
 	*n = lineCount(v)
 	return nil

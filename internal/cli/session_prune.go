@@ -11,46 +11,46 @@ import (
 func (c *CLI) sessionPruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
-		Short: "Remove ended sessions, with their logs, that are old or too many",
-		Long: `Remove ended sessions with their logs: of each VM those that any of --older-than, --keep
-and --max-size names. One of the three must be given. With --vm or --tag only the
-sessions that these select are looked at, and counted.
+		Short: "Delete ended sessions that are old or too many",
+		Long: `Delete ended sessions and their logs: every session that any of --older-than, --keep and
+--max-size selects. At least one of the three is required. With --vm or --tag, only
+matching sessions are considered and counted.
 
-A session with processes that outlived its command (--keep-children) is none of them
-before these are dead: session kill ends them, and so does the end of the VM.
+A session with processes that outlived its command (--keep-children) is never pruned while
+those processes run; session kill ends them, and so does the end of the VM.
 
-Sessions of a VM that does not run cannot be removed from its disk. They are left, which
-is told on stderr, and then the exit status is 3.
+Sessions of a stopped VM cannot be deleted from its disk. They are kept and reported on
+stderr, and the exit status is 3.
 
-The daemon does the same by itself if config.toml, in the configuration folder of banger,
-has such criteria:
+The daemon prunes by itself, with the criteria in config.toml in banger's configuration
+directory:
 
   [retention]
   older_than = "720h"
   keep = 100
   max_size = "10G"
 
-It does so when a session ends or gets too old, and when a VM comes up. Where the file
-has no [retention], the 5000 sessions of each VM that ended last are kept; an empty
-[retention] keeps all.
+It does so when a session ends or becomes too old, and when a VM starts. Without a
+[retention] section, it keeps the 5000 most recently ended sessions of each VM; an empty
+section keeps all.
 
-Age counts from when the daemon saw a session end. No setting of a clock, neither the
-guest's nor the host's, makes it older, and time for which the host was off counts only
-if the host's clock is synchronised (NTP).`,
+Age is measured from when the daemon saw the session end. Setting the clock of the guest
+or the host does not make a session older. Time while the host was off counts only if its
+clock is synchronised (NTP).`,
 		Example: `  banger session prune --older-than 168h --dry-run
   banger session prune --vm dev --keep 20 --max-size 1G`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	vm := flags.String("vm", "", "only sessions of this VM")
+	vm := flags.String("vm", "", "only sessions of this `VM`")
 	c.completeFlag(cmd, "vm", vmNames)
-	tags := flags.StringArray("tag", nil, "only sessions with this tag, KEY=VALUE; may be repeated")
-	age := flags.Duration("older-than", 0, "those that ended so long ago, such as 168h")
-	keep := flags.Int("keep", 0, "all but so many of each VM that ended last")
+	tags := flags.StringArray("tag", nil, "only sessions with this tag `KEY=VALUE`; repeatable")
+	age := flags.Duration("older-than", 0, "delete sessions that ended longer ago than this, such as 168h")
+	keep := flags.Int("keep", 0, "keep the `N` most recently ended sessions of each VM")
 	var size sizeMiB
-	flags.Var(&size, "max-size", "those that ended first, beyond so much of logs of each VM")
-	dryRun := flags.Bool("dry-run", false, "only print what would be removed")
+	flags.Var(&size, "max-size", "delete the oldest until each VM's logs fit in SIZE")
+	dryRun := flags.Bool("dry-run", false, "only print what would be deleted")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r := banger.PruneRequest{VM: *vm, DryRun: *dryRun, Retention: banger.Retention{OlderThan: *age, MaxBytes: int64(size) << 20}}
@@ -59,9 +59,9 @@ if the host's clock is synchronised (NTP).`,
 		}
 		switch {
 		case flags.Changed("older-than") && *age <= 0:
-			return usagef("--older-than %s is no time above zero", *age)
+			return usagef("--older-than must be greater than zero, not %s", *age)
 		case r.Retention.IsZero():
-			return usagef("nothing says which sessions to remove: give --older-than, --keep or --max-size")
+			return usagef("specify at least one of --older-than, --keep and --max-size")
 		}
 		if err := r.Retention.Validate(); err != nil {
 			return err
@@ -80,7 +80,7 @@ if the host's clock is synchronised (NTP).`,
 			err = c.printPruned(result)
 		}
 		if err == nil && len(result.Left) > 0 {
-			err = statusError{exitPartly, fmt.Sprintf("%d of %d sessions are left", len(result.Left), len(result.Left)+len(result.Removed))}
+			err = statusError{exitPartly, fmt.Sprintf("%d of %d sessions were not deleted", len(result.Left), len(result.Left)+len(result.Removed))}
 		}
 		return err
 	}

@@ -13,17 +13,18 @@ import (
 func (c *CLI) sessionSearchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search REGEX",
-		Short: "Find the lines that match in the output of all sessions",
-		Long: `Find the lines that match a regular expression (RE2) in the output of all sessions,
-or of those that are selected: of running VMs in their guests, of stopped ones on their
-disks. Each is printed when it is found, as: VM, session, stream, offset, time, line.
-The lines of a session come in order; up to four VMs are searched side by side.
-To see what is around a line, go to its offset:
+		Short: "Find matching lines in the output of all sessions",
+		Long: `Find lines that match a regular expression (RE2) in the output of all sessions, or of
+those selected by flags: in the guest of a running VM, on the disk of a stopped one.
+Each match is printed as it is found: VM, session, stream, offset, time, line. Matches in
+one session are in order; up to four VMs are searched in parallel.
+
+To see the context of a line, print from its offset:
 
   banger session logs VM SESSION --stream STREAM --from OFFSET
 
-Like grep, it exits with 0 if a line was found and with 1 if none was. What could not be
-searched is told on stderr, and then the exit status is 3, whatever was found.
+The exit status is 0 if a line was found and 1 if not, like grep's. Sessions that could
+not be searched are reported on stderr, and the exit status is then 3, whatever was found.
 
 ` + whenHelp,
 		Example: `  banger session search 'panic: ' --since 24h
@@ -32,15 +33,15 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	vms := flags.StringArray("vm", nil, "only sessions of this VM; may be repeated")
+	vms := flags.StringArray("vm", nil, "only sessions of this `VM`; repeatable")
 	c.completeFlag(cmd, "vm", vmNames)
-	tags := flags.StringArray("tag", nil, "only sessions with this tag, KEY=VALUE; may be repeated")
+	tags := flags.StringArray("tag", nil, "only sessions with this tag `KEY=VALUE`; repeatable")
 	status := addChoice(cmd, "status", "only sessions in this status", statusChoices()...)
-	stream := addChoice(cmd, "stream", "which output",
+	stream := addChoice(cmd, "stream", "output to search",
 		string(banger.StreamBoth), string(banger.StreamStdout), string(banger.StreamStderr))
 	since, until := addMoments(flags)
-	limit := flags.Int("limit", 0, "end after so many lines (default: no limit)")
-	asJSON := flags.Bool("json", false, "print what is found, and what could not be searched, as JSON, one a line, and a summary last")
+	limit := flags.Int("limit", 0, "stop after this many lines (default: no limit)")
+	asJSON := flags.Bool("json", false, "print matches and failures as JSON, one per line, then a summary")
 	raw := rawFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("json", "raw")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -49,7 +50,7 @@ searched is told on stderr, and then the exit status is 3, whatever was found.
 			r.Status = banger.Status(status.value)
 		}
 		if *limit < 0 || flags.Changed("limit") && *limit == 0 {
-			return usagef("--limit %d is no number of lines above zero", *limit)
+			return usagef("--limit must be at least 1, not %d", *limit)
 		}
 		if _, err := linematch.CompileFilter(r.Pattern); err != nil {
 			return err

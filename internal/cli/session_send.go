@@ -15,22 +15,21 @@ import (
 
 func (c *CLI) sessionSendCommand() *cobra.Command {
 	cmd := c.sessionCmd("send", "Write to a session's standard input",
-		`Write to a session's standard input, byte for byte: no newline is added. Without
---data it writes what it reads from its own standard input, to the end of it; on
-a terminal, --eof alone reads nothing and only closes.
+		`Write to a session's standard input, byte for byte; no newline is added. Without
+--data, send your own standard input until it ends; with only --eof on a terminal,
+nothing is read and the session's stdin is closed.
 
-A terminal in line mode, which is what a session with --tty begins with, holds 4,095
-bytes of a line and drops the rest. So that is refused, and what came before it has
-been accepted; --raw-line sends it all the same, to a program that is about to leave
-line mode.`)
+A terminal in line mode, as in a new session with --tty, holds 4,095 bytes of a line and
+drops the rest. A longer line is therefore refused; what preceded it has been accepted.
+--raw-line sends it anyway, for a program that is about to leave line mode.`)
 	cmd.Example = `  printf 'b\na\n' | banger session send dev sort --eof
   banger session send dev repl --data $'1+1\n' --then-wait-match '>>> '`
-	data := cmd.Flags().String("data", "", "write this instead of standard input")
-	eof := cmd.Flags().Bool("eof", false, "then close the session's standard input")
-	rawLine := cmd.Flags().Bool("raw-line", false, "send what a terminal in line mode drops of a long line, and count it as accepted")
+	data := cmd.Flags().String("data", "", "write this `TEXT` instead of your standard input")
+	eof := cmd.Flags().Bool("eof", false, "close the session's standard input afterwards")
+	rawLine := cmd.Flags().Bool("raw-line", false, "send long lines although a terminal in line mode truncates them, and count all of it as accepted")
 	match := c.matchFlags(cmd, "then-wait-match")
-	timeout := cmd.Flags().Duration("timeout", 0, "with --then-wait-match: give up after this time, with exit status 124 (default: never)")
-	asJSON := cmd.Flags().Bool("json", false, "print how much was accepted, or the match, as JSON")
+	timeout := cmd.Flags().Duration("timeout", 0, "with --then-wait-match: give up after this time and exit with status 124 (default: never)")
+	asJSON := cmd.Flags().Bool("json", false, "print the accepted byte count, or the match, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		waits := match.pattern != ""
 		switch {
@@ -54,7 +53,7 @@ line mode.`)
 	return cmd
 }
 
-// sendAndWait waits for a match in what the session writes from now on.
+// sendAndWait sends, and waits for a match in what the session writes from now on.
 func (c *CLI) sendAndWait(cmd *cobra.Command, vm, session string, r banger.SendRequest, m *matchOptions, timeout time.Duration, asJSON bool) error {
 	if _, err := linematch.Compile(m.request(nil)); err != nil {
 		return err

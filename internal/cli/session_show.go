@@ -15,15 +15,23 @@ import (
 	"banger/internal/records"
 )
 
+func (c *CLI) psCommand() *cobra.Command {
+	cmd := c.sessionListCommand()
+	cmd.Use, cmd.Aliases = "ps [VM]", nil
+	cmd.Short = "List sessions (short for session list)"
+	return cmd
+}
+
 func (c *CLI) sessionListCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "list [VM]",
-		Short: "List the sessions of one VM or of all",
-		Args:  optionalArgument(),
+		Use:     "list [VM]",
+		Aliases: []string{"ps"},
+		Short:   "List the sessions of one VM or of all VMs",
+		Args:    optionalArgument(),
 	}
 	cmd.ValidArgsFunction = c.complete(vmNames)
-	status := addChoice(cmd, "status", "only those in this status", statusChoices()...)
-	tags := cmd.Flags().StringArray("tag", nil, "KEY=VALUE that must match; may be repeated")
+	status := addChoice(cmd, "status", "only sessions in this status", statusChoices()...)
+	tags := cmd.Flags().StringArray("tag", nil, "only sessions with this tag `KEY=VALUE`; repeatable")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		filter := banger.SessionFilter{VM: firstOr(args, "")}
@@ -98,7 +106,7 @@ func outcome(s banger.SessionSummary) string {
 }
 
 func (c *CLI) sessionShowCommand() *cobra.Command {
-	cmd := c.sessionCmd("show", "Show one session", "Show one session. The counters of a running one are those of this moment, if its\nguest can be asked.")
+	cmd := c.sessionCmd("show", "Show one session", "Show one session. The counters of a running session are current if its guest can be\nreached.")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := c.Backend.Services().Sessions.InspectSession(cmd.Context(), args[0], args[1])

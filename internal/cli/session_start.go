@@ -17,10 +17,11 @@ func (c *CLI) sessionStartCommand() *cobra.Command {
 		Use:   "start VM [flags] -- COMMAND [ARG]...",
 		Short: "Start a command in a VM and print the session's name",
 		Long: `Start a command in a VM and print the session's name. It returns as soon as the
-command runs. No shell reads the arguments; they arrive byte for byte.
+command runs. Arguments are passed byte for byte; no shell interprets them.
 
-A launch that fails is printed with its stage and kept as a failed session.`,
+If the launch fails, the stage that failed is printed and the failed session is kept.`,
 		Example: `  banger session start dev --name tests --cwd /root/src -- make test
+  banger session start dev --name shell --tty --attach -- bash
   banger session start dev --stdin pipe -- sort
   banger session start dev -- sh -c 'for i in 1 2 3; do echo $i; done'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -28,7 +29,7 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 			case len(args) == 0 || dash == 0:
 				return errors.New("VM is missing: banger session start VM -- COMMAND")
 			case dash != 1:
-				return errors.New("put the command after two dashes: banger session start VM -- COMMAND")
+				return errors.New("the command must follow two dashes: banger session start VM -- COMMAND")
 			case len(args) == 1:
 				return errors.New("COMMAND is missing: banger session start VM -- COMMAND")
 			}
@@ -39,7 +40,7 @@ A launch that fails is printed with its stage and kept as a failed session.`,
 	request := launchFlags(cmd)
 	limits := limitFlags(cmd)
 	attach := attachFlags(cmd)
-	attached := cmd.Flags().Bool("attach", false, "attach to it at once, from its first byte on; the end of our stdin is its end of stdin")
+	attached := cmd.Flags().Bool("attach", false, "attach immediately, from the first byte; the session's stdin is closed when yours ends")
 	asJSON := jsonFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("attach", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -88,22 +89,22 @@ func (c *CLI) printStarted(s banger.Session, asJSON bool) error {
 func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest, error) {
 	flags := cmd.Flags()
 	var r banger.SessionRequest
-	flags.StringVar(&r.Name, "name", "", "name, unique in the VM (default: the command's and a short id)")
-	flags.StringVar(&r.User, "user", "", "user in the guest (default root)")
-	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "return the first session of this key instead of starting a second, unless its launch never reached the guest")
+	flags.StringVar(&r.Name, "name", "", "session `NAME`, unique in the VM (default: the command's name and a short id)")
+	flags.StringVar(&r.User, "user", "", "`USER` in the guest to run as (default root)")
+	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "if a session was already started with this `KEY`, return it instead of starting another, unless its launch never reached the guest")
 	flags.BoolVar(&r.TTY, "tty", false, "run on a pseudo-terminal; implies --stdin pipe")
-	cwd := flags.String("cwd", "", "working directory, absolute (default: the user's home)")
-	env := flags.StringArray("env", nil, "KEY=VALUE to add to the environment, or KEY to pass on your own; may be repeated")
-	secrets := flags.StringArray("secret-env", nil, "NAME of a variable of your own environment to pass on: its value is kept in no record, log or file, and stands in no list of processes; may be repeated")
-	tags := flags.StringArray("tag", nil, "KEY=VALUE to find the session by; may be repeated")
-	required := flags.StringArray("require", nil, "command that must exist before anything runs; may be repeated")
+	cwd := flags.String("cwd", "", "working `DIRECTORY`, absolute (default: the user's home)")
+	env := flags.StringArray("env", nil, "set an environment variable; `KEY[=VALUE]` without a value passes on your own; repeatable")
+	secrets := flags.StringArray("secret-env", nil, "pass on the variable `NAME` of your environment and keep its value out of records, logs, files and process lists; repeatable")
+	tags := flags.StringArray("tag", nil, "`KEY=VALUE` to find the session by; repeatable")
+	required := flags.StringArray("require", nil, "fail the launch unless this `COMMAND` exists in the guest; repeatable")
 	limit := logLimit(banger.DefaultLogLimit)
-	flags.Var(&limit, "log-limit", "bytes kept of each output stream, the newest; none keeps all")
-	flags.BoolVar(&r.SyncWrites, "sync", false, "have each piece of output on the disk before the next is read: a crash of the VM takes none of it, but the command waits for the disk at each (else at most the last second is lost)")
-	timeout := flags.Duration("timeout", 0, "stop it after this time (default: never)")
-	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL of that stop")
-	flags.BoolVar(&r.KeepChildren, "keep-children", false, "leave processes alone that outlive the command; redirect their output, since to write to the session's is then an error (SIGPIPE)")
-	stdin := addChoice(cmd, "stdin", "standard input: at its end from the start, or fed by session send",
+	flags.Var(&limit, "log-limit", "keep this much of each output stream, the newest; none keeps all")
+	flags.BoolVar(&r.SyncWrites, "sync", false, "fsync every write: nothing is lost if the VM crashes, but output is slower (default: up to 1 s may be lost)")
+	timeout := flags.Duration("timeout", 0, "stop the session after this time (default: never)")
+	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL when --timeout expires")
+	flags.BoolVar(&r.KeepChildren, "keep-children", false, "do not kill processes that outlive the command; redirect their output, they get SIGPIPE if they write to the session")
+	stdin := addChoice(cmd, "stdin", "standard input: closed from the start, or a pipe for attach and send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {
 		var err error
@@ -140,7 +141,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	}
 }
 
-// milliseconds returns the value of a flag, rounded up: little is not nothing.
+// milliseconds returns the value of a flag, rounded up so that a short time is not zero.
 func milliseconds(flag string, d time.Duration) (int64, error) {
 	if d < 0 {
 		return 0, usagef("%s %s is negative", flag, d)
@@ -152,9 +153,9 @@ func milliseconds(flag string, d time.Duration) (int64, error) {
 func limitFlags(cmd *cobra.Command) func() banger.Limits {
 	var memory sizeMiB
 	flags := cmd.Flags()
-	flags.Var(&memory, "memory", "memory that its processes may have together (default: the VM's)")
-	cpus := flags.Float64("cpus", 0, "CPUs that its processes may use together, such as 0.5 (default: the VM's)")
-	pids := flags.Int64("pids", 0, "processes and threads that it may have (default: no limit)")
+	flags.Var(&memory, "memory", "memory limit for all of its processes together (default: the VM's)")
+	cpus := flags.Float64("cpus", 0, "CPU limit for all of its processes together, such as 0.5 (default: the VM's)")
+	pids := flags.Int64("pids", 0, "limit on its processes and threads (default: none)")
 	return func() banger.Limits {
 		return banger.Limits{MemoryBytes: int64(memory) << 20, CPUs: *cpus, PIDs: *pids}
 	}
@@ -168,19 +169,19 @@ func secretEnvironment(names []string) (banger.SecretEnv, error) {
 	secrets := make(banger.SecretEnv, len(names))
 	for _, name := range names {
 		if bare, _, ok := strings.Cut(name, "="); ok {
-			return nil, usagef("--secret-env %s has a value, which everybody on this host can read in the list of processes: set the variable %s in your environment, and give only its name", bare, bare)
+			return nil, usagef("--secret-env %s has a value, which every user of this host can read in the process list: set the variable %s in your environment and pass only its name", bare, bare)
 		}
 		value, ok := os.LookupEnv(name)
 		if !ok {
-			return nil, usagef("--secret-env %s: there is no such variable in your environment", name)
+			return nil, usagef("--secret-env %s: not set in your environment", name)
 		}
 		secrets[name] = banger.ByteString(value)
 	}
 	return secrets, nil
 }
 
-// environment reads the values of --env. One without a value is taken from our
-// own environment, so that a secret need not stand on a command line.
+// environment reads the values of --env. One without a value is taken from our own
+// environment, so that a secret need not appear on a command line.
 func environment(list []string) (map[string]banger.ByteString, error) {
 	full := make([]string, len(list))
 	for i, item := range list {
@@ -190,7 +191,7 @@ func environment(list []string) (map[string]banger.ByteString, error) {
 		}
 		value, ok := os.LookupEnv(item)
 		if !ok {
-			return nil, usagef("--env %s has no value, and your environment has none either", item)
+			return nil, usagef("--env %s has no value and is not set in your environment", item)
 		}
 		full[i] = item + "=" + value
 	}

@@ -12,20 +12,20 @@ import (
 )
 
 func (c *CLI) sessionWaitCommand() *cobra.Command {
-	cmd := c.sessionCmd("wait", "Wait until a session has ended, and exit with its status; or for a match in its output",
-		`Wait until a session has ended, and exit with its status: the command's own,
-or 128+n if signal n ended it. One that has ended already is not waited for.
+	cmd := c.sessionCmd("wait", "Wait for a session to end and exit with its status, or for a match in its output",
+		`Wait for a session to end and exit with its status: the command's own, or 128+n if
+signal n ended it. Returns at once if the session has already ended.
 
-With --match, wait until a line of its output matches a regular expression (RE2),
-print the stream and the offset of the match, and exit with 0. A match that was
-written before counts too, from --from on. $ is the end of a whole line; leave it out
-for a prompt, behind which no line ends.`)
+With --match, wait until a line of its output matches a regular expression (RE2), print
+the stream and the offset of the match, and exit with 0. Output written before the call
+is searched too, beginning at --from. $ matches the end of a complete line; omit it for a
+prompt without a trailing newline.`)
 	cmd.Example = `  banger session wait dev build
   banger session wait dev server --match 'listening on .*' --timeout 30s`
 	match := c.matchFlags(cmd, "match")
 	from := startPoint{text: "start", start: true}
-	cmd.Flags().Var(&from, "from", "with --match: begin with this byte of stdout, or of STDOUT,STDERR; with the start; or with what is written from now on")
-	timeout := cmd.Flags().Duration("timeout", 0, "give up after this time, with exit status 124 (default: never)")
+	cmd.Flags().Var(&from, "from", "with --match: begin at this byte of stdout (or STDOUT,STDERR), at the start, or with output written from now on")
+	timeout := cmd.Flags().Duration("timeout", 0, "give up after this time and exit with status 124 (default: never)")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -57,8 +57,7 @@ func (c *CLI) waitSession(ctx context.Context, vm, session string, timeout time.
 	})
 }
 
-// within runs what waits for a session; a timeout of 0 is none. what is for the
-// message if it runs out.
+// within bounds a wait; a timeout of 0 is none. what begins the message if it runs out.
 func within[R any](ctx context.Context, timeout time.Duration, what string, wait func(context.Context) (R, error)) (R, error) {
 	if timeout == 0 {
 		return wait(ctx)

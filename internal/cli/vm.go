@@ -10,8 +10,8 @@ import (
 	"banger"
 )
 
-// defaultStopGrace is the time that a guest has to power down cleanly. An
-// emulated one needs some seconds for it.
+// defaultStopGrace is how long a guest may take to shut down cleanly. An emulated
+// one needs several seconds.
 const defaultStopGrace = 30 * time.Second
 
 func (c *CLI) vmCommand() *cobra.Command {
@@ -24,7 +24,7 @@ func (c *CLI) vmCommand() *cobra.Command {
 func (c *CLI) vmStartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "start VM",
-		Short:             "Boot a VM and wait until its guest answers",
+		Short:             "Boot a VM and wait until its guest responds",
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func (c *CLI) vmStartCommand() *cobra.Command {
 	}
 }
 
-// startVM starts a VM and says on stderr what would end it unasked.
+// startVM starts a VM and warns on stderr about what would end it without a request.
 func (c *CLI) startVM(ctx context.Context, ref string) (banger.VM, error) {
 	vm, err := c.Backend.Services().VMs.StartVM(ctx, ref)
 	if err == nil && vm.EndsWith != "" {
@@ -46,7 +46,7 @@ func (c *CLI) startVM(ctx context.Context, ref string) (banger.VM, error) {
 func (c *CLI) vmSetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "set VM",
-		Short:             "Change what is set of a VM, running or not",
+		Short:             "Change the settings of a VM, running or not",
 		Example:           "  banger vm set dev --autostart\n  banger vm set dev --autostart=false",
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
@@ -57,7 +57,7 @@ func (c *CLI) vmSetCommand() *cobra.Command {
 		if cmd.Flags().Changed(autostartName) {
 			u.Autostart = autostart
 		} else {
-			return usagef("there is nothing to set: give --%s", autostartName)
+			return usagef("nothing to change: specify --%s", autostartName)
 		}
 		_, err := c.Backend.Services().VMs.SetVM(cmd.Context(), args[0], u)
 		return err
@@ -68,18 +68,18 @@ func (c *CLI) vmSetCommand() *cobra.Command {
 const autostartName = "autostart"
 
 func autostartFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool(autostartName, false, "start it after each boot of the host, when its first daemon starts")
+	return cmd.Flags().Bool(autostartName, false, "start the VM after each boot of the host, when the daemon first starts")
 }
 
 func (c *CLI) vmStopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop VM",
-		Short: "Power a VM down; its disks and the logs of its sessions stay",
-		Long: `Power a VM down; its disks and the logs of its sessions stay.
+		Short: "Shut down a VM; its disks and session logs are kept",
+		Long: `Shut down a VM; its disks and session logs are kept.
 
-The guest is asked to shut down, over its link or by the power button, and is killed if
-it has not done so when the grace time is over. That is said on the standard error, the
-exit status is 0 all the same, and "vm show" has it as "stopped by": guest, acpi or killed.`,
+The guest is asked to shut down, over its connection or by the power button (ACPI), and
+killed if it has not done so within the grace period. A kill is reported on stderr and the
+exit status is still 0; "vm show" prints how the VM was "stopped by": guest, acpi or killed.`,
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
@@ -112,12 +112,14 @@ func (c *CLI) vmRestartCommand() *cobra.Command {
 
 func (c *CLI) vmDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "delete VM",
-		Short:             "Delete a stopped VM with its disks and all of its sessions",
+		Use:   "delete VM",
+		Short: "Delete a stopped VM, its disks and all of its sessions",
+		Long: `Delete a stopped VM, its disks and all of its sessions. A host that was added with
+"vm add" is not touched: what runs there continues, and its sessions are only forgotten.`,
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
-	force := cmd.Flags().Bool("force", false, "kill the VM first if it runs")
+	force := cmd.Flags().Bool("force", false, "kill the VM first if it is running")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.Backend.Services().VMs.DeleteVM(cmd.Context(), args[0], *force)
 	}
@@ -127,8 +129,8 @@ func (c *CLI) vmDeleteCommand() *cobra.Command {
 func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "console-log VM",
-		Short:             "Print what a VM's kernel and init said since its last start",
-		Long:              "Print what a VM's kernel and init said since its last start, the last MiB of it.",
+		Short:             "Print the console output of a VM's kernel and init",
+		Long:              "Print the console output of a VM's kernel and init since its last start, at most the\nlast MiB.",
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
@@ -153,7 +155,7 @@ func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 }
 
 func graceFlag(cmd *cobra.Command) *time.Duration {
-	return cmd.Flags().Duration("grace", defaultStopGrace, "time to power down cleanly; 0 pulls the plug")
+	return cmd.Flags().Duration("grace", defaultStopGrace, "time to shut down cleanly; 0 kills the VM immediately")
 }
 
 func (c *CLI) stopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {

@@ -14,23 +14,24 @@ import (
 func (c *CLI) vmAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NAME --ssh [USER@]HOST[:PORT]",
-		Short: "Use a host that ssh reaches as a VM",
-		Long: `Use a host that ssh reaches as a VM: a lab server, a cloud instance, a container
-with sshd. Sessions there are as in any VM. The host itself stays its owner's:
-banger neither starts nor stops it, and vm delete only forgets it.
+		Short: "Add a host that is reachable by ssh as a VM",
+		Long: `Add a host that is reachable by ssh as a VM: a lab server, a cloud instance, a
+container with sshd. Sessions there work as in any other VM, but banger neither starts
+nor stops the host, and vm delete only forgets it.
 
-Your ssh configuration, agent, keys and known hosts apply. An unknown host key is
-asked about on a terminal and refused elsewhere; one that has changed is refused.
-The agent is uploaded for the host's CPU, into ~/.local/state/banger there or
-wherever a program can be executed; nothing else is needed, no root either.`,
+Your ssh configuration, agent, keys and known hosts apply. You are asked to confirm an
+unknown host key if you are on a terminal; otherwise it is refused. A changed host key is
+always refused. banger uploads its agent to ~/.local/state/banger on the host, or to
+another directory from which programs can be executed. Nothing else is needed there, and
+no root access.`,
 		Example: `  banger vm add lab --ssh lab.example.org
   banger vm add box --ssh me@10.0.0.7:2222 --identity ~/.ssh/box_ed25519`,
 		Args:              argumentNames("NAME"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	var r banger.RemoteRequest
-	cmd.Flags().StringVar(&r.SSH, "ssh", "", "the host, as your ssh takes it: [USER@]HOST[:PORT]")
-	identity := cmd.Flags().String("identity", "", "file of the private key to log in with")
+	cmd.Flags().StringVar(&r.SSH, "ssh", "", "the host, as your ssh accepts it: `[USER@]HOST[:PORT]`")
+	identity := cmd.Flags().String("identity", "", "private key `FILE` to log in with")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Name = args[0]
@@ -59,9 +60,9 @@ func (c *CLI) vmUnlockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unlock VM",
 		Short: "Give the daemon your ssh-agent or a passphrase for a remote host again",
-		Long: `Give the daemon what logs in to a remote host again: the socket of your ssh-agent
-(SSH_AUTH_SOCK) as it is now, and if there is no other key, the passphrase of one,
-which is asked for on a terminal. The daemon keeps both in memory until it ends.`,
+		Long: `Give the daemon what it needs to log in to a remote host again: the socket of your
+current ssh-agent (SSH_AUTH_SOCK) and, if no other key works, the passphrase of a key,
+for which you are asked on a terminal. The daemon keeps both in memory until it exits.`,
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
@@ -74,8 +75,8 @@ which is asked for on a terminal. The daemon keeps both in memory until it ends.
 	return cmd
 }
 
-// withAnswers tries something until its questions are answered, says the steps that it
-// takes, and prints the VM.
+// withAnswers retries a request until its questions are answered, prints the steps that
+// it takes, and prints the VM.
 func (c *CLI) withAnswers(ctx context.Context, asJSON bool, try func(context.Context, banger.RemoteAnswers) (banger.VM, error)) error {
 	began := time.Now()
 	ctx = banger.WithSteps(ctx, func(step string) {

@@ -51,7 +51,7 @@ func (c *command) say(question, answer string) {
 }
 
 const (
-	askedKey        = "ssh-ed25519 SHA256:x\r\nIs it the host's? (yes or no) "
+	askedKey        = "ssh-ed25519 SHA256:x\r\nAccept it? (yes or no) "
 	askedPassphrase = "Passphrase of /k: "
 )
 
@@ -102,7 +102,7 @@ func TestVMAdd_AsksOnATerminalUntilAllIsAnswered(t *testing.T) {
 		before := termios(t, c.stdin)
 		c.say(askedKey, " yes\n")
 		c.say(askedPassphrase, "wrong\n")
-		c.say("That is not its passphrase.\r\n"+askedPassphrase, " op en \n")
+		c.say("Wrong passphrase.\r\n"+askedPassphrase, " op en \n")
 		if status := c.wait(); status != 0 {
 			t.Errorf("%s: exit status %d, terminal %q", line, status, c.stdout)
 		}

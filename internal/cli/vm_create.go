@@ -12,17 +12,17 @@ func (c *CLI) vmCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create [NAME]",
 		Short: "Create a VM and print its name",
-		Long: `Create a VM and print its name. A VM without a name gets one.
+		Long: `Create a VM and print its name. Without NAME, a name is generated.
 
-A SIZE is a whole number with a unit: 512M, 2G. Disks are sparse: they take the
-room on the host that the guest has written to.`,
+SIZE is a whole number with a unit: 512M, 2G. Disks are sparse: they use only as much
+space on the host as the guest has written.`,
 		Example:           "  banger vm create dev --cpus 2 --memory 2G --start",
 		Args:              optionalArgument(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	request := c.vmFlags(cmd)
 	autostart := autostartFlag(cmd)
-	start := cmd.Flags().Bool("start", false, "boot it too and wait until its guest answers")
+	start := cmd.Flags().Bool("start", false, "start the VM and wait until its guest responds")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := request()
@@ -43,23 +43,23 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 	var r banger.VMRequest
 	var memory, disk, workDisk sizeMiB
 	flags := cmd.Flags()
-	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "image to boot, by name or id")
+	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "`IMAGE` to boot, by name or id")
 	flags.IntVar(&r.CPUs, "cpus", banger.DefaultCPUs, "number of CPUs")
-	flags.Var(&memory, "memory", "memory (default "+formatMiB(banger.DefaultMemoryMiB)+")")
-	flags.Var(&disk, "disk", "system disk, which takes the changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
-	flags.Var(&workDisk, "work-disk", "work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
+	flags.Var(&memory, "memory", "memory size (default "+formatMiB(banger.DefaultMemoryMiB)+")")
+	flags.Var(&disk, "disk", "size of the system disk, which holds changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
+	flags.Var(&workDisk, "work-disk", "size of the work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	c.completeFlag(cmd, "image", imageNames)
 	return func() (banger.VMRequest, error) {
 		r.MemoryMiB, r.SystemDiskMiB, r.WorkDiskMiB = int(memory), int(disk), int(workDisk)
 		if flags.Changed("cpus") && r.CPUs == 0 {
-			return r, usagef("--cpus 0 cannot work") // in a request 0 would mean the default
+			return r, usagef("--cpus must be at least 1") // in a request 0 would mean the default
 		}
 		return r, r.WithDefaults().Validate()
 	}
 }
 
-// createVM prints the name as soon as the VM exists, so that it is known even
-// where the start fails.
+// createVM prints the name as soon as the VM exists, so that it is known even if the
+// start fails.
 func (c *CLI) createVM(cmd *cobra.Command, r banger.VMRequest, start, asJSON bool) error {
 	vms := c.Backend.Services().VMs
 	vm, err := vms.CreateVM(cmd.Context(), r)

@@ -11,24 +11,25 @@ import (
 func (c *CLI) vmGCCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc",
-		Short: "Remove what was found among the VMs' directories and is no VM",
-		Long: `Remove what was found among the directories of VMs and is no VM.
+		Short: "Delete directories that were moved to the trash because they are not VMs",
+		Long: `Delete directories that were moved to the trash because they are not VMs.
 
-When the daemon starts, a VM that it has no record of is known again from its directory,
-with its sessions. A directory that cannot be known is moved to the trash, vms/.trash in
-the state directory: that of a VM that was never completed, one whose vm.json is damaged,
-or one that is not banger's. It is removed from there after 7 days, or by this command.
+When the daemon starts and finds the directory of a VM that has no record, it restores
+the VM and its sessions from that directory. A directory that cannot be restored is moved
+to the trash, vms/.trash in the state directory: that of a VM whose creation did not
+finish, one whose vm.json is damaged, or one that is not banger's. It is deleted from
+there after 7 days, or by this command.
 
-Nothing is moved or removed while a machine runs in it or one of its files is locked.
+Nothing is moved or deleted while a machine uses it or one of its files is locked.
 
-To keep a directory, mend what the table says of it, stop the daemon, and move it back
-to vms under the name that it had, which is its new one without the time.`,
+To keep a directory, fix the problem that the table shows, stop the daemon, and move the
+directory back to vms under its original name: its current one without the time.`,
 		Example: `  banger vm gc --dry-run
   banger vm gc`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	dryRun := cmd.Flags().Bool("dry-run", false, "only print what would be removed")
+	dryRun := cmd.Flags().Bool("dry-run", false, "only print what would be deleted")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		trash := c.Backend.Services().Trash
@@ -48,12 +49,12 @@ to vms under the name that it had, which is its new one without the time.`,
 	return cmd
 }
 
-// printTrash prints a table on stdout, and on stderr what is not removed.
+// printTrash prints a table on stdout, and on stderr what is not deleted.
 func (c *CLI) printTrash(list []banger.Trashed) error {
 	var rows [][]string
 	for _, t := range list {
 		if t.Busy != "" {
-			if _, err := fmt.Fprintf(c.Stderr, "banger: %s stays: %s\n", safe(t.Path), safe(t.Busy)); err != nil {
+			if _, err := fmt.Fprintf(c.Stderr, "banger: %s is kept: %s\n", safe(t.Path), safe(t.Busy)); err != nil {
 				return err
 			}
 			continue

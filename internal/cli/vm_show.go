@@ -78,7 +78,7 @@ func yes(is bool) string {
 }
 
 // sessionsUnknownText is why sessions of a VM may have no record.
-const sessionsUnknownText = "the store was lost or restored, and its guest has not answered since"
+const sessionsUnknownText = "the store was lost or restored, and the guest has not responded since"
 
 // unknown says what it means that sessions of a VM are not known, "" if they are.
 func unknown(is bool) string {

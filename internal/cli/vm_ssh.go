@@ -19,12 +19,12 @@ func (c *CLI) vmSSHCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ssh [-l USER] [-o OPTION]... VM [COMMAND [ARG]...]",
 		Short: "Log in to a running VM with your own ssh",
-		Long: `Log in to a running VM with your own ssh, or run a command there as ssh does:
-everything after VM is ssh's command, which the guest's shell reads. The guest's
-host key is pinned. Your ssh configuration applies where it does not concern who
-the guest is; no agent and no display are forwarded unless asked for with -o.
+		Long: `Log in to a running VM with your own ssh, or run a command there as ssh does: what
+follows VM is interpreted by the guest's shell. The guest's host key is pinned. Your ssh
+configuration applies, except to the guest's identity; agent and X11 forwarding are off
+unless requested with -o.
 
-Other programs can use it in place of ssh.`,
+Other programs can use this command in place of ssh.`,
 		Example: `  banger vm ssh dev
   banger vm ssh -o LocalForward="8080 localhost:80" dev
   rsync -e 'banger vm ssh' -a src/ dev:src/     # where the image has rsync too`,
@@ -38,8 +38,8 @@ Other programs can use it in place of ssh.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags after VM belong to the command
-	user := flags.StringP("login", "l", "", "user to log in as, instead of the VM's own")
-	options := flags.StringArrayP("option", "o", nil, "option for ssh, as in ssh_config(5); may be repeated")
+	user := flags.StringP("login", "l", "", "log in as this `USER` instead of the VM's default")
+	options := flags.StringArrayP("option", "o", nil, "ssh `OPTION`, as in ssh_config(5); repeatable")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		access, err := c.Backend.Services().VMs.SSHAccess(cmd.Context(), args[0])
 		if err != nil {

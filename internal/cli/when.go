@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// whenHelp tells of what a moment can be given as.
-const whenHelp = `A time T is a duration before now (10m, 1h30m), RFC 3339 (2006-01-02T15:04:05Z), local
-time (2006-01-02 15:04:05, 2006-01-02), or seconds since 1970 (@1136214245). It is
-compared with the clock of the guest.`
+// whenHelp describes the forms in which a moment can be given.
+const whenHelp = `T is a duration before now (10m, 1h30m), an RFC 3339 time (2006-01-02T15:04:05Z), a
+local time (2006-01-02 15:04:05, 2006-01-02), or seconds since 1970 (@1136214245). It is
+compared with the guest's clock.`
 
 // moment is the value of a flag such as --since; zero is not given.
 type moment struct{ time.Time }
@@ -22,8 +22,8 @@ type moment struct{ time.Time }
 // addMoments adds --since and --until.
 func addMoments(flags *pflag.FlagSet) (since, until *moment) {
 	since, until = new(moment), new(moment)
-	flags.Var(since, "since", "only what was written at this time or later")
-	flags.Var(until, "until", "only what was written at this time or earlier")
+	flags.Var(since, "since", "only output written at this time or later")
+	flags.Var(until, "until", "only output written at this time or earlier")
 	return since, until
 }
 
@@ -47,7 +47,7 @@ func (m *moment) Set(text string) (err error) {
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	t, ok := momentBefore(text, now)
 	if !ok {
-		return t, fmt.Errorf("%q is no time; give one such as 10m for ten minutes ago, 2006-01-02T15:04:05Z, \"2006-01-02 15:04:05\", 2006-01-02 or @1136214245", text)
+		return t, fmt.Errorf("%q is not a time; use for example 10m (ten minutes ago), 2006-01-02T15:04:05Z, \"2006-01-02 15:04:05\", 2006-01-02 or @1136214245", text)
 	}
 	if !banger.ValidTime(t) {
 		return t, fmt.Errorf("%q is not between the years %d and %d", text, banger.MinYear, banger.MaxYear)
