@@ -1,9 +1,6 @@
 package banger
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Retention says which ended sessions of a VM are given up: each that any of its
 // criteria names. The zero value names none. When a session ended is when the daemon saw
@@ -16,13 +13,6 @@ type Retention struct {
 	// so many bytes; 0: no criterion.
 	MaxBytes int64
 }
-
-// DefaultKeep is how many ended sessions of each VM are kept where nothing else is said.
-const DefaultKeep = 5000
-
-// DefaultRetention is the policy where nothing else is said. It goes by number alone: who
-// comes back after a long time finds what they left.
-func DefaultRetention() Retention { return Retention{Keep: new(DefaultKeep)} }
 
 // IsZero reports whether r has no criterion.
 func (r Retention) IsZero() bool { return r.OlderThan == 0 && r.Keep == nil && r.MaxBytes == 0 }
@@ -62,18 +52,4 @@ type PrunedSession struct {
 	Bytes   int64     `json:"bytes" doc:"that its logs keep"`
 	Reason  string    `json:"reason" doc:"the criterion that names it: older-than, keep or max-size"`
 	Error   *Error    `json:"error,omitempty" doc:"why it is left"`
-}
-
-// KeptBytes returns how many bytes of output the session's logs keep at most, as far
-// as its guest tells the truth.
-func (s Session) KeptBytes() int64 {
-	limit := s.LogLimit
-	switch {
-	case limit == 0:
-		limit = DefaultLogLimit
-	case limit < 0:
-		limit = math.MaxInt64
-	}
-	stdout := min(s.StdoutBytes, limit)
-	return stdout + min(s.StderrBytes, limit, math.MaxInt64-stdout)
 }

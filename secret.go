@@ -14,18 +14,6 @@ func (s SecretEnv) Names() []string {
 	return slices.Sorted(maps.Keys(s))
 }
 
-// WithoutValues returns the variables with empty values.
-func (s SecretEnv) WithoutValues() SecretEnv {
-	if s == nil {
-		return nil
-	}
-	names := make(SecretEnv, len(s))
-	for name := range s {
-		names[name] = ""
-	}
-	return names
-}
-
 // MaxSecrets bounds the secrets of a launch, and maxSecretNames the bytes of their names:
 // they are in each event about the session.
 const (

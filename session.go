@@ -2,14 +2,13 @@ package banger
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
 // Status says where a session is in its life; docs/STATES.md has the table.
 type Status string
 
-// The statuses of a session; see sessionTransitions.
+// The statuses of a session; docs/STATES.md has what may follow which.
 const (
 	StatusStarting Status = "starting"
 	StatusRunning  Status = "running"
@@ -20,6 +19,11 @@ const (
 
 // Ended reports whether the status is final.
 func (s Status) Ended() bool { return s == StatusExited || s == StatusFailed }
+
+// Statuses returns all statuses in the order of a session's life.
+func Statuses() []Status {
+	return []Status{StatusStarting, StatusRunning, StatusStopping, StatusExited, StatusFailed}
+}
 
 // EndedBy says what ended a session.
 type EndedBy string
@@ -145,14 +149,6 @@ func (s SessionState) NeverArrived() bool {
 		(s.LaunchStage == StageSSHUnavailable || s.LaunchStage == StageDialGuest || s.LaunchStage == StageUploadAgent)
 }
 
-// NoteError adds a sentence, which may be empty, to LastError.
-func (s *SessionState) NoteError(text string) {
-	if s.LastError != "" && text != "" {
-		s.LastError += "; "
-	}
-	s.LastError += text
-}
-
 // StopStep is one thing that was done to end a session.
 type StopStep struct {
 	At     time.Time `json:"at" doc:"when, by the guest's clock"`
@@ -207,21 +203,13 @@ type Session struct {
 	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
 	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
-	// What only a session in short has; see Session.Short.
+	// What only a session in short has, as events and lists carry it.
 	EnvNames  []string `json:"env_names,omitempty" doc:"only in events: the names of env, whose values are in the session itself"`
 	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is longer than an event takes, so args end early, and others of its members may be missing"`
 }
 
 // Ref returns the id and the name.
 func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
-
-// UnlikeName returns a name for a session whose own is taken: with
-// its id.
-func (s Session) UnlikeName() string {
-	suffix := "-" + string(s.ID)
-	name := s.Name[:min(len(s.Name), MaxNameBytes-len(suffix))]
-	return strings.ToValidUTF8(name, "") + suffix
-}
 
 // SessionRequest asks for a new session.
 type SessionRequest struct {

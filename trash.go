@@ -16,9 +16,6 @@ type Trashed struct {
 	Busy    string    `json:"busy,omitempty" doc:"why it is not removed; absent if it can be"`
 }
 
-// TrashTime is how long something is in the trash at least before it is removed unasked.
-const TrashTime = 7 * 24 * time.Hour
-
 // TrashService keeps what was found and not known. Safe for concurrent use.
 type TrashService interface {
 	// ListTrash returns what is in the trash, oldest first.

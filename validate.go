@@ -1,10 +1,8 @@
 package banger
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"path"
 	"slices"
 	"strings"
@@ -151,7 +149,7 @@ func (l Launch) Validate() error {
 		return Errorf(CodeInvalid, "cannot start session: %.100q cannot be a user name", l.User)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
-		if !ValidEnvName(key) {
+		if !validEnvName(key) {
 			return Errorf(CodeInvalid, "cannot start session: %.100q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
 		}
 	}
@@ -230,48 +228,8 @@ func (l Launch) validateStrings() error {
 	return nil
 }
 
-// Bounds of a state that comes out of a guest.
-const (
-	maxStateWord = 64 // bytes of a name such as that of a signal
-	maxSequence  = math.MaxInt64 / 2
-	maxExitCode  = 255
-)
-
-// Check refuses a state that no shim of ours writes. How long its free texts may be
-// is for the caller to say.
-func (s SessionState) Check() error {
-	words := []string{s.ExitSignal, string(s.EndedBy), string(s.LaunchStage)}
-	for _, step := range s.StopSteps[:min(len(s.StopSteps), MaxStopSteps)] {
-		words = append(words, step.Signal, string(step.Cause))
-		if len(step.By) > MaxRequesterBytes {
-			return fmt.Errorf("who asked for its stop has %d bytes", len(step.By))
-		}
-	}
-	left := Survivors{}
-	if s.Survivors != nil {
-		left = *s.Survivors
-	}
-	for _, p := range left.Processes[:min(len(left.Processes), MaxSurvivors)] {
-		words = append(words, p.Command)
-	}
-	switch {
-	case !slices.Contains(Statuses(), s.Status):
-		return fmt.Errorf("%.40q is no status", string(s.Status))
-	case slices.ContainsFunc(words, func(w string) bool { return len(w) > maxStateWord }):
-		return errors.New("it has a name that is too long to be one")
-	case len(s.StopSteps) > MaxStopSteps || len(left.Processes) > MaxSurvivors:
-		return errors.New("it has too many steps of a stop, or too many survivors")
-	case min(s.Sequence, s.StdinOffset, s.StdoutBytes, s.StderrBytes, int64(s.GuestPID), int64(left.Count)) < 0,
-		min(s.Usage.CPUTimeUS, s.Usage.MemoryPeakBytes, s.Usage.OOMKills) < 0:
-		return errors.New("it has a negative count")
-	case s.Sequence > maxSequence || s.ExitCode != nil && (*s.ExitCode < 0 || *s.ExitCode > maxExitCode):
-		return errors.New("it has a field that cannot be true")
-	}
-	return nil
-}
-
-// ValidEnvName reports whether s is a name in the sense of POSIX.1-2017, 3.235.
-func ValidEnvName(s string) bool {
+// validEnvName reports whether s is a name in the sense of POSIX.1-2017, 3.235.
+func validEnvName(s string) bool {
 	for i, c := range s {
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
@@ -307,21 +265,6 @@ func validateTags(tags map[string]string) error {
 		case !utf8.ValidString(key+value) || strings.IndexByte(key+value, 0) >= 0:
 			return Errorf(CodeInvalid, "cannot tag session: tag %q is not UTF-8 without NUL", key)
 		}
-	}
-	return nil
-}
-
-// ValidateImageName checks the name of an image: it is used in file names and
-// on command lines, so it is a word.
-func ValidateImageName(name string) error {
-	for i, c := range name {
-		word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !word && (i == 0 || c != '-' && c != '_' && c != '.') {
-			return Errorf(CodeInvalid, "cannot name image %q: a name is letters, digits, -, _ and ., and begins with a letter or digit", name)
-		}
-	}
-	if name == "" || len(name) > MaxNameBytes {
-		return Errorf(CodeInvalid, "cannot name image: a name has 1 to %d bytes", MaxNameBytes)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 // VMState says what a VM does now.
 type VMState string
 
-// The states of a VM; see vmTransitions.
+// The states of a VM; docs/STATES.md has what may follow which.
 const (
 	VMStopped  VMState = "stopped"
 	VMStarting VMState = "starting" // the machine is being started, or its guest is booting
@@ -18,6 +18,11 @@ const (
 	VMStopping VMState = "stopping"
 	VMFailed   VMState = "failed" // a start failed or the machine ended unasked; LastError says which
 )
+
+// VMStates returns all states in the order of a VM's life.
+func VMStates() []VMState {
+	return []VMState{VMStopped, VMStarting, VMRunning, VMPaused, VMStopping, VMFailed}
+}
 
 // StoppedBy says how a machine ended.
 type StoppedBy string
@@ -71,16 +76,6 @@ type VM struct {
 
 // Ref returns the id and the name.
 func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
-
-// CheckNotPaused fails with CodeUnavailable if the VM is paused: nothing in it can do
-// anything now.
-func (v VM) CheckNotPaused(verb, what string) error {
-	if v.State != VMPaused {
-		return nil
-	}
-	return Errorf(CodeUnavailable, "cannot %s %s: VM %s is paused: %s", verb, what, v.Name, v.LastError).
-		WithHint("nothing is lost while it is paused; see banger vm show %s", v.Name)
-}
 
 // VMRequest asks for a new VM. Zero fields take their default.
 type VMRequest struct {

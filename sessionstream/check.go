@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/records"
 )
 
 func (*Attach) controlType() string   { return "attach" }
@@ -120,7 +121,7 @@ func (c *Exit) check() error {
 // checkState refuses a state that no shim of ours tells: it comes from a guest, and an
 // exit status of 256 would be one of 0 for who asks for it.
 func checkState(s banger.SessionState) error {
-	if err := s.Check(); err != nil {
+	if err := records.CheckState(s); err != nil {
 		return errorf(CodeInvalid, "the session's state is wrong: %v", err)
 	}
 	return nil

@@ -21,7 +21,7 @@ const maxBytes = 1 << 20
 
 // Config is what can be set.
 type Config struct {
-	// Retention is what the daemon keeps of ended sessions: banger.DefaultRetention,
+	// Retention is what the daemon keeps of ended sessions: DefaultRetention,
 	// unless the file has the table, even an empty one.
 	Retention banger.Retention
 }
@@ -43,7 +43,7 @@ type retention[D, S any] struct {
 func Load(path string) (Config, error) {
 	data, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Config{Retention: banger.DefaultRetention()}, nil
+		return Config{Retention: DefaultRetention()}, nil
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("cannot read %s: %w", path, err)
@@ -57,7 +57,7 @@ func Load(path string) (Config, error) {
 			return Config{}, wrong(path, where(err))
 		}
 	}
-	c := Config{Retention: banger.DefaultRetention()}
+	c := Config{Retention: DefaultRetention()}
 	if set := f.Retention; set != nil {
 		c.Retention = banger.Retention{OlderThan: time.Duration(set.OlderThan), Keep: set.Keep, MaxBytes: int64(set.MaxSize)}
 	}
@@ -130,4 +130,13 @@ func (s *size) UnmarshalText(text []byte) error {
 	v, err := ParseSize(string(text))
 	*s = size(v)
 	return err
+}
+
+// DefaultKeep is how many ended sessions of each VM are kept where nothing else is said.
+const DefaultKeep = 5000
+
+// DefaultRetention is the policy where nothing else is said. It goes by number alone: who
+// comes back after a long time finds what they left.
+func DefaultRetention() banger.Retention {
+	return banger.Retention{Keep: new(DefaultKeep)}
 }

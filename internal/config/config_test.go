@@ -40,7 +40,7 @@ func TestLoad_ReadsWhatIsSet(t *testing.T) {
 			t.Errorf("%q: %s", text, diff)
 		}
 	}
-	if c, err := config.Load(filepath.Join(t.TempDir(), "config.toml")); err != nil || !reflect.DeepEqual(c.Retention, banger.DefaultRetention()) {
+	if c, err := config.Load(filepath.Join(t.TempDir(), "config.toml")); err != nil || !reflect.DeepEqual(c.Retention, config.DefaultRetention()) {
 		t.Errorf("without a file: %+v, %v", c, err)
 	}
 }

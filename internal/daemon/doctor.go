@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"banger"
+	"banger/internal/machine"
 	"banger/internal/store"
 )
 
@@ -22,7 +23,7 @@ func (h *host) checkTrash(ctx context.Context) banger.Check {
 	}
 	if len(trash) > 0 {
 		c.Detail = fmt.Sprintf("%s has %d directories that no VM is known by, with %.1f MiB", h.paths.VMTrash(), len(trash), float64(bytes)/(1<<20))
-		c.Hint = fmt.Sprintf("banger vm gc --dry-run says what they are, banger vm gc removes them; each is removed after %d days", int(banger.TrashTime.Hours())/24)
+		c.Hint = fmt.Sprintf("banger vm gc --dry-run says what they are, banger vm gc removes them; each is removed after %d days", int(machine.TrashTime.Hours())/24)
 	}
 	return c
 }

@@ -85,7 +85,7 @@ func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 func (h *host) checkSettings() banger.Check {
 	c := banger.Check{Name: "settings", Status: banger.CheckOK, Detail: h.paths.Settings() + " is in use"}
 	if _, err := os.Stat(h.paths.Settings()); errors.Is(err, fs.ErrNotExist) {
-		c.Detail = fmt.Sprintf("there is no %s; of each VM the %d sessions that ended last are kept", h.paths.Settings(), banger.DefaultKeep)
+		c.Detail = fmt.Sprintf("there is no %s; of each VM the %d sessions that ended last are kept", h.paths.Settings(), config.DefaultKeep)
 	}
 	now, err := config.Load(h.paths.Settings())
 	switch {

@@ -12,6 +12,7 @@ import (
 	"banger/internal/guestbudget"
 	"banger/internal/guestrpc"
 	"banger/internal/jsonshape"
+	"banger/internal/records"
 )
 
 // Bounds of what a guest can make the host hold, beside those of guestbudget. A guest of
@@ -71,7 +72,7 @@ func parseReport(data []byte) (s guestapi.GuestSession, err error) {
 // checkReport refuses a report that no agent of ours makes.
 func checkReport(s guestapi.GuestSession) error {
 	text := len(s.GuestStateDir) + len(s.LaunchMessage) + len(s.LaunchRawLog) + len(s.LastError)
-	if !banger.ValidID(string(s.ID)) || text > guestbudget.ReportText || s.Check() != nil {
+	if !banger.ValidID(string(s.ID)) || text > guestbudget.ReportText || records.CheckState(s.SessionState) != nil {
 		return banger.Errorf(banger.CodeInternal, "cannot understand the guest's report of session %.40q", string(s.ID))
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 
 // BuildImage implements banger.ImageService.
 func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
-	if err := banger.ValidateImageName(name); err != nil {
+	if err := validateName(name); err != nil {
 		return banger.Image{}, err
 	}
 	r = normalise(r)

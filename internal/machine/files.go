@@ -19,6 +19,7 @@ import (
 	"banger"
 	"banger/internal/atomicfile"
 	"banger/internal/guestconfig"
+	"banger/internal/records"
 	"banger/internal/vmm"
 )
 
@@ -155,7 +156,7 @@ func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, 
 		access.IdentityFile, err = s.Remote.IdentityFile(vm.Machine)
 		return access, err
 	}
-	if err := vm.CheckNotPaused("log in to", "it"); err != nil {
+	if err := records.CheckNotPaused(vm, "log in to", "it"); err != nil {
 		return banger.SSHAccess{}, err
 	}
 	if vm.State != banger.VMRunning || vm.SSHAddress == "" {

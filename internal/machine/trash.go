@@ -20,6 +20,9 @@ import (
 	"banger/internal/vmm"
 )
 
+// TrashTime is how long something is in the trash at least before it is removed unasked.
+const TrashTime = 7 * 24 * time.Hour
+
 // What is in the trash is named by the VM's id and the time at which it was moved; why
 // is in a file in it.
 const (
@@ -251,7 +254,7 @@ func (s *Service) keepTrash(ctx context.Context) {
 func (s *Service) expireTrash(ctx context.Context, before map[string]bool) (old map[string]bool, err error) {
 	old, at := map[string]bool{}, now()
 	_, err = s.removeTrash(ctx, func(t banger.Trashed) bool {
-		if at.Sub(t.MovedAt) < banger.TrashTime {
+		if at.Sub(t.MovedAt) < TrashTime {
 			return false
 		}
 		old[t.Path] = true

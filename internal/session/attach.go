@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/localsocket"
+	"banger/internal/records"
 	"banger/sessionstream"
 )
 
@@ -62,7 +63,7 @@ func (s *Service) checkAwake(ctx context.Context, x banger.Session) error {
 	if err != nil {
 		return err
 	}
-	return vm.CheckNotPaused("attach to", fmt.Sprintf("session %q", x.Name))
+	return records.CheckNotPaused(vm, "attach to", fmt.Sprintf("session %q", x.Name))
 }
 
 // serveAttachment waits for the client and serves it until one side ends, or a

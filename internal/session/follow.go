@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 )
 
 // Guest returns the handler of what one VM's guest reports.
@@ -216,7 +217,7 @@ func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) erro
 	if r.Sequence <= x.Sequence {
 		return nil
 	}
-	if err := x.SessionState.CheckTransition(r.SessionState); err != nil {
+	if err := records.CheckTransition(x.SessionState, r.SessionState); err != nil {
 		return err
 	}
 	x.SessionState = r.SessionState

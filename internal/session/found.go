@@ -103,7 +103,7 @@ func reportedSession(vm banger.VMID, r guestapi.GuestSession, spec guestapi.Gues
 	x := foundSession(vm, r.ID, spec, unread)
 	note := x.LastError
 	x.SessionState = r.SessionState
-	x.NoteError(note)
+	records.NoteError(&x.SessionState, note)
 	if r.GuestStateDir != "" {
 		setGuestDir(&x.Session, r.GuestStateDir)
 	}
@@ -196,7 +196,7 @@ func readFound(disk fs.FS, vm banger.VMID, id banger.SessionID, end vmm.MachineE
 		r.presumeEnd(&x.Session, end)
 	}
 	if r.unread == nil { // then the state is the disk's
-		x.NoteError(note)
+		records.NoteError(&x.SessionState, note)
 	}
 	return x
 }

@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 )
 
 func TestLaunch_WhoseMachineEndsBeforeTheAnswerIsStoredHasEnded(t *testing.T) {
@@ -42,7 +43,7 @@ func TestLaunch_WithoutAnAnswerIsPresumedLostWithItsMachine(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		r.end(t, unreadable(time.Now().UTC()))
 		x := <-started
-		if x.EndedBy != banger.EndedByVMLost || !x.Presumed() {
+		if x.EndedBy != banger.EndedByVMLost || !records.Presumed(x.SessionState) {
 			t.Errorf("%+v", x.SessionState)
 		}
 		// So what the disk says at the next boot is taken.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 	"banger/internal/vmm"
 )
@@ -81,7 +82,7 @@ func (r remains) bytes() int {
 func (r remains) recordEnd(x *banger.Session, end vmm.MachineEnd) {
 	if r.unread == nil && r.state.Status.Ended() {
 		told := *x
-		if r.takeEnd(&told); x.CheckTransition(told.SessionState) == nil {
+		if r.takeEnd(&told); records.CheckTransition(x.SessionState, told.SessionState) == nil {
 			*x = told
 			return
 		}
@@ -112,12 +113,12 @@ func (r remains) presumeEnd(x *banger.Session, end vmm.MachineEnd) {
 		x.StdinOffset, x.StdinEOF = max(x.StdinOffset, t.Stdin), x.StdinEOF || t.StdinEOF
 	}
 	if r.unread != nil {
-		x.NoteError(r.unread.Error())
+		records.NoteError(&x.SessionState, r.unread.Error())
 	}
 	at := end.At
 	if at.IsZero() {
 		at = r.lastSeen(*x)
-		x.NoteError("nobody saw it end: the time of its end is that of its last sign of life")
+		records.NoteError(&x.SessionState, "nobody saw it end: the time of its end is that of its last sign of life")
 	}
 	x.Status, x.EndedBy, x.EndedAt = banger.StatusFailed, end.By, endOf(x.SessionState, at)
 	x.Sequence = sequence

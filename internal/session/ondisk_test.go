@@ -282,7 +282,7 @@ func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *t
 	inBubble(t, func(t *testing.T, r *rig) {
 		x, at := r.known(t, "s", banger.StatusRunning), time.Now().UTC()
 		r.end(t, unreadable(at))
-		if x := r.named(t, "s"); !x.Presumed() || !x.EndedAt.Equal(at) || !strings.Contains(x.LastError, "on fire") {
+		if x := r.named(t, "s"); !records.Presumed(x.SessionState) || !x.EndedAt.Equal(at) || !strings.Contains(x.LastError, "on fire") {
 			t.Errorf("%+v", x.SessionState)
 		}
 		boot := report(x.ID, 3, banger.StatusExited)
@@ -295,7 +295,7 @@ func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *t
 		}
 		r.known(t, "unseen", banger.StatusStarting)
 		r.end(t, unreadable(time.Time{}))
-		if x := r.named(t, "unseen"); !x.Presumed() || !strings.Contains(x.LastError, "on fire") || !strings.Contains(x.LastError, "last sign") {
+		if x := r.named(t, "unseen"); !records.Presumed(x.SessionState) || !strings.Contains(x.LastError, "on fire") || !strings.Contains(x.LastError, "last sign") {
 			t.Errorf("%+v", x.SessionState)
 		}
 	})

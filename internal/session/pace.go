@@ -7,6 +7,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
+	"banger/internal/records"
 )
 
 // maxLateBytes bounds the reports of one guest that wait to be recorded, about.
@@ -96,7 +97,7 @@ func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed e
 		return recordNow, false, failed
 	}
 	before, known := p.known[r.ID]
-	if known && before.Status != r.Status && before.CheckTransition(r.SessionState) == nil {
+	if known && before.Status != r.Status && records.CheckTransition(before, r.SessionState) == nil {
 		p.drop(r.ID)
 		return recordNow, false, nil
 	}

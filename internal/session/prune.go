@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // removePatience is how long a guest may take to be reached and to remove a session.
@@ -35,7 +36,7 @@ func (s *Service) PruneSessions(ctx context.Context, r banger.PruneRequest) (ban
 			return result, context.Cause(ctx)
 		}
 		for i, x := range gone {
-			p := banger.PrunedSession{SessionPlace: place.of(x.Session), EndedAt: endTime(x.Session), Bytes: x.KeptBytes(), Reason: x.reason}
+			p := banger.PrunedSession{SessionPlace: place.of(x.Session), EndedAt: endTime(x.Session), Bytes: records.KeptBytes(x.Session), Reason: x.reason}
 			if errs[i] == nil {
 				result.Removed = append(result.Removed, p)
 				continue

@@ -7,6 +7,7 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/records"
 )
 
 // The pauses of awaitGuest double from the shortest to the longest; after that the
@@ -67,7 +68,7 @@ func (s *Service) awaitKnown(ctx context.Context, vm banger.VM, do string) error
 func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 	vm, err := s.store.GetVM(ctx, id)
 	if err == nil {
-		err = vm.CheckNotPaused("reach", "the guest")
+		err = records.CheckNotPaused(vm, "reach", "the guest")
 	}
 	if refused := s.guests.Refused(id); refused != nil && err == nil {
 		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: its login was refused: %w", vm.Name, refused).

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // The reasons for which a session is given up.
@@ -35,7 +36,7 @@ func expire(sessions []banger.Session, r banger.Retention, now time.Time) (gone 
 	})
 	var bytes int64
 	for i, x := range ended {
-		bytes += min(x.KeptBytes(), math.MaxInt64-bytes) // a guest may say anything
+		bytes += min(records.KeptBytes(x), math.MaxInt64-bytes) // a guest may say anything
 		tooOld := seenEnd(x).Add(r.OlderThan)
 		switch {
 		case r.OlderThan > 0 && !now.Before(tooOld):

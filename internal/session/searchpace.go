@@ -8,6 +8,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/guestbudget"
+	"banger/internal/records"
 )
 
 // slots lets a search read in a few VMs at a time. Who waits gets one in the order of
@@ -48,7 +49,7 @@ func newSearchPace(s slots, x banger.Session, disk int64) *searchPace {
 	if !x.Status.Ended() { // how much it has written is not recorded yet
 		kept.StdoutBytes, kept.StderrBytes = guestbudget.SearchMost, guestbudget.SearchMost
 	}
-	most := min(kept.KeptBytes(), guestbudget.SearchMost)
+	most := min(records.KeptBytes(kept), guestbudget.SearchMost)
 	if disk > 0 {
 		most = min(most, disk)
 	}

@@ -107,7 +107,7 @@ func (s *Service) InspectSession(ctx context.Context, vmRef, ref string) (banger
 	defer cancel()
 	_ = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { // the record is an answer, too
 		now, err := g.Inspect(ctx, x.ID)
-		if err == nil && x.CheckTransition(now.SessionState) == nil {
+		if err == nil && records.CheckTransition(x.SessionState, now.SessionState) == nil {
 			x.SessionState = now.SessionState
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // launchPatience is how long a caller waits for a launch: as long as it tries to
@@ -43,7 +44,7 @@ func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.Sessi
 		if first, err := s.store.FindSession(ctx, vm.ID, r.IdempotencyKey); err == nil {
 			return first, nil // what was asked for has been done
 		}
-		if err := vm.CheckNotPaused("start", "session"); err != nil {
+		if err := records.CheckNotPaused(vm, "start", "session"); err != nil {
 			return banger.Session{}, err
 		}
 		return banger.Session{}, banger.Errorf(banger.CodeState, "cannot start session: VM %s is %s", vm.Name, vm.State).

@@ -9,7 +9,7 @@ import (
 
 // Store keeps the records of sessions; internal/store does. What a session was started
 // with is kept apart from its record: lists, changes and events have it in short
-// (Session.Short), which is bounded; only what says so returns whole sessions.
+// (records.Short), which is bounded; only what says so returns whole sessions.
 //
 // Every change is one transaction: the change, the check of its transition, its event. A
 // committed change survives the death of the process and of the host. Safe for concurrent

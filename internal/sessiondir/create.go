@@ -15,6 +15,7 @@ import (
 	"banger/internal/guestapi"
 	"banger/internal/hostid"
 	"banger/internal/process"
+	"banger/internal/records"
 )
 
 // ErrLocked says that somebody owns the session.
@@ -78,7 +79,7 @@ func populate(dir string, l guestapi.GuestLaunch) (lock *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SecretEnv = l.SecretEnv.WithoutValues()
+	l.SecretEnv = records.WithoutValues(l.SecretEnv)
 	spec, err := json.Marshal(l)
 	if err != nil {
 		return nil, err

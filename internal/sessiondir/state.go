@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/internal/atomicfile"
+	"banger/internal/records"
 )
 
 // Bounds of the two JSON files; a larger one was not written by this package.
@@ -147,7 +148,7 @@ func decodeState(data []byte) (s State, err error) {
 	if !banger.ValidID(string(s.ID)) {
 		return State{}, corrupt(StateName, fmt.Errorf("%.40q is no session id", string(s.ID)))
 	}
-	if err := s.Check(); err != nil {
+	if err := records.CheckState(s.SessionState); err != nil {
 		return State{}, corrupt(StateName, err)
 	}
 	return s, nil

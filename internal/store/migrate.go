@@ -10,6 +10,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // splitLaunches is migration 3: it takes the launch out of the records of sessions, and
@@ -59,7 +60,7 @@ func splitLaunch(ctx context.Context, tx *sql.Tx, seq int64, x banger.Session) e
 	if _, err := tx.ExecContext(ctx, "INSERT INTO launches (session_id, launch) VALUES (?, ?)", string(x.ID), string(launch)); err != nil {
 		return err
 	}
-	record, err := json.Marshal(x.Short())
+	record, err := json.Marshal(records.Short(x))
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func splitLaunch(ctx context.Context, tx *sql.Tx, seq int64, x banger.Session) e
 }
 
 func shortenEvent(ctx context.Context, tx *sql.Tx, revision int64, x banger.Session) error {
-	record, err := json.Marshal(x.Short())
+	record, err := json.Marshal(records.Short(x))
 	if err != nil {
 		return err
 	}

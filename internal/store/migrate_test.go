@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // secret is the value of a variable in the store of schema 1, and of others in tests.
@@ -75,7 +76,7 @@ func TestMigration_KeepsSessionsAndTakesValuesOutOfEvents(t *testing.T) {
 		if x.Status != banger.StatusExited || x.Tags["k"] != "v" || x.Name == "" || x.Revision == 0 {
 			t.Errorf("session %s: %+v", x.ID, x)
 		}
-		if diff := cmp.Diff(x.Short(), short); diff != "" {
+		if diff := cmp.Diff(records.Short(x), short); diff != "" {
 			t.Errorf("session %s in short (-want +got):\n%s", x.ID, diff)
 		}
 		if again, err := s.FindSession(t.Context(), x.VMID, "key"+x.Name[1:]); err != nil || again.ID != x.ID {

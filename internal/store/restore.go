@@ -85,7 +85,7 @@ func (t *tx) restoreSession(f records.FoundSession) error {
 		return err
 	}
 	if taken {
-		f.Name = f.UnlikeName()
+		f.Name = records.UnlikeName(f.Session)
 	}
 	if taken, err = t.exists("SELECT 1 FROM sessions WHERE vm_id = ? AND idempotency_key = ?", string(f.VMID), f.IdempotencyKey); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // CreateSession implements session.Store.
@@ -64,7 +65,7 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 	if err != nil {
 		return x, err
 	}
-	short := x.Short()
+	short := records.Short(x)
 	record, err := json.Marshal(short)
 	if err != nil {
 		return x, err
@@ -187,7 +188,7 @@ func (t *tx) changeSession(before banger.Session, change func(*banger.Session) e
 // checkChange refuses a change that no record can have, and takes back what only the store
 // changes.
 func checkChange(before banger.Session, x *banger.Session) error {
-	if err := before.SessionState.CheckTransition(x.SessionState); err != nil {
+	if err := records.CheckTransition(before.SessionState, x.SessionState); err != nil {
 		return err
 	}
 	if x.ID != before.ID || x.VMID != before.VMID {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // vmDocument is a VM as it is kept: with what only the driver may read.
@@ -69,7 +70,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 		if err := change(&vm); err != nil {
 			return err
 		}
-		if err := before.State.CheckTransition(vm.State); err != nil {
+		if err := records.CheckVMTransition(before.State, vm.State); err != nil {
 			return err
 		}
 		if vm.ID != before.ID {

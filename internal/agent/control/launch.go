@@ -13,6 +13,7 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -108,7 +109,7 @@ func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *
 func (s *server) keep(dir string, state *sessiondir.State, write func(string, sessiondir.State) error) {
 	if err := write(dir, *state); err != nil {
 		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
-		state.NoteError(err.Error())
+		records.NoteError(&state.SessionState, err.Error())
 	}
 }
 

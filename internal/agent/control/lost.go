@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -17,7 +18,7 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 	if readErr != nil {
 		// It must be above all that were told before, which are not known.
 		state.Sequence = max(state.Sequence, time.Now().UnixMilli())
-		state.NoteError(readErr.Error())
+		records.NoteError(&state.SessionState, readErr.Error())
 		if before, err := sessiondir.ReadStateBefore(os.DirFS(x.dir)); err == nil {
 			state.BootID = before.BootID
 		}
@@ -34,13 +35,13 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 		state.LaunchMessage = "cannot start session: the guest's agent was killed while it started it"
 	default:
 		state.EndedBy = banger.EndedByShimLost
-		state.NoteError("the shim that owned the session was killed; how the command would have ended cannot be known")
+		records.NoteError(&state.SessionState, "the shim that owned the session was killed; how the command would have ended cannot be known")
 	}
 	state.Status = banger.StatusFailed
 	if state.EndedBy != banger.EndedByVMLost {
 		if err := s.killLeftovers(x.id); err != nil {
 			s.Logger.Warn("cannot kill what a session has left", "session", x.id, "cause", err)
-			state.NoteError(err.Error())
+			records.NoteError(&state.SessionState, err.Error())
 		}
 	}
 	if t, err := sessiondir.NewReader(os.DirFS(x.dir)).InBoot(s.bootID).Totals(); err == nil {

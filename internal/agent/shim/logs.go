@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -154,6 +155,6 @@ func (l *logs) count(s *banger.SessionState) {
 		if l.lost > 0 {
 			text = fmt.Sprintf("%s; %d bytes of output are lost", text, l.lost)
 		}
-		s.NoteError(text)
+		records.NoteError(s, text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
 )
@@ -122,7 +123,7 @@ func (r *record) forget(o *observer) {
 func (r *record) current() sessiondir.State {
 	s := r.state
 	r.counts(&s.SessionState)
-	s.NoteError(r.failure)
+	records.NoteError(&s.SessionState, r.failure)
 	return s
 }
 

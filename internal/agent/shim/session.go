@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/process"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -190,9 +191,9 @@ func (s *session) supervise() {
 		e.apply(&st.SessionState)
 		st.EndedAt = endedAt
 		st.Survivors = survivors
-		st.NoteError(s.supervisor.unkilled())
+		records.NoteError(&st.SessionState, s.supervisor.unkilled())
 		if left != nil {
-			st.NoteError(left.Error())
+			records.NoteError(&st.SessionState, left.Error())
 		}
 	})
 	s.server.close(final.SessionState)

@@ -112,12 +112,12 @@ func testVMDelete(t *testing.T, s Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "what is left", left, []banger.Session{kept.Short()})
+	wantEqual(t, "what is left", left, []banger.Session{records.Short(kept)})
 	var got []banger.Event
 	for _, e := range events(t, s, since) {
 		got = append(got, banger.Event{Revision: e.Revision, Kind: e.Kind, VM: e.VM, Session: e.Session})
 	}
-	a, b = a.Short(), b.Short()
+	a, b = records.Short(a), records.Short(b)
 	a.Revision, b.Revision, vm.Revision = since+1, since+2, since+3
 	wantEqual(t, "events", got, []banger.Event{
 		{Revision: since + 1, Kind: banger.EventSessionDeleted, Session: &a},
@@ -155,8 +155,8 @@ func testSessionRoundTrip(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	wantEqual(t, "launch after the change", got.Launch, want.Launch)
-	wantEqual(t, "session in short", got.Short(), changed)
-	other := createSession(t, s, createVM(t, s, "two"), "z").Short()
+	wantEqual(t, "session in short", records.Short(got), changed)
+	other := records.Short(createSession(t, s, createVM(t, s, "two"), "z"))
 	list, err := s.ListSessions(t.Context(), vm.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func testManyUpdates(t *testing.T, s Store) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		wantEqual(t, "revision", got.Revision, since+int64(i)+1)
-		*x = got.Short()
+		*x = records.Short(got)
 	}
 	for i, e := range events(t, s, since) {
 		wantEqual(t, "event", *e.Session, []banger.Session{a, b}[i])
@@ -455,7 +455,7 @@ func testNoChange(t *testing.T, s Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "session", got, x.Short())
+	wantEqual(t, "session", got, records.Short(x))
 	wantEqual(t, "revision", revision(t, s), x.Revision)
 }
 

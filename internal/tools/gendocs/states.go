@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // states is docs/STATES.md.
@@ -19,7 +20,7 @@ Made from transition.go by ` + "`go generate ./...`" + `; do not edit. The store
 ## Sessions
 
 `)
-	table(&b, banger.Statuses(), banger.SessionTransitions, map[banger.Status]string{
+	table(&b, banger.Statuses(), records.SessionTransitions, map[banger.Status]string{
 		banger.StatusStarting: "the guest has not yet said that the command runs",
 		banger.StatusRunning:  "the command runs",
 		banger.StatusStopping: "a stop or kill was asked for and the command has not ended",
@@ -33,7 +34,7 @@ machine, because its disk could not be read (` + "`failed` by `vm_stopped` or `v
 ## VMs
 
 `)
-	table(&b, banger.VMStates(), banger.VMTransitions, map[banger.VMState]string{
+	table(&b, banger.VMStates(), records.VMTransitions, map[banger.VMState]string{
 		banger.VMStopped:  "no machine runs",
 		banger.VMStarting: "the machine is being started, or its guest is booting",
 		banger.VMRunning:  "the guest answered",

@@ -1,15 +1,17 @@
-package banger
+package records
 
 import (
 	"maps"
 	"slices"
+
+	"banger"
 )
 
 // What a session in short keeps of its launch, in bytes: of the command and its
 // arguments as many words as its summary shows, of each of these so much, and of
 // everything else together.
 const (
-	maxShortCommandBytes = MaxCommandLineBytes + 1
+	maxShortCommandBytes = banger.MaxCommandLineBytes + 1
 	maxShortLaunchBytes  = 1024
 )
 
@@ -17,7 +19,7 @@ const (
 // environment by its names only, so that no value of it stays anywhere after the
 // session, and no more of the rest of the launch than a Summary needs. It shares
 // what s refers to. A session that is short already stays as it is.
-func (s Session) Short() Session {
+func Short(s banger.Session) banger.Session {
 	l := &s.Launch
 	if len(l.Env) > 0 {
 		s.EnvNames = slices.Sorted(maps.Keys(l.Env))
@@ -45,7 +47,7 @@ func (s Session) Short() Session {
 
 // shortWord returns the beginning of a word of the command, and takes the word and what
 // separates it from the next one from left.
-func shortWord(left *int, word ByteString, cut *bool) ByteString {
+func shortWord(left *int, word banger.ByteString, cut *bool) banger.ByteString {
 	*left -= len(word) + 1
 	if len(word) <= maxShortCommandBytes {
 		return word

@@ -1,10 +1,11 @@
-package banger_test
+package records_test
 
 import (
 	"slices"
 	"testing"
 
 	"banger"
+	"banger/internal/records"
 )
 
 func TestSession_AnEndIsFinalUnlessItWasPresumed(t *testing.T) {
@@ -24,7 +25,7 @@ func TestSession_AnEndIsFinalUnlessItWasPresumed(t *testing.T) {
 		{state(banger.StatusRunning, ""), state(banger.StatusStarting, ""), false},
 		{state(banger.StatusStarting, ""), state(banger.StatusExited, banger.EndedByExit), true},
 	} {
-		if err := c.from.CheckTransition(c.to); c.ok != (err == nil) || !c.ok && banger.CodeOf(err) != banger.CodeState {
+		if err := records.CheckTransition(c.from, c.to); c.ok != (err == nil) || !c.ok && banger.CodeOf(err) != banger.CodeState {
 			t.Errorf("%s/%s to %s: %v", c.from.Status, c.from.EndedBy, c.to.Status, err)
 		}
 	}
@@ -32,18 +33,18 @@ func TestSession_AnEndIsFinalUnlessItWasPresumed(t *testing.T) {
 
 func TestTransitions_EveryStateCanBeReachedAndNoneHoldsAVMForEver(t *testing.T) {
 	for _, s := range banger.VMStates() {
-		if len(banger.VMTransitions(s)) == 0 {
+		if len(records.VMTransitions(s)) == 0 {
 			t.Errorf("a VM that is %s stays so", s)
 		}
 		if s != banger.VMStopped && !slices.ContainsFunc(banger.VMStates(), func(from banger.VMState) bool {
-			return slices.Contains(banger.VMTransitions(from), s)
+			return slices.Contains(records.VMTransitions(from), s)
 		}) {
 			t.Errorf("no VM becomes %s", s)
 		}
 	}
 	for _, s := range banger.Statuses() {
-		if s.Ended() != (len(banger.SessionTransitions(s)) == 0) {
-			t.Errorf("what may follow %s is %v", s, banger.SessionTransitions(s))
+		if s.Ended() != (len(records.SessionTransitions(s)) == 0) {
+			t.Errorf("what may follow %s is %v", s, records.SessionTransitions(s))
 		}
 	}
 }
