@@ -66,12 +66,15 @@ check:
 e2e: install-deps build
 	$(TEST) -count=1 -timeout 15m ./test/e2e/...
 
-# At full size; make test runs the same tests reduced.
+# At full size; make test runs the same tests reduced. Each has a time limit of its own,
+# and one that fails ends none of the others.
 fault: export BANGER_FAULT_FULL = 1
 fault: build
 	./scripts/install-deps run test
 	$(GOPLS)
-	$(TEST) -count=1 -timeout 30m -v ./test/fault/...
+	@failed=; for test in $$($(GO) test -list '^Test' ./test/fault | grep '^Test'); do \
+		$(TEST) -count=1 -timeout 30m -v -run "^$$test\$$" ./test/fault || failed="$$failed $$test"; done; \
+		test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 	$(TEST) -count=1 -timeout 30m -v -run 'AnyNumberOfEnded|NextWriterIsGranted' ./internal/session ./internal/agent/shim
 
 # BENCH picks some of it, by the name of a benchmark and its place: BENCH=Echo/host

@@ -18,7 +18,6 @@ import (
 	"banger/client"
 	"banger/internal/hosttest"
 	"banger/internal/paths"
-	"banger/internal/sessiondir"
 	"banger/internal/version"
 	"banger/internal/vmm"
 )
@@ -166,21 +165,4 @@ func parentOf(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return parent
-}
-
-func (l *loopback) sync(x banger.Session) {
-	syncLog(l.t, filepath.Join(l.guests.SessionsDir(x.VMID), string(x.ID)))
-}
-
-// syncLog has a session's stdout on the disk.
-func syncLog(t *testing.T, dir string) {
-	t.Helper()
-	log, err := os.Open(filepath.Join(dir, sessiondir.StdoutName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	if err := log.Sync(); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -87,7 +87,6 @@ func (m *machine) killInGuest(kind string) {
 }
 
 func (m *machine) shimPID(banger.Session) int { return 0 }
-func (m *machine) sync(banger.Session)        {}
 
 // What attachments promise on the loopback they keep in a machine, too.
 func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {

@@ -66,8 +66,6 @@ func (h *remoteHost) killControl() { h.server.KillProcesses("--announce") }
 
 func (h *remoteHost) shimPID(x banger.Session) int { return parentOf(h.t, x.GuestPID) }
 
-func (h *remoteHost) sync(x banger.Session) { syncLog(h.t, x.GuestStateDir) }
-
 // At full size here rather than in an emulated guest, which is many times slower.
 func TestFault_AttachmentsKeepTheirPromisesOnARemoteHost(t *testing.T) {
 	r := onAHost(t, hosttest.SSHOptions{})

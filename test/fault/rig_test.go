@@ -40,8 +40,6 @@ type place interface {
 	killControl()
 	// shimPID is that of a session's shim, or 0 if that is not a process of this host.
 	shimPID(x banger.Session) int
-	// sync returns when what a session has written is on the disk.
-	sync(x banger.Session)
 }
 
 // rig is a daemon with the VM v, of which every part can be killed: clients are
