@@ -39,6 +39,6 @@ type HostService interface {
 	// With deep set it also reads every byte of every image, which takes a while.
 	Doctor(ctx context.Context, deep bool) ([]Check, error)
 	Info(ctx context.Context) (DaemonInfo, error)
-	// Shutdown asks the daemon to end; machines and sessions go on.
+	// Shutdown asks the daemon to end; VMs and sessions keep running.
 	Shutdown(ctx context.Context) error
 }

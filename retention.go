@@ -21,7 +21,7 @@ func (r Retention) IsZero() bool { return r.OlderThan == 0 && r.Keep == nil && r
 func (r Retention) Validate() error {
 	switch {
 	case r.OlderThan < 0:
-		return Errorf(CodeInvalid, "cannot give up sessions older than %s: that is negative", r.OlderThan)
+		return Errorf(CodeInvalid, "older-than must not be negative: %s", r.OlderThan)
 	case r.Keep != nil && *r.Keep < 0:
 		return Errorf(CodeInvalid, "cannot keep %d sessions: that is negative", *r.Keep)
 	case r.MaxBytes < 0:

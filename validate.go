@@ -129,7 +129,7 @@ func (l Launch) Validate() error {
 	case l.Command == "":
 		return Errorf(CodeInvalid, "cannot start session: no command is given")
 	case l.StdinMode != StdinClosed && l.StdinMode != StdinPipe:
-		return Errorf(CodeInvalid, "cannot start session: stdin mode %q is neither closed nor pipe", string(l.StdinMode))
+		return Errorf(CodeInvalid, "cannot start session: stdin mode %q is not closed or pipe", string(l.StdinMode))
 	case l.TTY && l.StdinMode == StdinClosed:
 		return Errorf(CodeInvalid, "cannot start session: a terminal always has an input, so stdin mode closed cannot be had with tty")
 	case l.Window != nil && (!l.TTY || l.Window.Rows == 0 || l.Window.Cols == 0):
@@ -150,7 +150,7 @@ func (l Launch) Validate() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Env)) {
 		if !validEnvName(key) {
-			return Errorf(CodeInvalid, "cannot start session: %.100q is no environment name; one is letters, digits and _, and does not begin with a digit", key)
+			return Errorf(CodeInvalid, "cannot start session: %.100q is not an environment name: use letters, digits and _, not beginning with a digit", key)
 		}
 	}
 	if err := l.Limits.validate(); err != nil {
@@ -178,7 +178,7 @@ func (r StopRequest) Validate() error {
 	case r.Grace < 0 || r.Grace > MaxStopGrace:
 		return Errorf(CodeInvalid, "cannot stop session: a grace time of %s does not lie between 0 and %s", r.Grace, MaxStopGrace)
 	case len(r.By) > MaxRequesterBytes || !utf8.ValidString(r.By):
-		return Errorf(CodeInvalid, "cannot stop session: who asks is not said in at most %d bytes of UTF-8", MaxRequesterBytes)
+		return Errorf(CodeInvalid, "cannot stop session: the requester must be UTF-8 of at most %d bytes", MaxRequesterBytes)
 	}
 	return nil
 }
@@ -191,11 +191,11 @@ func (l Launch) validateStrings() error {
 		count++
 		switch {
 		case b.hasNUL():
-			return Errorf(CodeInvalid, "cannot start session: %s holds a NUL byte, which no process can be given", what)
+			return Errorf(CodeInvalid, "cannot start session: %s contains a NUL byte", what)
 		case len(b) > maxArgumentBytes:
-			return Errorf(CodeInvalid, "cannot start session: %s has %d bytes; Linux takes at most %d", what, len(b), maxArgumentBytes)
+			return Errorf(CodeInvalid, "cannot start session: %s has %d bytes; Linux allows at most %d", what, len(b), maxArgumentBytes)
 		case total > MaxLaunchBytes || count > MaxLaunchStrings:
-			return Errorf(CodeInvalid, "cannot start session: arguments and environment are more than %d bytes or %d strings; Linux takes no more",
+			return Errorf(CodeInvalid, "cannot start session: arguments and environment are more than %d bytes or %d strings; Linux allows no more",
 				MaxLaunchBytes, MaxLaunchStrings)
 		}
 		return nil
@@ -246,7 +246,7 @@ func validateName(kind, name string) error {
 	case !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0:
 		return Errorf(CodeInvalid, "cannot name %s %q: a name is UTF-8 without NUL", kind, name)
 	case name == "." || name == "..":
-		return Errorf(CodeInvalid, "cannot name %s %q: that means a folder", kind, name)
+		return Errorf(CodeInvalid, "cannot name %s %q: that is a path of a directory", kind, name)
 	}
 	return nil
 }

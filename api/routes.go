@@ -255,7 +255,7 @@ func hostRoutes() []Route {
 			Result: CheckList{}, Status: http.StatusOK},
 		{ID: "info", Method: http.MethodGet, Path: "/v1/info", Summary: "Tell about the daemon.",
 			Result: banger.DaemonInfo{}, Status: http.StatusOK, AnyVersion: true},
-		{ID: "shutdown", Method: http.MethodPost, Path: "/v1/shutdown", Summary: "End the daemon; machines and sessions go on.",
+		{ID: "shutdown", Method: http.MethodPost, Path: "/v1/shutdown", Summary: "End the daemon; VMs and sessions keep running.",
 			Status: http.StatusAccepted, AnyVersion: true},
 		{ID: "openapi", Method: http.MethodGet, Path: "/openapi.json", Summary: "Describe this API, in OpenAPI 3.1.",
 			Result: map[string]any{}, Status: http.StatusOK, AnyVersion: true},

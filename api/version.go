@@ -22,5 +22,5 @@ func CheckVersions(client, daemon string) error {
 		return nil
 	}
 	return banger.Errorf(banger.CodeMismatch, "cannot work together: the daemon is banger %s and this is banger %s", daemon, client).
-		WithHint("run `banger daemon stop` and repeat the command; machines and sessions go on")
+		WithHint("run `banger daemon stop` and repeat the command; VMs and sessions keep running")
 }

@@ -78,6 +78,6 @@ func (c *Client) checkDaemon(resp *http.Response) error {
 	if resp.Header.Get(api.HeaderVersion) != "" {
 		return nil
 	}
-	return banger.Errorf(banger.CodeMismatch, "cannot use socket %s: what answers there is not banger", c.socket).
-		WithHint("see who listens there: ss -xlp src %s", c.socket)
+	return banger.Errorf(banger.CodeMismatch, "cannot use socket %s: the process that answers is not banger", c.socket).
+		WithHint("find the process that listens there: ss -xlp src %s", c.socket)
 }

@@ -45,7 +45,7 @@ func remove(path string, refs ...string) request {
 // url returns the address of the request; its host is only for show.
 func (r request) url() (string, error) {
 	if slices.Contains(r.refs, "") {
-		return "", banger.Errorf(banger.CodeInvalid, "cannot find what has no name: a name or id is empty")
+		return "", banger.Errorf(banger.CodeInvalid, "empty name or id")
 	}
 	address := "http://banger" + api.Path(r.path, r.refs...)
 	if len(r.query) > 0 {

@@ -393,7 +393,7 @@ func (a *Attachment) keepLease(lease time.Duration) {
 func (a *Attachment) Ping() error { return a.out.send(&Ping{}) }
 
 // ErrNoConnection says that there is none at the moment, and that nothing was sent.
-var ErrNoConnection = errors.New("there is no connection to the session at the moment")
+var ErrNoConnection = errors.New("not connected to the session")
 
 // Signal sends a signal, at most once: if the connection breaks meanwhile,
 // whether it arrived is not known. Without a connection it fails with

@@ -63,7 +63,7 @@ func (c *Attach) checkNames() error {
 	case c.Role != RoleObserver && c.AttachID == "":
 		return errorf(CodeInvalid, "the attachment has no id")
 	case len(c.AttachID) > MaxIDBytes || strings.ContainsFunc(c.AttachID, strange):
-		return errorf(CodeInvalid, "%.80q is no id of an attachment", c.AttachID)
+		return errorf(CodeInvalid, "%.80q is not an attachment id", c.AttachID)
 	case len(c.Client) > MaxClientBytes:
 		return errorf(CodeInvalid, "the client's name has more than %d bytes", MaxClientBytes)
 	}

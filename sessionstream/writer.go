@@ -32,7 +32,7 @@ func NewWriter(w io.Writer) *Writer { return &Writer{w: w, preamble: []byte(prea
 // WriteData writes p to a stream's channel, in several frames if it must.
 func (w *Writer) WriteData(c Channel, p []byte) error {
 	if c == ChannelControl || c.maxPayload() == 0 {
-		return fmt.Errorf("cannot write data: channel %d has none", c)
+		return fmt.Errorf("cannot write data: channel %d carries none", c)
 	}
 	for len(p) > 0 {
 		n := min(len(p), c.maxPayload())

@@ -107,7 +107,7 @@ func trialLimit() (time.Duration, error) {
 	}
 	limit, err := time.ParseDuration(value)
 	if err != nil || limit <= 0 {
-		return 0, banger.Errorf(banger.CodeInvalid, "cannot use %s=%q: it is no duration above zero", trialLimitVariable, value).
+		return 0, banger.Errorf(banger.CodeInvalid, "cannot use %s=%q: it is not a duration above zero", trialLimitVariable, value).
 			WithHint("set it to something like 30s, or unset it")
 	}
 	return limit, nil
@@ -121,6 +121,6 @@ func guestBinaries(dir string) (string, error) {
 			return folder, nil
 		}
 	}
-	return "", banger.Errorf(banger.CodeMissing, "cannot find banger-agent: it is neither in %s nor in ../libexec/banger from there", dir).
+	return "", banger.Errorf(banger.CodeMissing, "cannot find banger-agent: not in %s or ../libexec/banger relative to it", dir).
 		WithHint("build everything with make build, or install it with make install")
 }

@@ -98,7 +98,7 @@ func tryPlace(ctx context.Context, state string, used bool) error {
 	if other, err := sessiondir.TryLock(session); !errors.Is(err, sessiondir.ErrLocked) {
 		if err == nil {
 			other.Close()
-			return errors.New("a lock (flock) keeps nobody out")
+			return errors.New("locks (flock) are not exclusive")
 		}
 		return fmt.Errorf("a lock (flock) cannot be had: %w", plain(err))
 	}
@@ -139,13 +139,13 @@ func trySocket(ctx context.Context, path string) error {
 func checkRoom(dir string) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("its room cannot be told: %w", err)
+		return fmt.Errorf("cannot determine its free space: %w", err)
 	}
 	switch free := fs.Bavail * uint64(fs.Bsize); {
 	case free < roomForSession:
-		return fmt.Errorf("there is no room: %d KiB are free, and a session needs %d", free>>10, roomForSession>>10)
+		return fmt.Errorf("not enough space: %d KiB are free, a session needs %d", free>>10, roomForSession>>10)
 	case fs.Files > 0 && fs.Ffree < filesForSession:
-		return fmt.Errorf("there is no room: %d more files can be made, and a session needs %d", fs.Ffree, filesForSession)
+		return fmt.Errorf("not enough space: %d more files can be created, a session needs %d", fs.Ffree, filesForSession)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ type duration time.Duration
 func (d *duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v <= 0 {
-		return fmt.Errorf("%q is no time; give one above zero such as 720h", text)
+		return fmt.Errorf("%q is not a duration above zero, such as 720h", text)
 	}
 	*d = duration(v)
 	return nil

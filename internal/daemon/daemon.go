@@ -43,7 +43,7 @@ type Options struct {
 }
 
 // Run serves one installation until ctx ends or a client asks for the end, and
-// then lets go of everything: machines and sessions go on, and the next daemon
+// then lets go of everything: VMs and sessions keep running, and the next daemon
 // adopts them. It may be killed at any moment to the same effect.
 func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	ctx, shutdown := context.WithCancel(ctx)

@@ -37,7 +37,7 @@ func lock(path string) (*filelock.Named, error) {
 const predecessorPatience = 30 * time.Second
 
 // endPredecessors ends the daemons of builds whose lock lay in XDG_RUNTIME_DIR, and may
-// be gone with it, while they have the database open. Their machines and sessions go on.
+// be gone with it, while they have the database open. Their VMs and sessions keep running.
 // Daemons of later builds have ended: the caller holds their lock.
 func endPredecessors(ctx context.Context, database string, log *slog.Logger) error {
 	info, err := os.Stat(database)

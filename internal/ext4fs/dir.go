@@ -25,11 +25,11 @@ type dirEntry struct {
 func (i *inode) entries() iter.Seq2[dirEntry, error] {
 	return func(yield func(dirEntry, error) bool) {
 		if !i.IsDir() {
-			yield(dirEntry{}, fmt.Errorf("%s is no folder", i.name))
+			yield(dirEntry{}, fmt.Errorf("%s is not a directory", i.name))
 			return
 		}
 		if i.size > MaxDirBytes {
-			yield(dirEntry{}, fmt.Errorf("the folder has %d bytes: %w", i.size, errDamaged))
+			yield(dirEntry{}, fmt.Errorf("the directory has %d bytes: %w", i.size, errDamaged))
 			return
 		}
 		block := make([]byte, i.fsys.blockSize)
@@ -99,7 +99,7 @@ func (d *dir) Stat() (fs.FileInfo, error) { return d.inode, nil }
 
 // Read implements fs.File.
 func (d *dir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.inode.name, Err: fmt.Errorf("it is a folder")}
+	return 0, &fs.PathError{Op: "read", Path: d.inode.name, Err: fmt.Errorf("it is a directory")}
 }
 
 // Close implements fs.File.
@@ -117,7 +117,7 @@ func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 				continue
 			}
 			if len(d.list) == MaxDirEntries {
-				return nil, &fs.PathError{Op: "readdir", Path: d.inode.name, Err: fmt.Errorf("the folder has more than %d entries", MaxDirEntries)}
+				return nil, &fs.PathError{Op: "readdir", Path: d.inode.name, Err: fmt.Errorf("the directory has more than %d entries", MaxDirEntries)}
 			}
 			child, err := d.inode.fsys.inode(e.inode, name)
 			if err != nil {

@@ -83,7 +83,7 @@ func open(image io.ReaderAt) (*FS, []byte, error) {
 		return nil, nil, fmt.Errorf("cannot read superblock: %w", err)
 	}
 	if le.Uint16(b[56:]) != superMagic {
-		return nil, nil, fmt.Errorf("cannot read superblock: this is no ext4: %w", errDamaged)
+		return nil, nil, fmt.Errorf("cannot read superblock: not an ext4 file system: %w", errDamaged)
 	}
 	incompat := le.Uint32(b[96:])
 	if unknown := incompat &^ incompatSupported; unknown != 0 || incompat&incompatExtents == 0 {
@@ -111,7 +111,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	if i.Mode()&^fs.ModePerm != 0 && !i.IsDir() {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("it is no regular file but %s", i.Mode())}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("not a regular file but %s", i.Mode())}
 	}
 	if i.IsDir() {
 		return &dir{inode: i}, nil

@@ -182,7 +182,7 @@ func (i *inode) find(block int64, room *[]byte) (extent, error) {
 	for depth := -1; ; {
 		entries, level := int(le.Uint16(node[2:])), int(le.Uint16(node[6:]))
 		if le.Uint16(node) != nodeMagic || entries > (len(node)-nodeHeader)/nodeEntry || level > maxDepth || depth >= 0 && level != depth-1 {
-			return extent{}, fmt.Errorf("its tree of extents is none: %w", errDamaged)
+			return extent{}, fmt.Errorf("its extent tree is invalid: %w", errDamaged)
 		}
 		depth = level
 		// The last entry that does not begin behind block.

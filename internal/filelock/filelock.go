@@ -203,7 +203,7 @@ func proveMapping(f, other *os.File) error {
 		return fmt.Errorf("its file system cannot be read while it is mapped into memory: %w", err)
 	}
 	if string(seen) != "mapped" {
-		return errors.New("its file system does not show what is written to mapped memory")
+		return errors.New("its file system does not make writes to mapped memory visible")
 	}
 	return nil
 }

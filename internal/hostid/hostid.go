@@ -34,7 +34,7 @@ func Here() (Host, error) {
 	}
 	name, err := os.Hostname()
 	if err != nil {
-		return Host{}, fmt.Errorf("cannot tell the name of this host: %w", err)
+		return Host{}, fmt.Errorf("cannot get the name of this host: %w", err)
 	}
 	return Host{MachineID: MachineID(), BootID: boot, Name: name}, nil
 }
@@ -127,7 +127,7 @@ func Read(path string) (Host, error) {
 		err = json.Unmarshal(data, &h)
 	}
 	if err != nil {
-		return h, banger.Errorf(banger.CodeCorrupt, "cannot tell which host has claimed the directory of %s: %w", path, err).
+		return h, banger.Errorf(banger.CodeCorrupt, "cannot determine which host has claimed the directory of %s: %w", path, err).
 			WithHint("if no other host uses it: rm %s", path)
 	}
 	return h, nil

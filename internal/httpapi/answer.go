@@ -17,7 +17,7 @@ import (
 var errStopping = &banger.Error{
 	Code:    banger.CodeUnavailable,
 	Message: "cannot go on with the request: the daemon is stopping",
-	Hint:    "repeat the command; machines and sessions go on",
+	Hint:    "repeat the command; VMs and sessions keep running",
 }
 
 // wireError returns err in the form in which it is sent.

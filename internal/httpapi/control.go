@@ -91,7 +91,7 @@ func logRequest(r *request) (banger.LogRequest, error) {
 		Grep:   r.query.Get("grep"),
 	}
 	if r.query.Has("since") && r.query.Has("lines") {
-		return request, banger.Errorf(banger.CodeInvalid, "cannot use the parameters since and lines: each says where to begin")
+		return request, banger.Errorf(banger.CodeInvalid, "parameters since and lines exclude each other")
 	}
 	if request.Stream == "" {
 		request.Stream = banger.StreamBoth

@@ -91,7 +91,7 @@ func otherMethod(methods []string) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		err := banger.Errorf(banger.CodeInvalid, "cannot %s %s: that path takes %s only", r.Method, r.URL.Path, allow).
+		err := banger.Errorf(banger.CodeInvalid, "cannot %s %s: that path allows only %s", r.Method, r.URL.Path, allow).
 			WithHint("GET /openapi.json has the routes")
 		writeResult(w, http.StatusMethodNotAllowed, api.ErrorBody{Error: err})
 	}

@@ -60,7 +60,7 @@ func parseQuery(r *http.Request, params []api.Param) (url.Values, error) {
 	for name, given := range values {
 		i := slices.IndexFunc(params, func(p api.Param) bool { return p.Name == name })
 		if i < 0 {
-			return nil, banger.Errorf(banger.CodeInvalid, "cannot use parameter %q: there is none of that name", name).
+			return nil, banger.Errorf(banger.CodeInvalid, "unknown parameter %q", name).
 				WithHint("GET /openapi.json has the parameters")
 		}
 		if len(given) > 1 && !params[i].Repeated {

@@ -44,7 +44,7 @@ func (s *server) consoleLog(r *request) (any, error) {
 		limit = *n
 	}
 	if limit < 0 {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot read console log: %d bytes are less than none", limit)
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read console log: max_bytes must not be negative: %d", limit)
 	}
 	return s.VMs.ConsoleLog(r.Context(), r.vm(), limit)
 }

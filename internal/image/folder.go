@@ -110,7 +110,7 @@ func (b *buildFolder) publish(id banger.ImageID) error {
 	}
 	defer folder.Close()
 	if err := unix.Syncfs(int(folder.Fd())); err != nil {
-		return fmt.Errorf("cannot sync folder %s: %w", images, err)
+		return fmt.Errorf("cannot sync directory %s: %w", images, err)
 	}
 	to := b.service.Paths.Image(id)
 	if err := os.Rename(to, filepath.Join(b.dir, "replaced")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +197,7 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("cannot lock folder %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot lock directory %s: %w", dir, err)
 	}
 	return f, nil
 }

@@ -57,7 +57,7 @@ func (s *Service) explainFull(err error) error {
 
 func (s *Service) diskFull(detail string) error {
 	return banger.Errorf(banger.CodeMissing, "cannot build image: the host's disk is full: %s", detail).
-		WithHint("free some space, or have other folders used with XDG_DATA_HOME and TMPDIR")
+		WithHint("free some space, or set XDG_DATA_HOME and TMPDIR to other directories")
 }
 
 // freeBytes returns what this user may still write to the file system of dir.
@@ -72,10 +72,10 @@ func freeBytes(dir string) (int64, error) {
 func sameFileSystem(a, b string) (bool, error) {
 	var sa, sb unix.Stat_t
 	if err := unix.Stat(a, &sa); err != nil {
-		return false, fmt.Errorf("cannot look at folder %s: %w", a, err)
+		return false, fmt.Errorf("cannot inspect directory %s: %w", a, err)
 	}
 	if err := unix.Stat(b, &sb); err != nil {
-		return false, fmt.Errorf("cannot look at folder %s: %w", b, err)
+		return false, fmt.Errorf("cannot inspect directory %s: %w", b, err)
 	}
 	return sa.Dev == sb.Dev, nil
 }

@@ -16,7 +16,7 @@ func Compile(r banger.MatchRequest) (*regexp.Regexp, error) {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot look for %.200q: %w", r.Pattern, err)
 	}
 	if pattern.MatchString("") {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot look for %.200q: it matches where there is nothing", r.Pattern).
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot look for %.200q: the pattern matches the empty string", r.Pattern).
 			WithHint("for any output, look for .+")
 	}
 	if r.Cursor != nil && (r.Cursor.Stdout < 0 || r.Cursor.Stderr < 0) {

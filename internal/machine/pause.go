@@ -251,7 +251,7 @@ const continuePatience = 5 * time.Second
 
 // unstoppable is why a machine is not ended: what that would lose.
 func (r *run) unstoppable(status vmm.PauseStatus) error {
-	return banger.Errorf(banger.CodeUnavailable, "it is paused, so its guest cannot shut down, and what that has not written to its disk would be lost: %s",
+	return banger.Errorf(banger.CodeUnavailable, "it is paused, so its guest cannot shut down, and data that it has not written to its disk would be lost: %s",
 		r.service.explainPause(status)).
 		WithHint("make room on the host's disk, or end it all the same with a grace time of 0: banger vm stop --grace 0 %s", r.id)
 }

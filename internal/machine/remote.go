@@ -38,7 +38,7 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 	waiting, cancel := context.WithTimeoutCause(ctx, remoteUpTimeout, fmt.Errorf("it has not answered within %s, and is tried on", remoteUpTimeout))
 	defer cancel()
 	if err := run.waitUp(waiting); err != nil {
-		return vm, fmt.Errorf("cannot tell whether VM %s answers: %w", vm.Name, err)
+		return vm, fmt.Errorf("cannot determine whether VM %s responds: %w", vm.Name, err)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
 }
@@ -69,7 +69,7 @@ func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 		return vm, err
 	}
 	if vm.Driver != banger.DriverRemote {
-		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is no remote host, and needs no key of yours", vm.Name)
+		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is not a remote host", vm.Name)
 	}
 	r := s.run(vm.ID)
 	if r == nil {
@@ -101,7 +101,7 @@ func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 		}
 		for _, x := range sessions {
 			if !x.Status.Ended() {
-				return banger.Errorf(banger.CodeInUse, "cannot delete VM %s: session %q has not ended, and would go on unseen", vm.Name, x.Name).
+				return banger.Errorf(banger.CodeInUse, "cannot delete VM %s: session %q has not ended and would keep running unattended", vm.Name, x.Name).
 					WithHint("end it, or forget the host with --force")
 			}
 		}

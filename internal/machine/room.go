@@ -43,7 +43,7 @@ func (s *Service) checkRoom(verb, name string) error {
 		return nil
 	}
 	return banger.Errorf(banger.CodeMissing, "cannot %s VM %s: the host's disk is full: %s has %s free, and %s are needed", verb, name, r.dir, mib(r.free), mib(startRoom)).
-		WithHint("make room, for example with: banger vm delete NAME; see what takes it with: banger doctor")
+		WithHint("free some space, for example with: banger vm delete NAME; banger doctor shows what uses it")
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }

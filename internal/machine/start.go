@@ -30,9 +30,9 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	if err := r.waitUp(ctx); err != nil {
 		e := banger.Errorf(banger.CodeUnavailable, "cannot start VM %s: %w", vm.Name, err)
 		if status, _ := r.pauses.now(); status.Pause != vmm.NotPaused {
-			return banger.VM{}, e.WithHint("nothing of it is lost; see banger vm show %s", vm.Name)
+			return banger.VM{}, e.WithHint("nothing in it is lost; see banger vm show %s", vm.Name)
 		}
-		return banger.VM{}, e.WithHint("see what its guest said with: banger vm console-log %s", vm.Name)
+		return banger.VM{}, e.WithHint("see the output of its guest with: banger vm console-log %s", vm.Name)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
 }

@@ -172,4 +172,4 @@ func (r *run) ask(ctx context.Context, grace time.Duration) error {
 }
 
 // errDaemonStops is what a call gets that waits for a VM while the service closes.
-var errDaemonStops = banger.Errorf(banger.CodeUnavailable, "the daemon is stopping; the next one goes on")
+var errDaemonStops = banger.Errorf(banger.CodeUnavailable, "daemon is shutting down; its successor will finish this")

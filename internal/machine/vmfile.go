@@ -131,7 +131,7 @@ func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
 	case remote && vm.Machine == nil:
 		err = errors.New("it does not say which host it is")
 	case len(vm.ImageID) > banger.MaxNameBytes || strings.ContainsAny(string(vm.ImageID), "/."):
-		err = fmt.Errorf("its image %.40q is none", string(vm.ImageID))
+		err = fmt.Errorf("its image %.40q is not an image id", string(vm.ImageID))
 	}
 	if err != nil {
 		return corruptVMFile(err)

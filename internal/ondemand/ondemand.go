@@ -212,5 +212,5 @@ func (l *Launcher) hanging(cause error) error {
 		pid = strings.TrimSpace(note)
 	}
 	return banger.Errorf(banger.CodeTimeout, "cannot reach daemon: one runs (pid %s) and does not answer: %w", pid, cause).
-		WithHint("see what it does in %s", l.paths.DaemonLog())
+		WithHint("see its log: %s", l.paths.DaemonLog())
 }

@@ -56,7 +56,7 @@ func (l *Launcher) spawn(ctx context.Context) (net.Conn, error) {
 	if ctx.Err() != nil {
 		_ = cmd.Process.Release()
 		return nil, banger.Errorf(banger.CodeTimeout, "cannot start daemon: it is not ready yet: %w", context.Cause(ctx)).
-			WithHint("see what it does in %s", l.paths.DaemonLog())
+			WithHint("see its log: %s", l.paths.DaemonLog())
 	}
 	return l.started(ctx, cmd, report, logStart)
 }

@@ -23,7 +23,7 @@ func CheckState(s banger.SessionState) error {
 	for _, step := range s.StopSteps[:min(len(s.StopSteps), banger.MaxStopSteps)] {
 		words = append(words, step.Signal, string(step.Cause))
 		if len(step.By) > banger.MaxRequesterBytes {
-			return fmt.Errorf("who asked for its stop has %d bytes", len(step.By))
+			return fmt.Errorf("the requester of its stop has %d bytes", len(step.By))
 		}
 	}
 	left := banger.Survivors{}
@@ -35,7 +35,7 @@ func CheckState(s banger.SessionState) error {
 	}
 	switch {
 	case !slices.Contains(banger.Statuses(), s.Status):
-		return fmt.Errorf("%.40q is no status", string(s.Status))
+		return fmt.Errorf("%.40q is not a status", string(s.Status))
 	case slices.ContainsFunc(words, func(w string) bool { return len(w) > maxStateWord }):
 		return errors.New("it has a name that is too long to be one")
 	case len(s.StopSteps) > banger.MaxStopSteps || len(left.Processes) > banger.MaxSurvivors:

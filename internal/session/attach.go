@@ -35,7 +35,7 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger
 		}
 		r.AttachID = string(banger.NewSessionID())
 	} else if !banger.ValidID(r.AttachID) {
-		return banger.AttachInfo{}, banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %.80q is no id of an attachment", x.Name, r.AttachID)
+		return banger.AttachInfo{}, banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %.80q is not an attachment id", x.Name, r.AttachID)
 	}
 	path := filepath.Join(s.attachDir, string(banger.NewSessionID())+".sock")
 	var l net.Listener
@@ -102,7 +102,7 @@ func (s *Service) sweepAttachments() error {
 		err = errors.Join(err, os.Remove(filepath.Join(s.attachDir, e.Name())))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot clean up folder %s: %w", s.attachDir, err)
+		return fmt.Errorf("cannot clean up directory %s: %w", s.attachDir, err)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string
 	if after != "" {
 		if r.After, err = strconv.ParseInt(after, 10, 64); err != nil || r.After < 1 {
 			return nil, "", banger.Errorf(banger.CodeInvalid, "cannot list sessions: %.40q is not where a page ended", after).
-				WithHint("give what an answer had as next")
+				WithHint("pass the value of next from a previous answer")
 		}
 	}
 	if err := checkStatus(f.Status); err != nil {
@@ -88,7 +88,7 @@ func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string
 // checkStatus refuses a filter for what is no status.
 func checkStatus(status banger.Status) error {
 	if status != "" && !slices.Contains(banger.Statuses(), status) {
-		return banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is no status; there are %v", string(status), banger.Statuses())
+		return banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is not a status; the statuses are %v", string(status), banger.Statuses())
 	}
 	return nil
 }

@@ -37,11 +37,11 @@ func firstPage(x banger.Session, r banger.LogRequest) (guestapi.GuestLogRead, er
 				WithHint("read stdout")
 		}
 	default:
-		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: %q is none of stdout, stderr, both", x.Name, string(r.Stream))
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: %q is not one of stdout, stderr, both", x.Name, string(r.Stream))
 	}
 	switch {
 	case strangeTime(r.Since) || strangeTime(r.Until):
-		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: what it wrote is from the years %d to %d", x.Name, banger.MinYear, banger.MaxYear)
+		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: times must be between the years %d and %d", x.Name, banger.MinYear, banger.MaxYear)
 	case !r.Since.IsZero() && (r.From != nil || r.Cursor != nil):
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: it cannot begin both since a time and at an offset", x.Name)
 	case r.Limit < 0:

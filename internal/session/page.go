@@ -51,7 +51,7 @@ func pageOf(ctx context.Context, sessions fs.FS, x banger.Session, r guestapi.Gu
 		return page, err
 	}
 	if _, err := fs.Stat(dir, sessiondir.SpecName); err != nil {
-		return page, banger.Errorf(banger.CodeNotFound, "cannot read log of session %q: there is none on the disk of its VM: %w", x.Name, err)
+		return page, banger.Errorf(banger.CodeNotFound, "cannot read log of session %q: it is not on the disk of its VM: %w", x.Name, err)
 	}
 	page, err = sessiondir.NewReader(dir).GuestPage(ctx, r)
 	page.Ended = page.AtEnd

@@ -15,8 +15,8 @@ const removePatience = 30 * time.Second
 func (s *Service) PruneSessions(ctx context.Context, r banger.PruneRequest) (banger.PruneResult, error) {
 	result := banger.PruneResult{Removed: []banger.PrunedSession{}, Left: []banger.PrunedSession{}}
 	if r.Retention.IsZero() {
-		return result, banger.Errorf(banger.CodeInvalid, "cannot prune sessions: nothing says which").
-			WithHint("say at least one of: older than a time, keep so many, at most so many bytes")
+		return result, banger.Errorf(banger.CodeInvalid, "cannot prune sessions: no criterion").
+			WithHint("specify at least one of older_than, keep and max_bytes")
 	}
 	if err := r.Retention.Validate(); err != nil {
 		return result, err

@@ -72,14 +72,14 @@ func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 	}
 	if refused := s.guests.Refused(id); refused != nil && err == nil {
 		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: its login was refused: %w", vm.Name, refused).
-			WithHint("when that is mended: banger vm unlock %s; until then it is tried once an hour", vm.Name)
+			WithHint("once that is fixed, run: banger vm unlock %s; until then it is retried once an hour", vm.Name)
 	}
 	if err != nil || vm.UnreachableSince.IsZero() || time.Since(vm.UnreachableSince) < unreachableAfter {
 		return err
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: it has not answered since %s: %s",
 		vm.Name, vm.UnreachableSince.Format(time.RFC3339), vm.LastError).
-		WithHint("its sessions go on without us; see banger vm show %s", vm.Name)
+		WithHint("its sessions keep running; see banger vm show %s", vm.Name)
 }
 
 // awaitGuest calls f with the guest of a running VM, again on the next link each

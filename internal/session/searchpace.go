@@ -87,6 +87,6 @@ func (p *searchPace) end(page guestapi.GuestLogPage) error {
 	default:
 		return nil
 	}
-	return banger.Errorf(banger.CodeUnavailable, "the search in it was given up: %s", why).
-		WithHint("read it by itself: banger session logs, with --grep")
+	return banger.Errorf(banger.CodeUnavailable, "its search was abandoned: %s", why).
+		WithHint("search it alone: banger session logs, with --grep")
 }

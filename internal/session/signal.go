@@ -33,7 +33,7 @@ func (s *Service) SignalSession(ctx context.Context, vmRef, ref string, r banger
 		return g.Signal(ctx, x.ID, request)
 	})
 	if asked > 1 && banger.CodeOf(err) == banger.CodeState {
-		return banger.Errorf(banger.CodeUnavailable, "cannot tell whether session %q was signalled: the link broke, and it has ended since", x.Name)
+		return banger.Errorf(banger.CodeUnavailable, "cannot determine whether session %q received the signal: the connection broke, and it has ended since", x.Name)
 	}
 	return err
 }
@@ -50,7 +50,7 @@ func signalName(text string) (string, error) {
 	}
 	switch signal := signalname.Parse(name); {
 	case text == "" || signal == 0:
-		return "", banger.Errorf(banger.CodeInvalid, "cannot signal session: %.40q is no signal", text).
+		return "", banger.Errorf(banger.CodeInvalid, "cannot signal session: %.40q is not a signal", text).
 			WithHint("give a name such as HUP, USR1 or RTMIN+3, or a number; signal(7) has them")
 	case strings.HasPrefix(name, "SIGRT"):
 		return strconv.Itoa(int(signal)), nil

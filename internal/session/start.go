@@ -85,8 +85,8 @@ func (s *Service) awaitStart(ctx context.Context, x banger.Session) (banger.Sess
 	}
 	started, err := s.waitFor(ctx, x.ID, func(x banger.Session) bool { return x.Status != banger.StatusStarting })
 	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
-		return x, banger.Errorf(banger.CodeUnavailable, "cannot tell yet whether session %q was started: %w", x.Name, errNoAnswer).
-			WithHint("banger session show tells it once the guest answers again")
+		return x, banger.Errorf(banger.CodeUnavailable, "not known yet whether session %q was started: %w", x.Name, errNoAnswer).
+			WithHint("banger session show reports it once the guest responds again")
 	}
 	return started, err
 }

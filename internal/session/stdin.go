@@ -61,9 +61,9 @@ func sendError(x banger.Session, sent banger.SendResult, err error) error {
 		return banger.Errorf(banger.CodeInUse, "cannot send to session %q: %w", x.Name, err).
 			WithHint("detach there first, or take over with: banger session attach --takeover")
 	case sessionstream.CodeEvicted:
-		return banger.Errorf(banger.CodeInUse, "cannot go on sending to session %q at offset %d: %w", x.Name, sent.Offset, err)
+		return banger.Errorf(banger.CodeInUse, "cannot continue sending to session %q at offset %d: %w", x.Name, sent.Offset, err)
 	case sessionstream.CodeOffset:
-		return banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin stands at %d: %w", x.Name, sent.Offset, err)
+		return banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin is at %d: %w", x.Name, sent.Offset, err)
 	case sessionstream.CodeClosed:
 		return banger.Errorf(banger.CodeState, "cannot send to session %q behind offset %d: %w", x.Name, sent.Offset, err)
 	case sessionstream.CodeLine:

@@ -34,7 +34,7 @@ const (
 // the machine may take the folder, or damage its files, until Settle has returned.
 func Create(parent string, l guestapi.GuestLaunch) (dir string, lock *os.File, err error) {
 	if !banger.ValidID(string(l.ID)) {
-		return "", nil, banger.Errorf(banger.CodeInvalid, "cannot create session %.40q: that is no session id", string(l.ID))
+		return "", nil, banger.Errorf(banger.CodeInvalid, "cannot create session %.40q: not a session id", string(l.ID))
 	}
 	dir = filepath.Join(parent, string(l.ID))
 	if err := os.MkdirAll(parent, 0o700); err != nil {
@@ -163,7 +163,7 @@ func Sweep(parent string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot clean up folder %s: %w", parent, err)
+		return fmt.Errorf("cannot clean up directory %s: %w", parent, err)
 	}
 	defer guard.Close()
 	entries, err := os.ReadDir(parent)
@@ -173,7 +173,7 @@ func Sweep(parent string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot clean up folder %s: %w", parent, err)
+		return fmt.Errorf("cannot clean up directory %s: %w", parent, err)
 	}
 	return nil
 }

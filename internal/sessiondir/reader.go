@@ -53,7 +53,7 @@ func (r *Reader) Page(stream banger.Stream, from banger.LogCursor, limit int) (c
 			return chunks, next, atEnd, err
 		}
 	}
-	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at %v: it is given up faster than it can be read", from)
+	return nil, from, false, banger.Errorf(banger.CodeUnavailable, "cannot read log at %v: it is dropped faster than it can be read", from)
 }
 
 // GuestPage is Page of a request, which may ask for the last lines or for what is
@@ -76,7 +76,7 @@ func (r *Reader) GuestPage(ctx context.Context, read guestapi.GuestLogRead) (pag
 // been given up meanwhile, and was perhaps zeros already: errOvertaken.
 const maxOvertaken = 10
 
-var errOvertaken = errors.New("what was read is not kept any more")
+var errOvertaken = errors.New("the data is no longer kept")
 
 func (r *Reader) page(stream banger.Stream, from banger.LogCursor, limit int) (chunks []banger.LogChunk, next banger.LogCursor, atEnd bool, err error) {
 	v, err := r.open(stream)
@@ -174,7 +174,7 @@ func (r *Reader) open(stream banger.Stream) (*view, error) {
 	switch stream {
 	case banger.StreamStdout, banger.StreamStderr, banger.StreamBoth:
 	default:
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot read log: %.40q is none of stdout, stderr, both", string(stream))
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read log: %.40q is not one of stdout, stderr, both", string(stream))
 	}
 	v, err := r.look()
 	if err != nil {

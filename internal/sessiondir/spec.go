@@ -37,7 +37,7 @@ func ParseSpec(data []byte) (guestapi.GuestLaunch, error) {
 	case err != nil:
 		return guestapi.GuestLaunch{}, corrupt(SpecName, err)
 	case !banger.ValidID(string(l.ID)):
-		return guestapi.GuestLaunch{}, corrupt(SpecName, fmt.Errorf("%.40q is no session id", string(l.ID)))
+		return guestapi.GuestLaunch{}, corrupt(SpecName, fmt.Errorf("%.40q is not a session id", string(l.ID)))
 	}
 	return l, nil
 }

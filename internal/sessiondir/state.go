@@ -146,7 +146,7 @@ func decodeState(data []byte) (s State, err error) {
 		return State{}, err
 	}
 	if !banger.ValidID(string(s.ID)) {
-		return State{}, corrupt(StateName, fmt.Errorf("%.40q is no session id", string(s.ID)))
+		return State{}, corrupt(StateName, fmt.Errorf("%.40q is not a session id", string(s.ID)))
 	}
 	if err := records.CheckState(s.SessionState); err != nil {
 		return State{}, corrupt(StateName, err)
@@ -207,7 +207,7 @@ func openRegular(fsys fs.FS, name string) (fs.File, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("cannot read file %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, corrupt(name, fmt.Errorf("it is no regular file but %s", info.Mode()))
+		return nil, nil, corrupt(name, fmt.Errorf("not a regular file but %s", info.Mode()))
 	}
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -62,7 +62,7 @@ func (a *authentication) failure(err error) error {
 	}
 	what := "no key was accepted"
 	if !a.takesKeys() {
-		what = "it wants something else than a key: " + printable(strings.Join(a.methods, ", "))
+		what = "it wants a method other than a key: " + printable(strings.Join(a.methods, ", "))
 	} else if strings.Contains(err.Error(), tooManyFailures) {
 		what = "it has refused too many keys"
 	}

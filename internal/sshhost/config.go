@@ -33,7 +33,7 @@ func (d *Dialer) Resolve(ctx context.Context, t Target) (*Resolved, error) {
 		return nil, err
 	}
 	return nil, banger.Errorf(banger.CodeInvalid, "cannot use SSH host %s: %w", t, err).
-		WithHint("see what your ssh makes of it: %s", t.Command("ssh", "-G"))
+		WithHint("see how your ssh interprets it: %s", t.Command("ssh", "-G"))
 }
 
 func (d *Dialer) resolve(ctx context.Context, t Target) (*Resolved, error) {
@@ -49,7 +49,7 @@ func (d *Dialer) resolve(ctx context.Context, t Target) (*Resolved, error) {
 	}
 	r, err := parseSettings(output).resolve(t, d)
 	if err == nil && strings.ContainsRune(r.HostName, ':') && !isIPv6(r.HostName) && r.ProxyCommand == "" {
-		return nil, errors.New("the host has a colon and is no IPv6 address, and your configuration has no HostName for it; the port must be a number")
+		return nil, errors.New("the host has a colon and is not an IPv6 address, and your configuration has no HostName for it; the port must be a number")
 	}
 	return r, err
 }

@@ -23,7 +23,7 @@ func (d *Dialer) expander(r *Resolved) (*expander, error) {
 	}
 	local, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell the local host name: %w", err)
+		return nil, fmt.Errorf("cannot get the local host name: %w", err)
 	}
 	home := me.HomeDir
 	if d.Home != "" {

@@ -130,7 +130,7 @@ func (h *hostKeys) name() string { return h.host.knownName() }
 func (h *hostKeys) revoked(k knownKey) error {
 	return banger.Errorf(banger.CodeInvalid, "the key of SSH host %s is revoked: %s key %s, by %s:%d", h.name(),
 		k.kind, fingerprintOf(k.blob), k.file, k.line).
-		WithHint("it may be somebody else who answers; ask who runs the host for its new key")
+		WithHint("another machine may be answering; ask the administrator of the host for its new key")
 }
 
 // fingerprintOf is that of a key as ssh(1) shows it.

@@ -249,7 +249,7 @@ func TestLogin_HostsThatTakeNoKeys(t *testing.T) {
 	t.Parallel()
 	u, s := known(t, "PubkeyAuthentication no", "KerberosAuthentication no", "HostbasedAuthentication yes")
 	u.key(t, "id_ed25519")
-	u.wantRefused(t, "box", none(), banger.CodeMissing, "something else than a key: ")
+	u.wantRefused(t, "box", none(), banger.CodeMissing, "a method other than a key: ")
 	u.configure(t, s.block("box", "PubkeyAuthentication no"))
 	u.wantRefused(t, "box", none(), banger.CodeInvalid, "PubkeyAuthentication")
 }
@@ -259,7 +259,7 @@ func TestLogin_HostsThatWantMoreThanAKey(t *testing.T) {
 	u, s := known(t, "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
 	key := u.key(t, "id_ed25519")
 	s.authorize(t, key)
-	u.wantRefused(t, "box", none(), banger.CodeMissing, "something else than a key: password", key)
+	u.wantRefused(t, "box", none(), banger.CodeMissing, "a method other than a key: password", key)
 }
 
 func TestLogin_HostsThatWantTwoKeys(t *testing.T) {

@@ -35,7 +35,7 @@ func (s *Store) Restored(ctx context.Context) (bool, error) {
 		return is != 0, nil // it is new, or of a banger that kept no such file
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot tell whether store %s was restored: %w", s.path, err)
+		return false, fmt.Errorf("cannot determine whether store %s was restored: %w", s.path, err)
 	}
 	was, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	return err != nil || is != was, nil

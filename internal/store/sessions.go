@@ -253,7 +253,7 @@ func (t *tx) sessionNameFree(x banger.Session) error {
 	taken, err := t.exists("SELECT 1 FROM sessions WHERE vm_id = ? AND name = ? AND id <> ?", string(x.VMID), x.Name, string(x.ID))
 	if err == nil && taken {
 		err = banger.Errorf(banger.CodeExists, "cannot name session %q: its VM has one of that name", x.Name).
-			WithHint("choose another name, or remove that one with: banger session rm")
+			WithHint("choose another name, or delete that one with: banger session rm")
 	}
 	return err
 }

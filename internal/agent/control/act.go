@@ -17,7 +17,7 @@ import (
 // processes that outlived its command, too.
 func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) {
 	if p.GraceMS < 0 || p.GraceMS > banger.MaxStopGrace.Milliseconds() {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot stop session: %d is no grace time in milliseconds", p.GraceMS)
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot stop session: %d is not a grace period in milliseconds", p.GraceMS)
 	}
 	request := banger.StopRequest{Grace: time.Duration(p.GraceMS) * time.Millisecond, By: p.By}
 	x, err := s.find(p.ID)
@@ -112,7 +112,7 @@ func (s *server) inspect(ctx context.Context, p guestrpc.IDParams) (guestapi.Gue
 // remove deletes an ended session with its logs.
 func (s *server) remove(_ context.Context, p guestrpc.IDParams) (none, error) {
 	if !banger.ValidID(string(p.ID)) {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot remove session %.40q: that is no session id", string(p.ID))
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot remove session %.40q: not a session id", string(p.ID))
 	}
 	unlock := s.claims.Hold(p.ID)
 	defer unlock()

@@ -52,7 +52,7 @@ func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.Gue
 // to start. If its id is new, begin makes the session in its new folder.
 func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (guestapi.GuestSession, error) {
 	if !banger.ValidID(string(l.ID)) {
-		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: that is no session id", string(l.ID))
+		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: not a session id", string(l.ID))
 	}
 	x, err := s.create(l, begin)
 	if err == nil {

@@ -125,7 +125,7 @@ func TestLaunch_FailsBeforeAnythingRuns(t *testing.T) {
 		"all is well":             {func(x *banger.Launch) {}, "", nil},
 		"unknown user":            {func(x *banger.Launch) { x.User = "nosuchuser" }, launch, []string{`"nosuchuser"`}},
 		"cwd missing":             {func(x *banger.Launch) { x.Cwd = "/no/such\nfolder" }, cwd, []string{`"/no/such\nfolder"`, "does not exist"}},
-		"cwd is a file":           {func(x *banger.Launch) { x.Cwd = "/etc/passwd" }, cwd, []string{"not a folder"}},
+		"cwd is a file":           {func(x *banger.Launch) { x.Cwd = "/etc/passwd" }, cwd, []string{"not a directory"}},
 		"cwd below a file":        {func(x *banger.Launch) { x.Cwd = "/etc/passwd/x" }, cwd, []string{"/etc/passwd/x"}},
 		"cwd closed to the user":  {func(x *banger.Launch) { x.User, x.Cwd = "nobody", banger.ByteString(secret) }, cwd, []string{`"nobody"`, "may not enter"}},
 		"cwd open to root":        {func(x *banger.Launch) { x.Cwd = banger.ByteString(secret) }, "", nil},

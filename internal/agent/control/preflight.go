@@ -86,7 +86,7 @@ func findCwd(asked string, user passwd.User) (string, *launchFailure) {
 	case err != nil:
 		cause = err.Error()
 	case !info.IsDir():
-		cause, err = "it is not a folder", errors.New(info.Mode().String()+" "+cwd)
+		cause, err = "it is not a directory", errors.New(info.Mode().String()+" "+cwd)
 	default:
 		return cwd, nil
 	}

@@ -29,7 +29,7 @@ func (s *server) forget(id banger.SessionID) {
 // find returns the session that a request names.
 func (s *server) find(id banger.SessionID) (*session, error) {
 	if !banger.ValidID(string(id)) {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot find session %.40q: that is no session id", string(id))
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot find session %.40q: not a session id", string(id))
 	}
 	unlock := s.claims.Hold(id)
 	defer unlock()

@@ -21,13 +21,13 @@ func (s *server) spec(_ context.Context, p guestrpc.SpecParams) (guestrpc.SpecPa
 	}
 	file, err := os.Open(filepath.Join(x.dir, sessiondir.SpecName))
 	if err != nil {
-		return guestrpc.SpecPart{}, banger.Errorf(banger.CodeCorrupt, "cannot read what session %s was launched with: %w", p.ID, err)
+		return guestrpc.SpecPart{}, banger.Errorf(banger.CodeCorrupt, "cannot read the launch of session %s: %w", p.ID, err)
 	}
 	defer file.Close()
 	data := make([]byte, guestrpc.MaxSpecPart)
 	n, err := file.ReadAt(data, p.Offset)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return guestrpc.SpecPart{}, banger.Errorf(banger.CodeCorrupt, "cannot read what session %s was launched with: %w", p.ID, err)
+		return guestrpc.SpecPart{}, banger.Errorf(banger.CodeCorrupt, "cannot read the launch of session %s: %w", p.ID, err)
 	}
 	return guestrpc.SpecPart{Data: data[:n], End: err != nil}, nil
 }

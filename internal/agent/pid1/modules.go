@@ -22,7 +22,7 @@ func parseModules(list []byte) ([]string, error) {
 		switch {
 		case path == "":
 		case path[0] != '/':
-			return nil, fmt.Errorf("cannot read list of modules: %q is no absolute path", path)
+			return nil, fmt.Errorf("cannot read list of modules: %q is not an absolute path", path)
 		case len(paths) == maxModules:
 			return nil, fmt.Errorf("cannot read list of modules: it has more than %d", maxModules)
 		default:

@@ -82,7 +82,7 @@ func readLaunch(r io.Reader) (Launch, error) {
 		return Launch{}, fmt.Errorf("cannot read launch: %w", err)
 	}
 	if l.Dir == "" || l.Path == "" || len(l.Argv) == 0 {
-		return Launch{}, errors.New("cannot read launch: it names no folder or no command")
+		return Launch{}, errors.New("cannot read launch: it has no directory or no command")
 	}
 	return l, nil
 }

@@ -54,7 +54,7 @@ type server struct {
 func listen(path string) (*server, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open session folder: %w", &os.PathError{Op: "open", Path: path, Err: err})
+		return nil, fmt.Errorf("cannot open session directory: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	// The mask is the process's and the command inherits it, so it is put back

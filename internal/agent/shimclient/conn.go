@@ -178,7 +178,7 @@ func (c *Conn) order(purpose string, orders []sessionstream.Control, revision in
 			}
 		case *sessionstream.Signal:
 			if revision < 2 {
-				return banger.Errorf(banger.CodeMismatch, "cannot %s: its shim is of an older build, which takes signals from attachments only", purpose).
+				return banger.Errorf(banger.CodeMismatch, "cannot %s: its shim is of an older build, which accepts signals from attachments only", purpose).
 					WithHint("attach to it, or stop it")
 			}
 		}

@@ -111,7 +111,7 @@ func (t *moduleTree) order(required, optional []string) ([]string, error) {
 	o := moduleOrder{tree: t, seen: map[string]bool{}}
 	for _, name := range required {
 		if !t.known(name) {
-			return nil, banger.Errorf(banger.CodeCorrupt, "cannot find module %s: kernel %s has none of that name", name, t.release)
+			return nil, banger.Errorf(banger.CodeCorrupt, "cannot find module %s: kernel %s does not have it", name, t.release)
 		}
 		if err := o.add(name); err != nil {
 			return nil, err
@@ -151,7 +151,7 @@ func (o *moduleOrder) add(name string) error {
 		if o.tree.builtin[name] {
 			return nil
 		}
-		return banger.Errorf(banger.CodeCorrupt, "cannot find module %s: another one depends on it, and kernel %s has none of that name", name, o.tree.release)
+		return banger.Errorf(banger.CodeCorrupt, "cannot find module %s: another one depends on it, and kernel %s does not have it", name, o.tree.release)
 	}
 	for _, soft := range o.tree.soft[name] {
 		if o.tree.known(soft) { // else it is an alias, or was left out: soft

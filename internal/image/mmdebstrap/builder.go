@@ -146,7 +146,7 @@ func (b *Builder) RemoveScratch(ctx context.Context, scratch string) error {
 	// a user namespace can act as.
 	entries, err := os.ReadDir(scratch)
 	if err != nil {
-		return fmt.Errorf("cannot remove folder %s: %w", scratch, err)
+		return fmt.Errorf("cannot remove directory %s: %w", scratch, err)
 	}
 	args := []string{"--unshare-helper", "rm", "-rf", "--"}
 	for _, e := range entries {
@@ -157,7 +157,7 @@ func (b *Builder) RemoveScratch(ctx context.Context, scratch string) error {
 	log := &stageLog{begin: func(stage) {}}
 	helped := run(ctx, scratch, args, io.Discard, log)
 	if err := os.RemoveAll(scratch); err != nil {
-		return fmt.Errorf("cannot remove folder %s: %w", scratch, errors.Join(err, helped, errors.New(log.tail())))
+		return fmt.Errorf("cannot remove directory %s: %w", scratch, errors.Join(err, helped, errors.New(log.tail())))
 	}
 	return nil
 }

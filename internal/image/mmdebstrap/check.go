@@ -22,7 +22,7 @@ func (b *Builder) Check() error {
 	}
 	me, err := user.Current()
 	if err != nil {
-		return banger.Errorf(banger.CodeMissing, "cannot build image: cannot find out who runs this: %w", err)
+		return banger.Errorf(banger.CodeMissing, "cannot build image: cannot determine the current user: %w", err)
 	}
 	for _, p := range []string{"newuidmap", "newgidmap"} {
 		if _, err := exec.LookPath(p); err != nil {

@@ -14,33 +14,33 @@ func states() []byte {
 	var b bytes.Buffer
 	b.WriteString(`# States
 
-Made from transition.go by ` + "`go generate ./...`" + `; do not edit. The store refuses every other step with the error
-` + "`wrong_state`" + `. A record may always be written again in the state that it has.
+Generated from transition.go by ` + "`go generate ./...`" + `; do not edit. The store refuses every other transition with the
+error ` + "`wrong_state`" + `. A record may always be rewritten in its current state.
 
 ## Sessions
 
 `)
 	table(&b, banger.Statuses(), records.SessionTransitions, map[banger.Status]string{
-		banger.StatusStarting: "the guest has not yet said that the command runs",
+		banger.StatusStarting: "the guest has not yet reported that the command runs",
 		banger.StatusRunning:  "the command runs",
-		banger.StatusStopping: "a stop or kill was asked for and the command has not ended",
+		banger.StatusStopping: "a stop or kill was requested and the command has not ended",
 		banger.StatusExited:   "the command ended with exit status 0",
 		banger.StatusFailed:   "anything else: see `exit_code`, `exit_signal`, `ended_by`, `launch_stage`",
 	})
 	b.WriteString(`
-Steps that were too short to be seen are skipped. One correction is allowed: an end that was concluded from the end of the
-machine, because its disk could not be read (` + "`failed` by `vm_stopped` or `vm_lost`" + `), gives way to the end that the guest itself had recorded.
+States that were too brief to be observed are skipped. One correction is allowed: an end that was presumed from the end of the
+machine, because its disk could not be read (` + "`failed` by `vm_stopped` or `vm_lost`" + `), is replaced by the end that the guest recorded.
 
 ## VMs
 
 `)
 	table(&b, banger.VMStates(), records.VMTransitions, map[banger.VMState]string{
-		banger.VMStopped:  "no machine runs",
+		banger.VMStopped:  "not running",
 		banger.VMStarting: "the machine is being started, or its guest is booting",
-		banger.VMRunning:  "the guest answered",
-		banger.VMPaused:   "the machine stands still, and nothing of it is lost: see `last_error`; one for which the host's disk was full continues by itself",
+		banger.VMRunning:  "the guest responded",
+		banger.VMPaused:   "the machine is paused and nothing in it is lost: see `last_error`; one that was paused because the host's disk was full continues by itself",
 		banger.VMStopping: "the guest is shutting down",
-		banger.VMFailed:   "a start failed, or the machine ended unasked: see `last_error`",
+		banger.VMFailed:   "a start failed, or the machine ended unexpectedly: see `last_error`",
 	})
 	return b.Bytes()
 }
@@ -54,7 +54,7 @@ func table[S ~string](b *bytes.Buffer, all []S, next func(S) []S, meaning map[S]
 			follow = append(follow, "`"+string(n)+"`")
 		}
 		if len(follow) == 0 {
-			follow = []string{"nothing else"}
+			follow = []string{"none (final)"}
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", s, meaning[s], strings.Join(follow, ", "))
 	}
