@@ -4,7 +4,7 @@ package emulator
 // terminal that was reset. Its glyph and its style are looked up in its Terminal.
 type Cell struct {
 	glyph uint32 // 0 for a blank, else a rune or an index into Terminal.clusters, with flags
-	style uint32 // index into Terminal.styles
+	style uint32 // a look.common, or an index into Terminal.looks with isInterned
 }
 
 // Flags of a glyph, above the 21 bits of a rune.
@@ -43,33 +43,40 @@ func (t *Terminal) Text(c Cell) string {
 }
 
 // Style returns how a cell looks.
-func (t *Terminal) Style(c Cell) Style { return t.styles[c.style] }
+func (t *Terminal) Style(c Cell) Style { return t.look(c).style() }
 
-// maxInterned is how many styles, clusters or links are kept before those that no cell
+func (t *Terminal) look(c Cell) look {
+	if c.style&isInterned != 0 {
+		return t.looks[c.style&^isInterned]
+	}
+	return look{common: c.style}
+}
+
+// maxInterned is how many looks, clusters or links are kept before those that no cell
 // has any more are dropped.
 const maxInterned = 1 << 16
 
-// intern returns the index of a style, for refreshPen.
-func (t *Terminal) intern(s Style) uint32 {
-	if s == (Style{}) {
-		return 0
+// intern returns what a cell says of a look.
+func (t *Terminal) intern(l look) uint32 {
+	if l.common&hasRest == 0 {
+		return l.common
 	}
-	recent := &t.recent[(uint32(s.Foreground)*31+uint32(s.Background)*7+uint32(s.Attributes)+s.link)%recentStyles]
-	if int(*recent) < len(t.styles) && t.styles[*recent] == s {
-		return *recent
+	recent := &t.recent[(uint32(l.rest.foreground)*31+uint32(l.rest.background)*7+l.common+l.rest.link)%recentLooks]
+	if int(*recent) < len(t.looks) && t.looks[*recent] == l {
+		return isInterned | *recent
 	}
-	i, ok := t.styleIndex[s]
+	i, ok := t.lookIndex[l]
 	if !ok {
-		i = uint32(len(t.styles))
-		t.styles = append(t.styles, s)
-		t.styleIndex[s] = i
+		i = uint32(len(t.looks))
+		t.looks = append(t.looks, l)
+		t.lookIndex[l] = i
 	}
 	*recent = i
-	return i
+	return isInterned | i
 }
 
-// recentStyles is how many styles are found without the map.
-const recentStyles = 256
+// recentLooks is how many looks are found without the map.
+const recentLooks = 256
 
 // cluster returns the glyph of a character with combining marks.
 func (t *Terminal) cluster(text string) uint32 {
@@ -98,9 +105,9 @@ func (t *Terminal) linkTo(l Link) uint32 {
 
 // collect drops what no cell and no pen refers to any more.
 func (t *Terminal) collect() {
-	old := collection{t.styles, t.clusters, t.links, map[uint32]uint32{}}
-	t.styles, t.clusters, t.links = []Style{{}}, nil, []Link{{}}
-	t.styleIndex, t.linkIndex = map[Style]uint32{}, map[Link]uint32{}
+	old := collection{t.looks, t.clusters, t.links, make([]uint32, len(t.looks))}
+	t.looks, t.clusters, t.links = nil, nil, []Link{{}}
+	t.lookIndex, t.linkIndex = map[look]uint32{}, map[Link]uint32{}
 	keep := func(c *Cell) { *c = old.move(t, *c) }
 	for _, g := range []*grid{t.main, t.alternate} {
 		for _, r := range g.rows {
@@ -110,20 +117,20 @@ func (t *Terminal) collect() {
 			}
 		}
 	}
-	for _, p := range []*Style{&t.pen, &t.saved[0].pen, &t.saved[1].pen} {
-		p.link = t.moveLink(old.links, p.link)
+	t.internedPen = look{}
+	for _, p := range []*look{&t.pen, &t.saved[0].pen, &t.saved[1].pen} {
+		p.rest.link = t.moveLink(old.links, p.rest.link)
 	}
-	t.penChanged()
 	// Where most of it is in use, the next time is to be worth it.
-	t.collectAt = max(maxInterned, 2*max(len(t.styles), len(t.clusters), len(t.links)))
+	t.collectAt = max(maxInterned, 2*max(len(t.looks), len(t.clusters), len(t.links)))
 }
 
 // collection is what was interned before.
 type collection struct {
-	styles   []Style
+	looks    []look
 	clusters []string
 	links    []Link
-	moved    map[uint32]uint32 // where styles are now
+	moved    []uint32 // what cells say of each of the looks now, 0 where none has it so far
 }
 
 func (o *collection) move(t *Terminal, c Cell) Cell {
@@ -131,18 +138,18 @@ func (o *collection) move(t *Terminal, c Cell) Cell {
 		t.clusters = append(t.clusters, o.clusters[c.glyph&glyphBits])
 		c.glyph = c.glyph&^glyphBits | uint32(len(t.clusters)-1)
 	}
-	to, ok := o.moved[c.style]
-	if !ok {
-		s := o.styles[c.style]
-		s.link = t.moveLink(o.links, s.link)
-		if s != (Style{}) {
-			to = uint32(len(t.styles))
-			t.styles = append(t.styles, s)
-			t.styleIndex[s] = to
-		}
-		o.moved[c.style] = to
+	if c.style&isInterned == 0 {
+		return c
 	}
-	c.style = to
+	to := &o.moved[c.style&^isInterned]
+	if *to == 0 {
+		l := o.looks[c.style&^isInterned]
+		l.rest.link = t.moveLink(o.links, l.rest.link)
+		*to = isInterned | uint32(len(t.looks))
+		t.lookIndex[l] = uint32(len(t.looks))
+		t.looks = append(t.looks, l)
+	}
+	c.style = *to
 	return c
 }
 

@@ -139,6 +139,5 @@ func (t *Terminal) osc() {
 	if uri == "" {
 		params = ""
 	}
-	t.pen.link = t.linkTo(Link{params, uri})
-	t.penChanged()
+	t.pen.setLink(t.linkTo(Link{params, uri}))
 }

@@ -10,7 +10,7 @@ func (t *Terminal) Inserting() bool { return t.modes.insert }
 func (t *Terminal) Wrapping() bool { return !t.modes.noWrap }
 
 // Pen is the style of what is written next.
-func (t *Terminal) Pen() Style { return t.pen }
+func (t *Terminal) Pen() Style { return t.pen.style() }
 
 // Erased reports whether nothing was written in a cell since it was erased.
 func (c Cell) Erased() bool { return c.glyph == 0 }
@@ -36,7 +36,7 @@ func (t *Terminal) Margins() (set, within bool) {
 func (t *Terminal) RowHasWide() bool { return t.row().wide }
 
 // Interned is how many styles, clusters and links are kept.
-func (t *Terminal) Interned() int { return len(t.styles) + len(t.clusters) + len(t.links) }
+func (t *Terminal) Interned() int { return len(t.looks) + len(t.clusters) + len(t.links) }
 
 // Broken says what is wrong within the terminal, "" for nothing.
 func (t *Terminal) Broken() string {
@@ -51,7 +51,7 @@ func (t *Terminal) Broken() string {
 				if cell.Wide() && (x+1 >= t.cols || !r.at(x+1).Tail()) || cell.Tail() && (x == 0 || !r.at(x-1).Wide()) {
 					return "there is half of a wide character"
 				}
-				if int(cell.style) >= len(t.styles) || t.Text(cell) == "" && !cell.Tail() {
+				if cell.style&isInterned != 0 && int(cell.style&^isInterned) >= len(t.looks) || t.Text(cell) == "" && !cell.Tail() {
 					return "a cell shows nothing"
 				}
 			}

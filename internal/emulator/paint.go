@@ -63,7 +63,7 @@ func (w *painter) row(y, from, to int) {
 		if c.Tail() && x > from {
 			continue
 		}
-		w.change(w.t.styles[c.style])
+		w.change(w.t.Style(c))
 		if c.Tail() || c.Wide() && x+1 == to {
 			c = Cell{}
 		}

@@ -14,9 +14,9 @@ type parser struct {
 	middle  byte // the intermediate byte, or 0
 	broken  bool // the sequence has more intermediate bytes than any that is known
 	params  [maxParams]int
-	sub     [maxParams]bool // a colon stands before the parameter
-	count   int             // of params
-	tooMany bool            // the parameter that is read is one too many
+	colons  uint32 // bit i: a colon stands before the parameter i
+	count   int    // of params
+	tooMany bool   // the parameter that is read is one too many
 
 	text []byte // of an OSC, if it is worth keeping
 	keep bool
@@ -65,33 +65,108 @@ func (t *Terminal) writeText(p []byte) []byte {
 	if len(t.parser.partial) > 0 {
 		return t.writePartial(p)
 	}
-	for len(p) > 0 {
-		switch c := p[0]; {
+	for i := 0; i < len(p); {
+		switch c := p[i]; {
 		case c >= 0x20 && c < 0x7f:
-			n := 1
-			for n < len(p) && p[n] >= 0x20 && p[n] < 0x7f {
-				n++
-			}
-			t.printASCII(p[:n])
-			p = p[n:]
+			i += t.printASCII(p[i:])
 		case c == 0x1b:
-			t.parser.escape()
-			return p[1:]
+			n := t.wholeSequences(p[i:])
+			if n == 0 {
+				t.parser.escape()
+				return p[i+1:]
+			}
+			i += n
 		case c < 0x80:
 			t.control(c)
-			p = p[1:]
+			i++
 		default:
-			r, n := decode(p)
+			r, n := decode(p[i:])
 			if n == 0 {
-				t.parser.partial = append(t.parser.partial, p...)
+				t.parser.partial = append(t.parser.partial, p[i:]...)
 				return nil
 			}
 			t.print(r)
-			p = p[n:]
+			i += n
 		}
 	}
 	return nil
 }
+
+// wholeSequences carries out the control sequences with which p begins, as far as they
+// are complete and of the usual form: perhaps a mark, parameters and the final byte. It
+// returns their length; where it is 0, step is to look at each byte. Most of what a
+// full-screen program writes are such sequences.
+func (t *Terminal) wholeSequences(p []byte) int {
+	m := &t.parser
+	done := 0
+next:
+	for len(p)-done >= 3 && p[done] == 0x1b && p[done+1] == '[' {
+		q := p[done:]
+		c := q[2]
+		if c == 'm' || c == 'K' { // the most usual ones of all
+			t.last = 0
+			done += 3
+			if c == 'm' {
+				t.pen.reset()
+			} else {
+				t.eraseToEnd()
+			}
+			continue
+		}
+		i, mark := 2, byte(0)
+		if c >= '<' && c <= '?' {
+			i, mark = 3, c
+		}
+		count, colons := 0, uint32(0)
+		for begin := i; i < len(q); i++ {
+			n, first := -1, i
+			if c = q[i]; c-'0' <= 9 {
+				n = int(c - '0')
+				for i++; i < len(q) && q[i]-'0' <= 9; i++ {
+					n = n*10 + int(q[i]-'0')
+				}
+				if i-first > maxDigits || i == len(q) {
+					return done
+				}
+				c, n = q[i], min(n, maxParam)
+			}
+			m.params[count] = n
+			switch {
+			case c == ';' && count < maxParams-1:
+				count++
+			case c == ':' && count < maxParams-1:
+				count++
+				colons |= 1 << count
+			case c < 0x40 || c >= 0x7f:
+				return done
+			default:
+				if i > begin {
+					count++
+				}
+				m.mark, m.middle, m.count, m.colons = mark, 0, count, colons
+				done += i + 1
+				switch {
+				case mark != 0:
+					t.dispatch(c)
+				case c == 'm':
+					t.last = 0
+					t.sgr()
+				case c == 'H':
+					t.last = 0
+					t.moveTo(m.param(0, 1)-1, m.param(1, 1)-1)
+				default:
+					t.plain(c)
+				}
+				continue next
+			}
+		}
+		break
+	}
+	return done
+}
+
+// maxDigits is how many digits of a number are read at once.
+const maxDigits = 9
 
 // writePartial takes the rest of a character.
 func (t *Terminal) writePartial(p []byte) []byte {
@@ -245,7 +320,7 @@ func (t *Terminal) escaped(c byte) {
 		m.state = ground
 		t.escape(c)
 	case c == '[':
-		m.state, m.count, m.tooMany = inSequence, 0, false
+		m.state, m.count, m.colons, m.tooMany = inSequence, 0, 0, false
 	case c == ']':
 		m.state, m.text, m.keep = inOSC, m.text[:0], true
 	case c == 'P' || c == 'X' || c == '^' || c == '_' || c == 'k':
@@ -303,6 +378,9 @@ func (m *parser) push(colon bool) {
 	if m.tooMany = m.count == maxParams; m.tooMany {
 		return
 	}
-	m.params[m.count], m.sub[m.count] = -1, colon
+	if colon {
+		m.colons |= 1 << m.count
+	}
+	m.params[m.count] = -1
 	m.count++
 }

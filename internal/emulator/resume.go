@@ -49,7 +49,7 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 	if s := t.saved[t.which()]; s.set {
 		change(s.origin)
 		w.cursor(s.cursor, s.origin)
-		w.change(s.pen)
+		w.change(s.pen.style())
 		w.charsets(s.charsets)
 		w.out = append(w.out, "\x1b7"...)
 		if s.charsets != (charsets{}) {
@@ -59,7 +59,7 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 	change(t.modes.origin)
 	w.change(Style{})
 	w.cursor(t.cursor, t.modes.origin)
-	w.change(t.pen)
+	w.change(t.pen.style())
 	w.charsets(t.cursor.charsets)
 	if t.modes.insert {
 		w.out = append(w.out, "\x1b[4h"...)
@@ -89,7 +89,7 @@ func (w *painter) cursor(c cursor, origin bool) {
 	}
 	w.place(y, x)
 	w.out = append(w.out, plainText...)
-	w.change(w.t.styles[last.style])
+	w.change(w.t.Style(last))
 	w.glyph(last)
 }
 

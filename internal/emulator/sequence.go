@@ -11,16 +11,12 @@ func (m *parser) param(i, otherwise int) int {
 // dispatch carries a control sequence out.
 func (t *Terminal) dispatch(final byte) {
 	m := &t.parser
-	if final == 'b' && m.mark == 0 && m.middle == 0 {
-		t.repeat(m.param(0, 1))
+	if m.mark == 0 && m.middle == 0 {
+		t.plain(final)
 		return
 	}
 	t.last = 0
 	switch {
-	case m.mark == 0 && m.middle == 0:
-		if !t.move(final) && !t.edit(final) {
-			t.setting(final)
-		}
 	case m.mark == '?' && m.middle == 0:
 		switch final {
 		case 'h', 'l':
@@ -35,11 +31,32 @@ func (t *Terminal) dispatch(final byte) {
 	case m.mark == 0 && m.middle == '!' && final == 'p':
 		t.softReset()
 	case m.mark == 0 && m.middle == '"' && final == 'q': // DECSCA
-		t.pen.Attributes &^= protected
+		t.pen.switchOff(protected)
 		if m.param(0, 0) == 1 {
-			t.pen.Attributes |= protected
+			t.pen.switchOn(protected)
 		}
-		t.penChanged()
+	}
+}
+
+// plain carries those out that have neither a mark nor an intermediate byte.
+func (t *Terminal) plain(final byte) {
+	m := &t.parser
+	if final == 'b' {
+		t.repeat(m.param(0, 1))
+		return
+	}
+	t.last = 0
+	switch final {
+	case 'm':
+		t.sgr()
+	case 'H', 'f': // CUP, HVP
+		t.moveTo(m.param(0, 1)-1, m.param(1, 1)-1)
+	case 'K':
+		t.eraseRow(m.param(0, 0), false)
+	default:
+		if !t.move(final) && !t.edit(final) {
+			t.setting(final)
+		}
 	}
 }
 
@@ -68,8 +85,6 @@ func (t *Terminal) move(final byte) bool {
 		c.x = min(n, t.cols) - 1
 	case 'd': // VPA
 		t.moveTo(n-1, c.x)
-	case 'H', 'f': // CUP, HVP
-		t.moveTo(n-1, m.param(1, 1)-1)
 	case 'I': // CHT
 		t.tab(n)
 		return true
@@ -136,8 +151,6 @@ func (t *Terminal) edit(final byte) bool {
 		}
 	case 'J':
 		t.eraseScreen(m.param(0, 0), false)
-	case 'K':
-		t.eraseRow(m.param(0, 0), false)
 	default:
 		return false
 	}
@@ -148,8 +161,6 @@ func (t *Terminal) edit(final byte) bool {
 func (t *Terminal) setting(final byte) {
 	m := &t.parser
 	switch final {
-	case 'm':
-		t.sgr()
 	case 'h', 'l':
 		for _, mode := range m.params[:m.count] {
 			switch mode {
@@ -236,6 +247,16 @@ func (t *Terminal) eraseScreen(how int, selective bool) {
 	}
 }
 
+// eraseToEnd is EL 0, the usual one.
+func (t *Terminal) eraseToEnd() {
+	r, fill := t.row(), t.fill()
+	if r.wide || r.fill != fill {
+		r.erase(t.cursor.x, t.cols, t.cols, fill)
+		return
+	}
+	r.used, r.wraps = min(r.used, t.cursor.x), false
+}
+
 // eraseRow is EL, or DECSEL.
 func (t *Terminal) eraseRow(how int, selective bool) {
 	c := &t.cursor
@@ -257,11 +278,11 @@ func (t *Terminal) eraseCells(y, from, to int, selective bool) {
 		return
 	}
 	for x := from; x < min(to, r.used); x++ {
-		if t.styles[r.cells[x].style].Attributes&protected == 0 {
+		if t.look(r.cells[x]).attributes()&protected == 0 {
 			r.erase(x, x+1, t.cols, fill)
 		}
 	}
-	if last := max(from, r.used); last < to && t.styles[r.fill.style].Attributes&protected == 0 {
+	if last := max(from, r.used); last < to && t.look(r.fill).attributes()&protected == 0 {
 		r.erase(last, to, t.cols, fill)
 	}
 }

@@ -56,6 +56,94 @@ type Style struct {
 	link                         uint32 // index into Terminal.links, 0 for none
 }
 
+// isInterned is set in the style of a cell that is an index into Terminal.looks.
+const isInterned uint32 = 1 << 31
+
+// look is a style as a terminal keeps it: what programs use most in 30 bits, which are
+// also what a cell says of it where there is nothing else.
+type look struct {
+	common uint32 // two colours of the palette, attributes and underline
+	rest   rest
+}
+
+type rest struct {
+	foreground, background Color // those that are not of the palette
+	line                   Color
+	link                   uint32
+}
+
+// Where the parts of look.common begin. A colour is its number, with a bit above it.
+const (
+	foregroundAt = 9 * iota
+	backgroundAt
+	attributesAt
+	underlineAt
+
+	partBits   uint32 = 1<<9 - 1
+	foreground        = partBits << foregroundAt
+	background        = partBits << backgroundAt
+	underline  uint32 = 7 << underlineAt
+	hasRest    uint32 = 1 << 30 // rest is not empty
+)
+
+// style is the look for those that do not keep it.
+func (l look) style() Style {
+	color := func(at int, other Color) Color {
+		n := l.common >> at & partBits
+		return other | Color(n&0x100<<16|n&0xff)
+	}
+	return Style{
+		Foreground: color(foregroundAt, l.rest.foreground), Background: color(backgroundAt, l.rest.background), Line: l.rest.line,
+		Attributes: l.attributes(), Underline: Underline(l.common & underline >> underlineAt), link: l.rest.link,
+	}
+}
+
+// settle sets hasRest as it has to be, after rest was changed.
+func (l *look) settle() {
+	l.common &^= hasRest
+	if l.rest != (rest{}) {
+		l.common |= hasRest
+	}
+}
+
+// onlyBackground is the look of what was erased.
+func (l look) onlyBackground() look {
+	b := look{common: l.common & background, rest: rest{background: l.rest.background}}
+	b.settle()
+	return b
+}
+
+func (l *look) setForeground(c Color) { l.setColor(foregroundAt, &l.rest.foreground, c) }
+func (l *look) setBackground(c Color) { l.setColor(backgroundAt, &l.rest.background, c) }
+
+func (l *look) setColor(at int, other *Color, c Color) {
+	l.common &^= partBits << at
+	*other = c
+	if c&direct == 0 {
+		l.common |= uint32(c>>16|c&0xff) << at
+		*other = 0
+	}
+	l.settle()
+}
+
+func (l look) attributes() Attributes  { return Attributes(l.common >> attributesAt & partBits) }
+func (l *look) switchOn(a Attributes)  { l.common |= uint32(a) << attributesAt }
+func (l *look) switchOff(a Attributes) { l.common &^= uint32(a) << attributesAt }
+
+func (l *look) setLink(link uint32) {
+	l.rest.link = link
+	l.settle()
+}
+
+// reset is SGR 0. Hyperlinks and what DECSCA sets are not among its attributes.
+func (l *look) reset() {
+	l.common &= uint32(protected)<<attributesAt | hasRest
+	if l.common&hasRest != 0 {
+		l.rest = rest{link: l.rest.link}
+		l.settle()
+	}
+}
+
 // Link is a hyperlink, OSC 8. Params are its "key=value" parameters, as they were.
 type Link struct{ Params, URI string }
 
@@ -64,160 +152,3 @@ const maxLink = 4096
 
 // LinkOf returns the hyperlink of a style, with an empty URI for none.
 func (t *Terminal) LinkOf(s Style) Link { return t.links[s.link] }
-
-// sgr carries SGR out, CSI ... m. A parameter p of which more is true has
-// subparameters behind it, separated by colons.
-func (t *Terminal) sgr() {
-	p := &t.parser
-	if p.count == 0 {
-		t.pen = Style{link: t.pen.link, Attributes: t.pen.Attributes & protected}
-	}
-	for i := 0; i < p.count; {
-		end := i + 1
-		for end < p.count && p.sub[end] {
-			end++
-		}
-		i = end + t.pen.apply(p.params[i:end], p.params[end:p.count])
-	}
-	t.penChanged()
-}
-
-// apply carries one parameter with its subparameters out; rest are those that follow,
-// of which the old forms of colours take some: it returns how many.
-func (s *Style) apply(param, rest []int) (taken int) {
-	n := max(param[0], 0)
-	switch {
-	case n == 38 || n == 48 || n == 58:
-		color, taken, ok := colorOf(param[1:], rest)
-		switch {
-		case !ok:
-		case n == 38:
-			s.Foreground = color
-		case n == 48:
-			s.Background = color
-		default:
-			s.Line = color
-		}
-		return taken
-	case n == 4 && len(param) > 1:
-		if kind := param[1]; kind >= 0 && kind <= int(DashedUnderline) {
-			s.Underline = Underline(kind)
-		}
-	case len(param) > 1: // no other one has subparameters
-	default:
-		s.set(n)
-	}
-	return 0
-}
-
-// set carries a parameter out that stands for itself.
-func (s *Style) set(n int) {
-	switch {
-	case n == 0:
-		*s = Style{link: s.link, Attributes: s.Attributes & protected}
-	case n >= 30 && n <= 37:
-		s.Foreground = indexed | Color(n-30)
-	case n == 39:
-		s.Foreground = Default
-	case n >= 40 && n <= 47:
-		s.Background = indexed | Color(n-40)
-	case n == 49:
-		s.Background = Default
-	case n >= 90 && n <= 97:
-		s.Foreground = indexed | Color(n-90+8)
-	case n >= 100 && n <= 107:
-		s.Background = indexed | Color(n-100+8)
-	case n == 59:
-		s.Line = Default
-	case n == 4:
-		s.Underline = SingleUnderline
-	case n == 21:
-		s.Underline = DoubleUnderline
-	case n == 24:
-		s.Underline = NoUnderline
-	default:
-		s.switchAttribute(n)
-	}
-}
-
-func (s *Style) switchAttribute(n int) {
-	switch n {
-	case 1:
-		s.Attributes |= Bold
-	case 2:
-		s.Attributes |= Faint
-	case 3:
-		s.Attributes |= Italic
-	case 5, 6:
-		s.Attributes |= Blink
-	case 7:
-		s.Attributes |= Inverse
-	case 8:
-		s.Attributes |= Hidden
-	case 9:
-		s.Attributes |= Struck
-	case 53:
-		s.Attributes |= Overlined
-	case 22:
-		s.Attributes &^= Bold | Faint
-	case 23:
-		s.Attributes &^= Italic
-	case 25:
-		s.Attributes &^= Blink
-	case 27:
-		s.Attributes &^= Inverse
-	case 28:
-		s.Attributes &^= Hidden
-	case 29:
-		s.Attributes &^= Struck
-	case 55:
-		s.Attributes &^= Overlined
-	}
-}
-
-// colorOf reads what follows 38, 48 or 58: subparameters ("38:5:n", "38:2:r:g:b",
-// "38:2:space:r:g:b", ITU T.416), or without any the old forms with semicolons, of
-// which it returns how many parameters they take.
-func colorOf(sub, rest []int) (c Color, taken int, ok bool) {
-	if len(sub) > 0 {
-		switch {
-		case sub[0] == 5 && len(sub) > 1:
-			c, ok = palette(sub[1])
-		case sub[0] == 2 && len(sub) >= 5:
-			c, ok = rgb(sub[2:5])
-		case sub[0] == 2 && len(sub) == 4:
-			c, ok = rgb(sub[1:4])
-		}
-		return c, 0, ok
-	}
-	switch {
-	case len(rest) >= 2 && rest[0] == 5:
-		c, ok = palette(rest[1])
-		return c, 2, ok
-	case len(rest) >= 4 && rest[0] == 2:
-		c, ok = rgb(rest[1:4])
-		return c, 4, ok
-	case len(rest) > 0 && (rest[0] == 5 || rest[0] == 2):
-		return 0, len(rest), false
-	case len(rest) > 0:
-		return 0, 1, false
-	}
-	return 0, 0, false
-}
-
-func palette(n int) (Color, bool) {
-	n = max(n, 0)
-	return indexed | Color(n), n < 256
-}
-
-func rgb(p []int) (Color, bool) {
-	c := direct
-	for i, shift := range []int{16, 8, 0} {
-		n := max(p[i], 0)
-		if n > 255 {
-			return 0, false
-		}
-		c |= Color(n << shift)
-	}
-	return c, true
-}

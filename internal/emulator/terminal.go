@@ -24,21 +24,22 @@ type Terminal struct {
 	top, bottom     int            // of the margins, the latter exclusive
 	tabs            []bool
 	modes           modes
-	pen             Style
-	penStale        bool   // style and blank are not those of pen
-	style           uint32 // of what is written
-	blank           Cell   // what erasing leaves
+	pen             look
+	internedPen     look   // the last pen that was interned
+	interned        uint32 // what a cell says of it
+	blank           uint32 // and of what it leaves where it erases
 	last            rune   // the last character that was written, for REP; 0 if none
 	parser          parser
 	written         int64 // bytes so far
 
-	styles     []Style
-	styleIndex map[Style]uint32
-	recent     [recentStyles]uint32 // indices of styles that were used
-	clusters   []string
-	links      []Link
-	linkIndex  map[Link]uint32
-	collectAt  int // of entries in one of these
+	looks     []look
+	lookIndex map[look]uint32
+	recent    [recentLooks]uint32 // indices of looks that were used
+	clusters  []string
+	joiners   bool // one of them may end with a joiner
+	links     []Link
+	linkIndex map[Link]uint32
+	collectAt int // of entries in one of these
 }
 
 // cursor is where the next character comes to, and how it is read.
@@ -51,7 +52,7 @@ type cursor struct {
 // savedCursor is what DECSC saves.
 type savedCursor struct {
 	cursor
-	pen    Style
+	pen    look
 	origin bool
 	set    bool // it was saved, by DECSC
 }
@@ -79,24 +80,23 @@ func fit(rows, cols int) (int, int) {
 func (t *Terminal) reset() {
 	t.main, t.alternate = newGrid(t.rows, t.cols), newGrid(t.rows, t.cols)
 	t.screen = t.main
-	t.styles, t.clusters, t.links = []Style{{}}, nil, []Link{{}}
-	t.styleIndex, t.linkIndex, t.collectAt = map[Style]uint32{}, map[Link]uint32{}, maxInterned
-	t.cursor, t.saved, t.modes, t.pen = cursor{}, [2]savedCursor{}, modes{}, Style{}
+	t.looks, t.clusters, t.links = nil, nil, []Link{{}}
+	t.lookIndex, t.linkIndex, t.collectAt = map[look]uint32{}, map[Link]uint32{}, maxInterned
+	t.cursor, t.saved, t.modes, t.pen = cursor{}, [2]savedCursor{}, modes{}, look{}
+	t.internedPen = look{}
 	t.top, t.bottom = 0, t.rows
 	t.tabs = make([]bool, t.cols)
 	t.setTabs(0)
-	t.last = 0
-	t.penChanged()
+	t.last, t.joiners = 0, false
 }
 
 // softReset is DECSTR.
 func (t *Terminal) softReset() {
-	t.modes, t.pen = modes{newline: t.modes.newline}, Style{}
+	t.modes, t.pen = modes{newline: t.modes.newline}, look{}
 	t.cursor.charsets = charsets{}
 	t.cursor.behind = false
 	t.saved[t.which()] = savedCursor{}
 	t.top, t.bottom = 0, t.rows
-	t.penChanged()
 }
 
 func (t *Terminal) setTabs(from int) {
@@ -163,24 +163,33 @@ func (t *Terminal) Alternate() bool { return t.screen == t.alternate }
 // Cell returns what is shown in a row and a column, from 0.
 func (t *Terminal) Cell(row, col int) Cell { return t.screen.row(row).at(col) }
 
-// penChanged says that pen is another one. Its style is looked up when it is used.
-func (t *Terminal) penChanged() { t.penStale = true }
-
-func (t *Terminal) refreshPen() {
-	if len(t.styles)+2 > t.collectAt {
-		t.collect()
+// style returns what a cell says of the pen.
+func (t *Terminal) style() uint32 {
+	if t.pen.common&hasRest == 0 {
+		return t.pen.common
 	}
-	t.style = t.intern(t.pen)
-	t.blank = Cell{style: t.intern(Style{Background: t.pen.Background})}
-	t.penStale = false
+	t.refreshPen()
+	return t.interned
 }
 
 // fill returns what erasing leaves: blanks in the background of the pen.
 func (t *Terminal) fill() Cell {
-	if t.penStale {
-		t.refreshPen()
+	if t.pen.common&hasRest == 0 {
+		return Cell{style: t.pen.common & background}
 	}
-	return t.blank
+	t.refreshPen()
+	return Cell{style: t.blank}
+}
+
+func (t *Terminal) refreshPen() {
+	if t.pen == t.internedPen {
+		return
+	}
+	if len(t.looks)+2 > t.collectAt {
+		t.collect()
+	}
+	t.interned, t.blank = t.intern(t.pen), t.intern(t.pen.onlyBackground())
+	t.internedPen = t.pen
 }
 
 func (t *Terminal) row() *row { return t.screen.row(t.cursor.y) }
@@ -202,7 +211,6 @@ func (t *Terminal) save() {
 func (t *Terminal) restore() {
 	s := t.saved[t.which()]
 	t.cursor, t.pen, t.modes.origin = s.cursor, s.pen, s.origin
-	t.penChanged()
 }
 
 // showAlternate changes to the alternate screen, which is empty then, or back.

@@ -5,43 +5,59 @@ import (
 	"unicode/utf8"
 )
 
-// printASCII writes printable ASCII characters.
-func (t *Terminal) printASCII(text []byte) {
-	if t.penStale {
-		t.refreshPen()
+// printASCII writes the printable ASCII characters with which text begins, at least
+// one, and returns how many there are up to the end of the row, or further.
+func (t *Terminal) printASCII(text []byte) int {
+	c := &t.cursor
+	if t.modes.insert || t.modes.noWrap || !c.charsets.plain() {
+		return t.printEach(text)
 	}
-	t.last = rune(text[len(text)-1])
-	if t.modes.insert || !t.cursor.charsets.plain() {
-		for _, c := range text {
-			t.print(rune(c))
-		}
-		return
+	style := t.style() // before cells are in use that are not written so far
+	if c.behind {
+		t.wrap()
 	}
-	for len(text) > 0 {
-		c := &t.cursor
-		if c.behind && !t.modes.noWrap {
-			t.wrap()
-		}
-		n := min(len(text), t.cols-c.x)
-		r := t.row()
-		if r.cells == nil || r.used < c.x {
-			r.reach(c.x, t.cols)
-		}
-		if r.wide {
-			r.split(c.x)
-			r.split(c.x + n)
-		}
-		cells, style := r.cells[c.x:c.x+n], t.style
-		for i, b := range text[:n] {
-			cells[i] = Cell{uint32(b), style}
-		}
-		r.used = max(r.used, c.x+n)
-		t.advance(n)
-		text = text[n:]
-		if t.modes.noWrap && len(text) > 0 && c.x == t.cols-1 { // the others take the last column's place
-			text = text[len(text)-1:]
-		}
+	r := t.row()
+	if r.cells == nil || r.used < c.x {
+		r.reach(c.x, t.cols)
 	}
+	text = text[:min(len(text), t.cols-c.x)]
+	if r.wide {
+		text = text[:lengthASCII(text)]
+		r.split(c.x)
+		r.split(c.x + len(text))
+	}
+	cells, n := r.cells[c.x:t.cols], len(text)
+	cells = cells[:n]
+	for i, b := range text {
+		if b-0x20 >= 0x5f {
+			n = i
+			break
+		}
+		cells[i] = Cell{uint32(b), style}
+	}
+	t.last = rune(text[n-1])
+	r.used = max(r.used, c.x+n)
+	t.advance(n)
+	return n
+}
+
+// printEach is printASCII for modes in which it matters what stands where.
+func (t *Terminal) printEach(text []byte) int {
+	text = text[:lengthASCII(text)]
+	for _, c := range text {
+		t.last = t.cursor.charsets.translate(rune(c))
+		t.place(t.last, 1)
+	}
+	return len(text)
+}
+
+// lengthASCII returns with how many printable ASCII characters text begins.
+func lengthASCII(text []byte) int {
+	n := 0
+	for n < len(text) && text[n] >= 0x20 && text[n] < 0x7f {
+		n++
+	}
+	return n
 }
 
 // advance moves the cursor over what was written.
@@ -70,10 +86,7 @@ func (t *Terminal) print(r rune) {
 
 // place writes a character of one or two columns.
 func (t *Terminal) place(r rune, n int) {
-	if t.penStale {
-		t.refreshPen()
-	}
-	c := &t.cursor
+	c, style := &t.cursor, t.style()
 	switch {
 	case n > t.cols:
 		return
@@ -86,17 +99,17 @@ func (t *Terminal) place(r rune, n int) {
 	}
 	row := t.row()
 	if t.modes.insert {
-		row.insert(c.x, n, t.cols, t.blank)
+		row.insert(c.x, n, t.cols, t.fill())
 	}
 	row.reach(c.x, t.cols)
 	row.split(c.x)
 	row.split(c.x + n)
 	row.used = max(row.used, c.x+n)
-	row.cells[c.x] = Cell{uint32(r), t.style}
+	row.cells[c.x] = Cell{uint32(r), style}
 	if n == 2 {
 		row.wide = true
 		row.cells[c.x].glyph |= isWide
-		row.cells[c.x+1] = Cell{isTail, t.style}
+		row.cells[c.x+1] = Cell{isTail, style}
 	}
 	t.advance(n)
 }
@@ -125,15 +138,15 @@ func (t *Terminal) before() *Cell {
 	return &row.cells[x]
 }
 
-const zeroWidthJoiner = "\u200d"
+const zeroWidthJoiner = '\u200d'
 
 // joining reports whether the character before the cursor ends with a joiner.
 func (t *Terminal) joining() bool {
-	if len(t.clusters) == 0 {
+	if !t.joiners {
 		return false
 	}
 	c := t.before()
-	return c != nil && c.glyph&isCluster != 0 && strings.HasSuffix(t.clusters[c.glyph&glyphBits], zeroWidthJoiner)
+	return c != nil && c.glyph&isCluster != 0 && strings.HasSuffix(t.clusters[c.glyph&glyphBits], string(zeroWidthJoiner))
 }
 
 // combine adds a mark to the character before the cursor, or what is joined to it.
@@ -146,6 +159,7 @@ func (t *Terminal) combine(mark rune) {
 	if len(text) > maxClusterBytes || c.glyph == isUnknown {
 		return
 	}
+	t.joiners = t.joiners || mark == zeroWidthJoiner
 	glyph := t.cluster(text) // which may change c
 	c.glyph = glyph | c.glyph&isWide
 }

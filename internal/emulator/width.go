@@ -14,7 +14,7 @@ type widthRange struct {
 // and so do the programs that draw with wcwidth(3).
 func Width(r rune) int {
 	switch {
-	case r < 0x300:
+	case r < 0x300 || r >= 0x2500 && r <= 0x25fc: // the latter are lines and blocks
 		return 1
 	case r >= 0x4e00 && r <= 0x9fff || r >= 0xac00 && r <= 0xd7a3: // most of what is wide
 		return 2
