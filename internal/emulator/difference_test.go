@@ -125,6 +125,9 @@ var tmuxDiffers = []difference{
 	{"?1049 does not clear the alternate screen that is shown", func(n token, at *emulator.Terminal) bool {
 		return n.has("\x1b[?1049h") && at.Alternate()
 	}},
+	{"?1049 leaves character sets as they are", func(n token, at *emulator.Terminal) bool {
+		return n.has("\x1b[?1049l") && at.SavedOtherCharsets()
+	}},
 	{"the alternate screen is cleared without the pen's background", func(n token, at *emulator.Terminal) bool {
 		return n.name == "alternate" && at.Pen().Background != emulator.Default
 	}},
@@ -132,10 +135,10 @@ var tmuxDiffers = []difference{
 		return !at.Wrapping() && (n.name == "mark" || n.name == "bad")
 	}},
 	{"ICH does not always make room, and DCH and a wrap in the last row leave the pen's background away", func(n token, at *emulator.Terminal) bool {
-		rows, _ := at.Size()
+		rows, cols := at.Size()
 		coloured := at.Pen().Background != emulator.Default
 		return n.name == "insert characters" || coloured && (n.name == "delete characters" ||
-			!n.has("\x1b") && n.step.text != "" && (set(at.Margins()) || at.Cursor().Row == rows-1 || len(n.step.text) > 4 && at.Cursor().Row+4 >= rows))
+			(!n.has("\x1b") || n.name == "charset" || n.name == "repeat") && n.step.text != "" && (set(at.Margins()) || at.Cursor().Row+1+len(n.step.text)/cols >= rows))
 	}},
 	{"half of a wide character may be there behind the last column", func(n token, at *emulator.Terminal) bool {
 		_, cols := at.Size()
@@ -179,7 +182,11 @@ var libvtermDiffers = []difference{
 	}},
 	{"columns that a resize adds have the colours of the pen; margins, saved cursors and a cursor behind the last column stay", func(n token, at *emulator.Terminal) bool {
 		set, _ := at.Margins()
-		return n.step.rows != 0 && (at.Pen().Background != emulator.Default || set || at.Cursor().Pending || at.Saved())
+		rows, _ := at.Size()
+		return n.step.rows != 0 && (at.Pen().Background != emulator.Default || set && n.step.rows != rows || at.Cursor().Pending || at.Saved())
+	}},
+	{"of a wide character of which a half is gone the other one stays, and may come beside a half of another one", func(n token, at *emulator.Terminal) bool {
+		return n.name == "delete characters" && at.RowHasWide() && (at.SecondOfWide() || at.RowHasGap())
 	}},
 	{"behind a wide character in the last columns, the cursor is not in the last one", func(n token, at *emulator.Terminal) bool {
 		return behindWide(at) && n.name != "text" && n.name != "wide" && n.name != "to a place" && n.name != "sgr" && !n.has("\r")

@@ -21,6 +21,25 @@ func (t *Terminal) HalfOfWide() bool {
 	return c.Wide() || c.Tail()
 }
 
+// SecondOfWide reports whether there is the second half of a wide character at the cursor.
+func (t *Terminal) SecondOfWide() bool { return t.Cell(t.cursor.y, t.cursor.x).Tail() }
+
+// RowHasGap reports whether in the row of the cursor something was written behind a
+// cell that was not.
+func (t *Terminal) RowHasGap() bool {
+	gap := false
+	for _, c := range t.row().cells[:t.row().used] {
+		if gap && !c.Erased() {
+			return true
+		}
+		gap = gap || c.Erased()
+	}
+	return false
+}
+
+// SavedOtherCharsets reports whether DECRC on the main screen would change character sets.
+func (t *Terminal) SavedOtherCharsets() bool { return t.saved[0].charsets != t.cursor.charsets }
+
 // Drawing reports whether ASCII characters stand for others.
 func (t *Terminal) Drawing() bool { return !t.cursor.charsets.plain() }
 

@@ -204,7 +204,9 @@ func (t *Terminal) which() int {
 
 // save is DECSC.
 func (t *Terminal) save() {
-	t.saved[t.which()] = savedCursor{cursor: t.cursor, pen: t.pen, origin: t.modes.origin, set: true}
+	s := savedCursor{cursor: t.cursor, pen: t.pen, origin: t.modes.origin, set: true}
+	s.behind = s.behind && !t.modes.noWrap
+	t.saved[t.which()] = s
 }
 
 // restore is DECRC.
@@ -234,7 +236,7 @@ func (t *Terminal) clear() {
 
 // Resize gives the terminal another size. Nothing is wrapped anew: what lies to the
 // right of the last column is lost, and so are rows below the cursor, before others
-// leave at the top. Margins are taken back.
+// leave at the top. Margins are taken back if there are more or fewer rows.
 func (t *Terminal) Resize(rows, cols int) {
 	rows, cols = fit(rows, cols)
 	if rows == t.rows && cols == t.cols {
@@ -246,6 +248,9 @@ func (t *Terminal) Resize(rows, cols int) {
 	tabs := make([]bool, cols)
 	copy(tabs, t.tabs)
 	old := t.cols
+	if rows != t.rows {
+		t.top, t.bottom = 0, rows
+	}
 	t.tabs, t.rows, t.cols = tabs, rows, cols
 	t.setTabs(min(old, cols))
 	t.cursor.y -= gone
@@ -258,7 +263,6 @@ func (t *Terminal) Resize(rows, cols int) {
 		s.y, s.x = min(max(s.y-gone, 0), rows-1), min(s.x, cols-1)
 		s.behind = s.behind && cols == old
 	}
-	t.top, t.bottom = 0, rows
 }
 
 // resize leaves out so many rows at the top, and those at the bottom that do not fit.

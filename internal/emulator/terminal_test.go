@@ -50,6 +50,7 @@ func TestTerminal_LosesNothing(t *testing.T) {
 		{"so they do in the last column", strings.Repeat("x", 9) + "e\u0301y", "xxxxxxxxxe\u0301|y"},
 		{"emoji are joined", "👩\u200d🚀x", "👩\u200d🚀x"},
 		{"wrapping off", "\x1b[?7lto the margin and over it", "to the mat"},
+		{"a cursor that was saved while wrapping is off is in the last column, not behind it", "\x1b[?7l0123456789\x1b7\x1b[?7h\x1b8x", "012345678x"},
 		{"REP", "ab\x1b[3bc", "abbbbc"},
 		{"margins", "\x1b[2;3r\x1b[1;1Htop\x1b[2;1Ha\r\nb\r\nc", "top|b|c"},
 		{"origin mode", "\x1b[2;3r\x1b[?6h\x1b[1;1Ha", "|a"},
@@ -133,6 +134,18 @@ func TestTerminal_ResizeKeepsTheRowsAboveTheCursor(t *testing.T) {
 	}
 	if c := term.Cursor(); c.Row != 1 || c.Col != 1 {
 		t.Errorf("the cursor is at %+v", c)
+	}
+}
+
+func TestTerminal_MarginsStayWhereTheRowsDo(t *testing.T) {
+	for rows, want := range map[int]int{6: 2, 7: 0} {
+		term := emulator.New(6, 10)
+		_, _ = term.Write([]byte("\x1b[3r\x1b[6;1H"))
+		term.Resize(rows, 8)
+		_, _ = term.Write([]byte("\x1b[9A"))
+		if c := term.Cursor(); c.Row != want {
+			t.Errorf("of 6 rows come %d: the cursor goes up to row %d, want %d", rows, c.Row, want)
+		}
 	}
 }
 
