@@ -87,7 +87,8 @@ func (s Source) emulate() (t *emulator.Terminal, rest []byte) {
 	}
 	_, _ = t.Write(output)
 	if n := t.Unfinished(); n <= maxUnfinished {
-		rest = output[int64(len(output))-n:]
+		var quiet termmodes.Quiet // its beginning is old
+		rest = append(quiet.Filter(output[int64(len(output))-n:]), quiet.Rest()...)
 	}
 	t.Abort()
 	return t, rest

@@ -245,3 +245,18 @@ func FuzzPaint(f *testing.F) {
 		}
 	})
 }
+
+// A sequence that has no end yet goes on with what comes next, but asks nothing by itself.
+func TestPaint_AnUnfinishedSequenceAsksNothing(t *testing.T) {
+	for written, end := range map[string]string{
+		"x\x1b]2;t\u009c\u009b6n": "\x1b]99999;",
+		"x\x1b]0;t\x9b6n\x1b":     "\x1b]99999;\x1b",
+		"x\x1b]2;title":           "\x1b]2;title",
+		"x\x1b[6":                 "\x1b[6",
+		"x\xe6\xbc":               "\xe6\xbc",
+	} {
+		if paint, _ := source(24, 80, written).Paint(); !strings.HasSuffix(string(paint), end) || strings.Contains(string(paint), "6n") {
+			t.Errorf("%q is painted by %q", written, paint)
+		}
+	}
+}

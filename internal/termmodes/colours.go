@@ -18,8 +18,8 @@ const (
 	maxNamed       = 32
 )
 
-// setColours carries out OSC 4 and 5: pairs of an index and a colour. A colour that is
-// too long to be one is only remembered as to be taken back.
+// setColours carries out OSC 4 and 5: pairs of an index and a colour. What is too long or
+// otherwise cannot be a colour is only remembered as to be taken back.
 func (m *Modes) setColours(osc int, text string) {
 	limit := maxPalette
 	if osc == 5 {
@@ -49,7 +49,7 @@ func (m *Modes) setColour(c colour, value string) {
 	if value == "?" || value == "" {
 		return
 	}
-	if len(value) > maxColourBytes {
+	if len(value) > maxColourBytes || !isASCIIText(value) {
 		value = ""
 	}
 	if m.colours == nil {
@@ -77,7 +77,7 @@ func (m *Modes) setNamed(text string) {
 		switch {
 		case !ok:
 			delete(m.named, key)
-		case value == "?" || key == "" || len(key) > maxColourBytes || len(value) > maxColourBytes || len(m.named) >= maxNamed:
+		case value == "?" || key == "" || len(pair) > maxColourBytes || !isASCIIText(pair) || len(m.named) >= maxNamed:
 		default:
 			if m.named == nil {
 				m.named = map[string]string{}

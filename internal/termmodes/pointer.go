@@ -22,7 +22,7 @@ func (p *pointer) obey(text string) {
 	if text != "" && strings.IndexByte("=><?", text[0]) >= 0 {
 		how, shape = text[0], text[1:]
 	}
-	if len(shape) > maxShapeBytes {
+	if len(shape) > maxShapeBytes || strings.ContainsFunc(shape, notInShapes) {
 		return
 	}
 	switch how {
@@ -40,6 +40,12 @@ func (p *pointer) obey(text string) {
 	if len(p.shapes) == 1 && p.shapes[0] == "" {
 		p.shapes = nil
 	}
+}
+
+// notInShapes reports whether a character is in no list of names of shapes. Some would
+// make another order of a shape that is set again: a question, for one.
+func notInShapes(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_' && r != '-' && r != ','
 }
 
 func (p *pointer) set(shape string) {

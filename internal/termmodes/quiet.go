@@ -62,14 +62,38 @@ func (q *Quiet) Rest() []byte {
 	if q.following == 1 && q.lead == 0xc2 {
 		b = append(b, q.lead)
 	}
-	switch { // the rest of a string that was dropped is to be taken for one
-	case q.stream == dropping && q.parser.kind == ']':
-		b = append(b, "\x1b]99999;"...)
-	case q.stream == dropping:
-		b = append(b, "\x1bX"...)
-	}
-	b = append(b, q.raw...)
+	b = append(b, q.begun()...)
 	*q = Quiet{}
+	return b
+}
+
+// begun returns the sequence that is not complete. The rest of a string of which the
+// beginning is not to be shown is to be taken for one.
+func (q *Quiet) begun() []byte {
+	within := q.parser.state == inString || q.parser.state == endOfString
+	if q.stream != dropping && !(within && hasC1(wholeRunes(q.raw))) {
+		return q.raw
+	}
+	b := []byte("\x1bX")
+	if q.parser.kind == ']' {
+		b = []byte("\x1b]99999;")
+	}
+	if q.parser.state == endOfString {
+		b = append(b, escape)
+	}
+	return b
+}
+
+// wholeRunes leaves out the beginning of a character at the end of b.
+func wholeRunes(b []byte) []byte {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return b[:i]
+			}
+			break
+		}
+	}
 	return b
 }
 
@@ -279,6 +303,28 @@ func hasC1(b []byte) bool {
 		b = b[n:]
 	}
 	return false
+}
+
+// untilC1 returns a text without controls, up to the first that is above 0x7f: for some
+// terminals that ends the string in which the text is.
+func untilC1(text string) string {
+	kept := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if hasC1([]byte(text[:n])) {
+			break
+		}
+		if r >= 0x20 && r != 0x7f {
+			kept = append(kept, text[:n]...)
+		}
+		text = text[n:]
+	}
+	return string(kept)
+}
+
+// isASCIIText reports whether there are only signs and blanks in a text.
+func isASCIIText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 // withoutQuestions returns an OSC with those of its fields, so many together, that ask nothing.

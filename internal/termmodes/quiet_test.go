@@ -91,6 +91,25 @@ func TestQuiet_WhatIsLiveBeginsWhereItIsSaid(t *testing.T) {
 	}
 }
 
+// What is live goes on with a string that was not shown as with one.
+func TestQuiet_AStringThatIsNotCompleteIsShownWithoutControlsOrNotAtAll(t *testing.T) {
+	for old, rest := range map[string]string{
+		"a\x1b]2;t\u009c\u009b6n":                             "\x1b]99999;",
+		"a\x1b]2;t\x9c\x9b6n\x1b":                             "\x1b]99999;\x1b",
+		"a\x1bPq\u009b5i":                                     "\x1bX",
+		"a\x1b]2;\u671d\xe6\x9c":                              "\x1b]2;\u671d\xe6\x9c", // a character is cut
+		"a\x1b]52;c;" + strings.Repeat("x", 200<<10) + "\x1b": "\x1b]99999;\x1b",
+	} {
+		var q termmodes.Quiet
+		if got := q.Filter([]byte(old)); string(got) != "a" {
+			t.Errorf("of %.30q is shown %q", old, got)
+		}
+		if got := q.Rest(); string(got) != rest {
+			t.Errorf("behind %.30q comes %.30q, not %q", old, got, rest)
+		}
+	}
+}
+
 func TestQuiet_LeavesTheStateAsItIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := append(written().Draw(t, "bytes"), "\x18"...)

@@ -128,6 +128,14 @@ func TestModes_WhateverAProgramChangesIsSetAndTakenBack(t *testing.T) {
 		"a soft reset":                            {"\x1b(0\x1b[4h\x1b[2;5r\x1b[1\"q\x1b[1m\x1b[?6h\x1b[!p", "", ""},
 		"a full reset":                            {"\x1b[>1u\x1b[>4;2m\x1b(0\x1b[4h\x1b[5 q\x1b[?2026h\x1bH\x1b[?9h\x1bc", "", ""},
 		"origin mode":                             {"\x1b[?6h", "\x1b[?6h", "\x1b[?6l\x1b[9999;1H"},
+		// In a string, some terminals obey controls: what is set again has none.
+		"a question in a title":           {"\x1b]2;a\x01b\u009c\u009b6n\x07", "\x1b]2;ab\x1b\\", "\x1b]2;\x1b\\"},
+		"a question in a title, one byte": {"\x1b]2;ab\xff\x9c\x9b6n\x07", "\x1b]2;ab\xff\x1b\\", "\x1b]2;\x1b\\"},
+		"a question in a pushed title":    {"\x1b]2;a\u009b6n\x07\x1b[22;2t\x1b]2;b\x07", "\x1b]2;a\x1b\\\x1b[22;2t\x1b]2;b\x1b\\", "\x1b[23;0t\x1b]2;\x1b\\"},
+		"a question in a colour":          {"\x1b]12;red\u009c\u009b6n\x07", "", "\x1b]112\x1b\\"},
+		"a question in a named colour":    {"\x1b]21;cursor=\u009b6n;x\x9b6n=red\x07", "", ""},
+		"a question in a shape":           {"\x1b]22;wait\u009b6n\x07", "", ""},
+		"a shape that looks like another": {"\x1b]22;=?wait\x07\x1b]22;=>wait\x07", "", ""},
 	} {
 		m := &termmodes.Modes{}
 		m.Scan([]byte(c.written))

@@ -32,8 +32,10 @@ const PushTitles = "\x1b[22;0t"
 // TitlesKept reports whether the terminal keeps the titles that it had at first.
 func (m *Modes) TitlesKept() bool { return len(m.titles.stack) > 0 }
 
-// set carries out OSC 0 (both), 1 (icon) and 2 (window).
+// set carries out OSC 0 (both), 1 (icon) and 2 (window). Of the text nothing is kept that
+// a terminal obeys: it is written again.
 func (t *titles) set(osc int, text string) {
+	text = untilC1(text)
 	if len(text) > maxTitleBytes {
 		text = text[:maxTitleBytes]
 		for !utf8.ValidString(text) && len(text) > maxTitleBytes-utf8.UTFMax {
