@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"banger"
@@ -251,6 +252,10 @@ func (a *attaching) print(m sessionstream.Message) error {
 		data = a.replay.filter(m)
 	}
 	if _, err := out.Write(data); err != nil {
+		if a.terminal != nil && errors.Is(err, syscall.EPIPE) {
+			// The signal would have ended us, had we no terminal to give back.
+			return statusError{exitSignal + int(syscall.SIGPIPE), fmt.Sprintf("detached from session %s, which goes on: nobody reads its output any more", safe(a.session.Name))}
+		}
 		return fmt.Errorf("cannot print output: %w", err)
 	}
 	a.mu.Lock()

@@ -127,11 +127,13 @@ func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFun
 	})
 	which := []os.Signal{syscall.SIGWINCH, syscall.SIGQUIT}
 	if a.terminal != nil {
-		which = append(which, syscall.SIGTSTP)
+		which = append(which, syscall.SIGTSTP, syscall.SIGPIPE)
 	}
 	ended := watch(func(s syscall.Signal) {
 		defer a.terminal.guard()
 		switch s {
+		case syscall.SIGPIPE: // a write to stdout or stderr has failed, and says so: os/signal, "SIGPIPE"
+			return
 		case syscall.SIGWINCH:
 			a.resize()
 			return

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -144,6 +145,12 @@ func TestAttach_StoppedItGivesTheTerminalBackAndContinuedItPaintsAgain(t *testin
 // startProcessOnTerminal is startOnTerminal with a process of its own, which can be stopped.
 func (l *live) startProcessOnTerminal(args ...string) (*command, *exec.Cmd) {
 	l.t.Helper()
+	return l.startProcessBefore(nil, args...)
+}
+
+// startProcessBefore has such a process write to a pipe, if out is one.
+func (l *live) startProcessBefore(out *os.File, args ...string) (*command, *exec.Cmd) {
+	l.t.Helper()
 	master, slave := openTerminal(l.t, 24, 80)
 	c := showing(l.t, master, slave)
 	self, err := os.Executable()
@@ -153,6 +160,9 @@ func (l *live) startProcessOnTerminal(args ...string) (*command, *exec.Cmd) {
 	cmd := exec.CommandContext(l.t.Context(), self, args...)
 	cmd.Env = append(os.Environ(), runAsCLI+"="+l.Paths.Socket())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, c.stderr
+	if out != nil {
+		cmd.Stdout = out
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not orphaned, so it can be stopped
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
@@ -215,4 +225,28 @@ func TestAttach_StoppedItSaysWhatInputMayBeLost(t *testing.T) {
 	}
 	_ = unix.Kill(cmd.Process.Pid, unix.SIGCONT)
 	c.until("ready")
+}
+
+func TestAttach_BehindAPipeThatIsClosedTheTerminalIsGivenBack(t *testing.T) {
+	l := newLive(t)
+	l.sh("talks", `stty raw -echo; printf ready; while :; do dd bs=1 count=1 2>/dev/null; done`, onTTY)
+	in, out, err := os.Pipe() // as of attach | head
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, cmd := l.startProcessBefore(out, "session", "attach", "dev", "talks", "--from", "start")
+	out.Close()
+	if _, err := io.ReadFull(in, make([]byte, len("ready"))); err != nil {
+		t.Fatal(err)
+	}
+	before := termios(t, c.stdin)
+	in.Close()
+	fmt.Fprint(c.stdin, "x")
+	_ = cmd.Wait() // the status is what it has
+	if got := termios(t, c.stdin); before.Lflag&unix.ICANON != 0 || got.Lflag&unix.ICANON == 0 || got.Lflag&unix.ECHO == 0 {
+		t.Error("the terminal is raw still")
+	}
+	if status := cmd.ProcessState.ExitCode(); status != 128+int(syscall.SIGPIPE) || !strings.Contains(c.stderr.String(), "detached") {
+		t.Errorf("exit status %d; %s", status, c.stderr)
+	}
 }
