@@ -150,6 +150,14 @@ func (a *attachment) fence() {
 	}
 }
 
+// finishStdin has fed what the client sent before it left, as far as the command's stdin has
+// room for it. The caller holds the lease's lock.
+func (a *attachment) finishStdin() {
+	if a.feeder != nil {
+		a.feeder.finish()
+	}
+}
+
 // obey carries out what the client sends until it sends no more, and reports
 // whether it ended in order.
 func (a *attachment) obey() (inOrder bool) {
@@ -227,6 +235,7 @@ func (a *attachment) control() (detach bool, err error) {
 	s := a.server
 	switch m := m.(type) {
 	case *sessionstream.Detach:
+		s.lease.as(a, a.finishStdin)
 		return true, nil
 	case *sessionstream.Ping:
 		s.lease.as(a, func() {})

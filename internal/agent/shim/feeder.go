@@ -26,6 +26,7 @@ type feeder struct {
 	more    *sync.Cond // of mu
 	pieces  []piece
 	bytes   int  // of pieces and what is being fed
+	leaving bool // the writer sends no more
 	stopped bool // nothing is taken any more
 }
 
@@ -59,6 +60,17 @@ func (f *feeder) add(p piece) *sessionstream.Error {
 	return nil
 }
 
+// finish feeds of what is there as much as stdin takes at once, drops the rest, and returns
+// when no byte of it can reach the command any more.
+func (f *feeder) finish() {
+	f.mu.Lock()
+	f.leaving = true
+	f.more.Signal()
+	f.mu.Unlock()
+	f.end()
+	<-f.done
+}
+
 // stop drops what has not been fed, cuts what is being fed, and returns when no
 // byte of it can reach the command any more.
 func (f *feeder) stop() {
@@ -74,10 +86,10 @@ func (f *feeder) stop() {
 func (f *feeder) next() (piece, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.pieces) == 0 && !f.stopped {
+	for len(f.pieces) == 0 && !f.stopped && !f.leaving {
 		f.more.Wait()
 	}
-	if f.stopped {
+	if f.stopped || len(f.pieces) == 0 {
 		return piece{}, false
 	}
 	p := f.pieces[0]

@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -103,6 +104,37 @@ func parting(got, want string) string {
 		n++
 	}
 	return fmt.Sprintf("from byte %d on %.40q, want %.40q", n, got[n:], want[n:])
+}
+
+// Who types and leaves at once has typed: nothing is dropped that stdin has room for.
+func TestLeave_WhatWasSentBeforeADetachIsFedAsFarAsThereIsRoom(t *testing.T) {
+	s := sh(t, "cat; exec sleep 1000", withPipe)
+	var want strings.Builder
+	for n := range 200 {
+		c := dialRaw(t, s)
+		c.attachWriter(itoa(n))
+		line := fmt.Sprintf("line %d\n", n)
+		want.WriteString(line)
+		var both bytes.Buffer // arrives at once
+		w := sessionstream.NewWriter(&both)
+		if err := errors.Join(w.WriteData(sessionstream.ChannelStdin, []byte(line)), w.WriteControl(&sessionstream.Detach{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.net.Write(both.Bytes()[len("bngrss/\x01"):]); err != nil {
+			t.Fatal(err)
+		}
+		c.wantAck(int64(want.Len()))
+		c.wantEnd()
+	}
+	s.waitForOutput(want.String())
+
+	full := sh(t, "exec sleep 1000", withPipe)
+	c := dialRaw(t, full)
+	c.attachWriter("w")
+	c.data(make([]byte, 100_000))
+	c.send(&sessionstream.Detach{}) // which waits for nobody
+	c.wantAck(65536)
+	c.wantEnd()
 }
 
 // Of two open connections of one attachment the newer one counts; the older one is

@@ -78,12 +78,19 @@ func (s *stdin) writeAll(ctx context.Context, p []byte, rawLine bool) error {
 // errLineFull says that a terminal in line mode takes no more of a line.
 var errLineFull = fmt.Errorf("the terminal is in line mode and holds no more than %d bytes of a line", maxLine)
 
-// writeOnce waits until the command's stdin takes something, and gives it once.
+// writeOnce waits until the command's stdin takes something, and gives it once. When it is
+// to wait no more, what stdin takes at once is given all the same.
 func (s *stdin) writeOnce(p []byte, rawLine bool) (n int, err error) {
 	waitErr := s.raw.Write(func(fd uintptr) bool {
 		n, err = s.tryWrite(int(fd), p, rawLine)
 		return !errors.Is(err, unix.EAGAIN)
 	})
+	if errors.Is(waitErr, os.ErrDeadlineExceeded) {
+		if closed := s.raw.Control(func(fd uintptr) { n, err = s.tryWrite(int(fd), p, rawLine) }); closed != nil {
+			return 0, closed
+		}
+		waitErr = nil
+	}
 	if waitErr != nil {
 		return 0, waitErr
 	}
