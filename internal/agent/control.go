@@ -32,6 +32,9 @@ func serveControl(ctx context.Context, args []string) error {
 	if _, err := os.Stat(*cgroup); err != nil {
 		*cgroup = ""
 	}
+	// Sessions have the login's mask. One that takes rights from their owner, too, would take
+	// from us what we write.
+	syscall.Umask(syscall.Umask(0o077) & 0o077)
 	stdin, err := closableStdin()
 	if err != nil {
 		return err

@@ -51,6 +51,10 @@ func commandLine(script string) string {
 	return line.String()
 }
 
+// usualPath has a script find its commands where the login's PATH does not lead to them. What
+// a session gets is the login's.
+const usualPath = `PATH="$PATH:/usr/local/bin:/usr/bin:/bin"; `
+
 // run has the host's /bin/sh run a script, and returns what that printed on both streams.
 // Its stdin is data, or empty. It ends with the script, which prints a mark of ours at its
 // end: others that the login has started may hold the streams open for ever.
@@ -63,7 +67,7 @@ func run(ctx context.Context, client *ssh.Client, script string, data io.Reader)
 		takeStdin = `while read -r line && [ "$line" != "$mark" ]; do :; done; `
 		data = io.MultiReader(strings.NewReader(sshhost.Beginning(mark)), data)
 	}
-	whole := fmt.Sprintf("mark=%s; %s( exec 2>&1; echo; echo \"$mark begin\"\n%s\n); ended=$?; echo; echo \"$mark end $ended\"", mark, takeStdin, script)
+	whole := fmt.Sprintf(usualPath+"mark=%s; %s( exec 2>&1; echo; echo \"$mark begin\"\n%s\n); ended=$?; echo; echo \"$mark end $ended\"", mark, takeStdin, script)
 	session, err := open(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a channel: %w", err)

@@ -92,6 +92,13 @@ func TestUpload_HintIsAboutSpaceOnlyWhereSpaceIsMissing(t *testing.T) {
 	}
 }
 
+func TestUpload_HintIsAboutLimitsWhereTheAgentCannotStart(t *testing.T) {
+	const why = `in /tmp: status 2; it says "fatal error: failed to reserve page summary memory\n\nruntime stack"`
+	if got := uploadHint(why); !strings.Contains(got, "ulimit -a") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A login may say without end: what is kept of it is bounded.
 func TestSaying_IsBounded(t *testing.T) {
 	s := newSaying("M")

@@ -45,6 +45,11 @@ func uploadHint(why string) string {
 			return "free some space there; the agent needs 20 MB"
 		}
 	}
+	for _, limit := range []string{"failed to reserve", "cannot allocate memory", "out of memory", "Resource temporarily unavailable", "failed to create new OS thread"} {
+		if strings.Contains(why, limit) {
+			return "a program cannot start there: see whether a limit of the login's memory or processes is too low for it: ssh HOST 'ulimit -a'"
+		}
+	}
 	return "see whether your ssh can write a file there: ssh HOST 'cat > FILE' < FILE"
 }
 
