@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"os"
-	"sync"
 	"testing"
 
 	"banger/test/installation"
@@ -13,43 +12,18 @@ import (
 // bin holds the binaries under test; TestMain sets it once.
 var bin installation.Binaries
 
-// shared is an installation with one running VM, for the tests that leave both
-// as they find them.
-var shared struct {
-	once sync.Once
-	*installation.Installation
-}
+// shared is an installation with one VM.
+var shared installation.Shared
 
 func TestMain(m *testing.M) {
-	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, func() error {
-		if shared.Installation == nil {
-			return nil
-		}
-		return shared.Close()
-	}))
+	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, shared.Close))
 }
 
 // vmName is the VM of sharedVM.
 const vmName = "shared"
 
-// sharedVM returns the installation with the running VM vmName.
+// sharedVM returns the installation with the VM vmName, which runs.
 func sharedVM(t *testing.T) *installation.Installation {
 	t.Helper()
-	shared.once.Do(func() {
-		i, err := installation.Open(bin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared.Installation = i
-		i.StartVM(t, vmName)
-	})
-	if shared.Installation == nil {
-		t.Fatal("the shared installation could not be made")
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("daemon log:\n%s", shared.DaemonLog())
-		}
-	})
-	return shared.Installation
+	return shared.Running(t, bin, vmName)
 }

@@ -131,50 +131,45 @@ func fetch(t *testing.T, url string) string {
 }
 
 func TestVM_StopEndsSessionsCleanlyAndTheirLogsComeBack(t *testing.T) {
-	i := installation.New(t, bin)
-	i.StartVM(t, "v")
+	i := sharedVM(t)
 	run := func(name string, command ...string) {
-		i.MustRun(t, append([]string{"session", "start", "v", "--name", name, "--"}, command...)...)
-	}
-	show := func(name string) banger.Session {
-		return installation.JSON[banger.Session](t, i, "session", "show", "v", name)
+		i.MustRun(t, append([]string{"session", "start", vmName, "--name", name, "--"}, command...)...)
 	}
 	run("done", "sh", "-c", "echo done; exit 6")
-	if r := i.Run(t, "session", "wait", "v", "done"); r.Code != 6 {
+	if r := i.Run(t, "session", "wait", vmName, "done"); r.Code != 6 {
 		t.Errorf("waiting for it: %s", r)
 	}
 	run("runs", "sh", "-c", "trap 'echo stopped; exit 0' TERM; echo up; while :; do sleep 1; done")
-	i.MustRun(t, "vm", "stop", "v")
-	vm := installation.JSON[banger.VM](t, i, "vm", "show", "v")
+	i.MustRun(t, "vm", "stop", vmName)
+	vm := installation.JSON[banger.VM](t, i, "vm", "show", vmName)
 	if vm.State != banger.VMStopped || vm.LastError != "" {
 		t.Errorf("VM is %s: %s", vm.State, vm.LastError)
 	}
-	if x := show("runs"); x.EndedBy != banger.EndedByVMStopped || !x.Status.Ended() {
+	if x := show(t, i, "runs"); x.EndedBy != banger.EndedByVMStopped || !x.Status.Ended() {
 		t.Errorf("a session of a stopped VM: %+v", x.SessionState)
 	}
-	i.MustRun(t, "vm", "start", "v")
-	if x := show("done"); x.ExitCode == nil || *x.ExitCode != 6 {
+	i.MustRun(t, "vm", "start", vmName)
+	if x := show(t, i, "done"); x.ExitCode == nil || *x.ExitCode != 6 {
 		t.Errorf("exit status after a restart: %+v", x.SessionState)
 	}
-	if x := show("runs"); x.EndedBy != banger.EndedByVMStopped {
+	if x := show(t, i, "runs"); x.EndedBy != banger.EndedByVMStopped {
 		t.Errorf("after a restart: %+v", x.SessionState)
 	}
 	for name, want := range map[string]string{"done": "done\n", "runs": "up\nstopped\n"} {
-		if log := i.MustRun(t, "session", "logs", "v", name); log != want {
+		if log := i.MustRun(t, "session", "logs", vmName, name); log != want {
 			t.Errorf("%s: log after a restart is %q, want %q", name, log, want)
 		}
 	}
-	if log := i.MustRun(t, "vm", "console-log", "v"); !strings.Contains(log, "banger:") {
+	if log := i.MustRun(t, "vm", "console-log", vmName); !strings.Contains(log, "banger:") {
 		t.Errorf("console log is %q", log)
 	}
 }
 
 func TestVM_GuestThatPowersItselfOffIsStopped(t *testing.T) {
-	i := installation.New(t, bin)
-	i.StartVM(t, "v")
+	i := sharedVM(t)
 	since := installation.JSON[banger.DaemonInfo](t, i, "daemon", "status").Revision
 	events := i.Follow(t, "events", "--json", "--since", strconv.FormatInt(since, 10))
-	i.MustRun(t, "session", "start", "v", "--name", "s", "--", "poweroff")
+	i.MustRun(t, "session", "start", vmName, "--name", "poweroff", "--", "poweroff")
 	vm := await(t, events, func(e banger.Event) bool {
 		return e.VM != nil && (e.VM.State == banger.VMStopped || e.VM.State == banger.VMFailed)
 	}).VM
@@ -198,19 +193,19 @@ func await(t *testing.T, events *json.Decoder, wanted func(banger.Event) bool) b
 }
 
 func TestVM_LostMachineIsNoticed(t *testing.T) {
-	i := installation.New(t, bin)
-	vm := i.StartVM(t, "v")
-	i.MustRun(t, "session", "start", "v", "--name", "s", "--", "sleep", "1000")
+	i := sharedVM(t)
+	vm := installation.JSON[banger.VM](t, i, "vm", "show", vmName)
+	i.MustRun(t, "session", "start", vmName, "--name", "lost", "--", "sleep", "1000")
 	i.KillMachine(t, vm)
-	if r := i.Run(t, "session", "wait", "v", "s"); r.Code != 125 {
+	if r := i.Run(t, "session", "wait", vmName, "lost"); r.Code != 125 {
 		t.Errorf("waiting for a session of a lost machine: %s", r)
 	}
-	x := installation.JSON[banger.Session](t, i, "session", "show", "v", "s")
+	x := show(t, i, "lost")
 	if x.Status != banger.StatusFailed || x.EndedBy != banger.EndedByVMLost {
 		t.Errorf("%+v", x.SessionState)
 	}
-	i.MustRun(t, "vm", "start", "v")
-	x = installation.JSON[banger.Session](t, i, "session", "show", "v", "s")
+	i.MustRun(t, "vm", "start", vmName)
+	x = show(t, i, "lost")
 	if x.Status != banger.StatusFailed || x.EndedBy != banger.EndedByVMLost {
 		t.Errorf("after the restart: %+v", x.SessionState)
 	}
