@@ -24,8 +24,6 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(TEST) -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
 FIRST := ./test/kvmlab ./test/fault ./test/e2e ./internal/machine/qemu ./internal/session
-# The module cache is the user's: root finds there what a test builds.
-GOPLS := $(GO) list -deps -modfile=test/fault/testdata/gopls.mod golang.org/x/tools/gopls >/dev/null
 
 .PHONY: all build demo test check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
@@ -47,7 +45,6 @@ demo: install-deps build
 # Real VMs included. Two packages at a time: each may have a machine running.
 test: build
 	./scripts/install-deps run test
-	$(GOPLS)
 	$(RACE) -p 2 -timeout 40m $(FIRST) ./...
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
@@ -71,7 +68,6 @@ e2e: install-deps build
 fault: export BANGER_FAULT_FULL = 1
 fault: build
 	./scripts/install-deps run test
-	$(GOPLS)
 	@failed=; for test in $$($(GO) test -list '^Test' ./test/fault | grep '^Test'); do \
 		$(TEST) -count=1 -timeout 30m -v -run "^$$test\$$" ./test/fault || failed="$$failed $$test"; done; \
 		test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

@@ -19,13 +19,12 @@ func TestFault_RealClientsSpeakThroughAttach(t *testing.T) {
 	node := nodeClients(t)
 	l := newLoopback(t)
 	r := &rig{l, t}
-	module := writeModule(t)
 	for _, c := range []struct {
 		name   string
 		client []string
 		server []string
 	}{
-		{"gopls", []string{"lsp.js", module}, []string{buildGopls(t)}},
+		{"pyright", []string{"lsp.js", writeProgram(t)}, []string{"node", filepath.Join(node, "node_modules/pyright/langserver.index.js"), "--stdio"}},
 		{"mcp", []string{"mcp.js"}, []string{"node", filepath.Join(node, "node_modules/@modelcontextprotocol/server-everything/dist/index.js"), "stdio"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,7 +73,7 @@ func TestFault_RealClientsSpeakThroughAttach(t *testing.T) {
 func environmentOf(t *testing.T) map[string]banger.ByteString {
 	t.Helper()
 	env := map[string]banger.ByteString{"LANG": "C.UTF-8"}
-	for _, name := range []string{"PATH", "HOME", "XDG_CACHE_HOME", "GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOPATH"} {
+	for _, name := range []string{"PATH", "HOME"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = banger.ByteString(value)
 		}
@@ -98,44 +97,26 @@ func nodeClients(t *testing.T) string {
 	return dir
 }
 
-// buildGopls builds the language server that testdata/gopls.mod pins.
-func buildGopls(t *testing.T) string {
+// writeProgram writes a program in Python with a mistake.
+func writeProgram(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "gopls")
-	build := exec.Command("go", "build", "-trimpath", "-modfile=test/fault/testdata/gopls.mod", "-o", path, "golang.org/x/tools/gopls")
-	build.Dir = "../.."
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build gopls: %v\n%s", err, out)
-	}
-	return path
-}
+	const text = `"""A program with a mistake."""
 
-// writeModule writes a Go module with a mistake.
-func writeModule(t *testing.T) string {
-	t.Helper()
+# greeting is what everybody is told.
+greeting = "hello "
+
+
+def greet(name: str) -> str:
+    """greet greets one by name."""
+    return greeting + name
+
+
+print(greet("world"))
+undefined()
+`
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"go.mod": "module example\n\ngo 1.26\n",
-		"main.go": `package main
-
-import "fmt"
-
-// greeting is what everybody is told.
-const greeting = "hello"
-
-// greet greets one by name.
-func greet(name string) string { return   fmt.Sprint(greeting, name) }
-
-func main() {
-	fmt.Println(greet("world"))
-	undefined()
-}
-`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "main.py"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

@@ -1,5 +1,5 @@
 // Talks to the language server that the arguments start, with the client library of
-// VS Code, and prints what it says of a Go module.
+// VS Code, and prints what it says of a program in Python.
 // usage: node lsp.js FOLDER COMMAND [ARG]...
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -37,20 +37,20 @@ for (const ask of [lsp.RegistrationRequest, lsp.WorkDoneProgressCreateRequest]) 
 connection.onRequest(lsp.ConfigurationRequest.type, ({ items }) => items.map(() => null));
 connection.listen();
 
-const { capabilities, serverInfo } = await connection.sendRequest(lsp.InitializeRequest.type, {
+const { capabilities } = await connection.sendRequest(lsp.InitializeRequest.type, {
   processId: null,
   rootUri: uriOf(""),
-  workspaceFolders: [{ uri: uriOf(""), name: "module" }],
+  workspaceFolders: [{ uri: uriOf(""), name: "program" }],
   capabilities: { textDocument: { publishDiagnostics: {} } },
 });
-print("server", [serverInfo.name, Object.keys(capabilities).sort()]);
+print("server", Object.keys(capabilities).sort());
 await connection.sendNotification(lsp.InitializedNotification.type, {});
 
-const uri = uriOf("main.go");
-const text = readFileSync(join(folder, "main.go"), "utf8");
+const uri = uriOf("main.py");
+const text = readFileSync(join(folder, "main.py"), "utf8");
 const broken = diagnosticsOf(uri, (found) => found.length > 0);
 await connection.sendNotification(lsp.DidOpenTextDocumentNotification.type, {
-  textDocument: { uri, languageId: "go", version: 1, text },
+  textDocument: { uri, languageId: "python", version: 1, text },
 });
 print("diagnostics", await broken);
 
@@ -59,24 +59,24 @@ const at = (what) => {
   return { textDocument: { uri }, position: { line: before.length - 1, character: before.at(-1).length } };
 };
 print("hover", await connection.sendRequest(lsp.HoverRequest.type, at("greet(")));
-print("definition", await connection.sendRequest(lsp.DefinitionRequest.type, at("greeting, ")));
+print("definition", await connection.sendRequest(lsp.DefinitionRequest.type, at("greeting + ")));
 print("symbols", await connection.sendRequest(lsp.DocumentSymbolRequest.type, { textDocument: { uri } }));
 print("rename", await connection.sendRequest(lsp.RenameRequest.type, { ...at("greet("), newName: "welcome" }));
 
 // The file grows with every change, and each change is one message of that size.
 for (let version = 2; version < 30; version++) {
-  const longer = text.replace("undefined()", "") + `\n// ${"x".repeat(version * 2000)}\n`;
+  const longer = text.replace("undefined()", "") + `\n# ${"x".repeat(version * 2000)}\n`;
   const whole = diagnosticsOf(uri, (found) => found.length === 0);
   await connection.sendNotification(lsp.DidChangeTextDocumentNotification.type, {
     textDocument: { uri, version },
     contentChanges: [{ text: longer }],
   });
   if (version === 2) print("mended", await whole);
-  const formatted = await connection.sendRequest(lsp.DocumentFormattingRequest.type, {
-    textDocument: { uri },
-    options: { tabSize: 8, insertSpaces: false },
+  const references = await connection.sendRequest(lsp.ReferencesRequest.type, {
+    ...at("greet("),
+    context: { includeDeclaration: true },
   });
-  print("formatting", (formatted ?? []).length);
+  print("references", references);
 }
 await connection.sendRequest(lsp.ShutdownRequest.type);
 await connection.sendNotification(lsp.ExitNotification.type);
