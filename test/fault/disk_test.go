@@ -16,6 +16,7 @@ import (
 
 	"banger"
 	"banger/sessionstream"
+	"banger/test/installation"
 )
 
 // scribble is the command of a session that writes so many bytes at once and again for
@@ -226,7 +227,9 @@ func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
 		}, 20, int64(sized(2<<20, 8<<20)))
 	})
 	t.Run("in a VM", func(t *testing.T) {
-		m := newMachine(t, "--work-disk", "64M")
+		i := installation.New(t, bin)
+		i.StartVM(t, "v", "--work-disk", "64M")
+		m := newMachine(t, i)
 		d := smallDisk{
 			rig: &rig{m, t},
 			fill: func() {

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,6 +13,8 @@ import (
 
 func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T) {
 	i, image := installation.NewWithImages(t, bin)
+	root := filepath.Join(i.Paths().Image(image.ID), "root.ext4")
+	want := sum(t, root)
 	scratch := filepath.Join(i.Dir, "tmp")
 	if err := os.Mkdir(scratch, 0o711); err != nil {
 		t.Fatal(err)
@@ -22,7 +25,7 @@ func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T
 	i.MustRun(t, "daemon", "stop")
 	i.Setenv("TMPDIR", scratch)
 	// What is built is what repairs the image that is there.
-	if err := os.Remove(filepath.Join(i.Paths().Image(image.ID), "root.ext4")); err != nil {
+	if err := os.Remove(root); err != nil {
 		t.Fatal(err)
 	}
 	i.MustRun(t, "image", "list")
@@ -54,7 +57,10 @@ func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T
 		t.Errorf("the broken image is used: %s", r)
 	}
 	i.Image(t)
-	i.MustRun(t, "vm", "create", "v", "--start")
+	i.MustRun(t, "vm", "create", "v")
+	if !bytes.Equal(sum(t, root), want) {
+		t.Error("what was built is not what was there")
+	}
 	if left, err := filepath.Glob(filepath.Join(scratch, "*")); err != nil || len(left) != 0 {
 		t.Errorf("left behind by a build that worked: %q %v", left, err)
 	}

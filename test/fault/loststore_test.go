@@ -10,21 +10,31 @@ import (
 	"banger/test/installation"
 )
 
-// A store that is lost under a running VM, a stopped one and one that is half made loses
-// nothing of the first two, and what was half made can be looked at.
-func TestFault_LostStoreLosesNoVMAndNoSession(t *testing.T) {
+// What is promised of VMs whether they run or not is seen on two, "running" and "stopped".
+func TestFault_OneVMRunsAndOneIsStopped(t *testing.T) {
 	i := installation.New(t, bin)
-	before := map[string]banger.VM{}
+	vms := map[string]banger.VM{}
 	for _, name := range []string{"stopped", "running"} {
-		before[name] = i.StartVM(t, name)
+		vms[name] = i.StartVM(t, name)
 		i.MustRun(t, "session", "start", name, "--name", "s", "--tag", "k=v", "--stdin", "pipe", "--", "sh", "-c", "echo out; read line; echo $line")
 		i.MustRun(t, "session", "wait", name, "s", "--match", "out")
+		startNeedle(t, i, name)
 		if name == "stopped" {
 			i.MustRun(t, "session", "send", name, "s", "--data", "in\n")
 			i.MustRun(t, "session", "wait", name, "s")
+			i.MustRun(t, "session", "send", name, "needle", "--eof")
+			i.MustRun(t, "session", "wait", name, "needle")
 			i.MustRun(t, "vm", "stop", name)
 		}
 	}
+	t.Run("a lost store loses no VM and no session", func(t *testing.T) { loseStore(t, i, vms) })
+	t.Run("a search finds lines in both, and where they are", func(t *testing.T) { findNeedles(t, i) })
+	t.Run("a disk that cannot be read hides nothing of the other VM", func(t *testing.T) { loseDisk(t, i) }) // and stays so
+}
+
+// A store that is lost under a running VM, a stopped one and one that is half made loses
+// nothing of the first two, and what was half made can be looked at.
+func loseStore(t *testing.T, i *installation.Installation, before map[string]banger.VM) {
 	half := filepath.Join(i.Paths().VMs(), string(banger.NewVMID()))
 	if err := os.Mkdir(half, 0o700); err != nil {
 		t.Fatal(err)

@@ -44,10 +44,10 @@ func buildForGuest() ([]byte, error) {
 
 var guestBinary = sync.OnceValues(buildForGuest) //nolint:gochecknoglobals // built once for all tests
 
-func newMachine(t *testing.T, flags ...string) *machine {
+// newMachine makes the VM "v" of an installation, which runs, that place.
+func newMachine(t *testing.T, i *installation.Installation) *machine {
 	t.Helper()
-	m := &machine{t, installation.New(t, bin)}
-	m.installation.StartVM(t, "v", flags...)
+	m := &machine{t, i}
 	program, err := guestBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -90,11 +90,11 @@ func (m *machine) shimPID(banger.Session) int { return 0 }
 
 // What attachments promise on the loopback they keep in a machine, too.
 func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
-	r := inAVM(t)
+	r := &rig{newMachine(t, shared.Running(t, bin, "v")), t}
 	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(8, 12)) })
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(600, 1000), sized(8, 12)) })
 	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(24, 60))) })
-	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, 4<<20, 5) })
+	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, sized(2<<20, 4<<20), sized(3, 5)) })
 }
 
 // killOnRequest is the command of the session killer: it kills the processes of

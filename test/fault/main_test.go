@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -20,6 +21,15 @@ import (
 // bin holds the binaries under test; TestMain sets it once.
 var bin installation.Binaries
 
+// shared is an installation with the VM "v".
+var shared = installation.Shared{Prepare: func(i *installation.Installation) error {
+	i.Setenv("XDG_RUNTIME_DIR", runtimeDir(i))
+	return os.Mkdir(runtimeDir(i), 0o700)
+}}
+
+// runtimeDir is what the shared installation has as XDG_RUNTIME_DIR.
+func runtimeDir(i *installation.Installation) string { return filepath.Join(i.Dir, "runtime") }
+
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := runRole(role, os.Args[1:]); err != nil {
@@ -28,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, func() error { return nil }))
+	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, shared.Close))
 }
 
 // background is a command that runs while its daemon dies.

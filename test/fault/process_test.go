@@ -13,8 +13,7 @@ import (
 
 // What the kernel of a guest does for a session: its cgroup, in a real VM.
 func TestFault_ProcessesAreTheSessions(t *testing.T) {
-	i := installation.New(t, bin)
-	i.StartVM(t, "v")
+	i := shared.Running(t, bin, "v")
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, v *guest)

@@ -56,12 +56,6 @@ func onLoopback(t *testing.T) *rig {
 	return &rig{newLoopback(t), t}
 }
 
-// inAVM makes a rig of the real binaries and a real machine.
-func inAVM(t *testing.T) *rig {
-	t.Helper()
-	return &rig{newMachine(t), t}
-}
-
 // onAHost makes a rig whose guest is a remote host: a real OpenSSH server on the
 // loopback, where the sessions are another user's.
 func onAHost(t *testing.T, o hosttest.SSHOptions) *rig {

@@ -73,19 +73,17 @@ func TestFault_FollowedPatternMissesAndRepeatsNoLine(t *testing.T) {
 	}
 }
 
+// startNeedle starts a session in whose output there is something to find.
+func startNeedle(t *testing.T, i *installation.Installation, vm string) {
+	t.Helper()
+	const script = "seq 20000; echo a needle in $0; seq 5; echo other needle >&2; read x; exit 0"
+	i.MustRun(t, "session", "start", vm, "--name", "needle", "--tag", "k=v", "--stdin", "pipe", "--", "sh", "-c", script, vm)
+	i.MustRun(t, "session", "wait", vm, "needle", "--match", "other needle")
+}
+
 // What is found in a running machine, and on the disk of a stopped one, is where the
 // search says.
-func TestFault_SearchFindsLinesInRunningAndInStoppedMachines(t *testing.T) {
-	i := installation.New(t, bin)
-	script := "seq 20000; echo a needle in $0; seq 5; echo other needle >&2"
-	i.StartVM(t, "stopped")
-	i.MustRun(t, "session", "start", "stopped", "--name", "s", "--tag", "k=v", "--", "sh", "-c", script, "stopped")
-	i.MustRun(t, "session", "wait", "stopped", "s")
-	i.MustRun(t, "vm", "stop", "stopped")
-	i.StartVM(t, "running")
-	i.MustRun(t, "session", "start", "running", "--name", "s", "--stdin", "pipe", "--", "sh", "-c", script+"; read x", "running")
-	i.MustRun(t, "session", "wait", "running", "s", "--match", "other needle")
-
+func findNeedles(t *testing.T, i *installation.Installation) {
 	found := strings.Split(strings.TrimSpace(i.MustRun(t, "session", "search", "needle")), "\n")
 	if len(found) != 4 {
 		t.Fatalf("found %q", found)
@@ -121,14 +119,16 @@ func TestFault_SearchFindsLinesInRunningAndInStoppedMachines(t *testing.T) {
 			t.Errorf("want exit status %d: %s", c.code, r)
 		}
 	}
+}
 
-	// A disk that cannot be read hides nothing of the others, and is told of.
+// A disk that cannot be read is told of.
+func loseDisk(t *testing.T, i *installation.Installation) {
 	disk := i.Paths().VM(show(t, i, "stopped").ID) + "/work.img"
 	if err := os.Truncate(disk, 0); err != nil {
 		t.Fatal(err)
 	}
 	r := i.Run(t, "session", "search", "needle")
-	if r.Code != 3 || strings.Count(string(r.Stdout), "\n") != 2 || !strings.Contains(string(r.Stderr), `cannot search session "s" of VM stopped`) {
+	if r.Code != 3 || strings.Count(string(r.Stdout), "\n") != 2 || !strings.Contains(string(r.Stderr), `cannot search session "needle" of VM stopped`) {
 		t.Errorf("with a disk that cannot be read: %s", r)
 	}
 }
@@ -136,19 +136,25 @@ func TestFault_SearchFindsLinesInRunningAndInStoppedMachines(t *testing.T) {
 // Retention that is set in config.toml outlasts the daemon, and reaches what ended
 // with its machine when that runs again.
 func TestFault_RetentionIsAppliedWhenTheMachineComesBack(t *testing.T) {
-	i := installation.New(t, bin)
-	i.StartVM(t, "v")
+	i := shared.Running(t, bin, "v")
 	for n := range 3 {
-		i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("s", n), "--", "true")
-		i.MustRun(t, "session", "wait", "v", fmt.Sprint("s", n))
+		i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("old", n), "--", "true")
+		i.MustRun(t, "session", "wait", "v", fmt.Sprint("old", n))
 	}
 	i.MustRun(t, "vm", "stop", "v")
-	if r := i.Run(t, "session", "prune", "--keep", "1"); r.Code != 3 || strings.Count(string(r.Stderr), "cannot remove session") != 2 {
+	there := len(installation.JSON[[]banger.Session](t, i, "session", "list"))
+	if r := i.Run(t, "session", "prune", "--keep", "1"); r.Code != 3 || strings.Count(string(r.Stderr), "cannot remove session") != there-1 {
 		t.Errorf("of a stopped machine: %s", r)
 	}
 	if err := os.WriteFile(i.Paths().Settings(), []byte("[retention]\nkeep = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := os.Remove(i.Paths().Settings()); err != nil {
+			t.Error(err)
+		}
+		i.MustRun(t, "daemon", "stop") // the next one keeps all sessions again
+	})
 	i.KillDaemon(t)
 	i.MustRun(t, "vm", "start", "v")
 	names := func() (names []string) {
@@ -158,8 +164,8 @@ func TestFault_RetentionIsAppliedWhenTheMachineComesBack(t *testing.T) {
 		return names
 	}
 	installation.WaitFor(t, "all but one session to be removed", func() bool { return len(names()) == 1 })
-	i.MustRun(t, "session", "start", "v", "--name", "s3", "--", "true")
-	installation.WaitFor(t, "the one before to be removed", func() bool { n := names(); return len(n) == 1 && n[0] == "s3" })
+	i.MustRun(t, "session", "start", "v", "--name", "new", "--", "true")
+	installation.WaitFor(t, "the one before to be removed", func() bool { n := names(); return len(n) == 1 && n[0] == "new" })
 	if dirs := i.MustRun(t, "vm", "ssh", "v", "--", "ls", "/root/.local/state/banger/sessions"); strings.Count(dirs, "\n") != 1 {
 		t.Errorf("in the guest there are %q", dirs)
 	}

@@ -11,14 +11,22 @@ import (
 	"banger/test/installation"
 )
 
+// startedPrefix begins the names of the sessions of the test below.
+const startedPrefix = "started"
+
+func started(t *testing.T, i *installation.Installation) []banger.Session {
+	t.Helper()
+	all := installation.JSON[[]banger.Session](t, i, "session", "list", "v")
+	return slices.DeleteFunc(all, func(x banger.Session) bool { return !strings.HasPrefix(x.Name, startedPrefix) })
+}
+
 func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
-	i := installation.New(t, bin)
-	i.StartVM(t, "v")
+	i := shared.Running(t, bin, "v")
 	const eachNth = 4
 	starts := sized(16, 24)
 	acknowledged := map[string]bool{}
 	for n := range starts {
-		name := fmt.Sprintf("s%d", n)
+		name := fmt.Sprint(startedPrefix, n)
 		args := []string{"session", "start", "v", "--name", name}
 		if n%2 == 0 {
 			args = append(args, "--idempotency-key", name) // the client may repeat it
@@ -36,7 +44,7 @@ func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 		}
 		acknowledged[name] = start.end(t)
 	}
-	sessions := installation.JSON[[]banger.Session](t, i, "session", "list", "v")
+	sessions := started(t, i)
 	for name, done := range acknowledged {
 		if there := slices.ContainsFunc(sessions, func(x banger.Session) bool { return x.Name == name }); done && !there {
 			t.Errorf("session %s was acknowledged and is not there", name)
@@ -49,7 +57,7 @@ func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 	for line := range strings.Lines(i.MustRun(t, "vm", "ssh", "v", "--", "cat /root/ran")) {
 		ran[strings.TrimSpace(line)]++
 	}
-	for _, x := range installation.JSON[[]banger.Session](t, i, "session", "list", "v") {
+	for _, x := range started(t, i) {
 		want := 1
 		if !acknowledged[x.Name] && x.EndedBy == banger.EndedByLaunch {
 			want = 0 // it was cut off, and says so

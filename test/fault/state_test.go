@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"banger"
@@ -77,6 +76,19 @@ func everyCommandWorks(t *testing.T, i *installation.Installation, pid int) {
 	}
 }
 
+// remove removes something of an installation whose daemon is quick to make it again: that
+// is not in the way here.
+func remove(t *testing.T, i *installation.Installation, path string) {
+	t.Helper()
+	gone := filepath.Join(i.Dir, "gone")
+	if err := os.Rename(path, gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestState_OneDaemonWhateverBecomesOfItsSocketAndLocks(t *testing.T) {
 	i := installation.New(t, bin)
 	addHost(t, i)
@@ -85,13 +97,7 @@ func TestState_OneDaemonWhateverBecomesOfItsSocketAndLocks(t *testing.T) {
 	for _, path := range []string{
 		p.Run(), p.Socket(), p.Attachments(), p.StartLock(), p.DaemonLock(),
 	} {
-		err := os.RemoveAll(path)
-		for tries := 0; errors.Is(err, syscall.ENOTEMPTY) && tries < 10; tries++ {
-			err = os.RemoveAll(path) // the daemon was quick to make something in it again
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		remove(t, i, path)
 		everyCommandWorks(t, i, pid)
 	}
 	// The daemon has made its lock again, by which those who come find it.
@@ -172,19 +178,15 @@ func filesOf(pid int) []os.FileInfo {
 }
 
 func TestStop_IsSeenByTheGuestThoughEverySocketIsGone(t *testing.T) {
-	i := installation.New(t, bin)
-	runtime := t.TempDir()
-	i.Setenv("XDG_RUNTIME_DIR", runtime)
-	vm := i.StartVM(t, "v")
+	i := shared.Running(t, bin, "v")
+	vm := show(t, i, "v")
 	pid := i.DaemonPID(t)
 	control := filepath.Join(i.Paths().VM(vm.ID), "qmp.sock")
 	if _, err := os.Lstat(control); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{runtime, i.Paths().Run(), control} {
-		if err := os.RemoveAll(path); err != nil {
-			t.Fatal(err)
-		}
+	for _, path := range []string{runtimeDir(i), i.Paths().Run(), control} {
+		remove(t, i, path)
 	}
 	// It is in the guest's memory only, until the guest shuts down.
 	i.MustRun(t, "vm", "ssh", "v", "--", "echo saved > /root/file")
