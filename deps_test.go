@@ -94,6 +94,7 @@ func layers() map[string]layer {
 		"internal/agent/shim":          agent,
 		"internal/agent/shimclient":    agent,
 		"internal/agent/sshd":          agent,
+		"internal/agent/signals":       agent,
 		"internal/image":               service,
 		"internal/machine":             service,
 		"internal/session":             service,

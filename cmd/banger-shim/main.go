@@ -8,12 +8,17 @@ import (
 	"runtime"
 
 	"banger/internal/agent/shim"
+	"banger/internal/agent/signals"
 )
 
 func main() {
 	runtime.LockOSThread() // to the first thread; shim.Run says why
-	shim.SetName()
-	if err := shim.Run(context.Background()); err != nil {
+	err := signals.Reset()
+	if err == nil {
+		shim.SetName()
+		err = shim.Run(context.Background())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "banger-shim:", err)
 		os.Exit(1)
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"banger/internal/agent/pid1"
+	"banger/internal/agent/signals"
 	"banger/internal/guestconfig"
 	"banger/internal/version"
 )
@@ -52,6 +53,9 @@ func Main(argv []string) int {
 	name := filepath.Base(argv[0])
 	if os.Getpid() == 1 {
 		pid1.Run([]string{guestconfig.AgentPath, "serve", "--ready-fd", strconv.Itoa(pid1.ReadyFD)}, slog.Default())
+	}
+	if err := signals.Reset(); err != nil {
+		return report(err)
 	}
 	if pid1.IsApplet(name) {
 		return report(pid1.RunApplet(name))

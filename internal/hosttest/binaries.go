@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"banger/internal/agent/signals"
 )
 
 // Binaries are the guest's programs.
@@ -22,6 +24,11 @@ type Binaries struct{ Agent, Shim string }
 // goroutines are left, or processes of these programs. Those are ended however the tests
 // end, be it by a signal or their time limit.
 func Main(m *testing.M, set func(Binaries)) int {
+	// The guests' SSH servers are this process, and their commands its children.
+	if err := signals.Reset(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "banger-guest-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

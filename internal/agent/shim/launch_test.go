@@ -108,6 +108,29 @@ func TestSession_AnotherUserOwnsItsStreams(t *testing.T) {
 	}
 }
 
+// Whatever is ignored or blocked by who has started the shim, as by nohup.
+func TestSession_TakesSignalsAsByDefault(t *testing.T) {
+	for _, inherited := range []string{"--ignore-signal=HUP", "--ignore-signal", "--block-signal=TERM,USR1"} {
+		t.Run(inherited, func(t *testing.T) {
+			wrapper := filepath.Join(t.TempDir(), "shim.sh")
+			script := "#!/bin/sh\nexec env " + inherited + " " + binaries.tested + "\n"
+			if err := os.WriteFile(wrapper, []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			s, err := tryLaunch(t, wrapper, t.TempDir(), func(l *shim.Launch) {
+				l.Path, l.Argv = "/bin/grep", []banger.ByteString{"grep", "^Sig[BI]", "/proc/self/status"}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.wait()
+			if got, want := s.stdout(), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"; got != want {
+				t.Errorf("the command has\n%s", got)
+			}
+		})
+	}
+}
+
 func TestSession_ClosedStdinIsAtItsEnd(t *testing.T) {
 	s := sh(t, `cat; echo "read: $?"`)
 	if s.state.StdinEOF != true {

@@ -21,11 +21,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger/internal/agent/passwd"
+	"banger/internal/agent/signals"
 	"banger/internal/agent/sshd"
 )
 
 // TestMain makes the test binary the program of the subsystems that the tests use.
 func TestMain(m *testing.M) {
+	if err := signals.Reset(); err != nil { // as the agent does
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if len(os.Args) == 2 && os.Args[1] == "serve-sftp" {
 		if err := sshd.SFTP(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
