@@ -21,11 +21,12 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 # the C of SQLite, which is the largest part of a build and slow with it. No package with
 # generic functions may be left out: of their copies the linker takes one for all. A
 # process need not sleep a second before it ends. go vet is part of check.
-RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(TEST) -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
+RACE_ENV := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
+RACE     := -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
 FIRST := ./test/kvmlab ./test/fault ./test/e2e ./internal/machine/qemu ./internal/session
 
-.PHONY: all build demo test check e2e fuzz fault bench kvm-lab generate install install-deps clean
+.PHONY: all build demo test unit check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
 all: build
 
@@ -45,7 +46,12 @@ demo: install-deps build
 # Real VMs included. Two packages at a time: each may have a machine running.
 test: build
 	./scripts/install-deps run test
-	$(RACE) -p 2 -timeout 40m $(FIRST) ./...
+	$(RACE_ENV) $(TEST) $(RACE) -p 2 -timeout 40m $(FIRST) ./...
+
+# The fast part of it, as an ordinary user, without a VM and without a network. A file of
+# tests that need more of those, or long, says so: //go:build !unit
+unit:
+	$(GO) list ./... | grep -v '^banger/\(test\|bench\)\b' | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -timeout 5m
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
 # what is compiled here is what build needs.

@@ -256,37 +256,6 @@ func TestReader_TakesNoHoleForOutputWhenTheJournalIsDamaged(t *testing.T) {
 	}
 }
 
-func TestWriter_GivesUpOutputOnAFullDiskToo(t *testing.T) {
-	dir := mountTmpfs(t, "400k")
-	w, err := sessiondir.OpenWriter(dir, true, 128<<10)
-	must(t, err)
-	defer w.Close()
-	at := int64(0)
-	fill := func(n int64) (failed int) {
-		for end := at + n; at < end; at += 1000 {
-			if _, err := w.Append(banger.StreamStdout, pattern(at, 1000), epoch.Add(time.Duration(at)*time.Millisecond)); err != nil {
-				failed++
-			}
-			at = w.Size(banger.StreamStdout) - 1000
-		}
-		return failed
-	}
-	fill(120_000)
-	f, err := os.Create(filepath.Join(dir, "filler"))
-	must(t, err)
-	defer f.Close()
-	for err == nil { // all the rest but a page of what is needed to go over the limit
-		_, err = f.Write(make([]byte, 4096))
-	}
-	info, err := f.Stat()
-	must(t, err)
-	must(t, f.Truncate(info.Size()-16<<10))
-	if failed := fill(200_000); failed > 0 {
-		t.Errorf("%d writes have failed", failed)
-	}
-	checkCovers(t, readAll(t, sessiondir.NewReader(os.DirFS(dir)), banger.StreamStdout, banger.LogCursor{}, 10_000), banger.StreamStdout, 0, w.Size(banger.StreamStdout))
-}
-
 func TestReader_TakesNoZerosForOutputThatACrashHasLeft(t *testing.T) {
 	dir := t.TempDir()
 	w, err := sessiondir.OpenWriter(dir, true, 0)

@@ -140,50 +140,6 @@ func TestSession_ThatEndedWithoutControlIsKnownToTheNext(t *testing.T) {
 	}
 }
 
-// TestSession_LostShimEndsOnlyItsSession also proves that nothing of the session
-// runs on: neither the command nor what has left its process group.
-func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
-	for _, cgroup := range []string{"", testCgroup(t)} {
-		t.Run("cgroup="+cgroup, func(t *testing.T) {
-			t.Setenv(cgroupVariable, cgroup)
-			l := serve(t, sessions(t))
-			other := l.start(banger.StdinClosed, "sleep", "60")
-			s := l.start(banger.StdinPipe, "sh", "-c", "setsid sleep 61 > /dev/null 2>&1 & echo $!; read x; echo $x; read y")
-			l.write(s.ID, "hi\n", false)
-			var out string
-			waitFor(t, "output", func() bool {
-				page, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100})
-				if err != nil {
-					t.Fatal(err)
-				}
-				out = pageText(page)
-				return strings.HasSuffix(out, "hi\n")
-			})
-			straggler, err := strconv.Atoi(strings.Fields(out)[0])
-			if err != nil || !alive(straggler) {
-				t.Fatalf("there is no straggler in %q", out)
-			}
-			if err := syscall.Kill(parent(t, s.GuestPID), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			end := l.awaitEnd(s.ID)
-			if end.Status != banger.StatusFailed || end.EndedBy != banger.EndedByShimLost || end.ExitCode != nil || end.LastError == "" {
-				t.Errorf("the end is %+v", end)
-			}
-			if end.StdinOffset != 3 || end.StdoutBytes != int64(len(out)) {
-				t.Errorf("stdin is at %d and stdout at %d, want 3 and %d", end.StdinOffset, end.StdoutBytes, len(out))
-			}
-			waitFor(t, "everything to be dead", func() bool { return !alive(straggler) && !alive(s.GuestPID) })
-			if got := l.output(s.ID, banger.StreamStdout); got != out {
-				t.Errorf("the output is %q, want %q", got, out)
-			}
-			if list := l.list(); list[other.ID].Status != banger.StatusRunning || list[s.ID].EndedBy != banger.EndedByShimLost {
-				t.Errorf("the sessions are %+v", list)
-			}
-		})
-	}
-}
-
 // A process that executes a program has no environment for a moment, by which it could be
 // known; one that does nothing else is met in that moment soon.
 func TestSession_WhatExecutesAProgramDiesWithALostShim(t *testing.T) {
