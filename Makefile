@@ -24,7 +24,8 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 RACE_ENV := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 RACE     := -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
-FIRST := ./test/kvmlab ./test/fault ./test/e2e ./internal/machine/qemu ./internal/session
+FIRST := ./test/fault ./test/kvmlab ./test/e2e ./test/remote ./internal/machine/qemu \
+	./internal/agent/shim ./internal/session ./internal/image ./internal/sessiondir ./internal/store
 
 .PHONY: all build demo test unit check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
