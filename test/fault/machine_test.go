@@ -94,7 +94,7 @@ func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
 	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(8, 12)) })
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(600, 1000), sized(8, 12)) })
 	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(24, 60))) })
-	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, sized(2<<20, 4<<20), sized(3, 5)) })
+	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, 4<<20, sized(3, 5)) })
 }
 
 // killOnRequest is the command of the session killer: it kills the processes of
