@@ -276,13 +276,9 @@ type SessionService interface {
 	PruneSessions(ctx context.Context, r PruneRequest) (PruneResult, error)
 }
 
-// SessionStreams carries what goes into and comes out of sessions. Safe for
-// concurrent use.
+// SessionStreams carries what goes into and comes out of sessions. Both at once is
+// package sessionstream's. Safe for concurrent use.
 type SessionStreams interface {
-	// AttachSession makes a socket on which package sessionstream is spoken with
-	// the session: starting, running or ended. One whose launch failed has an exit and no
-	// output.
-	AttachSession(ctx context.Context, vm, session string, r AttachRequest) (AttachInfo, error)
 	// SendSession feeds stdin until r.Data is empty, then closes it if r.EOF is
 	// set. The result is valid with an error too: it says what was accepted.
 	SendSession(ctx context.Context, vm, session string, r SendRequest) (SendResult, error)

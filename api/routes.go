@@ -22,7 +22,8 @@ type Route struct {
 	Bytes       bool
 	Result      any // zero value of the JSON answer, or of a line of the stream; nil if there is none
 	Kind        Kind
-	Status      int // of a success
+	Upgrade     string // of KindUpgrade, as the header Upgrade has it
+	Status      int    // of a success
 	// Errors are codes that the route may answer with beside those that Codes derives.
 	Errors []banger.Code
 
@@ -55,9 +56,10 @@ type Kind int
 
 // The forms of answers.
 const (
-	KindJSON   Kind = iota // Result, or nothing if that is nil
-	KindBytes              // raw bytes
-	KindStream             // lines, each a Result
+	KindJSON    Kind = iota // Result, or nothing if that is nil
+	KindBytes               // raw bytes
+	KindStream              // lines, each a Result
+	KindUpgrade             // none: the connection becomes one of the protocol Upgrade
 )
 
 // Param is a parameter of the query string.
@@ -168,8 +170,10 @@ func filterParams() []Param {
 
 func controlRoutes() []Route {
 	return []Route{
-		{ID: "attachSession", Method: http.MethodPost, Path: sessionPath + "/attach", Summary: "Make a socket for one connection to a session's streams.",
-			Body: banger.AttachRequest{}, Result: banger.AttachInfo{}, Status: http.StatusCreated},
+		{ID: "attachSession", Method: http.MethodPost, Path: sessionPath + "/attach", Summary: "Make this connection one to a session's streams.",
+			Description: "The request has the headers `Connection: Upgrade` and `Upgrade: banger-sessionstream`, and no body. Behind the answer both sides speak sessionstream (docs/PROTOCOL.md). " +
+				"A client need not wait for the answer: what it sends behind the request belongs to the stream.",
+			Kind: KindUpgrade, Upgrade: "banger-sessionstream", Status: http.StatusSwitchingProtocols},
 		{ID: "sendSession", Method: http.MethodPost, Path: sessionPath + "/stdin", Summary: "Feed a session's stdin with the bytes of the body, as they are.",
 			Query: []Param{
 				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},

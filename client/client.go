@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/localsocket"
+	"banger/sessionstream"
 )
 
 // Client is a daemon's client. It keeps no connection between calls. Safe for
@@ -35,6 +36,7 @@ var (
 	_ banger.ImageService   = (*Client)(nil)
 	_ banger.EventService   = (*Client)(nil)
 	_ banger.HostService    = (*Client)(nil)
+	_ sessionstream.Dialer  = (*Client)(nil)
 )
 
 // Option changes how a client works.

@@ -81,8 +81,11 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		}},
 		{`PruneSessions "" map[] 0s keep -1 bytes 0 dry false`, func() error { _, err := r.PruneSessions(ctx, banger.PruneRequest{}); return err }},
 		{`WaitSession "v" "s"`, func() error { _, err := r.WaitSession(ctx, "v", "s"); return err }},
-		{`AttachSession "v" "s" "a"`, func() error {
-			_, err := r.AttachSession(ctx, "v", "s", banger.AttachRequest{AttachID: "a"})
+		{`AttachSession "v" "s"`, func() error {
+			conn, err := r.DialSession(ctx, "v", "s")
+			if err == nil {
+				err = conn.Close()
+			}
 			return err
 		}},
 		{`MatchSession "v" "s" "a+ \x00" stderr cursor stdout 3, stderr 4`, func() error {

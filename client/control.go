@@ -2,19 +2,12 @@ package client
 
 import (
 	"context"
+	"net"
 
 	"banger"
 	"banger/api"
 	"banger/sessionstream"
 )
-
-// AttachSession implements banger.SessionStreams. Attach does it, and goes on when
-// the daemon is replaced.
-func (c *Client) AttachSession(ctx context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
-	q := post(sessionPath+"/attach", vm, session)
-	q.json = r
-	return call[banger.AttachInfo](ctx, c, q)
-}
 
 // StartAttached starts a session and attaches to it before it runs: its output comes from
 // the first byte on. r.NoWait is set; a launch that fails is an Exit of the attachment.
@@ -36,9 +29,17 @@ func (c *Client) Attach(ctx context.Context, vm, session string, a sessionstream
 	if a.AttachID == "" {
 		a.AttachID = string(banger.NewSessionID())
 	}
-	return sessionstream.Open(ctx, sessionstream.Config{
-		Dial: sessionstream.DialSession(c, vm, session, a.AttachID), Attach: a, KeepLease: true,
+	attachment, err := sessionstream.Open(ctx, sessionstream.Config{
+		Dial:   func(ctx context.Context) (net.Conn, error) { return c.DialSession(ctx, vm, session) },
+		Attach: a, KeepLease: true,
 	})
+	if err != nil {
+		return nil, err
+	}
+	// What the refs meant at first is what it comes back to.
+	attached := attachment.Attached()
+	vm, session = string(attached.VMID), string(attached.SessionID)
+	return attachment, nil
 }
 
 // MatchSession implements banger.SessionStreams. It outlasts the daemon.

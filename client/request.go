@@ -54,30 +54,39 @@ func (r request) url() (string, error) {
 	return address, nil
 }
 
-// open sends a request and returns a successful answer, whose body the caller
-// must close. accepted is what an error of a send has with it.
-func (c *Client) open(ctx context.Context, r request) (resp *http.Response, accepted *banger.SendResult, err error) {
+// newRequest returns a request as net/http has it.
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	address, err := r.url()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	body, contentType := r.bytes, api.ContentBytes
 	if r.json != nil {
 		data, err := json.Marshal(r.json)
 		if err != nil {
-			return nil, nil, banger.Errorf(banger.CodeInvalid, "cannot write request: %w", err)
+			return nil, banger.Errorf(banger.CodeInvalid, "cannot write request: %w", err)
 		}
 		body, contentType = bytes.NewReader(data), api.ContentJSON
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
-		return nil, nil, banger.Errorf(banger.CodeInternal, "cannot make request: %w", err)
+		return nil, banger.Errorf(banger.CodeInternal, "cannot make request: %w", err)
 	}
 	if c.version != "" {
 		req.Header.Set(api.HeaderVersion, c.version)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
+	}
+	return req, nil
+}
+
+// open sends a request and returns a successful answer, whose body the caller
+// must close. accepted is what an error of a send has with it.
+func (c *Client) open(ctx context.Context, r request) (resp *http.Response, accepted *banger.SendResult, err error) {
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return nil, nil, err
 	}
 	if resp, err = c.http.Do(req); err != nil {
 		return nil, nil, c.transportError(ctx, err)

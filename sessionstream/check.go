@@ -60,8 +60,8 @@ func (c *Attach) checkNames() error {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}
 	switch {
-	case c.Role != RoleObserver && c.AttachID == "":
-		return errorf(CodeInvalid, "the attachment has no id")
+	case c.Resume && c.AttachID == "":
+		return errorf(CodeInvalid, "a further connection has to name its attachment")
 	case len(c.AttachID) > MaxIDBytes || strings.ContainsFunc(c.AttachID, strange):
 		return errorf(CodeInvalid, "%.80q is not an attachment id", c.AttachID)
 	case len(c.Client) > MaxClientBytes:

@@ -54,8 +54,9 @@ type (
 	Attach struct {
 		Role Role `json:"role"`
 		// AttachID names the attachment of a viewer or writer through all its
-		// connections: a new connection takes the place of the old one.
-		AttachID string `json:"attach_id,omitempty"`
+		// connections: a new connection takes the place of the old one. A shim has to be
+		// given one; the daemon makes one up and says so in Attached.
+		AttachID string `json:"attach_id,omitempty" doc:"1 to 64 letters, digits, - and _; of a viewer or writer. Default: one that the daemon makes up and names in attached"`
 		// Client says who attaches, for those who find stdin held or lose it.
 		Client string `json:"client,omitempty"`
 		// Resume says that this is a further connection of the attachment.
@@ -125,6 +126,11 @@ type (
 		State banger.SessionState `json:"state"`
 		// Revision says which controls the server knows; see the constant.
 		Revision int `json:"revision,omitempty"`
+		// VMID, SessionID and AttachID are what the refs of the request and an absent
+		// Attach.AttachID have come to mean. The daemon says so, a shim does not.
+		VMID      banger.VMID      `json:"vm_id,omitempty" doc:"of the session; from the daemon, not from a shim"`
+		SessionID banger.SessionID `json:"session_id,omitempty" doc:"from the daemon, not from a shim"`
+		AttachID  string           `json:"attach_id,omitempty" doc:"the attachment's, for its next connection; from the daemon, not from a shim"`
 		// Output is where the output begins that a viewer or writer gets.
 		Output *banger.LogCursor `json:"output,omitempty"`
 		// Stdin is what a writer is granted; nil if it was evicted since its last
@@ -229,6 +235,7 @@ const (
 	CodeReplaced    ErrorCode = "replaced"    // a newer connection of the same attachment has taken this one's place
 	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer; never sent, it is for who writes in Go
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
+	CodePaused      ErrorCode = "paused"      // the session's VM is paused, and a new attachment would wait for its end
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
 )
 

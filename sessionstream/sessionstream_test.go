@@ -1,12 +1,14 @@
 package sessionstream
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -20,7 +22,9 @@ import (
 
 // vector is one stream of testdata/vectors.json.
 type vector struct {
-	Name   string        `json:"name"`
+	Name string `json:"name"`
+	// Head is that of the HTTP message which hands the connection over to the stream.
+	Head   string        `json:"head,omitempty"`
 	Hex    string        `json:"hex"`
 	Frames []vectorFrame `json:"frames"`
 	// Error is what a reader reports after the frames: a code of this format,
@@ -109,6 +113,52 @@ func TestVectorsAreReadAsDescribed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The head of the message that opens a stream is read by a reader of HTTP, however it
+// comes, and what that has read ahead is the beginning of the stream.
+func TestVectorsBeginBehindTheirHead(t *testing.T) {
+	upgrades := map[bool]int{}
+	for _, v := range readVectors(t) {
+		if v.Head == "" {
+			continue
+		}
+		stream, err := hex.DecodeString(v.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := append([]byte(v.Head), stream...)
+		for _, r := range []io.Reader{bytes.NewReader(all), iotest.OneByteReader(bytes.NewReader(all))} {
+			in := bufio.NewReader(r)
+			var header http.Header
+			isAnswer := strings.HasPrefix(v.Head, "HTTP/")
+			if isAnswer {
+				answer, err := http.ReadResponse(in, nil)
+				if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+					t.Fatalf("%s: %+v, %v", v.Name, answer, err)
+				}
+				answer.Body.Close()
+				header = answer.Header
+			} else {
+				request, err := http.ReadRequest(in)
+				if err != nil || request.ContentLength != 0 {
+					t.Fatalf("%s: %+v, %v", v.Name, request, err)
+				}
+				header = request.Header
+			}
+			if header.Get("Upgrade") != UpgradeToken || header.Get("Connection") != "Upgrade" {
+				t.Errorf("%s: header %v", v.Name, header)
+			}
+			frames, failure := readAll(in)
+			if got, want := mustJSON(t, frames), mustJSON(t, v.Frames); got != want || failure != v.Error {
+				t.Errorf("%s: frames are\n%s\nnot\n%s, and then %q", v.Name, got, want, failure)
+			}
+			upgrades[isAnswer]++
+		}
+	}
+	if upgrades[false] == 0 || upgrades[true] == 0 {
+		t.Errorf("there are no vectors for one side: %v", upgrades)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // wait counts the processor's time too: what waiters cost whom nothing concerns.
 func wait(ctx context.Context, records *store.Store, p paths.Paths) error {
-	sessions := newSessions(ctx, records, p)
+	sessions := newSessions(ctx, records)
 	defer sessions.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -63,7 +63,7 @@ func quiet() {
 }
 
 func find(ctx context.Context, records *store.Store, p paths.Paths) error {
-	sessions := newSessions(ctx, records, p)
+	sessions := newSessions(ctx, records)
 	defer sessions.Close()
 	if _, err := sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -32,7 +31,7 @@ type daemon struct {
 // begin returns when clients are served.
 func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.Driver) (*daemon, error) {
 	log := slog.New(slog.DiscardHandler)
-	d := &daemon{sessions: newSessions(ctx, records, p)}
+	d := &daemon{sessions: newSessions(ctx, records)}
 	d.vms = machine.New(ctx, machine.Config{
 		Store: records, Images: images{}, Disks: disks{}, Driver: driver, Links: guest.NewLinks(nil, log),
 		Sessions: d.sessions, Paths: p, Log: log,
@@ -46,8 +45,8 @@ func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.
 // Close waits for what is under way.
 func (d *daemon) Close() error { return errors.Join(d.sessions.Close(), d.vms.Close()) }
 
-func newSessions(ctx context.Context, records *store.Store, p paths.Paths) *session.Service {
-	return session.New(ctx, records, guest.NewLinks(nil, slog.New(slog.DiscardHandler)), nil, filepath.Join(p.State, "attach"), slog.New(slog.DiscardHandler))
+func newSessions(ctx context.Context, records *store.Store) *session.Service {
+	return session.New(ctx, records, guest.NewLinks(nil, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
 }
 
 // disks are the real ones.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -161,7 +162,9 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 		request.RawLine = a.terminal != nil // its user hears the bell, as on any terminal
 	}
 	attachment, err := sessionstream.Open(life, sessionstream.Config{
-		Dial:   sessionstream.DialSession(a.Backend.Services().Streams, string(x.VMID), string(x.ID), request.AttachID),
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return a.Backend.Services().Dialer.DialSession(ctx, string(x.VMID), string(x.ID))
+		},
 		Attach: request, KeepLease: true, OnLost: a.connectionLost,
 	})
 	if err != nil {
@@ -199,6 +202,8 @@ func attachError(x banger.Session, err error) error {
 			WithHint("send shorter lines; for a program that is about to leave line mode, use: banger session send --raw-line")
 	case sessionstream.CodeOffset:
 		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
+	case sessionstream.CodePaused:
+		return banger.Errorf(banger.CodeState, "%w", err)
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/sessionstream"
 )
 
 // Services are the parts of a daemon that the commands use.
@@ -25,6 +26,7 @@ type Services struct {
 	Events   banger.EventService
 	Host     banger.HostService
 	Trash    banger.TrashService
+	Dialer   sessionstream.Dialer
 }
 
 // Backend gives the commands access to a daemon.

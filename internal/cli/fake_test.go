@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ type fake struct {
 var errNoDaemon = banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: none is running")
 
 func (f *fake) services() Services {
-	return Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f}
+	return Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f, Dialer: f}
 }
 
 func (f *fake) Services() Services { f.running = true; return f.services() }
@@ -218,8 +219,8 @@ func (f *fake) PruneSessions(_ context.Context, r banger.PruneRequest) (banger.P
 	return f.pruned, f.err
 }
 
-func (f *fake) AttachSession(context.Context, string, string, banger.AttachRequest) (banger.AttachInfo, error) {
-	return banger.AttachInfo{}, f.err
+func (f *fake) DialSession(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.Join(f.err, errNoDaemon)
 }
 
 func (f *fake) SendSession(_ context.Context, _, _ string, r banger.SendRequest) (banger.SendResult, error) {

@@ -102,7 +102,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	defer watchNetwork(ctx, links, o.Log)()
 
 	onDisk := &stopped{}
-	sessions := session.New(ctx, records, links, onDisk, p.Attachments(), o.Log)
+	sessions := session.New(ctx, records, links, onDisk, o.Log)
 	ages, err := agesClock(ctx, p, records, o.Log)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records, Trash: machines,
+		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records, Trash: machines, Attachments: sessions,
 		Host: &host{store: records, trash: machines, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
 	}, version.String())
 	if err := announce(o.Ready); err != nil {

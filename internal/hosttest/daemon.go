@@ -47,7 +47,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver v
 	links := guest.NewLinks(signer, log)
 	d := &daemon{store: records, cancel: cancel, served: make(chan error, 1)}
 	onDisk := &stopped{}
-	d.sessions = session.New(ctx, records, links, onDisk, p.Attachments(), log)
+	d.sessions = session.New(ctx, records, links, onDisk, log)
 	d.vms = machine.New(ctx, machine.Config{
 		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Remote: hosts, Links: links,
 		Sessions: d.sessions, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
@@ -67,7 +67,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver v
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store, Trash: d.vms}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store, Trash: d.vms, Attachments: d.sessions}, version.String())
 	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
 	return d, nil
 }

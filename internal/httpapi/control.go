@@ -7,14 +7,6 @@ import (
 	"banger/api"
 )
 
-func (s *server) attachSession(r *request) (any, error) {
-	var body banger.AttachRequest
-	if err := r.decode(&body); err != nil {
-		return nil, err
-	}
-	return s.Streams.AttachSession(r.Context(), r.vm(), r.session(), body)
-}
-
 // sendSession streams the body into stdin, however long it is.
 func (s *server) sendSession(r *request) (any, error) {
 	ctx, cancel := context.WithCancel(r.Context())

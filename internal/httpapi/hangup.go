@@ -5,22 +5,17 @@ import (
 	"fmt"
 	"net"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
-
-type connKey struct{}
-
-// withConn is http.Server.ConnContext: it lets watchHangUp find the connection.
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
-}
 
 // watchHangUp calls hungUp when the client of a request has closed its
 // connection, even while unread bytes of it are waiting. stop ends the watch and
 // waits for it. Where the connection is no unix socket it does nothing.
 func watchHangUp(ctx context.Context, hungUp func()) (stop func(), err error) {
-	conn, ok := ctx.Value(connKey{}).(*net.UnixConn)
+	v := visitOf(ctx)
+	if v == nil {
+		return func() {}, nil
+	}
+	conn, ok := v.conn.(*net.UnixConn)
 	if !ok {
 		return func() {}, nil
 	}
@@ -46,12 +41,4 @@ func watchHangUp(ctx context.Context, hungUp func()) (stop func(), err error) {
 		_ = file.Close()
 		wg.Wait()
 	}, nil
-}
-
-// closedByPeer reports POLLHUP: of a unix socket, that the other end is closed
-// in both directions; poll(2), unix_poll of Linux.
-func closedByPeer(fd uintptr) bool {
-	events := []unix.PollFd{{Fd: int32(fd)}}
-	_, err := unix.Poll(events, 0)
-	return err == nil && events[0].Revents&unix.POLLHUP != 0
 }

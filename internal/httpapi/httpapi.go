@@ -24,6 +24,8 @@ type Services struct {
 	Events   banger.EventService
 	Host     banger.HostService
 	Trash    banger.TrashService
+
+	Attachments Attachments
 }
 
 // New returns the handler of the API. version is that of this build. Every call
@@ -47,12 +49,15 @@ type streamCall func(*request, *stream) error
 
 func newServer(services Services, version string, heartbeat time.Duration) http.Handler {
 	s := &server{Services: services, version: version, heartbeat: heartbeat}
-	calls, streams := s.calls(), s.streams()
+	calls, streams, upgrades := s.calls(), s.streams(), s.upgrades()
 	mux := http.NewServeMux()
 	for _, route := range api.Routes() {
-		handler := s.answerStream(route, streams[route.ID])
-		if route.Kind != api.KindStream {
-			handler = s.answerCall(route, calls[route.ID])
+		handler := s.answerCall(route, calls[route.ID])
+		switch route.Kind {
+		case api.KindStream:
+			handler = s.answerStream(route, streams[route.ID])
+		case api.KindUpgrade:
+			handler = s.answerUpgrade(route, upgrades[route.ID])
 		}
 		mux.HandleFunc(route.Method+" "+route.Path, handler)
 	}
@@ -97,14 +102,14 @@ func otherMethod(methods []string) http.HandlerFunc {
 	}
 }
 
-// calls and streams are what serves each route of package api, by its ID.
+// calls, streams and upgrades are what serves each route of package api, by its ID.
 func (s *server) calls() map[string]call {
 	return map[string]call{
 		"createVM": s.createVM, "listVMs": s.listVMs, "getVM": s.getVM, "setVM": s.setVM, "deleteVM": s.deleteVM,
 		"startVM": s.startVM, "stopVM": s.stopVM, "consoleLog": s.consoleLog, "sshAccess": s.sshAccess,
 		"startSession": s.startSession, "listSessions": s.listSessions, "summarizeSessions": s.summarizeSessions, "getSession": s.getSession,
 		"removeSession": s.removeSession, "waitSession": s.waitSession, "pruneSessions": s.pruneSessions,
-		"attachSession": s.attachSession, "sendSession": s.sendSession, "matchSession": s.matchSession,
+		"sendSession": s.sendSession, "matchSession": s.matchSession,
 		"stopSession": s.stopSession, "killSession": s.killSession, "signalSession": s.signalSession,
 		"listImages": s.listImages, "getImage": s.getImage, "deleteImage": s.deleteImage,
 		"doctor": s.doctor, "info": s.info, "shutdown": s.shutdown, "openapi": s.openAPI,
@@ -117,6 +122,10 @@ func (s *server) streams() map[string]streamCall {
 		"readLogs": s.readLogs, "searchSessions": s.searchSessions, "buildImage": s.buildImage, "watchEvents": s.watchEvents,
 		"addRemote": s.addRemote, "unlockRemote": s.unlockRemote,
 	}
+}
+
+func (s *server) upgrades() map[string]upgradeCall {
+	return map[string]upgradeCall{"attachSession": s.attachSession}
 }
 
 func (s *server) answerCall(route api.Route, serve call) http.HandlerFunc {

@@ -31,8 +31,13 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOf(t, &httpapitest.Fake{})
+}
+
+func newRigOf(t *testing.T, fake *httpapitest.Fake) *rig {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
-	r := &rig{T: t, fake: &httpapitest.Fake{}, socket: socket, daemon: httpapitest.NewDaemon(t, socket, "v1.2.3")}
+	r := &rig{T: t, fake: fake, socket: socket, daemon: httpapitest.NewDaemon(t, socket, "v1.2.3")}
 	r.client = plainClient(socket)
 	r.daemon.Start(r.fake)
 	return r
@@ -73,6 +78,21 @@ func (r *rig) do(method, path, body string, headers ...string) (status int, answ
 		r.Fatal(err)
 	}
 	return resp.StatusCode, string(data)
+}
+
+// readAnswer reads an answer, but not what follows an upgrade.
+func readAnswer(t *testing.T, in *bufio.Reader) (status int, header http.Header, body string) {
+	t.Helper()
+	answer, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header, string(data)
 }
 
 // wantError checks an answer that is an error.

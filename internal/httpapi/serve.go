@@ -26,7 +26,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 	server := &http.Server{
 		Handler:           calls.count(h),
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       withConn,
+		ConnContext:       new(order).note,
 		ReadHeaderTimeout: headerTimeout,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
@@ -70,6 +70,9 @@ func (g *gate) count(h http.Handler) http.Handler {
 		g.calls.Add(1)
 		g.mu.Unlock()
 		defer g.calls.Done()
+		if v := visitOf(r.Context()); v != nil {
+			v.requests++
+		}
 		h.ServeHTTP(w, r)
 	})
 }

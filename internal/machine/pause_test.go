@@ -3,6 +3,7 @@
 package machine_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"banger/internal/hosttest"
 	"banger/internal/machine/inmem"
 	"banger/internal/vmm"
+	"banger/sessionstream"
 )
 
 // smallDisk mounts a file system of some MiB for the daemon's state.
@@ -76,8 +78,10 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	mustBePaused(t, "start session", err)
 	_, err = h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{})
 	mustBePaused(t, "stop session", err)
-	_, err = h.Sessions.AttachSession(t.Context(), "v", string(x.ID), banger.AttachRequest{})
-	mustBePaused(t, "attach", err)
+	_, err = h.Client().Attach(t.Context(), "v", string(x.ID), sessionstream.Attach{Role: sessionstream.RoleViewer})
+	if refused, ok := errors.AsType[*sessionstream.Error](err); !ok || refused.Code != sessionstream.CodePaused {
+		t.Errorf("attach: %v", err)
+	}
 	_, err = h.VMs.StartVM(t.Context(), "v")
 	mustBePaused(t, "start VM", err)
 	_, err = h.VMs.SSHAccess(t.Context(), "v")

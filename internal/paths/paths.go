@@ -51,7 +51,7 @@ func (p Paths) Create() error {
 	if err := p.CheckOwner(); err != nil {
 		return err
 	}
-	for _, dir := range []string{p.Config, p.Data, p.State, p.Run(), p.Attachments(), p.Images(), p.VMs()} {
+	for _, dir := range []string{p.Config, p.Data, p.State, p.Run(), p.Images(), p.VMs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot create directory %s: %w", dir, err)
 		}
@@ -102,15 +102,12 @@ func checkOwner(dir string, uid uint32) error {
 	}
 }
 
-// Run holds what only a running daemon has: its sockets. It lies with the state, so that
+// Run holds what only a running daemon has: its socket. It lies with the state, so that
 // whoever finds the one finds the other, and no logout removes it.
 func (p Paths) Run() string { return filepath.Join(p.State, "run") }
 
 // Socket is the daemon's API socket.
 func (p Paths) Socket() string { return filepath.Join(p.Run(), "banger.sock") }
-
-// Attachments holds the sockets of attachments that nobody has come to yet.
-func (p Paths) Attachments() string { return filepath.Join(p.Run(), "attach") }
 
 // DaemonLock is held by the running daemon and has its pid; see package filelock.
 func (p Paths) DaemonLock() string { return filepath.Join(p.State, "daemon.lock") }

@@ -4,105 +4,65 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 
 	"banger"
-	"banger/internal/localsocket"
 	"banger/internal/records"
 	"banger/sessionstream"
 )
 
-// attachPatience is how long a socket waits for its client.
-const attachPatience = 30 * time.Second
-
-// AttachSession implements banger.SessionStreams. The socket is served by this
-// process; what lasts is the attachment, which a client takes to the next daemon.
-func (s *Service) AttachSession(ctx context.Context, vmRef, ref string, r banger.AttachRequest) (banger.AttachInfo, error) {
+// AttachSession finds a session, starting, running or ended, and returns what serves its
+// streams on one connection: package sessionstream is spoken there. One whose launch
+// failed has an exit and no output.
+//
+// serve returns, and has closed conn, when one side has ended, ctx has, or a connection
+// with a higher number has come for the same attachment: numbers are in the order in
+// which clients have come. What lasts is the attachment, which a client takes to the next
+// daemon.
+func (s *Service) AttachSession(ctx context.Context, vmRef, ref string) (serve func(ctx context.Context, conn net.Conn, number int64), err error) {
 	x, err := s.GetSession(ctx, vmRef, ref)
-	if err == nil && !s.claimed(x.ID) { // a launch in hand is waited for by who serves the attachment
+	if err == nil && !s.claimed(x.ID) { // a launch in hand is waited for on the connection
 		x, err = s.settled(ctx, x)
 	}
 	if err != nil {
-		return banger.AttachInfo{}, err
+		return nil, err
 	}
-	if r.AttachID == "" {
-		if err := s.checkAwake(ctx, x); err != nil {
-			return banger.AttachInfo{}, err
-		}
-		r.AttachID = string(banger.NewSessionID())
-	} else if !banger.ValidID(r.AttachID) {
-		return banger.AttachInfo{}, banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %.80q is not an attachment id", x.Name, r.AttachID)
+	return func(ctx context.Context, conn net.Conn, number int64) { s.serveAttachment(ctx, conn, x, number) }, nil
+}
+
+func (s *Service) serveAttachment(ctx context.Context, conn net.Conn, x banger.Session, number int64) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closing := context.AfterFunc(s.ctx, cancel)
+	defer closing()
+	defer conn.Close()
+	unblock := context.AfterFunc(ctx, func() { conn.Close() })
+	defer unblock()
+	r := newRelay(conn, x)
+	r.dial = func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) }
+	r.admit = func() *sessionstream.Error { return s.checkAwake(ctx, x) }
+	r.sit = func(attachID string, end context.CancelCauseFunc) *sessionstream.Error {
+		return s.seats.take(seat{x.ID, attachID}, number, end)
 	}
-	path := filepath.Join(s.attachDir, string(banger.NewSessionID())+".sock")
-	var l net.Listener
-	if err = os.MkdirAll(s.attachDir, 0o700); err == nil { // somebody may have cleaned up
-		l, err = localsocket.Listen(path)
+	r.leave = func(attachID string) { s.seats.leave(seat{x.ID, attachID}, number) }
+	if err := r.run(ctx); err != nil {
+		s.log.Debug("attachment has ended", "session", x.ID, "cause", err)
 	}
-	if err != nil {
-		return banger.AttachInfo{}, fmt.Errorf("cannot attach to session %q: %w", x.Name, err)
-	}
-	number := s.seats.next()
-	s.work.Go(func() { s.serveAttachment(l, x, r.AttachID, number) })
-	return banger.AttachInfo{
-		VMID: x.VMID, SessionID: x.ID, AttachID: r.AttachID, TransportKind: banger.TransportUnix, TransportTarget: path, SocketPath: path,
-		StreamFormat: banger.StreamFormatOne,
-	}, nil
 }
 
 // checkAwake refuses a new attachment to a session whose VM is paused. One that is there
 // already waits, and misses nothing.
-func (s *Service) checkAwake(ctx context.Context, x banger.Session) error {
+func (s *Service) checkAwake(ctx context.Context, x banger.Session) *sessionstream.Error {
 	if x.Status.Ended() {
 		return nil
 	}
 	vm, err := s.store.GetVM(ctx, x.VMID)
 	if err != nil {
-		return err
+		return refusal(err)
 	}
-	return records.CheckNotPaused(vm, "attach to", fmt.Sprintf("session %q", x.Name))
-}
-
-// serveAttachment waits for the client and serves it until one side ends, or a
-// connection with a higher number comes for the same attachment.
-func (s *Service) serveAttachment(l net.Listener, x banger.Session, attachID string, number int64) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	waiting, done := context.WithTimeout(ctx, attachPatience)
-	stop := context.AfterFunc(waiting, func() { l.Close() })
-	conn, err := l.Accept()
-	stop()
-	done()
-	l.Close() // this removes the socket
-	if err != nil {
-		return // nobody came
-	}
-	defer conn.Close()
-	unblock := context.AfterFunc(ctx, func() { conn.Close() })
-	defer unblock()
-	at := seat{x.ID, attachID}
-	r := newRelay(conn, func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) })
-	r.sit = func(end context.CancelCauseFunc) *sessionstream.Error { return s.seats.take(at, number, end) }
-	defer s.seats.leave(at, number)
-	if err := r.run(ctx, attachID); err != nil {
-		s.log.Debug("attachment has ended", "session", x.ID, "attachment", attachID, "cause", err)
-	}
-}
-
-// sweepAttachments removes the sockets that a daemon which was killed has left.
-func (s *Service) sweepAttachments() error {
-	entries, err := os.ReadDir(s.attachDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range entries {
-		err = errors.Join(err, os.Remove(filepath.Join(s.attachDir, e.Name())))
-	}
-	if err != nil {
-		return fmt.Errorf("cannot clean up directory %s: %w", s.attachDir, err)
+	if err := records.CheckNotPaused(vm, "attach to", fmt.Sprintf("session %q", x.Name)); err != nil {
+		return &sessionstream.Error{Code: sessionstream.CodePaused, Text: err.Error()}
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // from the API to the stream.
 func openStream(t *testing.T, h *hosttest.Host, session string, a sessionstream.Attach) *stream {
 	t.Helper()
-	conn, err := sessionstream.DialSession(h.Sessions, vmName, session, a.AttachID)(t.Context())
+	conn, err := h.Client().DialSession(t.Context(), vmName, session)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package session_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"testing"
 
@@ -27,7 +29,7 @@ func startAttached(t *testing.T, h *hosttest.Host, r banger.SessionRequest) (std
 	}
 	id := string(banger.NewSessionID())
 	a, err := sessionstream.Open(t.Context(), sessionstream.Config{
-		Dial:   sessionstream.DialSession(h.Sessions, vmName, r.Name, id),
+		Dial:   func(ctx context.Context) (net.Conn, error) { return h.Client().DialSession(ctx, vmName, r.Name) },
 		Attach: sessionstream.Attach{Role: sessionstream.RoleViewer, AttachID: id, From: &banger.LogCursor{}},
 	})
 	if err != nil {
@@ -80,7 +82,7 @@ func TestAttach_ToALaunchThatFailsHasItsEnd(t *testing.T) {
 	}
 	id := string(banger.NewSessionID())
 	a, err := sessionstream.Open(t.Context(), sessionstream.Config{
-		Dial:   sessionstream.DialSession(h.Sessions, vmName, "s", id),
+		Dial:   func(ctx context.Context) (net.Conn, error) { return h.Client().DialSession(ctx, vmName, "s") },
 		Attach: sessionstream.Attach{Role: sessionstream.RoleViewer, AttachID: id},
 	})
 	if err != nil {

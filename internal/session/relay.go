@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -28,18 +29,24 @@ type relay struct {
 	client net.Conn
 	reader *sessionstream.Reader
 	writer *sessionstream.Writer
-	dial   func(context.Context) (net.Conn, error)
-	// sit makes this the one connection of its attachment, until it is ended with the
-	// reason for that.
-	sit func(end context.CancelCauseFunc) *sessionstream.Error
+	of     banger.Session
+
+	// Set before run.
+	dial func(context.Context) (net.Conn, error)
+	// admit refuses a new attachment, nil lets it in.
+	admit func() *sessionstream.Error
+	// sit makes this the one connection of an attachment, until it is ended with the
+	// reason for that, or leaves.
+	sit   func(attachID string, end context.CancelCauseFunc) *sessionstream.Error
+	leave func(attachID string)
 
 	opened  chan struct{}             // closed when session is set
 	session *sessionstream.Attachment // towards the session
 }
 
-func newRelay(client net.Conn, dial func(context.Context) (net.Conn, error)) *relay {
+func newRelay(client net.Conn, of banger.Session) *relay {
 	return &relay{
-		client: client, dial: dial, opened: make(chan struct{}),
+		client: client, of: of, opened: make(chan struct{}),
 		reader: sessionstream.NewReader(bufio.NewReaderSize(client, relayBytes)), writer: sessionstream.NewWriter(client),
 	}
 }
@@ -47,16 +54,17 @@ func newRelay(client net.Conn, dial func(context.Context) (net.Conn, error)) *re
 // run serves the client until one side ends. The end of ctx cuts both, so that
 // what a writer holds stays reserved for it; that of the client ends the
 // attachment in order: a unix socket does not break while its client lives.
-func (r *relay) run(ctx context.Context, attachID string) error {
-	attach, err := r.readAttach(attachID)
+func (r *relay) run(ctx context.Context) error {
+	attach, err := r.readAttach()
 	if err != nil {
 		return r.refuse(ctx, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if refused := r.sit(cancel); refused != nil {
+	if refused := r.sit(attach.AttachID, cancel); refused != nil {
 		return r.refuse(ctx, refused)
 	}
+	defer r.leave(attach.AttachID)
 	hurry := context.AfterFunc(ctx, func() { r.client.SetWriteDeadline(time.Now().Add(farewell)) })
 	defer hurry()
 	var reading sync.WaitGroup
@@ -73,6 +81,7 @@ func (r *relay) run(ctx context.Context, attachID string) error {
 	}
 	defer r.session.Close()
 	attached := r.session.Attached()
+	attached.VMID, attached.SessionID, attached.AttachID = r.of.VMID, r.of.ID, attach.AttachID
 	if err := r.writer.WriteControl(&attached); err != nil {
 		r.session.Detach()
 		return err
@@ -81,9 +90,12 @@ func (r *relay) run(ctx context.Context, attachID string) error {
 	return r.toClient(ctx)
 }
 
-func (r *relay) readAttach(attachID string) (*sessionstream.Attach, error) {
+func (r *relay) readAttach() (*sessionstream.Attach, error) {
 	r.client.SetReadDeadline(time.Now().Add(firstControl))
 	c, err := r.reader.ReadControl()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: fmt.Sprintf("no attach has come within %s", firstControl)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +106,13 @@ func (r *relay) readAttach(attachID string) (*sessionstream.Attach, error) {
 		return nil, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the first control is not attach"}
 	case attach.Role == sessionstream.RoleObserver:
 		return nil, &sessionstream.Error{Code: sessionstream.CodeUnsupported, Text: "the daemon serves viewers and writers; it has events for observers"}
-	case attach.AttachID != attachID:
-		return nil, &sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the socket was made for another attachment"}
+	case attach.AttachID == "":
+		attach.AttachID = string(banger.NewSessionID())
+	}
+	if !attach.Resume {
+		if refused := r.admit(); refused != nil {
+			return nil, refused
+		}
 	}
 	return attach, nil
 }

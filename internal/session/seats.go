@@ -8,12 +8,11 @@ import (
 	"banger/sessionstream"
 )
 
-// seats says which connection serves each attachment: one at most, the newest that was
-// asked for. Two of them would take the writer's place from each other for ever, and the
+// seats says which connection serves each attachment: one at most, the newest that has
+// come. Two of them would take the writer's place from each other for ever, and the
 // older one's bytes would follow the grant of the newer. Safe for concurrent use.
 type seats struct {
-	mu    sync.Mutex // guards everything below
-	asked int64      // how many connections have been asked for
+	mu    sync.Mutex // guards taken
 	taken map[seat]sitter
 }
 
@@ -27,14 +26,6 @@ type seat struct {
 type sitter struct {
 	number int64
 	end    context.CancelCauseFunc
-}
-
-// next numbers a connection that is asked for.
-func (s *seats) next() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked++
-	return s.asked
 }
 
 // take gives a seat to the connection with a number, unless a newer one has it, and

@@ -30,14 +30,12 @@ type Guests interface {
 
 // Service implements banger.SessionService, SessionStreams and SessionControl.
 type Service struct {
-	store     *stampedStore
-	guests    Guests
-	disks     Disks
-	attachDir string // holds the sockets of attachments
-	log       *slog.Logger
+	store  *stampedStore
+	guests Guests
+	disks  Disks
+	log    *slog.Logger
 
-	// Launches go on when the client that asked for them has gone, until Close; so
-	// do attachments when the request for them is answered.
+	// Launches go on when the client that asked for them has gone, until Close.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -57,24 +55,19 @@ type Service struct {
 	paces    map[banger.VMID]*pace        // of guests that have reported something
 }
 
-// New returns a service, the only one that uses attachDir for sockets. Its launches
-// and attachments end with Close, which comes before the end of guests and disks,
-// whatever becomes of ctx.
-func New(ctx context.Context, store Store, guests Guests, disks Disks, attachDir string, log *slog.Logger) *Service {
+// New returns a service. Its launches end with Close, which comes before the end of
+// guests and disks, whatever becomes of ctx.
+func New(ctx context.Context, store Store, guests Guests, disks Disks, log *slog.Logger) *Service {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Service{
-		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, attachDir: attachDir, log: log, ctx: ctx, cancel: cancel,
+	return &Service{
+		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, log: log, ctx: ctx, cancel: cancel,
 		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{}, boots: map[banger.VMID]string{},
 		paces: map[banger.VMID]*pace{},
 	}
-	if err := s.sweepAttachments(); err != nil {
-		log.Warn("old sockets of attachments are left", "cause", err)
-	}
-	return s
 }
 
-// Close gives up the launches in hand and the attachments, and waits for them; the
-// next daemon settles the ones, and clients take the others to it.
+// Close gives up the launches in hand, and waits for them; the next daemon settles them.
+// It ends attachments, too, for which whoever serves their connections waits.
 func (s *Service) Close() error {
 	s.cancel()
 	s.work.Wait()

@@ -138,7 +138,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		}
 		r := &rig{store: records, guest: &stub{}}
 		r.find = func(context.Context) (guestapi.Guest, error) { return r.guest, nil }
-		r.Service = session.New(t.Context(), counted{records, &r.writes}, r, nil, t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+		r.Service = session.New(t.Context(), counted{records, &r.writes}, r, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
 		defer func() {
 			if err := r.Close(); err != nil {
 				t.Error(err)

@@ -2,6 +2,8 @@ package fault
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -68,22 +70,20 @@ func TestFault_WriterWithADeadLinkIsReplacedWithinItsLease(t *testing.T) {
 	}
 }
 
-// A client that asks for an attachment and never connects holds nothing: neither
-// stdin nor, after a while, its socket.
-func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
+// A client that asks for an attachment and then says nothing holds nothing: neither
+// stdin nor, after ten seconds, its connection.
+func TestFault_ClientThatNeverSpeaksHoldsNothing(t *testing.T) {
 	t.Parallel()
 	r := onLoopback(t)
 	x := r.start("cat", nil, "cat")
-	var sockets string
-	for range 10 {
-		info, err := r.client().AttachSession(t.Context(), "v", string(x.ID), banger.AttachRequest{})
+	silent := make([]net.Conn, 10)
+	for n := range silent {
+		conn, err := r.client().DialSession(t.Context(), "v", string(x.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if mode, err := os.Stat(info.SocketPath); err != nil || mode.Mode().Perm() != 0o600 {
-			t.Errorf("the socket is %v, %v", mode, err)
-		}
-		sockets = filepath.Dir(info.SocketPath)
+		defer conn.Close()
+		silent[n] = conn
 	}
 	a := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleWriter, From: &banger.LogCursor{}})
 	if _, err := fmt.Fprint(a, "at once\n"); err != nil {
@@ -95,8 +95,13 @@ func TestFault_ClientThatNeverConnectsHoldsNothing(t *testing.T) {
 	if text := receiveAll(t, a); string(text) != "at once\n" {
 		t.Errorf("the command read %q", text)
 	}
-	waitFor(t, "the sockets to go", func() bool {
-		left, err := os.ReadDir(sockets)
-		return err == nil && len(left) == 0
-	})
+	for _, conn := range silent {
+		c, err := sessionstream.NewReader(conn).ReadControl()
+		if e, ok := c.(*sessionstream.Error); !ok || e.Code != sessionstream.CodeInvalid {
+			t.Errorf("who says nothing is told %+v, %v", c, err)
+		}
+		if n, err := io.Copy(io.Discard, conn); n != 0 || err != nil {
+			t.Errorf("behind that come %d bytes, %v", n, err)
+		}
+	}
 }

@@ -95,7 +95,7 @@ func TestState_OneDaemonWhateverBecomesOfItsSocketAndLocks(t *testing.T) {
 	pid := i.DaemonPID(t)
 	p := i.Paths()
 	for _, path := range []string{
-		p.Run(), p.Socket(), p.Attachments(), p.StartLock(), p.DaemonLock(),
+		p.Run(), p.Socket(), p.StartLock(), p.DaemonLock(),
 	} {
 		remove(t, i, path)
 		everyCommandWorks(t, i, pid)

@@ -33,9 +33,11 @@ func (c *conn) serve() {
 		return
 	}
 	c.awaitClient()
-	switch attach.Role {
-	case sessionstream.RoleObserver:
+	switch {
+	case attach.Role == sessionstream.RoleObserver:
 		c.observe()
+	case attach.AttachID == "": // the daemon makes one up, not every session for itself
+		_ = c.send(&sessionstream.Error{Code: sessionstream.CodeInvalid, Text: "the attachment has no id"})
 	default:
 		c.attachTo(*attach)
 	}

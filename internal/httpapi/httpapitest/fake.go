@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type Fake struct {
 	OnCreateVM func(context.Context, banger.VMRequest) (banger.VM, error)
 	OnStart    func(context.Context, banger.SessionRequest) (banger.Session, error)
 	OnWait     func(context.Context) (banger.Session, error)
+	OnAttach   func(conn net.Conn, number int64)
 	OnSend     func(context.Context, banger.SendRequest) (banger.SendResult, error)
 	OnLogs     func(context.Context, banger.LogRequest, func(banger.LogChunk) error) error
 	OnSearch   func(context.Context, func(banger.SearchResult) error) (banger.SearchEnd, error)
@@ -51,7 +53,7 @@ var (
 
 // Services returns the fake as every service.
 func (f *Fake) Services() httpapi.Services {
-	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f}
+	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f, Attachments: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".
@@ -204,10 +206,19 @@ func (f *Fake) PruneSessions(_ context.Context, r banger.PruneRequest) (banger.P
 	return banger.PruneResult{}, f.Err
 }
 
-// AttachSession implements banger.SessionStreams.
-func (f *Fake) AttachSession(_ context.Context, vm, session string, r banger.AttachRequest) (banger.AttachInfo, error) {
-	f.record("AttachSession %q %q %q", vm, session, r.AttachID)
-	return banger.AttachInfo{AttachID: r.AttachID, TransportKind: banger.TransportUnix}, f.Err
+// AttachSession implements httpapi.Attachments. What a client sends comes back.
+func (f *Fake) AttachSession(_ context.Context, vm, session string) (func(context.Context, net.Conn, int64), error) {
+	f.record("AttachSession %q %q", vm, session)
+	return func(ctx context.Context, conn net.Conn, number int64) {
+		defer conn.Close()
+		unblock := context.AfterFunc(ctx, func() { conn.Close() })
+		defer unblock()
+		if f.OnAttach != nil {
+			f.OnAttach(conn, number)
+			return
+		}
+		_, _ = io.Copy(conn, conn)
+	}, f.Err
 }
 
 // SendSession implements banger.SessionStreams. It records what it was sent.

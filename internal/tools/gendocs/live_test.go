@@ -107,6 +107,30 @@ func (j *judge) ask(id, query, body string, lines int, refs ...string) map[strin
 	return last
 }
 
+// askUpgrade asks for the upgrade that an operation is for, and judges the answer.
+func (j *judge) askUpgrade(id string, refs ...string) {
+	j.Helper()
+	i := slices.IndexFunc(api.Routes(), func(r api.Route) bool { return r.ID == id })
+	route := api.Routes()[i]
+	request, err := http.NewRequestWithContext(j.Context(), route.Method, "http://banger"+api.Path(route.Path, refs...), nil)
+	if err != nil {
+		j.Fatal(err)
+	}
+	request.Header.Set("Connection", "Upgrade")
+	request.Header.Set("Upgrade", route.Upgrade)
+	answer, err := j.client.Do(request)
+	if err != nil {
+		j.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != route.Status || answer.Header.Get("Upgrade") != route.Upgrade {
+		j.Errorf("%s answers %s, upgrade %q", id, answer.Status, answer.Header.Get("Upgrade"))
+	}
+	if j.schema(route, answer.StatusCode) == nil {
+		j.judged[id] = true
+	}
+}
+
 // schema returns that of an answer's body, nil if there is none. A status that is not
 // described is that of the response default, which no success can be.
 func (j *judge) schema(route api.Route, status int) *jsonschema.Schema {
@@ -127,7 +151,8 @@ func (j *judge) schema(route api.Route, status int) *jsonschema.Schema {
 		name := ref[strings.LastIndexByte(ref, '/')+1:]
 		response = j.document["components"].(map[string]any)["responses"].(map[string]any)[name].(map[string]any)
 	}
-	for kind := range response["content"].(map[string]any) {
+	content, _ := response["content"].(map[string]any)
+	for kind := range content {
 		if kind == api.ContentBytes {
 			return nil
 		}
@@ -172,8 +197,8 @@ func (j *judge) aSession() {
 	j.ask("startSession", "", `{"name":"bare","command":"true","no_wait":true}`, 0, "vm")
 	j.ask("waitSession", "?timeout=20s", "", 0, "vm", "bare")
 	j.ask("waitSession", "?timeout=1ms", "", 0, "vm", "s")
-	j.ask("attachSession", "", `{}`, 0, "vm", "s")
-	j.ask("attachSession", "", `{"attach_id":"mine"}`, 0, "vm", "s")
+	j.ask("attachSession", "", "", 0, "vm", "s") // which asks for no upgrade
+	j.askUpgrade("attachSession", "vm", "s")
 	j.ask("signalSession", "?signal=nonsense", "", 0, "vm", "s")
 	j.ask("getSession", "?live=true", "", 0, "vm", "s")
 	j.ask("sendSession", "?offset=7", "x", 0, "vm", "s")
@@ -256,7 +281,7 @@ func TestOpenAPI_RequiresWhatTheDaemonRequires(t *testing.T) {
 	}
 	for name, want := range map[string][]string{
 		"VMRequest": nil, "RemoteRequest": {"name", "ssh"}, "RemoteAnswers": nil, "SessionRequest": {"command"},
-		"AttachRequest": nil, "ImageBuild": {"name"}, "Limits": nil, "ImageRecipe": nil, "Window": {"rows", "cols"},
+		"ImageBuild": {"name"}, "Limits": nil, "ImageRecipe": nil, "Window": {"rows", "cols"},
 	} {
 		got := document.Components.Schemas[name].Required
 		slices.Sort(got)

@@ -36,7 +36,7 @@ func openAPI(source *source) ([]byte, error) {
 		"openapi": "3.1.0",
 		"info": object{
 			"title":   "banger",
-			"version": "1",
+			"version": "2", // rises when what a client may rely on changes
 			"license": object{"name": "MIT", "identifier": "MIT"},
 			"description": "Durable sessions in disposable virtual machines. docs/API.md says how a client reaches the daemon and what it does about errors, " +
 				"docs/PROTOCOL.md what is spoken on the connection of an attachment, docs/EVENTS.md what events there are.",
@@ -66,6 +66,12 @@ func operation(schemas *schemas, r api.Route) object {
 	for _, code := range r.Codes() {
 		status := strconv.Itoa(api.StatusOf(code))
 		responses[status] = object{"$ref": "#/components/responses/Status" + status}
+	}
+	if r.Kind == api.KindUpgrade {
+		responses["426"] = object{
+			"description": "An error with the code `invalid`: the request does not ask for the upgrade. The header Upgrade says to what.",
+			"content":     errorContent(),
+		}
 	}
 	op := object{"operationId": r.ID, "summary": r.Summary, "responses": responses}
 	if r.Description != "" {
@@ -116,6 +122,8 @@ func parameterSchema(schemas *schemas, p api.Param) any {
 
 func answer(schemas *schemas, r api.Route) object {
 	switch {
+	case r.Kind == api.KindUpgrade:
+		return object{"description": fmt.Sprintf("The connection is one of %s from here on; see docs/PROTOCOL.md.", r.Upgrade)}
 	case r.Kind == api.KindStream:
 		return object{"description": "Lines, each of this form.", "content": object{api.ContentStream: object{"schema": schemas.answer(r.Result)}}}
 	case r.Kind == api.KindBytes:
@@ -126,9 +134,13 @@ func answer(schemas *schemas, r api.Route) object {
 	return object{"description": "Done.", "content": object{api.ContentJSON: object{"schema": schemas.answer(r.Result)}}}
 }
 
+func errorContent() object {
+	return object{api.ContentJSON: object{"schema": object{"$ref": schemaPrefix + "ErrorBody"}}}
+}
+
 // failures are the answers that are no success, by their HTTP status.
 func failures() map[string]object {
-	body := object{api.ContentJSON: object{"schema": object{"$ref": schemaPrefix + "ErrorBody"}}}
+	body := errorContent()
 	codes := map[int][]string{}
 	for _, code := range banger.Codes() {
 		status := api.StatusOf(code)

@@ -8,12 +8,12 @@ soon as the server breaks a promise.
 """
 
 import argparse
-import http.client
 import json
 import os
 import random
 import select
 import socket
+import string
 import struct
 import sys
 import time
@@ -42,54 +42,47 @@ class Refused(Exception):
         self.code = error["code"]
 
 
-class UnixHTTP(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("banger", timeout=PATIENCE)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 class API:
     """The one request that is needed; how one gets a stream is known here only."""
 
     def __init__(self, path, vm, session):
-        self.path, self.target = path, f"/v1/vms/{vm}/sessions/{session}/attach"
+        self.path = path
+        head = f"POST /v1/vms/{vm}/sessions/{session}/attach HTTP/1.1", "Host: banger", "Connection: Upgrade", "Upgrade: banger-sessionstream"
+        self.head = "\r\n".join(head + ("", "")).encode()
 
-    def open(self, attach_id):
-        """Returns a socket and the attachment's id."""
-        api = UnixHTTP(self.path)
-        try:
-            api.request("POST", self.target, json.dumps({"attach_id": attach_id} if attach_id else {}))
-            answer = api.getresponse()
-            body = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as e:
-            raise Lost(f"the API: {e}") from e
-        finally:
-            api.close()
-        if answer.status >= 500:
-            raise Lost(f"the API: {body}")
-        if answer.status >= 300:
-            raise Broken(f"the API: {body}")
+    def open(self):
+        """Returns a socket, and what is to be sent on it before all else."""
         stream = socket.socket(socket.AF_UNIX)
         try:
-            stream.connect(body["socket_path"])
+            stream.connect(self.path)
         except OSError as e:
             stream.close()
-            raise Lost(f"the stream's socket: {e}") from e
-        return stream, body["attach_id"]
+            raise Lost(f"the API: {e}") from e
+        return stream, self.head
+
+    @staticmethod
+    def take_answer(received):
+        """Takes the answer off what was received, if all of its head is there."""
+        head, end, _ = received.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        status = head.split(b" ", 2)[1]
+        if status != b"101":
+            raise (Lost if status >= b"500" else Broken)(f"the API: {bytes(received)}")
+        if b"\r\nupgrade: banger-sessionstream" not in head.lower():
+            raise Broken(f"the answer is {bytes(head)}")
+        del received[: len(head) + len(end)]
+        return True
 
 
 class Connection:
     """The frames of one connection. Nothing blocks but step."""
 
-    def __init__(self, stream):
+    def __init__(self, stream, head):
         self.stream = stream
         stream.setblocking(False)
-        self.incoming, self.outgoing = bytearray(), bytearray(PREAMBLE)
-        self.greeted = self.ended = self.finishing = False
+        self.incoming, self.outgoing = bytearray(), bytearray(head + PREAMBLE)
+        self.answered = self.greeted = self.ended = self.finishing = False
         self.heard = time.monotonic()  # when something was received
 
     def control(self, kind, **members):
@@ -128,6 +121,10 @@ class Connection:
 
     def frames(self):
         """Takes the whole frames that have come."""
+        if not self.answered:
+            self.answered = API.take_answer(self.incoming)
+            if not self.answered:
+                return
         if not self.greeted and len(self.incoming) >= len(PREAMBLE):
             if self.incoming[: len(PREAMBLE)] != PREAMBLE:
                 raise Broken(f"the preamble is {bytes(self.incoming[:8])}")
@@ -195,14 +192,17 @@ class Writer:
             connection.close()
 
     def attach(self):
-        stream, self.id = self.api.open(self.id)
+        connection = Connection(*self.api.open())
         self.connections += 1
-        connection = Connection(stream)
         try:
             begin = {"stdout": self.received[STDOUT], "stderr": self.received[STDERR]}
             resume = {"resume": True} if self.known else {}
-            connection.control("attach", role="writer", attach_id=self.id, client="client.py", **{"from": begin}, **resume)
+            name = {"attach_id": self.id} if self.id else {}
+            connection.control("attach", role="writer", client="client.py", **name, **{"from": begin}, **resume)
             attached = self.first_control(connection)
+            if self.id not in (None, attached["attach_id"]):
+                raise Broken(f"attachment {self.id} is called {attached['attach_id']}")
+            self.id = attached["attach_id"]
             if attached["output"] != begin:
                 raise Broken(f"output begins at {attached['output']}, not at {begin}")
             if "stdin" not in attached:
@@ -302,8 +302,13 @@ class Writer:
         """The same attachment again, as if for the first time."""
         self.known = False
 
+    def become_another(self):
+        """By a name of its own, or one that the daemon makes up."""
+        self.known = False
+        self.id = "".join(self.rng.choices(string.ascii_letters + string.digits, k=20)) if self.rng.random() < 0.5 else None
+
     def close_for_another(self, connection):
-        self.id, self.known = None, False
+        self.become_another()
 
     def detach_and_close(self, connection):
         connection.control("detach")
@@ -313,7 +318,7 @@ class Writer:
     def detach_for_another(self, connection):
         connection.control("detach")
         self.read_to_the_end(connection)
-        self.id, self.known = None, False
+        self.become_another()
 
     def finish_sending(self, connection):
         connection.finishing = True

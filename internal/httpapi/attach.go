@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"banger"
+	"banger/api"
+	"banger/internal/localsocket"
+	"banger/sessionstream"
+)
+
+// Attachments serves the streams of sessions; session.Service does.
+type Attachments interface {
+	// AttachSession finds a session and returns what serves its streams on a connection,
+	// until one side ends or ctx does, and closes that. Of two connections of one
+	// attachment that with the higher number counts.
+	AttachSession(ctx context.Context, vm, session string) (serve func(ctx context.Context, conn net.Conn, number int64), err error)
+}
+
+// upgradeCall serves a route that changes what is spoken on the connection. An error is
+// of before that; then nothing has been sent.
+type upgradeCall func(*request, http.ResponseWriter) error
+
+// answerUpgrade serves the connection of a request until that ends: a call under way.
+func (s *server) answerUpgrade(route api.Route, serve upgradeCall) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		request, err := s.newRequest(w, r, route)
+		if err == nil && !asksFor(r, route.Upgrade) {
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", route.Upgrade)
+			err := banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not ask for an upgrade of its connection to %s", route.Upgrade).
+				WithHint("send the headers `Connection: Upgrade` and `Upgrade: %s` over HTTP/1.1; see docs/PROTOCOL.md", route.Upgrade)
+			writeResult(w, http.StatusUpgradeRequired, api.ErrorBody{Error: err})
+			return
+		}
+		if err == nil {
+			err = serve(request, w)
+		}
+		if err != nil {
+			writeError(w, r, err)
+		}
+	}
+}
+
+// asksFor reports whether a request asks for an upgrade to a protocol: RFC 9110, section
+// 7.8, after which that means nothing in HTTP/1.0.
+func asksFor(r *http.Request, protocol string) bool {
+	return r.ProtoAtLeast(1, 1) && hasToken(r.Header["Connection"], "upgrade") && hasToken(r.Header["Upgrade"], protocol)
+}
+
+// hasToken reports whether lists of a header have a token, in whatever case.
+func hasToken(lists []string, token string) bool {
+	for _, list := range lists {
+		for item := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.TrimSpace(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// attachSession makes the connection one to a session's streams. What the client has sent
+// behind its request belongs to them already.
+func (s *server) attachSession(r *request, w http.ResponseWriter) error {
+	if r.ContentLength != 0 {
+		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request has a body").
+			WithHint("send frames behind the request, without Content-Length and Transfer-Encoding")
+	}
+	serve, err := s.Attachments.AttachSession(r.Context(), r.vm(), r.session())
+	if err != nil {
+		return err
+	}
+	number, ok := numberOf(r.Context())
+	if !ok {
+		return nil // its client has gone
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	unblock := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	defer unblock()
+	conn, err = takeOver(conn, buffered.Reader)
+	if err == nil {
+		_, err = io.WriteString(conn, switching(w.Header(), sessionstream.UpgradeToken))
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil // there is nobody to be answered
+	}
+	serve(r.Context(), conn, number)
+	return nil
+}
+
+// switching is the head of the answer to an upgrade.
+func switching(header http.Header, protocol string) string {
+	header.Set("Connection", "Upgrade")
+	header.Set("Upgrade", protocol)
+	var head strings.Builder
+	head.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(&head)
+	head.WriteString("\r\n")
+	return head.String()
+}
+
+// takeOver returns a connection of net/http's as one that has no limits of time, and on
+// which what net/http has read ahead is still to be read.
+func takeOver(conn net.Conn, ahead *bufio.Reader) (net.Conn, error) {
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return conn, err
+	}
+	rest, err := ahead.Peek(ahead.Buffered())
+	if err != nil {
+		return conn, err
+	}
+	return localsocket.GiveBack(conn, bytes.Clone(rest)), nil
+}
