@@ -1,7 +1,6 @@
 package sessionstream
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -18,9 +17,6 @@ const (
 	firstRetry = 10 * time.Millisecond
 	lastRetry  = 2 * time.Second
 )
-
-// receiveBytes bounds the data of one message, and what is read ahead.
-const receiveBytes = 32 << 10
 
 // Config says what an Attachment is.
 type Config struct {
@@ -56,9 +52,9 @@ type Attachment struct {
 	pings    sync.WaitGroup
 
 	// The rest belongs to whoever calls Receive.
-	reader  *Reader // of the present connection
-	buffer  [receiveBytes]byte
+	in      *inlet           // of the present connection
 	output  banger.LogCursor // where the next byte of each stream belongs
+	failed  error            // of the present connection, behind the frames that were received
 	pending []Message        // to be received before anything that is read
 	pinging bool
 	over    error // what Receive returns for ever
@@ -107,17 +103,38 @@ func (a *Attachment) Close() error {
 // Receive returns the next message. Data come in the order of their stream, each
 // byte once, over all connections. After an Exit, or the end that Detach asked
 // for, it returns io.EOF. A refusal of the server is an *Error.
-func (a *Attachment) Receive() (Message, error) {
+func (a *Attachment) Receive() (m Message, err error) {
+	err = a.attempt(func() (err error) {
+		m, err = a.receive()
+		return err
+	})
+	return m, err
+}
+
+// ReceiveFrames is Receive for an owner that passes on what comes: it returns whole frames
+// as they are on the wire, valid until the next call. A control that is not known here is
+// among them; a refusal that ends the attachment is an *Error.
+func (a *Attachment) ReceiveFrames() (frames []byte, err error) {
+	err = a.attempt(func() (err error) {
+		frames, err = a.receiveFrames()
+		return err
+	})
+	return frames, err
+}
+
+// attempt calls receive, over as many connections as it takes, until that returns without
+// an error.
+func (a *Attachment) attempt(receive func() error) error {
 	for a.over == nil {
-		m, err := a.receive()
+		err := receive()
 		if err == nil {
-			return m, nil
+			return nil
 		}
 		if a.over == nil {
 			a.over = a.recover(err)
 		}
 	}
-	return Message{}, a.over
+	return a.over
 }
 
 // recover gets the connection back after err, or returns why not.
@@ -150,51 +167,80 @@ func (a *Attachment) receive() (Message, error) {
 		a.pending = a.pending[1:]
 		return m, nil
 	}
-	for {
-		n, err := a.reader.Read(a.buffer[:])
-		if n > 0 {
-			return a.data(a.buffer[:n]), nil
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return Message{}, err
-		}
-		h, err := a.reader.Next()
-		if err != nil {
-			return Message{}, err
-		}
-		if h.Channel == ChannelControl {
-			return a.control()
-		}
-		if h.Channel != ChannelStdout && h.Channel != ChannelStderr {
-			return Message{}, errorf(CodeInvalid, "the server sent something on channel %d", h.Channel)
-		}
+	channel, payload, err := a.in.next()
+	if err != nil {
+		return Message{}, err
 	}
-}
-
-// data is a message with bytes of the present frame.
-func (a *Attachment) data(p []byte) Message {
-	m := Message{Stream: banger.StreamStdout, Offset: a.output.Stdout, Data: p}
-	if a.reader.frame.Channel == ChannelStderr {
-		m.Stream, m.Offset = banger.StreamStderr, a.output.Stderr
+	if channel != ChannelControl {
+		return a.data(channel, payload)
 	}
-	a.output = a.output.Advance(banger.LogChunk{Stream: m.Stream, Offset: m.Offset, Data: p})
-	return m
-}
-
-// control takes in a control of the server.
-func (a *Attachment) control() (Message, error) {
-	c, err := a.reader.Control()
+	c, err := decodeControl(payload)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeUnsupported {
 		return Message{Control: e}, nil // of a newer server, for whoever knows it
 	}
 	if err != nil {
 		return Message{}, err
 	}
+	return Message{Control: c}, a.control(c)
+}
+
+// receiveFrames reads frames of the present connection.
+func (a *Attachment) receiveFrames() (frames []byte, err error) {
+	for _, m := range a.pending {
+		if frames, err = AppendControl(frames, m.Control); err != nil {
+			return nil, err
+		}
+	}
+	a.pending = nil
+	if err, a.failed = a.failed, nil; err != nil || len(frames) > 0 {
+		return frames, err
+	}
+	frames, err = a.in.frames(a.passOn)
+	if len(frames) > 0 {
+		a.failed, err = err, nil
+	}
+	return frames, err
+}
+
+// passOn takes in a frame that is passed on.
+func (a *Attachment) passOn(channel Channel, payload []byte) error {
+	if a.over != nil {
+		return a.over // what comes behind the exit
+	}
+	if channel != ChannelControl {
+		_, err := a.data(channel, payload)
+		return err
+	}
+	c, err := decodeControl(payload)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeUnsupported {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return a.control(c)
+}
+
+// data is a message with bytes of output.
+func (a *Attachment) data(channel Channel, p []byte) (Message, error) {
+	m := Message{Data: p}
+	switch channel {
+	case ChannelStdout:
+		m.Stream, m.Offset = banger.StreamStdout, a.output.Stdout
+	case ChannelStderr:
+		m.Stream, m.Offset = banger.StreamStderr, a.output.Stderr
+	default:
+		return Message{}, errorf(CodeInvalid, "the server sent something on channel %d", channel)
+	}
+	a.output = a.output.Advance(banger.LogChunk{Stream: m.Stream, Offset: m.Offset, Data: p})
+	return m, nil
+}
+
+// control takes in a control of the server.
+func (a *Attachment) control(c Control) error {
 	switch c := c.(type) {
 	case *Gap:
-		if err := a.skip(c); err != nil {
-			return Message{}, err
-		}
+		return a.skip(c)
 	case *StdinAck:
 		a.out.acknowledge(c.Offset, c.EOF)
 	case *Granted:
@@ -207,14 +253,14 @@ func (a *Attachment) control() (Message, error) {
 		a.out.fail(errorf(CodeClosed, "the session has ended"))
 	case *Error:
 		if c.Fatal() {
-			return Message{}, c
+			return c
 		}
 		a.out.refused(c)
 	case *Pong, *Live:
 	default:
-		return Message{}, errorf(CodeInvalid, "the server sent %s", c.controlType())
+		return errorf(CodeInvalid, "the server sent %s", c.controlType())
 	}
-	return Message{Control: c}, nil
+	return nil
 }
 
 // skip goes on behind a gap, which begins where output stands.
@@ -298,7 +344,7 @@ func (a *Attachment) tryConnect(first bool) (*Attached, error) {
 
 // greet attaches over a new connection and takes it into use.
 func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
-	reader, writer := NewReader(bufio.NewReaderSize(conn, receiveBytes)), NewWriter(conn)
+	writer := NewWriter(conn)
 	attach := a.config.Attach
 	if !first {
 		attach.Resume = true
@@ -310,7 +356,15 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 	if err := writer.WriteControl(&attach); err != nil {
 		return nil, err
 	}
-	c, err := reader.ReadControl()
+	var memory []byte
+	if a.in != nil {
+		memory = a.in.buf
+	}
+	in, err := newInlet(conn, memory)
+	if err != nil {
+		return nil, err
+	}
+	c, err := in.control()
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +378,7 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 	if err := a.takeUp(attach, attached, first); err != nil {
 		return nil, err
 	}
-	a.reader = reader
+	a.in, a.failed = in, nil
 	a.out.open(conn, writer)
 	return attached, nil
 }

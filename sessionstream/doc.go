@@ -1,6 +1,6 @@
 // Package sessionstream is the wire form of a conversation with a session, in
-// version 1: the same on a shim's socket and on the daemon's, so that whoever
-// stands between them only copies bytes. docs/PROTOCOL.md describes it for other
+// version 1: the same on a shim's socket and on a connection of the daemon's API, so that
+// the daemon between them copies frames (Attachment.ReceiveFrames). docs/PROTOCOL.md describes it for other
 // languages; testdata/vectors.json has examples.
 //
 // Each side first sends a preamble of 8 bytes, then frames: channel (1 byte),

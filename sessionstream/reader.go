@@ -60,18 +60,27 @@ func (r *Reader) next() error {
 	if _, err := io.ReadFull(r.r, header); err != nil {
 		return err
 	}
-	channel, length := Channel(header[0]), binary.BigEndian.Uint32(header[1:])
+	frame, err := parseHeader(header)
+	if err != nil {
+		return err
+	}
+	r.frame, r.left = frame, frame.Length
+	return nil
+}
+
+// parseHeader reads the HeaderBytes at the beginning of b.
+func parseHeader(b []byte) (Header, error) {
+	channel, length := Channel(b[0]), binary.BigEndian.Uint32(b[1:])
 	limit := channel.maxPayload()
 	switch {
 	case limit == 0:
-		return errorf(CodeInvalid, "there is no channel %d", channel)
+		return Header{}, errorf(CodeInvalid, "there is no channel %d", channel)
 	case length == 0:
-		return errorf(CodeInvalid, "a frame on channel %d is empty", channel)
+		return Header{}, errorf(CodeInvalid, "a frame on channel %d is empty", channel)
 	case length > uint32(limit):
-		return errorf(CodeInvalid, "a frame on channel %d has %d bytes; at most %d are allowed", channel, length, limit)
+		return Header{}, errorf(CodeInvalid, "a frame on channel %d has %d bytes; at most %d are allowed", channel, length, limit)
 	}
-	r.frame, r.left = Header{Channel: channel, Length: int(length)}, int(length)
-	return nil
+	return Header{Channel: channel, Length: int(length)}, nil
 }
 
 func (r *Reader) readPreamble() error {
@@ -79,6 +88,10 @@ func (r *Reader) readPreamble() error {
 	if _, err := io.ReadFull(r.r, got); err != nil {
 		return err
 	}
+	return checkPreamble(got)
+}
+
+func checkPreamble(got []byte) error {
 	const magic = len(preamble) - 1
 	switch {
 	case string(got[:magic]) != preamble[:magic]:

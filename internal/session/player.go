@@ -135,3 +135,10 @@ func (p *player) send(controls ...sessionstream.Control) error {
 	}
 	return nil
 }
+
+func channelOf(s banger.Stream) sessionstream.Channel {
+	if s == banger.StreamStderr {
+		return sessionstream.ChannelStderr
+	}
+	return sessionstream.ChannelStdout
+}

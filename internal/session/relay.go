@@ -134,30 +134,18 @@ func (r *relay) refuse(ctx context.Context, err error) error {
 // waited for, by nobody else.
 func (r *relay) toClient(ctx context.Context) error {
 	for {
-		m, err := r.session.Receive()
+		frames, err := r.session.ReceiveFrames()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return r.refuse(ctx, err)
 		}
-		if m.Control != nil {
-			err = r.writer.WriteControl(m.Control)
-		} else {
-			err = r.writer.WriteData(channelOf(m.Stream), m.Data)
-		}
-		if err != nil {
+		if err := r.writer.WriteFrames(frames); err != nil {
 			r.session.Detach()
 			return fmt.Errorf("the client has gone: %w", err)
 		}
 	}
-}
-
-func channelOf(s banger.Stream) sessionstream.Channel {
-	if s == banger.StreamStderr {
-		return sessionstream.ChannelStderr
-	}
-	return sessionstream.ChannelStdout
 }
 
 // fromClient passes on what the client sends, until it sends no more. A client
