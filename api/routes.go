@@ -174,6 +174,10 @@ func controlRoutes() []Route {
 			Description: "The request has the headers `Connection: Upgrade` and `Upgrade: banger-sessionstream`, and no body. Behind the answer both sides speak sessionstream (docs/PROTOCOL.md). " +
 				"A client need not wait for the answer: what it sends behind the request belongs to the stream.",
 			Kind: KindUpgrade, Upgrade: "banger-sessionstream", Status: http.StatusSwitchingProtocols},
+		{ID: "attachWebSocket", Method: http.MethodGet, Path: sessionPath + "/attach", Summary: "Make this connection a WebSocket with a session's streams.",
+			Description: "A WebSocket (RFC 6455) of the subprotocol `banger-sessionstream`: its binary messages, end to end, are what the POST of this path has on the connection itself (docs/PROTOCOL.md). " +
+				"A page of another origin than the request's host is refused with status 403.",
+			Kind: KindUpgrade, Upgrade: "websocket", Status: http.StatusSwitchingProtocols},
 		{ID: "sendSession", Method: http.MethodPost, Path: sessionPath + "/stdin", Summary: "Feed a session's stdin with the bytes of the body, as they are.",
 			Query: []Param{
 				{Name: "offset", Type: ParamInt, Doc: "position of the body's first byte in stdin; what was accepted before is dropped"},

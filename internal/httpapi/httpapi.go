@@ -125,7 +125,7 @@ func (s *server) streams() map[string]streamCall {
 }
 
 func (s *server) upgrades() map[string]upgradeCall {
-	return map[string]upgradeCall{"attachSession": s.attachSession}
+	return map[string]upgradeCall{"attachSession": s.attachSession, "attachWebSocket": s.attachWebSocket}
 }
 
 func (s *server) answerCall(route api.Route, serve call) http.HandlerFunc {

@@ -23,6 +23,7 @@ import (
 	"banger/api"
 	"banger/internal/hosttest"
 	"banger/internal/httpapi/httpapitest"
+	"banger/sessionstream"
 )
 
 // bin holds the guest's programs; TestMain sets it once.
@@ -118,6 +119,9 @@ func (j *judge) askUpgrade(id string, refs ...string) {
 	}
 	request.Header.Set("Connection", "Upgrade")
 	request.Header.Set("Upgrade", route.Upgrade)
+	request.Header.Set("Sec-WebSocket-Version", "13") // RFC 6455, section 1.3; without meaning elsewhere
+	request.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	request.Header.Set("Sec-WebSocket-Protocol", sessionstream.UpgradeToken)
 	answer, err := j.client.Do(request)
 	if err != nil {
 		j.Fatal(err)
@@ -199,6 +203,8 @@ func (j *judge) aSession() {
 	j.ask("waitSession", "?timeout=1ms", "", 0, "vm", "s")
 	j.ask("attachSession", "", "", 0, "vm", "s") // which asks for no upgrade
 	j.askUpgrade("attachSession", "vm", "s")
+	j.ask("attachWebSocket", "", "", 0, "vm", "s")
+	j.askUpgrade("attachWebSocket", "vm", "s")
 	j.ask("signalSession", "?signal=nonsense", "", 0, "vm", "s")
 	j.ask("getSession", "?live=true", "", 0, "vm", "s")
 	j.ask("sendSession", "?offset=7", "x", 0, "vm", "s")
