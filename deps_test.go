@@ -130,6 +130,7 @@ func layers() map[string]layer {
 		"test/testimage":               support,
 		"bench":                        support,
 		"bench/crowd":                  support,
+		"bench/stream":                 support,
 	}
 }
 

@@ -82,17 +82,24 @@ func newHost(b *testing.B) *place {
 	i := installation.New(b, bin)
 	home := filepath.Join(i.Dir, "home")
 	target := hosttest.NewSSHHome(b, home, server)
-	// ssh looks for its configuration in the home that passwd names, whatever HOME is.
-	config := filepath.Join(home, ".ssh", "config")
+	config := useConfig(b, i, home)
+	i.MustRun(b, "vm", "add", "v", "--ssh", target)
+	p := &place{Installation: i, Client: i.Client(), name: "host", server: server, options: []string{"-F", config}}
+	p.open(b, target, server.Address, hosttest.SSHUser, server.Key())
+	return p
+}
+
+// useConfig has an installation take the SSH configuration in a home: ssh looks for that in
+// the home that passwd names, whatever HOME is.
+func useConfig(b *testing.B, i *installation.Installation, home string) (config string) {
+	b.Helper()
+	config = filepath.Join(home, ".ssh", "config")
 	wrapper := "#!/bin/sh\nexec /usr/bin/ssh -F " + config + " \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(home, "ssh"), []byte(wrapper), 0o700); err != nil {
 		b.Fatal(err)
 	}
 	i.Setenv("PATH", home+":"+os.Getenv("PATH"))
-	i.MustRun(b, "vm", "add", "v", "--ssh", target)
-	p := &place{Installation: i, Client: i.Client(), name: "host", server: server, options: []string{"-F", config}}
-	p.open(b, target, server.Address, hosttest.SSHUser, server.Key())
-	return p
+	return config
 }
 
 // open opens the master connection, which is closed when the benchmark ends.
