@@ -314,3 +314,25 @@ func cpuTime() time.Duration {
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+func TestLink_UnreadMessagesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		thaw := make(chan struct{})
+		r := open(t, always(frozen(thaw)))
+		defer r.end()
+		defer close(thaw)
+		g := r.guest(t)
+		refused := 0
+		for range 200 { // 67 MiB
+			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
+			_, err := g.Launch(ctx, large)
+			cancel()
+			if banger.CodeOf(err) == banger.CodeUnavailable {
+				refused++
+			}
+		}
+		if refused < 50 {
+			t.Errorf("only %d of 200 were refused", refused)
+		}
+	})
+}

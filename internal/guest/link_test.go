@@ -103,28 +103,6 @@ func TestLink_CallsEndWithTheirContextThoughTheGuestReadsNothing(t *testing.T) {
 	})
 }
 
-func TestLink_UnreadMessagesAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		thaw := make(chan struct{})
-		r := open(t, always(frozen(thaw)))
-		defer r.end()
-		defer close(thaw)
-		g := r.guest(t)
-		refused := 0
-		for range 200 { // 67 MiB
-			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
-			_, err := g.Launch(ctx, large)
-			cancel()
-			if banger.CodeOf(err) == banger.CodeUnavailable {
-				refused++
-			}
-		}
-		if refused < 50 {
-			t.Errorf("only %d of 200 were refused", refused)
-		}
-	})
-}
-
 func TestLink_StrangerIsNotTalkedTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openTo(t, key(t, 9), func() controlFunc { t.Error("the stranger was asked for its sessions"); return honest() })

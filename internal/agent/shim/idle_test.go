@@ -1,7 +1,8 @@
+//go:build !unit
+
 package shim_test
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,27 +41,6 @@ func TestShim_NeedsLessThanAMebibyteWhenIdle(t *testing.T) {
 	if total/count >= budgetKiB {
 		t.Errorf("an idle shim needs %d KiB; %d are allowed", total/count, budgetKiB)
 	}
-}
-
-// pssKiB returns a process's proportional share of memory; proc(5).
-func pssKiB(t *testing.T, pid int) int {
-	t.Helper()
-	f, err := os.Open("/proc/" + itoa(pid) + "/smaps_rollup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "Pss:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib
-		}
-	}
-	t.Fatal("smaps_rollup has no Pss")
-	return 0
 }
 
 func TestShim_SleepsWhenIdle(t *testing.T) {

@@ -1,6 +1,7 @@
 package shim_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -393,3 +394,24 @@ func eachWay(t *testing.T, test func(t *testing.T, way option)) {
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func ptr[T any](v T) *T { return &v }
+
+// pssKiB returns a process's proportional share of memory; proc(5).
+func pssKiB(t *testing.T, pid int) int {
+	t.Helper()
+	f, err := os.Open("/proc/" + itoa(pid) + "/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "Pss:"); ok {
+			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib
+		}
+	}
+	t.Fatal("smaps_rollup has no Pss")
+	return 0
+}
