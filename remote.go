@@ -2,9 +2,6 @@ package banger
 
 import "context"
 
-// DriverRemote is the driver of remote hosts: machines that banger only logs in to.
-const DriverRemote = "remote"
-
 // RemoteRequest asks to use a host that SSH reaches as a VM.
 type RemoteRequest struct {
 	Name         string        `json:"name" required:"true" doc:"a DNS label; unique"`

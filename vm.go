@@ -36,27 +36,28 @@ const (
 
 // VM is the record of one virtual machine.
 type VM struct {
-	ID            VMID      `json:"id"`
-	Name          string    `json:"name" doc:"a DNS label; unique"`
-	ImageID       ImageID   `json:"image_id"`
-	ImageName     string    `json:"image_name" doc:"the image's name when the VM was made"`
-	Driver        string    `json:"driver" doc:"what starts its machine: qemu, or remote for a host that is only logged in to"`
-	CPUs          int       `json:"cpus" doc:"number of virtual CPUs"`
-	MemoryMiB     int       `json:"memory_mib" doc:"memory in MiB"`
-	SystemDiskMiB int       `json:"system_disk_mib" doc:"size of the system disk in MiB"`
-	WorkDiskMiB   int       `json:"work_disk_mib" doc:"size of the work disk, which is /root, in MiB"`
-	State         VMState   `json:"state"`
-	LastError     string    `json:"last_error,omitempty" doc:"why it failed, or what is wrong with it, for people"`
-	BootID        string    `json:"boot_id,omitempty" doc:"the running guest's /proc/sys/kernel/random/boot_id"`
-	Accelerator   string    `json:"accelerator,omitempty" doc:"kvm or tcg, of the running machine"`
-	SSHTarget     string    `json:"ssh_target,omitempty" doc:"of a remote host: [user@]host[:port]"`
-	SSHAddress    string    `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
-	CreatedAt     time.Time `json:"created_at" doc:"when it was recorded, by the host's clock"`
-	UpdatedAt     time.Time `json:"updated_at" doc:"when its record last changed, by the host's clock"`
-	StartedAt     time.Time `json:"started_at,omitzero" doc:"when the last start was asked for"`
-	ReadyAt       time.Time `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
-	StoppedAt     time.Time `json:"stopped_at,omitzero" doc:"when its machine last ended"`
-	StoppedBy     StoppedBy `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, and if it was lost"`
+	ID            VMID         `json:"id"`
+	Name          string       `json:"name" doc:"a DNS label; unique"`
+	ImageID       ImageID      `json:"image_id"`
+	ImageName     string       `json:"image_name" doc:"the image's name when the VM was made"`
+	Driver        string       `json:"driver" doc:"what starts its machine: qemu, or remote for a host that is only logged in to"`
+	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, beside what is done in its guest"`
+	CPUs          int          `json:"cpus" doc:"number of virtual CPUs"`
+	MemoryMiB     int          `json:"memory_mib" doc:"memory in MiB"`
+	SystemDiskMiB int          `json:"system_disk_mib" doc:"size of the system disk in MiB"`
+	WorkDiskMiB   int          `json:"work_disk_mib" doc:"size of the work disk, which is /root, in MiB"`
+	State         VMState      `json:"state"`
+	LastError     string       `json:"last_error,omitempty" doc:"why it failed, or what is wrong with it, for people"`
+	BootID        string       `json:"boot_id,omitempty" doc:"the running guest's /proc/sys/kernel/random/boot_id"`
+	Accelerator   string       `json:"accelerator,omitempty" doc:"kvm or tcg, of the running machine"`
+	SSHTarget     string       `json:"ssh_target,omitempty" doc:"of a remote host: [user@]host[:port]"`
+	SSHAddress    string       `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
+	CreatedAt     time.Time    `json:"created_at" doc:"when it was recorded, by the host's clock"`
+	UpdatedAt     time.Time    `json:"updated_at" doc:"when its record last changed, by the host's clock"`
+	StartedAt     time.Time    `json:"started_at,omitzero" doc:"when the last start was asked for"`
+	ReadyAt       time.Time    `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
+	StoppedAt     time.Time    `json:"stopped_at,omitzero" doc:"when its machine last ended"`
+	StoppedBy     StoppedBy    `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, and if it was lost"`
 	// UnreachableSince is when the link to a remote host went down, zero while it is up.
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
 	Autostart        bool      `json:"autostart,omitempty" doc:"whether the first daemon after each boot of the host starts it"`

@@ -77,9 +77,9 @@ func newFloor(b *testing.B, i *installation.Installation, vm banger.VM) floor {
 			VMID: banger.NewVMID(), CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
 			Kernel: filepath.Join(image, "vmlinuz"), Initrd: file.Name(), StateDir: dir,
 			Disks: []vmm.MachineDisk{
-				{Path: filepath.Join(image, "root.ext4"), Serial: "banger-image", ReadOnly: true},
-				{Path: filepath.Join(i.Paths().VM(vm.ID), "system.img"), Serial: "banger-system"},
-				{Path: filepath.Join(i.Paths().VM(vm.ID), "work.img"), Serial: "banger-work"},
+				{Name: vmm.ImageDisk, Path: filepath.Join(image, "root.ext4"), ReadOnly: true},
+				{Name: vmm.SystemDisk, Path: filepath.Join(i.Paths().VM(vm.ID), "system.img")},
+				{Name: vmm.WorkDisk, Path: filepath.Join(i.Paths().VM(vm.ID), "work.img")},
 			},
 		},
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -31,9 +30,13 @@ type daemon struct {
 // begin returns when clients are served.
 func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.Driver) (*daemon, error) {
 	log := slog.New(slog.DiscardHandler)
+	drivers, err := vmm.NewDrivers(driver)
+	if err != nil {
+		return nil, err
+	}
 	d := &daemon{sessions: newSessions(ctx, records)}
 	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: disks{}, Driver: driver, Links: guest.NewLinks(nil, log),
+		Store: records, Images: images{}, Disks: disks{}, Drivers: drivers, Links: guest.NewLinks(nil, log),
 		Sessions: d.sessions, Paths: p, Log: log,
 	})
 	if err := d.vms.Adopt(ctx); err != nil {
@@ -61,8 +64,13 @@ type images struct{ machine.Images }
 
 func (images) Use(banger.ImageID, string) error { return nil }
 
+// driverName is the one of all VMs here.
+const driverName = "qemu"
+
 // gone is a driver whose machines have ended with their host.
 type gone struct{ vmm.Driver }
+
+func (gone) Name() string { return driverName }
 
 func (gone) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	return nil, vmm.ErrMachineGone
@@ -80,7 +88,7 @@ type machines struct {
 
 func newMachines() *machines { return &machines{died: make(chan struct{})} }
 
-func (m *machines) Name() string { return "qemu" }
+func (m *machines) Name() string { return driverName }
 
 func (m *machines) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	m.handle.Add(1)
@@ -92,11 +100,9 @@ type oneMachine struct {
 	of *machines
 }
 
-func (oneMachine) Ref() json.RawMessage                   { return json.RawMessage(`{}`) }
-func (oneMachine) Info() vmm.MachineInfo                  { return vmm.MachineInfo{PID: 1} }
-func (m oneMachine) Done() <-chan struct{}                { return m.of.died }
-func (oneMachine) PoweredOff() bool                       { return false }
-func (oneMachine) Dial(context.Context) (net.Conn, error) { return nil, vmm.ErrMachineGone }
+func (oneMachine) Ref() json.RawMessage    { return json.RawMessage(`{}`) }
+func (oneMachine) Info() vmm.MachineInfo   { return vmm.MachineInfo{PID: 1} }
+func (m oneMachine) Done() <-chan struct{} { return m.of.died }
 
 // Close is called when the end is recorded, or by a daemon that ends.
 func (m oneMachine) Close() error {

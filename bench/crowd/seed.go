@@ -44,7 +44,7 @@ func seed(ctx context.Context, records *store.Store, p paths.Paths, vms, session
 
 func seedVM(ctx context.Context, records *store.Store, p paths.Paths, name string, sessions int) error {
 	vm, err := records.CreateVM(ctx, banger.VM{
-		ID: banger.NewVMID(), Name: name, Driver: "qemu", CPUs: 1, MemoryMiB: 512,
+		ID: banger.NewVMID(), Name: name, Driver: driverName, CPUs: 1, MemoryMiB: 512,
 		SystemDiskMiB: banger.DefaultDiskMiB, WorkDiskMiB: banger.DefaultDiskMiB,
 		State: banger.VMRunning, Machine: json.RawMessage(`{}`), ReadyAt: time.Now().UTC(),
 	})

@@ -214,8 +214,8 @@ func TestVMAdd_QuestionsDoNotGoOnForEver(t *testing.T) {
 func remoteVMs() []banger.VM {
 	added := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return []banger.VM{
-		{ID: "v1", Name: "lab", Driver: banger.DriverRemote, SSHTarget: "me@lab:2222", State: banger.VMRunning, BootID: "b1", CreatedAt: added, ReadyAt: added},
-		{ID: "v2", Name: "away", Driver: banger.DriverRemote, SSHTarget: "away", State: banger.VMRunning, CreatedAt: added,
+		{ID: "v1", Name: "lab", Driver: "remote", SSHTarget: "me@lab:2222", State: banger.VMRunning, BootID: "b1", CreatedAt: added, ReadyAt: added},
+		{ID: "v2", Name: "away", Driver: "remote", SSHTarget: "away", State: banger.VMRunning, CreatedAt: added,
 			UnreachableSince: added.Add(time.Hour), LastError: "no route\x1b[2J"},
 	}
 }

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"strconv"
+	"cmp"
 
 	"github.com/spf13/cobra"
 
@@ -26,11 +26,8 @@ func (c *CLI) vmListCommand() *cobra.Command {
 		}
 		rows := make([][]string, len(vms))
 		for i, vm := range vms {
-			rows[i] = []string{vm.Name, stateText(vm), vm.ImageName, positive(int64(vm.CPUs)),
+			rows[i] = []string{vm.Name, stateText(vm), originText(vm), positive(int64(vm.CPUs)),
 				formatMiB(vm.MemoryMiB), formatTime(vm.CreatedAt), string(vm.ID)}
-			if vm.Driver == banger.DriverRemote {
-				rows[i][2] = "ssh:" + vm.SSHTarget
-			}
 		}
 		return table(c.Stdout, []string{"NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "CREATED", "ID"}, rows)
 	}
@@ -88,36 +85,35 @@ func unknown(is bool) string {
 	return ""
 }
 
+// originText says what a VM was made of: an image, or a host that was there.
+func originText(vm banger.VM) string {
+	if vm.SSHTarget != "" {
+		return "ssh:" + vm.SSHTarget
+	}
+	return vm.ImageName
+}
+
+// vmFields are the rows of vm show; those without a value are left out.
 func vmFields(vm banger.VM) []field {
-	if vm.Driver == banger.DriverRemote {
-		return []field{
-			{"name", vm.Name},
-			{"id", string(vm.ID)},
-			{"driver", vm.Driver},
-			{"ssh", vm.SSHTarget},
-			{"state", stateText(vm)},
-			{"unreachable since", formatTime(vm.UnreachableSince)},
-			{"last error", vm.LastError},
-			{"sessions", unknown(vm.SessionsUnknown)},
-			{"boot id", vm.BootID},
-			{"added", formatTime(vm.CreatedAt)},
-			{"last up", formatTime(vm.ReadyAt)},
-		}
+	image := ""
+	if vm.ImageID != "" {
+		image = vm.ImageName + " (" + string(vm.ImageID) + ")"
 	}
 	return []field{
 		{"name", vm.Name},
 		{"id", string(vm.ID)},
-		{"state", string(vm.State)},
+		{"state", stateText(vm)},
+		{"unreachable since", formatTime(vm.UnreachableSince)},
 		{"last error", vm.LastError},
 		{"sessions", unknown(vm.SessionsUnknown)},
-		{"image", vm.ImageName + " (" + string(vm.ImageID) + ")"},
+		{"image", image},
 		{"driver", vm.Driver},
 		{"accelerator", vm.Accelerator},
-		{"cpus", strconv.Itoa(vm.CPUs)},
+		{"cpus", positive(int64(vm.CPUs))},
 		{"memory", formatMiB(vm.MemoryMiB)},
 		{"system disk", formatMiB(vm.SystemDiskMiB)},
 		{"work disk", formatMiB(vm.WorkDiskMiB)},
-		{"ssh", vm.SSHAddress},
+		{"ssh", cmp.Or(vm.SSHTarget, vm.SSHAddress)},
 		{"autostart", yes(vm.Autostart)},
 		{"ends with", vm.EndsWith},
 		{"boot id", vm.BootID},

@@ -11,6 +11,7 @@ import (
 	"banger/internal/hostid"
 	"banger/internal/paths"
 	"banger/internal/store"
+	"banger/internal/vmm"
 )
 
 // claimState makes sure that the state is this host's alone and that locks hold in it. Over a
@@ -29,13 +30,13 @@ func claimState(p paths.Paths) error {
 }
 
 // releaseState leaves the state to whatever host is next, unless a machine of this one may run.
-func releaseState(ctx context.Context, p paths.Paths, records *store.Store) error {
+func releaseState(ctx context.Context, p paths.Paths, records *store.Store, drivers vmm.Drivers) error {
 	vms, err := records.ListVMs(ctx)
 	if err != nil {
 		return err
 	}
 	for _, vm := range vms {
-		if vm.Driver != banger.DriverRemote && (vm.Machine != nil || vm.State != banger.VMStopped) {
+		if !drivers.Standing(vm) && (vm.Machine != nil || vm.State != banger.VMStopped) {
 			return nil
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"banger/internal/store"
 	"banger/internal/systemd"
 	"banger/internal/version"
+	"banger/internal/vmm"
 )
 
 // Options are what differs between one run of the daemon and another.
@@ -68,6 +69,15 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		return err
 	}
 
+	cgroups := systemd.NewHost()
+	driver := qemu.New(qemu.Config{
+		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Cgroups: cgroups, Log: o.Log,
+	})
+	drivers, err := vmm.NewDrivers(driver, remotes(o))
+	if err != nil {
+		return err
+	}
+
 	signer, authorizedKey, err := clientKey(p.ClientKey())
 	if err != nil {
 		return err
@@ -81,22 +91,18 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, releaseState(context.WithoutCancel(ctx), p, records)) }()
+	defer func() { err = errors.Join(err, releaseState(context.WithoutCancel(ctx), p, records, drivers)) }()
 
 	builder := mmdebstrap.New()
 	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})
 	if err := images.Recover(ctx); err != nil {
 		return err
 	}
-	cgroups := systemd.NewHost()
 	if o.Ready != nil { // a command has started it, and may end with its login
 		if _, err := cgroups.Keep(ctx, []int{os.Getpid()}, "banger-daemon-"+strings.ToLower(rand.Text()[:8])+".scope", "banger daemon"); err != nil {
 			o.Log.Warn("cannot give the daemon a scope of its own", "cause", err)
 		}
 	}
-	driver := qemu.New(qemu.Config{
-		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Cgroups: cgroups, Log: o.Log,
-	})
 	links := guest.NewLinks(signer, o.Log)
 	defer watchClock(ctx, links, o.Log)()
 	defer watchNetwork(ctx, links, o.Log)()
@@ -110,7 +116,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	sessions.Retain(settings.Retention, ages)
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Driver: driver, Remote: remotes(o), Links: links, Sessions: sessions, Paths: p, Restored: restored,
+		Drivers: drivers, Links: links, Sessions: sessions, Paths: p, Restored: restored,
 		ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests

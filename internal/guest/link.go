@@ -37,6 +37,7 @@ var errNoLogin = fmt.Errorf("we were not let in within %s", handshakeTimeout)
 type link struct {
 	access  vmm.GuestAccess
 	handler guestapi.GuestHandler
+	dialer  vmm.Dialer // of a guest of ours, with its host key
 	hostKey ssh.PublicKey
 	signer  ssh.Signer
 	budget  *guestbudget.Budget
@@ -158,7 +159,7 @@ func (k *link) dial(ctx context.Context) (*connection, error) {
 		}
 		return newConnection(client), nil
 	}
-	conn, err := k.access.Machine.Dial(ctx)
+	conn, err := k.dialer.Dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot dial guest: %w", err)
 	}

@@ -37,14 +37,18 @@ func NewLinks(signer ssh.Signer, log *slog.Logger) *Links {
 // guest's machine does, and closes it. A VM has at most one link at a time.
 func (l *Links) Open(access vmm.GuestAccess, handler guestapi.GuestHandler) (serve func(ctx context.Context) error, err error) {
 	var hostKey ssh.PublicKey
+	dialer, ours := access.Machine.(vmm.Dialer)
 	if _, ok := access.Machine.(Host); !ok {
+		if !ours {
+			return nil, banger.Errorf(banger.CodeInternal, "cannot open link to VM %s: its machine has no way in", access.VMID)
+		}
 		if hostKey, _, _, _, err = ssh.ParseAuthorizedKey([]byte(access.HostKey)); err != nil {
 			return nil, fmt.Errorf("cannot parse host key of VM %s: %w", access.VMID, err)
 		}
 	}
 	log, budget := l.log.With("vm", access.VMID), guestbudget.New()
 	k := &link{
-		access: access, handler: handler, hostKey: hostKey, signer: l.signer,
+		access: access, handler: handler, dialer: dialer, hostKey: hostKey, signer: l.signer,
 		log: log, said: sayings{log: log, budget: budget.HostLog}, budget: budget, turns: l.turns,
 		checks: make(chan struct{}, 1), reason: make(chan struct{}, 1), hurry: make(chan struct{}, 1), changed: make(chan struct{}),
 	}

@@ -3,7 +3,8 @@
 // written on the host, read by the agent as PID 1.
 package guestconfig
 
-// Config is what one boot of one VM needs. It holds a private key: the file and
+// Config is what one boot of one VM needs. By what a guest finds its network, disks and
+// port is the driver's to say. It holds a private key: the file and
 // whatever carries it are readable by the owner only.
 type Config struct {
 	Hostname       string   `json:"hostname"`
@@ -13,6 +14,7 @@ type Config struct {
 	ImageDisk      string   `json:"image_disk"`      // serial of the read-only root file system
 	SystemDisk     string   `json:"system_disk"`     // serial of the disk with the overlay over it
 	WorkDisk       string   `json:"work_disk"`       // serial of the disk mounted at /root
+	ReadyPort      string   `json:"ready_port"`      // virtio-serial port on which the guest announces itself
 	// Modules are loaded beside those that the agent itself needs, by name, with
 	// their dependencies, from the initrd.
 	Modules []string `json:"modules,omitempty"`
@@ -51,8 +53,3 @@ const (
 	// banger-agent control.
 	ControlSubsystem = "banger-control"
 )
-
-// ReadyPortName is the virtio-serial port to which the guest writes a line,
-// "ready" and its boot id, each time its SSH server begins to listen, and "off"
-// and its boot id when all is ended and it is about to power off.
-const ReadyPortName = "org.banger.ready"

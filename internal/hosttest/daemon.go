@@ -32,7 +32,7 @@ type daemon struct {
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver vmm.Driver, hosts vmm.RemoteDriver, work machine.Disks, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers vmm.Drivers, work machine.Disks, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -49,7 +49,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, driver v
 	onDisk := &stopped{}
 	d.sessions = session.New(ctx, records, links, onDisk, log)
 	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Driver: driver, Remote: hosts, Links: links,
+		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Drivers: drivers, Links: links,
 		Sessions: d.sessions, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
 	onDisk.Service = d.vms
@@ -91,13 +91,13 @@ type stopped struct{ *machine.Service }
 // sessionsDir. ready is called when it serves. It
 // ends with ctx.
 func RunDaemon(ctx context.Context, p paths.Paths, address, sessionsDir string, ready func()) error {
-	return runDaemon(ctx, p, elsewhere{address}, nil, disks{sessionsDir}, ready)
+	return runDaemon(ctx, p, disks{sessionsDir}, ready, elsewhere{address})
 }
 
 // RunRemoteDaemon is RunDaemon for a daemon that only has remote hosts. home is its
 // user's, as far as SSH is concerned.
 func RunRemoteDaemon(ctx context.Context, p paths.Paths, bin Binaries, home string, ready func()) error {
-	return runDaemon(ctx, p, elsewhere{}, RemoteDriver(bin, home), disks{}, ready)
+	return runDaemon(ctx, p, disks{}, ready, elsewhere{}, RemoteDriver(bin, home))
 }
 
 // RemoteDriver is the real driver of remote hosts, for a user with a home of the test's.
@@ -109,7 +109,11 @@ func RemoteDriver(bin Binaries, home string) *remote.Driver {
 	})
 }
 
-func runDaemon(ctx context.Context, p paths.Paths, driver vmm.Driver, hosts vmm.RemoteDriver, work machine.Disks, ready func()) error {
+func runDaemon(ctx context.Context, p paths.Paths, work machine.Disks, ready func(), all ...vmm.Driver) error {
+	drivers, err := vmm.NewDrivers(all...)
+	if err != nil {
+		return err
+	}
 	key, err := os.ReadFile(p.ClientKey())
 	if err != nil {
 		return err
@@ -118,7 +122,7 @@ func runDaemon(ctx context.Context, p paths.Paths, driver vmm.Driver, hosts vmm.
 	if err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, p, signer, driver, hosts, work, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d, err := startDaemon(ctx, p, signer, drivers, work, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,17 @@ type elsewhere struct{ address string }
 // Name implements vmm.Driver.
 func (elsewhere) Name() string { return "elsewhere" }
 
-// Start implements vmm.Driver.
-func (e elsewhere) Start(context.Context, vmm.MachineSpec) (vmm.Machine, error) {
+// Kind implements vmm.Driver.
+func (elsewhere) Kind() vmm.Kind { return vmm.Kind{Noun: "a machine elsewhere"} }
+
+// Devices implements vmm.Starter.
+func (elsewhere) Devices(vmm.MachineSpec) vmm.Devices { return vmm.Devices{} }
+
+// PoweredOff implements vmm.Starter.
+func (elsewhere) PoweredOff(json.RawMessage) bool { return false }
+
+// Start implements vmm.Starter.
+func (e elsewhere) Start(context.Context, vmm.MachineSpec) (vmm.Owned, error) {
 	return elsewhereMachine{e}, nil
 }
 

@@ -39,10 +39,10 @@ type Host struct {
 	Paths    paths.Paths
 
 	t      testing.TB
-	wrap   func(vmm.Driver) vmm.Driver
+	wrap   func(*inmem.Driver) vmm.Driver
 	disks  machine.Disks
-	remote vmm.RemoteDriver
-	home   string // of the daemon's user, for remote hosts
+	remote vmm.Driver // nil: no remote hosts
+	home   string     // of the daemon's user, for remote hosts
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -54,7 +54,7 @@ type Options struct {
 	// Guest changes what runs in the machines.
 	Guest func(*inmem.Guest)
 	// Driver returns what the VM service gets instead of the driver.
-	Driver func(vmm.Driver) vmm.Driver
+	Driver func(*inmem.Driver) vmm.Driver
 	// Disks returns what the VM service gets instead of the disks, of which only the
 	// guests' folders are real.
 	Disks func(machine.Disks) machine.Disks
@@ -113,9 +113,17 @@ func (h *Host) open() {
 	h.t.Helper()
 	var driver vmm.Driver = h.Driver
 	if h.wrap != nil {
-		driver = h.wrap(driver)
+		driver = h.wrap(h.Driver)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, driver, h.remote, h.disks, h.log)
+	all := []vmm.Driver{driver}
+	if h.remote != nil {
+		all = append(all, h.remote)
+	}
+	drivers, err := vmm.NewDrivers(all...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, drivers, h.disks, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -60,6 +60,9 @@ func (s *Service) Adopt(ctx context.Context) error {
 		return err
 	}
 	s.noteImages(vms)
+	if err := s.noteCapabilities(ctx, vms); err != nil {
+		return err
+	}
 	s.stops.Go(func() { s.keepTrash(s.ctx) })
 	ended := make([]*endedVM, len(vms))
 	var adopt errgroup.Group
@@ -186,12 +189,21 @@ func (s *Service) mayRun(ctx context.Context, vm banger.VM) bool {
 	if err != nil || ref == nil {
 		return err != nil
 	}
-	m, err := s.driver(vm).Adopt(ctx, ref)
+	m, err := s.adoptBy(ctx, vm, ref)
 	if err == nil {
 		_ = m.Close()
 		return true
 	}
 	return !errors.Is(err, vmm.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt
+}
+
+// adoptBy has the driver of a VM adopt its machine.
+func (s *Service) adoptBy(ctx context.Context, vm banger.VM, ref json.RawMessage) (vmm.Machine, error) {
+	driver, err := s.Drivers.Of(vm)
+	if err != nil {
+		return nil, err
+	}
+	return driver.Adopt(ctx, ref)
 }
 
 // tryAdopt brings one VM's record in line with its machine and returns its run, or if the
@@ -203,7 +215,7 @@ func (s *Service) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended str
 	}
 	var m vmm.Machine
 	if ref != nil {
-		m, err = s.driver(vm).Adopt(ctx, ref)
+		m, err = s.adoptBy(ctx, vm, ref)
 	}
 	switch {
 	case ref == nil || errors.Is(err, vmm.ErrMachineGone):
@@ -215,7 +227,7 @@ func (s *Service) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended str
 		return nil, "", errors.Join(err, s.keepRef(ctx, vm.ID, ref))
 	}
 	var hostKey string
-	if vm.Driver != banger.DriverRemote {
+	if _, ours := m.(vmm.Dialer); ours {
 		_, hostKey, err = s.readHostKey(vm.ID)
 	}
 	if err != nil {
@@ -293,8 +305,11 @@ func (s *Service) recordLost(ctx context.Context, id banger.VMID, why string) er
 // poweredOff reports whether the guest of a machine that has ended had said that it powers off.
 func (s *Service) poweredOff(vm banger.VM) bool {
 	ref, err := s.machineRef(vm)
-	ends, ok := s.driver(vm).(vmm.DriverEnds)
-	return err == nil && ref != nil && ok && ends.PoweredOff(ref)
+	if err != nil || ref == nil {
+		return false
+	}
+	driver, err := s.Drivers.Starter(vm, "stop")
+	return err == nil && driver.PoweredOff(ref)
 }
 
 // forgetMachine takes from a VM's record what only a running machine has.
@@ -302,10 +317,28 @@ func forgetMachine(vm *banger.VM) {
 	vm.Machine, vm.SSHAddress, vm.BootID, vm.Accelerator, vm.EndsWith, vm.StoppedAt = nil, "", "", "", "", now()
 }
 
+// noteCapabilities has the records say what this build can do with the machines. Of a VM
+// whose driver it does not have, what another build could stays.
+func (s *Service) noteCapabilities(ctx context.Context, vms []banger.VM) error {
+	for _, vm := range vms {
+		can := s.Drivers.Capabilities(vm)
+		if can == nil || slices.Equal(can, vm.Capabilities) {
+			continue
+		}
+		if _, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+			vm.Capabilities = can
+			return nil
+		}); err != nil {
+			return fmt.Errorf("cannot record what can be done with VM %s: %w", vm.Name, err)
+		}
+	}
+	return nil
+}
+
 // noteImages notes which images the VMs use: those of an older daemon have not.
 func (s *Service) noteImages(vms []banger.VM) {
 	for _, vm := range vms {
-		if vm.Driver == banger.DriverRemote {
+		if vm.ImageID == "" {
 			continue
 		}
 		if err := s.Images.Use(vm.ImageID, s.Paths.VM(vm.ID)); err != nil {

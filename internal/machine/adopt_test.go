@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,13 +16,14 @@ import (
 	"banger"
 	"banger/internal/hosttest"
 	"banger/internal/machine"
+	"banger/internal/machine/inmem"
 	"banger/internal/store"
 	"banger/internal/vmm"
 )
 
 // awkward is a driver that cannot adopt while told so, or start.
 type awkward struct {
-	vmm.Driver
+	*inmem.Driver
 	cannotAdopt *atomic.Bool
 	beforeStart func()
 }
@@ -35,7 +37,7 @@ func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, e
 	return d.Driver.Adopt(ctx, ref)
 }
 
-func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
+func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
 	if d.beforeStart != nil {
 		d.beforeStart()
 	}
@@ -45,7 +47,7 @@ func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, 
 func TestAdopt_OneMachineThatCannotBeAdoptedHindersNobody(t *testing.T) {
 	var broken atomic.Bool
 	h := hosttest.NewWith(t, bin, hosttest.Options{
-		Driver: func(d vmm.Driver) vmm.Driver { return awkward{Driver: d, cannotAdopt: &broken} },
+		Driver: func(d *inmem.Driver) vmm.Driver { return awkward{Driver: d, cannotAdopt: &broken} },
 	})
 	h.StartVM("v")
 	broken.Store(true)
@@ -167,7 +169,7 @@ func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
 
 // together is a driver whose machines are adopted only when so many of them are at once.
 type together struct {
-	vmm.Driver
+	*inmem.Driver
 	arrive func() error
 }
 
@@ -196,7 +198,7 @@ func TestAdopt_MachinesAreAdoptedSideBySide(t *testing.T) {
 			return errors.New("the others are not adopted meanwhile")
 		}
 	}
-	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d vmm.Driver) vmm.Driver { return together{d, arrive} }})
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d *inmem.Driver) vmm.Driver { return together{d, arrive} }})
 	for _, name := range []string{"a", "b", "c"} {
 		h.StartVM(name)
 	}
@@ -278,5 +280,25 @@ func TestAdopt_AMachineThatOnlyItsNoteNamesIsNotForgotten(t *testing.T) {
 		if vm, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil || vm.StoppedBy == banger.StoppedByKilled {
 			t.Errorf("%s: %+v, %v", state, vm, err)
 		}
+	}
+}
+
+// A client may offer what a machine can by its record, also of a VM that an older build made.
+func TestAdopt_RecordsSayWhatTheirMachinesCan(t *testing.T) {
+	h := hosttest.New(t, bin)
+	vm := h.StartVM("v")
+	want := []banger.Capability{banger.CanPower, banger.CanConsole, banger.CanReadDisk}
+	if !slices.Equal(vm.Capabilities, want) {
+		t.Errorf("a new VM can %q, want %q", vm.Capabilities, want)
+	}
+	if _, err := h.Store.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+		vm.Capabilities = nil // as an older build has it
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.Restart()
+	if vm = get(t, h, "v"); !slices.Equal(vm.Capabilities, want) {
+		t.Errorf("a VM of an older build can %q, want %q", vm.Capabilities, want)
 	}
 }

@@ -19,7 +19,7 @@ func (s *Service) SetVM(ctx context.Context, ref string, u banger.VMUpdate) (ban
 	if err != nil || u.Autostart == nil {
 		return vm, err
 	}
-	if err := notOurs(vm, "set the autostart of"); err != nil {
+	if err := s.Drivers.Require(vm, banger.CanPower, "set the autostart of"); err != nil {
 		return banger.VM{}, err
 	}
 	hostBoot, err := process.BootID()
@@ -58,7 +58,7 @@ func (s *Service) startWithHost(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(startsAtOnce)
 	for _, vm := range vms {
-		if vm.Autostart && vm.HostBootID != hostBoot && vm.Driver != banger.DriverRemote {
+		if vm.Autostart && vm.HostBootID != hostBoot {
 			group.Go(func() error {
 				s.autostart(ctx, vm, hostBoot)
 				return nil

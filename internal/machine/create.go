@@ -12,6 +12,7 @@ import (
 	"banger"
 	"banger/internal/atomicfile"
 	"banger/internal/process"
+	"banger/internal/vmm"
 )
 
 // CreateVM implements banger.VMService. The record comes last: a VM that is
@@ -41,8 +42,13 @@ func (s *Service) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, 
 	if err != nil {
 		return banger.VM{}, err
 	}
+	driver, err := s.maker()
+	if err != nil {
+		return banger.VM{}, err
+	}
 	vm := banger.VM{
-		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name, Driver: s.Driver.Name(),
+		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name,
+		Driver: driver.Name(), Capabilities: vmm.Capabilities(driver),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,
 		State: banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
 	}
@@ -57,6 +63,15 @@ func (s *Service) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, 
 		return banger.VM{}, errors.Join(err, s.removeFiles(vm.ID))
 	}
 	return stored, nil
+}
+
+// maker returns the driver of new VMs.
+func (s *Service) maker() (vmm.Starter, error) {
+	all := s.Drivers.Starters()
+	if len(all) == 0 {
+		return nil, banger.Errorf(banger.CodeMissing, "cannot create VM: this daemon has no driver that makes machines")
+	}
+	return all[0], nil
 }
 
 // checkName refuses a taken name before disks are made; the store is the judge.
@@ -80,7 +95,7 @@ func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 	if err != nil {
 		return err
 	}
-	if vm.Driver == banger.DriverRemote {
+	if s.Drivers.Standing(vm) {
 		return s.forget(ctx, vm, force)
 	}
 	for {

@@ -45,7 +45,7 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	if err != nil {
 		return nil, err
 	}
-	if err := notOurs(vm, "read the disk of"); err != nil {
+	if err := s.Drivers.Require(vm, banger.CanReadDisk, "read the disk of"); err != nil {
 		return nil, err
 	}
 	r, err := s.findRun(ctx, id)

@@ -32,16 +32,6 @@ const (
 	initrdName     = "initrd"
 )
 
-// The serials by which a guest finds its disks.
-const (
-	imageSerial  = "banger-image"
-	systemSerial = "banger-system"
-	workSerial   = "banger-work"
-)
-
-// guestNetwork is what QEMU's user-mode network gives every guest.
-var guestNetwork = guestconfig.Network{Address: "10.0.2.15/24", Gateway: "10.0.2.2", DNS: []string{"10.0.2.3"}}
-
 // makeFiles makes the disks and the host key of a new VM, durably. Its file comes last:
 // a directory that has one has all.
 func (s *Service) makeFiles(ctx context.Context, vm banger.VM) error {
@@ -111,7 +101,7 @@ func (s *Service) readHostKey(id banger.VMID) (private, public string, err error
 
 // prepareBoot checks what a VM boots from, writes its initrd, and describes its
 // machine.
-func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (vmm.MachineSpec, error) {
+func (s *Service) prepareBoot(ctx context.Context, vm banger.VM, driver vmm.Starter) (vmm.MachineSpec, error) {
 	var spec vmm.MachineSpec
 	image, err := s.Images.Files(ctx, vm.ImageID)
 	if banger.CodeOf(err) == banger.CodeNotFound {
@@ -126,23 +116,26 @@ func (s *Service) prepareBoot(ctx context.Context, vm banger.VM) (vmm.MachineSpe
 		return spec, err
 	}
 	dir := s.Paths.VM(vm.ID)
-	initrd := filepath.Join(dir, initrdName)
-	err = s.Initrds.WriteVM(ctx, initrd, image, guestconfig.Config{
-		Hostname: vm.Name, Network: guestNetwork, SSHHostKey: private, AuthorizedKeys: []string{s.ClientKey},
-		ImageDisk: imageSerial, SystemDisk: systemSerial, WorkDisk: workSerial,
+	spec = vmm.MachineSpec{
+		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
+		Kernel: image.Kernel, Initrd: filepath.Join(dir, initrdName),
+		Disks: []vmm.MachineDisk{
+			{Name: vmm.ImageDisk, Path: image.Root, ReadOnly: true},
+			{Name: vmm.SystemDisk, Path: filepath.Join(dir, systemDiskName)},
+			{Name: vmm.WorkDisk, Path: filepath.Join(dir, workDiskName)},
+		},
+		StateDir: dir,
+	}
+	devices := driver.Devices(spec)
+	err = s.Initrds.WriteVM(ctx, spec.Initrd, image, guestconfig.Config{
+		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.ClientKey},
+		ImageDisk: devices.Disks[vmm.ImageDisk], SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
+		ReadyPort: devices.ReadyPort,
 	})
 	if err != nil {
 		return spec, fmt.Errorf("cannot write initrd: %w", err)
 	}
-	return vmm.MachineSpec{
-		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, Kernel: image.Kernel, Initrd: initrd,
-		Disks: []vmm.MachineDisk{
-			{Path: image.Root, Serial: imageSerial, ReadOnly: true},
-			{Path: filepath.Join(dir, systemDiskName), Serial: systemSerial},
-			{Path: filepath.Join(dir, workDiskName), Serial: workSerial},
-		},
-		StateDir: dir,
-	}, nil
+	return spec, nil
 }
 
 // SSHAccess implements banger.VMService.
@@ -151,10 +144,8 @@ func (s *Service) SSHAccess(ctx context.Context, ref string) (banger.SSHAccess, 
 	if err != nil {
 		return banger.SSHAccess{}, err
 	}
-	if vm.Driver == banger.DriverRemote {
-		access := banger.SSHAccess{Destination: vm.SSHTarget}
-		access.IdentityFile, err = s.Remote.IdentityFile(vm.Machine)
-		return access, err
+	if driver, err := s.Drivers.Enroller(vm, "log in to"); err == nil {
+		return driver.SSHAccess(vm.Machine)
 	}
 	if err := records.CheckNotPaused(vm, "log in to", "it"); err != nil {
 		return banger.SSHAccess{}, err
@@ -183,24 +174,26 @@ func (s *Service) ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([
 	if err != nil {
 		return nil, err
 	}
-	if err := notOurs(vm, "read the console of"); err != nil {
+	driver, err := s.Drivers.Console(vm, "read the console of")
+	if err != nil {
 		return nil, err
 	}
 	if maxBytes <= 0 || maxBytes > maxConsoleLog {
 		maxBytes = maxConsoleLog
 	}
-	data, err := consoleTail(s.Paths.VM(vm.ID), maxBytes)
+	data, err := consoleTail(s.Paths.VM(vm.ID), driver.ConsoleLogs(), maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read console log of VM %s: %w", vm.Name, err)
 	}
 	return data, nil
 }
 
-// consoleTail returns the end of what the console's two files have. The newer one is
-// opened first: it may become the older one at any moment, and is then both.
-func consoleTail(dir string, maxBytes int64) ([]byte, error) {
+// consoleTail returns the end of what the console's files have, the newest of which comes
+// first. They are opened in that order: one may become the next at any moment, and is
+// then both.
+func consoleTail(dir string, names []string, maxBytes int64) ([]byte, error) {
 	var files []*os.File
-	for _, name := range []string{vmm.ConsoleLogName, vmm.OldConsoleLogName} {
+	for _, name := range names {
 		f, err := os.Open(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue // never started, or nothing old yet

@@ -50,7 +50,7 @@ func (s *Service) knownAgain(ctx context.Context) error {
 func (s *Service) matchDirectory(ctx context.Context, vm banger.VM) error {
 	_, err := os.Stat(s.Paths.VM(vm.ID))
 	gone := errors.Is(err, fs.ErrNotExist)
-	if gone && (vm.Driver != banger.DriverRemote || s.Restored) {
+	if gone && (!s.Drivers.Standing(vm) || s.Restored) {
 		return s.recordGone(ctx, vm)
 	}
 	if err := s.writeVMFile(vm); err != nil {
@@ -62,7 +62,7 @@ func (s *Service) matchDirectory(ctx context.Context, vm banger.VM) error {
 	if _, err := s.Store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
 		vm.SessionsUnknown = true
 		return nil
-	}); err != nil || vm.Driver == banger.DriverRemote {
+	}); err != nil {
 		return err
 	}
 	return s.matchMachine(ctx, vm)
@@ -122,7 +122,7 @@ func (s *Service) runningMachine(ctx context.Context, vm banger.VM) (ref json.Ra
 	if ref == nil {
 		return nil, false
 	}
-	m, err := s.Driver.Adopt(ctx, ref)
+	m, err := s.adoptBy(ctx, vm, ref)
 	if err == nil {
 		_ = m.Close() // it is adopted for good when its record is there
 	}
@@ -153,7 +153,8 @@ func (s *Service) meet(ctx context.Context, id banger.VMID) error {
 // restore makes the record of a VM again.
 func (s *Service) restore(ctx context.Context, vm banger.VM) error {
 	vm.State, vm.SessionsUnknown = banger.VMStopped, true
-	if vm.Driver == banger.DriverRemote {
+	vm.Capabilities = s.Drivers.Capabilities(vm)
+	if s.Drivers.Standing(vm) {
 		vm.State, vm.StartedAt = banger.VMRunning, now()
 	} else if ref, running := s.runningMachine(ctx, vm); running {
 		vm.State, vm.Machine, vm.StartedAt = banger.VMStarting, ref, now()
@@ -250,7 +251,7 @@ func (s *Service) takeInFromGuest(ctx context.Context, id banger.VMID, g guestap
 	if err != nil || !vm.SessionsUnknown {
 		return err
 	}
-	if err := s.Sessions.TakeIn(ctx, vm, g); err != nil {
+	if err := s.Sessions.TakeIn(ctx, id, g, s.Drivers.Standing(vm)); err != nil {
 		return err
 	}
 	return s.sessionsTaken(ctx, id)

@@ -378,7 +378,7 @@ func TestTrash_TakesWhatNoVMIsKnownByAndNothingElse(t *testing.T) {
 	h := hosttest.New(t, bin)
 	live := h.StartVM("live")
 	made := map[string]banger.VMID{}
-	for _, kind := range []string{"empty", "damaged", "locked", "newer", "foreign"} {
+	for _, kind := range []string{"empty", "damaged", "locked", "newer", "foreign", "other driver"} {
 		made[kind] = banger.NewVMID()
 		if err := os.Mkdir(h.Paths.VM(made[kind]), 0o700); err != nil {
 			t.Fatal(err)
@@ -394,6 +394,7 @@ func TestTrash_TakesWhatNoVMIsKnownByAndNothingElse(t *testing.T) {
 	put("damaged", "vm.json", `{"version": 1, "name": "dam`)
 	put("newer", "vm.json", `{"version": 999, "name": "newer"}`)
 	put("foreign", "photo.jpg", "a photo")
+	put("other driver", "vm.json", fmt.Sprintf(`{"version": 1, "id": %q, "name": "other", "driver": "of a later build"}`, made["other driver"]))
 	disk, err := os.OpenFile(put("locked", "work.img", "a disk"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -85,7 +86,7 @@ func (p *pauses) remove(conn net.Conn) {
 
 // awake is a machine as its link sees it: while it is paused, there is no guest.
 type awake struct {
-	vmm.Machine
+	vmm.Dialer
 	pauses *pauses
 }
 
@@ -94,12 +95,12 @@ func (a awake) WaitReady(ctx context.Context) error {
 	if err := a.pauses.await(ctx, a.Done()); err != nil {
 		return err
 	}
-	return a.Machine.WaitReady(ctx)
+	return a.Dialer.WaitReady(ctx)
 }
 
-// Dial implements vmm.Machine.
+// Dial implements vmm.Dialer.
 func (a awake) Dial(ctx context.Context) (net.Conn, error) {
-	conn, err := a.Machine.Dial(ctx)
+	conn, err := a.Dialer.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (r *run) recordPause(ctx context.Context, status vmm.PauseStatus) error {
 // explainPause says in words why a machine is paused.
 func (s *Service) explainPause(status vmm.PauseStatus) string {
 	if status.Pause != vmm.PausedForStorage {
-		return "somebody has paused it by QEMU's control socket, and continues it there"
+		return cmp.Or(status.Detail, "somebody has paused it, and continues it")
 	}
 	why := "the host did not take a write to its disk"
 	if status.Detail != "" {

@@ -23,12 +23,17 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 	if err := s.checkName(ctx, r.Name); err != nil {
 		return banger.VM{}, err
 	}
-	m, err := s.Remote.Probe(ctx, r)
+	driver, err := s.enroller()
+	if err != nil {
+		return banger.VM{}, err
+	}
+	m, err := driver.Probe(ctx, r)
 	if err != nil {
 		return banger.VM{}, fmt.Errorf("cannot add VM %s: %w", r.Name, err)
 	}
 	vm, run, err := s.storeRemote(context.WithoutCancel(ctx), banger.VM{
-		ID: banger.NewVMID(), Name: r.Name, Driver: banger.DriverRemote, SSHTarget: r.SSH,
+		ID: banger.NewVMID(), Name: r.Name, SSHTarget: r.SSH,
+		Driver: driver.Name(), Capabilities: vmm.Capabilities(driver),
 		State: banger.VMRunning, CreatedAt: now(), StartedAt: now(), Machine: m.Ref(),
 	}, m)
 	if err != nil {
@@ -41,6 +46,15 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 		return vm, fmt.Errorf("cannot determine whether VM %s responds: %w", vm.Name, err)
 	}
 	return s.Store.GetVM(ctx, vm.ID)
+}
+
+// enroller returns the driver of hosts that are added.
+func (s *Service) enroller() (vmm.Enroller, error) {
+	all := s.Drivers.Enrollers()
+	if len(all) == 0 {
+		return nil, banger.Errorf(banger.CodeMissing, "cannot add VM: this daemon has no driver of remote hosts")
+	}
+	return all[0], nil
 }
 
 // storeRemote makes the record of a host and begins its run.
@@ -68,27 +82,19 @@ func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 	if err != nil {
 		return vm, err
 	}
-	if vm.Driver != banger.DriverRemote {
-		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is not a remote host", vm.Name)
+	driver, err := s.Drivers.Enroller(vm, "unlock")
+	if err != nil {
+		return vm, err
 	}
 	r := s.run(vm.ID)
 	if r == nil {
 		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is being deleted", vm.Name)
 	}
-	if err := s.Remote.Answer(ctx, r.machine, a); err != nil {
+	if err := driver.Answer(ctx, r.machine, a); err != nil {
 		return vm, fmt.Errorf("cannot unlock VM %s: %w", vm.Name, err)
 	}
 	s.Links.Retry(vm.ID)
 	return s.Store.GetVM(ctx, vm.ID)
-}
-
-// notOurs refuses to do to a remote host what only its owner does.
-func notOurs(vm banger.VM, verb string) error {
-	if vm.Driver != banger.DriverRemote {
-		return nil
-	}
-	return banger.Errorf(banger.CodeState, "cannot %s VM %s: it is the remote host %s, which is not banger's to %s", verb, vm.Name, vm.SSHTarget, verb).
-		WithHint("its sessions can be stopped; banger vm delete %s forgets the host and leaves it alone", vm.Name)
 }
 
 // forget lets go of a remote host. Nothing is done to it, and nothing said of its
@@ -107,18 +113,13 @@ func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 		}
 	}
 	if r := s.run(vm.ID); r != nil {
-		if err := s.stopAndWait(ctx, r, 0); err != nil {
+		if m, ok := r.machine.(vmm.Standing); ok {
+			m.Forget()
+		}
+		if err := r.waitReleased(ctx); err != nil {
 			return err
 		}
 	}
 	_, err := s.deleteStopped(ctx, vm.ID)
 	return err
-}
-
-// driver returns the one that a VM is of.
-func (s *Service) driver(vm banger.VM) vmm.Driver {
-	if vm.Driver == banger.DriverRemote {
-		return s.Remote
-	}
-	return s.Driver
 }

@@ -39,8 +39,9 @@ func (s *Service) beginRun(vm banger.VM, m vmm.Machine, hostKey string) *run {
 		r.noteUp() // an earlier daemon had its answer
 	}
 	seen := m
-	if _, ok := m.(vmm.PausingMachine); ok {
-		seen = awake{m, r.pauses}
+	_, pauses := m.(vmm.PausingMachine)
+	if dialer, ok := m.(vmm.Dialer); ok && pauses {
+		seen = awake{dialer, r.pauses}
 	}
 	serve, err := s.Links.Open(vmm.GuestAccess{VMID: vm.ID, Machine: seen, User: loginUser, HostKey: hostKey}, r)
 	if err != nil {
@@ -131,14 +132,14 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	if vm.Driver == banger.DriverRemote {
+	if _, standing := r.machine.(vmm.Standing); standing { // it was forgotten
 		_, err := s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 			forgetMachine(vm)
 			return nil
 		})
 		return err
 	}
-	stopped := vm.State == banger.VMStopping || r.machine.PoweredOff()
+	stopped := vm.State == banger.VMStopping || r.poweredOff()
 	cause := banger.EndedByVMLost
 	if stopped {
 		cause = banger.EndedByVMStopped
@@ -165,7 +166,7 @@ func (r *run) stoppedBy() banger.StoppedBy {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.killed || !r.machine.PoweredOff():
+	case r.killed || !r.poweredOff():
 		return banger.StoppedByKilled
 	case r.asked == "":
 		return banger.StoppedByGuest
@@ -178,7 +179,23 @@ func (r *run) kill(ctx context.Context) error {
 	r.mu.Lock()
 	r.killed = r.killed || !r.machineDone()
 	r.mu.Unlock()
-	return r.machine.Kill(ctx)
+	return kill(ctx, r.machine)
+}
+
+// kill ends a machine at once.
+func kill(ctx context.Context, m vmm.Machine) error {
+	powered, ok := m.(vmm.Powered)
+	if !ok {
+		return errNoPower
+	}
+	return powered.Kill(ctx)
+}
+
+// poweredOff reports whether the guest of a machine that has ended had said that it
+// powers off.
+func (r *run) poweredOff() bool {
+	m, ok := r.machine.(vmm.Powered)
+	return ok && m.PoweredOff()
 }
 
 // askOverLink asks the guest to shut down, if its link is up.
@@ -198,7 +215,11 @@ func (r *run) askOverLink(ctx context.Context) error {
 
 // pressButton asks the guest to shut down by the power button.
 func (r *run) pressButton(ctx context.Context) error {
-	err := r.machine.PowerDown(ctx)
+	m, ok := r.machine.(vmm.Powered)
+	if !ok {
+		return errNoPower
+	}
+	err := m.PowerDown(ctx)
 	if err == nil {
 		r.setAsked(banger.StoppedByACPI)
 	}
@@ -238,11 +259,12 @@ func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi
 	if err != nil {
 		return err
 	}
+	_, standing := r.machine.(vmm.Standing)
 	_, err = r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		if vm.State == banger.VMStarting || vm.State == banger.VMPaused { // one that answers is not paused
 			vm.State, vm.ReadyAt, vm.LastError = banger.VMRunning, now(), ""
 		}
-		if vm.Driver == banger.DriverRemote {
+		if standing {
 			vm.UnreachableSince, vm.LoginRefused, vm.LastError, vm.ReadyAt = time.Time{}, false, "", now()
 		}
 		vm.BootID = hello.BootID
@@ -262,14 +284,14 @@ func (r *run) GuestChanged(ctx context.Context, s guestapi.GuestSession) error {
 	return r.service.Sessions.Guest(r.id).GuestChanged(ctx, s)
 }
 
-// GuestDown implements guestapi.GuestHandler. Of a remote host the record says since
+// GuestDown implements guestapi.GuestHandler. Of a standing machine the record says since
 // when it cannot be reached, and why: all else about it stays as it was known.
 func (r *run) GuestDown(ctx context.Context, cause error) error {
 	r.setGuest(nil)
+	if _, standing := r.machine.(vmm.Standing); !standing {
+		return nil
+	}
 	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
-		if vm.Driver != banger.DriverRemote {
-			return nil
-		}
 		if vm.UnreachableSince.IsZero() {
 			vm.UnreachableSince = now()
 		}
@@ -338,4 +360,5 @@ func (r *run) waitReleased(ctx context.Context) error {
 var (
 	errMachineEnded = errors.New("the machine ended before its guest answered")
 	errNoLink       = errors.New("its link is down")
+	errNoPower      = errors.New("its machine has no power switch")
 )

@@ -66,8 +66,9 @@ type Sessions interface {
 	// if that could not be done.
 	MachineEnded(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
 	// TakeIn and TakeInFromDisk give those sessions their records that have none: of
-	// a guest that is up, and of a machine that has ended.
-	TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) error
+	// a guest that is up, and of a machine that has ended. Of a guest that is shared,
+	// those are left out that are known to be another installation's.
+	TakeIn(ctx context.Context, id banger.VMID, g guestapi.Guest, shared bool) error
 	TakeInFromDisk(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
 }
 
@@ -77,8 +78,7 @@ type Config struct {
 	Images   Images
 	Disks    Disks
 	Initrds  Initrds
-	Driver   vmm.Driver       // of machines that are ours
-	Remote   vmm.RemoteDriver // of hosts that are not
+	Drivers  vmm.Drivers
 	Links    Links
 	Sessions Sessions
 	Paths    paths.Paths

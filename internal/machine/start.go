@@ -18,7 +18,7 @@ func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	if err != nil {
 		return banger.VM{}, err
 	}
-	if err := notOurs(vm, "start"); err != nil {
+	if err := s.Drivers.Require(vm, banger.CanPower, "start"); err != nil {
 		return vm, err
 	}
 	r, err := s.startMachine(ctx, vm.ID)
@@ -103,18 +103,22 @@ func (s *Service) startOnce(ctx context.Context, id banger.VMID) (r *run, ending
 
 // boot has the driver start a machine and stores how to adopt it.
 func (s *Service) boot(ctx context.Context, vm banger.VM) (vmm.Machine, error) {
-	spec, err := s.prepareBoot(ctx, vm)
+	driver, err := s.Drivers.Starter(vm, "start")
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Driver.Start(ctx, spec)
+	spec, err := s.prepareBoot(ctx, vm, driver)
+	if err != nil {
+		return nil, err
+	}
+	m, err := driver.Start(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
 	// From here on nothing may be forgotten because the client goes away.
 	ctx = context.WithoutCancel(ctx)
 	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
-		killed := m.Kill(ctx)
+		killed := kill(ctx, m)
 		if killed != nil { // until its end is seen it is kept in hand: it writes to the disks
 			s.Log.Error("cannot record a machine, nor kill it; it goes on", "vm", vm.ID, "cause", errors.Join(err, killed))
 			return m, nil

@@ -20,7 +20,7 @@ func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (
 	if grace < 0 {
 		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
 	}
-	if err := notOurs(vm, "stop"); err != nil {
+	if err := s.Drivers.Require(vm, banger.CanPower, "stop"); err != nil {
 		return vm, err
 	}
 	if r := s.run(vm.ID); r != nil && grace > 0 {

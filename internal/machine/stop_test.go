@@ -107,7 +107,7 @@ func TestDelete_WithForceEndsAVMThatIsBeingStarted(t *testing.T) {
 
 func TestStart_ThatItsUserBreaksOffIsNoFailure(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
-	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d vmm.Driver) vmm.Driver {
+	h := hosttest.NewWith(t, bin, hosttest.Options{Driver: func(d *inmem.Driver) vmm.Driver {
 		return awkward{Driver: d, cannotAdopt: new(atomic.Bool), beforeStart: leave}
 	}})
 	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {

@@ -88,12 +88,8 @@ func (s *Service) unused(ctx context.Context, dir string) (release func(), err e
 	case err != nil:
 		return nil, err
 	default:
-		m, err := s.Driver.Adopt(ctx, ref)
-		if err == nil {
-			return nil, errors.Join(inUse(dir, "its machine runs"), m.Close())
-		}
-		if !errors.Is(err, vmm.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt {
-			return nil, inUse(dir, "its machine may run: "+err.Error())
+		if err := s.checkNotRunning(ctx, dir, ref); err != nil {
+			return nil, err
 		}
 	}
 	entries, err := lock.ReadDir(-1)
@@ -111,12 +107,27 @@ func (s *Service) unused(ctx context.Context, dir string) (release func(), err e
 	return func() { lock.Close() }, nil
 }
 
+// checkNotRunning fails with CodeInUse if a driver knows the machine that is noted in a
+// directory, and it may run.
+func (s *Service) checkNotRunning(ctx context.Context, dir string, ref json.RawMessage) error {
+	for _, driver := range s.Drivers.Starters() {
+		m, err := driver.Adopt(ctx, ref)
+		if err == nil {
+			return errors.Join(inUse(dir, "its machine runs"), m.Close())
+		}
+		if !errors.Is(err, vmm.ErrMachineGone) && banger.CodeOf(err) != banger.CodeCorrupt {
+			return inUse(dir, "its machine may run: "+err.Error())
+		}
+	}
+	return nil
+}
+
 func inUse(dir, why string) error {
 	return banger.Errorf(banger.CodeInUse, "cannot remove %s: %s", dir, why)
 }
 
-// fileLocked reports whether some process has a record lock on a file, as QEMU has on
-// the disks of its guest; F_OFD_GETLK of fcntl(2).
+// fileLocked reports whether some process has a record lock on a file, as what runs a
+// guest has on its disks; F_OFD_GETLK of fcntl(2).
 func fileLocked(path string) (bool, error) {
 	file, err := os.Open(path)
 	if err != nil {

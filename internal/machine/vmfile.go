@@ -18,7 +18,7 @@ import (
 
 // vmFileName is the file in the directory of a VM from which the VM is known again
 // if the store is lost: all of its record that a run does not change, under the same
-// names, with "version", and of a remote host "machine". Other versions of banger read
+// names, with "version", and of a standing machine "machine". Other versions of banger read
 // it, so that what is there keeps its meaning.
 const (
 	vmFileName     = "vm.json"
@@ -29,11 +29,11 @@ const (
 // ofARun are the members of a VM's record that are not in its file.
 var ofARun = [...]string{
 	"state", "last_error", "boot_id", "accelerator", "ssh_address", "updated_at", "started_at", "ready_at",
-	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "sessions_unknown", "revision",
+	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "sessions_unknown", "revision", "capabilities",
 }
 
 // describe returns the content of a VM's file.
-func describe(vm banger.VM) ([]byte, error) {
+func (s *Service) describe(vm banger.VM) ([]byte, error) {
 	record, err := json.Marshal(vm)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func describe(vm banger.VM) ([]byte, error) {
 	for _, name := range ofARun {
 		delete(members, name)
 	}
-	if vm.Driver == banger.DriverRemote && vm.Machine != nil {
+	if vm.Machine != nil && s.Drivers.Standing(vm) {
 		members["machine"] = vm.Machine
 	}
 	members["version"] = json.RawMessage(fmt.Sprint(vmFileVersion))
@@ -56,7 +56,7 @@ func describe(vm banger.VM) ([]byte, error) {
 // writeVMFile makes the file of a VM say what its record says. The directory of a
 // remote host is made: it holds nothing else.
 func (s *Service) writeVMFile(vm banger.VM) error {
-	data, err := describe(vm)
+	data, err := s.describe(vm)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Service) writeVMFile(vm banger.VM) error {
 	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
 		return nil
 	}
-	if vm.Driver == banger.DriverRemote {
+	if s.Drivers.Standing(vm) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
 		}
@@ -111,9 +111,12 @@ func (s *Service) readVMFile(id banger.VMID) (banger.VM, error) {
 
 // checkVMFile refuses a description that no daemon of ours writes.
 func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
-	remote := vm.Driver == banger.DriverRemote
+	if _, err := s.Drivers.Of(vm); err != nil {
+		return err
+	}
+	standing := s.Drivers.Standing(vm)
 	request := banger.VMRequest{Name: vm.Name}
-	if !remote {
+	if !standing {
 		request = banger.VMRequest{Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, SystemDiskMiB: vm.SystemDiskMiB, WorkDiskMiB: vm.WorkDiskMiB}
 	} else {
 		request = request.WithDefaults()
@@ -126,9 +129,7 @@ func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
 		err = fmt.Errorf("it is that of VM %.40q", string(vm.ID))
 	case vm.Name == "":
 		err = errors.New("it has no name")
-	case !remote && vm.Driver != s.Driver.Name():
-		err = fmt.Errorf("its driver is %.40q", vm.Driver)
-	case remote && vm.Machine == nil:
+	case standing && vm.Machine == nil:
 		err = errors.New("it does not say which host it is")
 	case len(vm.ImageID) > banger.MaxNameBytes || strings.ContainsAny(string(vm.ImageID), "/."):
 		err = fmt.Errorf("its image %.40q is not an image id", string(vm.ImageID))
@@ -167,14 +168,14 @@ type filed struct {
 func (f filed) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (banger.VM, error) {
 	stale := false
 	vm, err := f.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		before, err := describe(*vm)
+		before, err := f.service.describe(*vm)
 		if err != nil {
 			return err
 		}
 		if err := change(vm); err != nil {
 			return err
 		}
-		after, err := describe(*vm)
+		after, err := f.service.describe(*vm)
 		stale = !bytes.Equal(before, after)
 		return err
 	})

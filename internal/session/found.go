@@ -29,13 +29,14 @@ const (
 )
 
 // TakeIn records those sessions of a VM that its guest has and that have no record: the
-// store was lost, or is older than they are.
-func (s *Service) TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) error {
-	unknown, err := s.unknown(ctx, vm.ID, g)
+// store was lost, or is older than they are. If the guest is shared, those that another
+// installation has started are left out.
+func (s *Service) TakeIn(ctx context.Context, vm banger.VMID, g guestapi.Guest, shared bool) error {
+	unknown, err := s.unknown(ctx, vm, g)
 	if err != nil {
 		return err
 	}
-	t := s.taker(vm.ID)
+	t := s.taker(vm)
 	for ids := range slices.Chunk(unknown, reportsAtOnce) {
 		var reports []guestapi.GuestSession
 		for page, err := range g.Sessions(ctx, ids) {
@@ -46,7 +47,7 @@ func (s *Service) TakeIn(ctx context.Context, vm banger.VM, g guestapi.Guest) er
 		}
 		slices.SortStableFunc(reports, byStart)
 		for _, r := range reports {
-			if err := t.addReported(ctx, vm, g, r); err != nil {
+			if err := t.addReported(ctx, vm, g, r, shared); err != nil {
 				return err
 			}
 		}
@@ -60,15 +61,15 @@ const reportsAtOnce = 8
 func byStart(a, b guestapi.GuestSession) int { return a.StartedAt.Compare(b.StartedAt) }
 
 // addReported stores a session of which a guest reports the state.
-func (t *taker) addReported(ctx context.Context, vm banger.VM, g guestapi.Guest, r guestapi.GuestSession) error {
+func (t *taker) addReported(ctx context.Context, vm banger.VMID, g guestapi.Guest, r guestapi.GuestSession, shared bool) error {
 	spec, err := g.Spec(ctx, r.ID)
 	if banger.CodeOf(err) == banger.CodeUnavailable || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	if vm.Driver == banger.DriverRemote && spec.VMID != "" && spec.VMID != vm.ID {
+	if shared && spec.VMID != "" && spec.VMID != vm {
 		return nil // another installation uses the host, too
 	}
-	return t.add(ctx, reportedSession(vm.ID, r, spec, err))
+	return t.add(ctx, reportedSession(vm, r, spec, err))
 }
 
 // unknown returns the sessions of a guest that have no record, oldest first.

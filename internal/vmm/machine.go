@@ -1,6 +1,6 @@
 // Package vmm is the contract between the services and the drivers of machines: what a
-// driver is asked for, and what it answers. machine/machinetest is the contract as a
-// test suite. It does no I/O.
+// driver is asked for, and what it answers. Machines are told apart by what they can,
+// which is what interfaces they implement; Drivers is the registry. It does no I/O.
 package vmm
 
 import (
@@ -20,82 +20,87 @@ type MachineSpec struct {
 	Name      string // the VM's, for people; may be empty
 	CPUs      int
 	MemoryMiB int
-	Kernel    string        // bzImage
+	Kernel    string        // as the image has it; the driver unpacks it if it has to
 	Initrd    string        // one file; may hold several cpio archives
 	Disks     []MachineDisk // in the order in which the guest sees them
-	StateDir  string        // exists; the driver keeps its logs and sockets there, ConsoleLogName among them
+	StateDir  string        // exists; the driver keeps its logs and sockets there
 }
 
 // MachineDisk is a raw disk image.
 type MachineDisk struct {
+	Name     DiskName
 	Path     string
-	Serial   string // by which the guest finds it; at most 20 bytes (virtio-blk)
 	ReadOnly bool
 }
 
-// ConsoleLogName is the file in MachineSpec.StateDir with the console's output
-// since the machine was started.
-const ConsoleLogName = "console.log"
+// DiskName says what a disk is for, and tells it from the others of its machine.
+type DiskName string
 
-// OldConsoleLogName is the file beside it with what came before, once ConsoleLogName has
-// had its full size and was begun again. Together they have the newest output.
-const OldConsoleLogName = ConsoleLogName + ".1"
+// The disks of a VM.
+const (
+	ImageDisk  DiskName = "image"  // the image's root file system
+	SystemDisk DiskName = "system" // what the guest has changed of it
+	WorkDisk   DiskName = "work"   // what is its user's
+)
 
 // MachineRefName is the file in MachineSpec.StateDir with the machine's Ref. It
 // is there before the machine's process runs, so that a machine whose starter
 // died before it could store the Ref is found again. It may be stale: Adopt tells.
 const MachineRefName = "machine.json"
 
-// Driver starts and adopts machines of one kind. Safe for concurrent use.
-// machine/machinetest is the contract as a test suite.
-type Driver interface {
-	// Name is the value of banger.VM.Driver, for ever.
-	Name() string
-	// Start returns when the machine's process runs, before its guest has
-	// booted. The machine outlives this process. A failed Start leaves nothing
-	// behind. If a machine of this StateDir runs or is being started, the error is
-	// CodeState, and that machine is left alone; see MachineRefName.
-	Start(ctx context.Context, spec MachineSpec) (Machine, error)
-	// Adopt takes over a machine that another process started, by what its Ref
-	// returned. If that machine no longer runs, the error is ErrMachineGone; a
-	// process that merely has the same pid is never touched. A machine that hangs
-	// can be adopted, so that it can be killed. Several handles of one machine may
-	// be used at once.
-	Adopt(ctx context.Context, ref json.RawMessage) (Machine, error)
-}
-
-// DriverEnds is what a Driver may tell, too.
-type DriverEnds interface {
-	// PoweredOff is Machine.PoweredOff of a machine that has ended, by its Ref.
-	PoweredOff(ref json.RawMessage) bool
-}
-
-// Machine is a running machine. Safe for concurrent use. Close must be called
-// when the handle is no longer needed; the machine goes on.
+// Machine is a running machine. What else can be done with it is in the interfaces
+// below. Safe for concurrent use. Close must be called when the handle is no longer
+// needed; the machine goes on.
 type Machine interface {
 	// Ref is what Adopt needs, as JSON; it never changes.
 	Ref() json.RawMessage
 	Info() MachineInfo
-	// WaitReady returns when the guest has announced that its SSH server
-	// listens, with ErrMachineGone if the machine ends first, or with ctx. A guest
+	// WaitReady returns when the guest can be logged in to, as far as can be told
+	// without trying, with ErrMachineGone if the machine ends first, or with ctx. A guest
 	// that reboots stays ready.
 	WaitReady(ctx context.Context) error
+	// Done is closed when the machine has ended, for whatever reason.
+	Done() <-chan struct{}
+	// Close gives up the handle and waits for its goroutines.
+	Close() error
+}
+
+// Dialer is a Machine whose guest is ours: its SSH server has the key that we gave it.
+// A Machine is either that or what internal/guest takes for a host of somebody else's.
+type Dialer interface {
+	Machine
 	// Dial opens a connection to the guest's SSH server. Before the guest is ready
 	// the connection may be refused, or opened and then closed.
 	Dial(ctx context.Context) (net.Conn, error)
+}
+
+// Powered is a Machine that can be ended.
+type Powered interface {
+	Machine
 	// PowerDown asks the guest to shut down, as a power button does (ACPI), and
 	// returns when that was delivered. Done tells when it has happened.
 	PowerDown(ctx context.Context) error
 	// Kill ends the machine at once and returns when nothing of it is left. On a
 	// machine that has ended it does nothing.
 	Kill(ctx context.Context) error
-	// Done is closed when the machine has ended, for whatever reason.
-	Done() <-chan struct{}
 	// PoweredOff reports, once Done is closed, whether the guest had announced
 	// that it powers off: then nothing was lost.
 	PoweredOff() bool
-	// Close gives up the handle and waits for its goroutines.
-	Close() error
+}
+
+// Owned is a Machine that a Starter has made: its guest is ours, and so is its power
+// switch.
+type Owned interface {
+	Dialer
+	Powered
+}
+
+// Standing is a Machine that is there whether it is used or not. Of such a one it is
+// recorded whether it answers.
+type Standing interface {
+	Machine
+	// Forget closes Done of this handle. Nothing is done to the machine.
+	Forget()
 }
 
 // Pause says why the processors of a machine do not run.
@@ -109,7 +114,7 @@ const (
 )
 
 // PauseStatus tells whether a machine is paused. Detail is what the host said of the
-// write, "" if nobody heard it.
+// write, or how somebody paused it; "" if that is not known.
 type PauseStatus struct {
 	Pause  Pause
 	Detail string

@@ -1,8 +1,6 @@
 package vmm
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 
 	"banger"
@@ -11,17 +9,6 @@ import (
 // ErrLoginRefused is among the causes when a remote host was reached and has not let us in,
 // or cannot be used: nothing is tried again before there is a reason to.
 var ErrLoginRefused = errors.New("the login was refused")
-
-// RemoteDriver is a Driver of remote hosts.
-type RemoteDriver interface {
-	Driver
-	// Probe logs in to a host and brings the agent there.
-	Probe(ctx context.Context, r banger.RemoteRequest) (Machine, error)
-	// Answer is Probe of a machine, with answers that are kept if they are right.
-	Answer(ctx context.Context, m Machine, a banger.RemoteAnswers) error
-	// IdentityFile returns that of a machine's Ref, or "".
-	IdentityFile(ref json.RawMessage) (string, error)
-}
 
 // AgentCommands are how the agent on a remote host is run: command lines for the
 // user's login shell there.

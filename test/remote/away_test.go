@@ -264,10 +264,10 @@ func TestRemote_DeleteForgetsTheHostAndLeavesItAlone(t *testing.T) {
 	r := newRig(t, hosttest.SSHOptions{})
 	r.mustAdd()
 	x := r.start("job", "read x")
-	if _, err := r.StopVM(t.Context(), "v", time.Second); banger.CodeOf(err) != banger.CodeState {
+	if _, err := r.StopVM(t.Context(), "v", time.Second); banger.CodeOf(err) != banger.CodeInvalid {
 		t.Errorf("stop: %v", err)
 	}
-	if _, err := r.StartVM(t.Context(), "v"); banger.CodeOf(err) != banger.CodeState {
+	if _, err := r.StartVM(t.Context(), "v"); banger.CodeOf(err) != banger.CodeInvalid {
 		t.Errorf("start: %v", err)
 	}
 	if err := r.DeleteVM(t.Context(), "v", false); banger.CodeOf(err) != banger.CodeInUse {

@@ -18,6 +18,9 @@ import (
 // Interface is the guest's only one besides the loopback.
 const Interface = "eth0"
 
+// ReadyPort is the port on which the QEMU driver waits for a guest.
+const ReadyPort = "org.banger.ready"
+
 // address is what QEMU's user-mode network has for its first guest.
 const address = "10.0.2.15/24"
 

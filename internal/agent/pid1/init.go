@@ -34,9 +34,10 @@ func run(argv []string, log *slog.Logger) action {
 	defer cancel()
 
 	goOn, err := boot(ctx, log, &steps)
+	var config guestconfig.Config
 	if err == nil && goOn {
 		steps.mark("root")
-		err = setUpSystem(ctx, log, &steps)
+		config, err = setUpSystem(ctx, log, &steps)
 	}
 	if err != nil {
 		log.Error("cannot boot", "error", err)
@@ -45,7 +46,8 @@ func run(argv []string, log *slog.Logger) action {
 		return actionPowerOff
 	}
 	watchPowerButtons(actions, log)
-	s := &supervisor{argv: argv, env: serverEnvironment(), ready: announcer(steps, log), log: log}
+	port := readyPort(config.ReadyPort)
+	s := &supervisor{argv: argv, env: serverEnvironment(), ready: port.announcer(steps, log), log: log}
 	var requested action
 	go func() {
 		requested = <-actions
@@ -53,7 +55,11 @@ func run(argv []string, log *slog.Logger) action {
 	}()
 	s.run(ctx, children)
 	log.Info(string(requested) + " begins")
-	shutDown(children, s, requested, log)
+	shutDown(children, s, log, func() {
+		if requested == actionPowerOff {
+			port.announceOff(log)
+		}
+	})
 	return requested
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"banger/internal/agent/device"
-	"banger/internal/guestconfig"
 	"banger/internal/process"
 )
 
@@ -19,9 +18,14 @@ const (
 	announceOffLimit = time.Second
 )
 
+// readyPort is the virtio-serial port to which the guest writes a line: "ready" and its
+// boot id each time its server begins to listen, "off" and its boot id when it is about
+// to power off.
+type readyPort string
+
 // announcer returns a function that tells the host that a server listens, and
 // the console, the first time, how the boot went.
-func announcer(steps timeline, log *slog.Logger) func(context.Context) {
+func (p readyPort) announcer(steps timeline, log *slog.Logger) func(context.Context) {
 	var first sync.Once
 	return func(ctx context.Context) {
 		first.Do(func() {
@@ -30,7 +34,7 @@ func announcer(steps timeline, log *slog.Logger) func(context.Context) {
 		})
 		ctx, cancel := context.WithTimeout(ctx, announceLimit)
 		defer cancel()
-		if err := announce(ctx, "ready"); err != nil {
+		if err := p.announce(ctx, "ready"); err != nil {
 			log.Warn("cannot tell the host that the server listens", "error", err)
 		}
 	}
@@ -38,16 +42,16 @@ func announcer(steps timeline, log *slog.Logger) func(context.Context) {
 
 // announceOff tells the host that this end of the machine is one that was asked
 // for, in an orderly way.
-func announceOff(log *slog.Logger) {
+func (p readyPort) announceOff(log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), announceOffLimit)
 	defer cancel()
-	if err := announce(ctx, "off"); err != nil {
+	if err := p.announce(ctx, "off"); err != nil {
 		log.Warn("cannot tell the host that the guest powers off", "error", err)
 	}
 }
 
-// announce writes a line as guestconfig.ReadyPortName documents it.
-func announce(ctx context.Context, word string) error {
+// announce writes a line to the port.
+func (p readyPort) announce(ctx context.Context, word string) error {
 	boot, err := process.BootID()
 	if err != nil {
 		return err
@@ -57,9 +61,9 @@ func announce(ctx context.Context, word string) error {
 		return err
 	}
 	defer watcher.Close()
-	path, err := watcher.Wait(ctx, device.Port(os.DirFS("/sys"), guestconfig.ReadyPortName))
+	path, err := watcher.Wait(ctx, device.Port(os.DirFS("/sys"), string(p)))
 	if err != nil {
-		return fmt.Errorf("cannot find port %s: %w", guestconfig.ReadyPortName, err)
+		return fmt.Errorf("cannot find port %s: %w", p, err)
 	}
 	port, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

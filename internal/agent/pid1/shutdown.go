@@ -21,13 +21,11 @@ const (
 	killLimit  = 2 * time.Second
 )
 
-// shutDown ends all processes and writes out the disks.
-func shutDown(children <-chan os.Signal, s *supervisor, requested action, log *slog.Logger) {
+// shutDown ends all processes, calls announce, and writes out the disks.
+func shutDown(children <-chan os.Signal, s *supervisor, log *slog.Logger, announce func()) {
 	endProcesses(children, processesOf("/proc", guestconfig.ShimPath), log)
 	s.waiters.Wait()
-	if requested == actionPowerOff {
-		announceOff(log)
-	}
+	announce()
 	if err := linkDown(networkInterface); err != nil {
 		log.Warn("cannot take the network down", "error", err)
 	}

@@ -25,16 +25,17 @@ const (
 	openFilesHard = 512 << 10
 )
 
-// setUpSystem prepares the running system for the server. Only what the server
+// setUpSystem prepares the running system for the server, and returns the VM's
+// configuration. Only what the server
 // cannot do without is an error; the rest is logged.
-func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) error {
+func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) (guestconfig.Config, error) {
 	config, err := readConfig(guestconfig.RunConfig)
 	if err != nil {
-		return err
+		return config, err
 	}
 	for _, m := range systemMounts {
 		if err := m.do(); err != nil {
-			return err
+			return config, err
 		}
 	}
 	openFiles := syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}
@@ -57,14 +58,14 @@ func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) error {
 	steps.mark("system")
 	watcher, err := device.Watch()
 	if err != nil {
-		return err
+		return config, err
 	}
 	defer watcher.Close()
 	if err := setUpNetwork(ctx, watcher, config.Network); err != nil {
-		return err
+		return config, err
 	}
 	steps.mark("network")
-	return nil
+	return config, nil
 }
 
 // linkDevices makes the links in /dev that the kernel leaves to user space, and

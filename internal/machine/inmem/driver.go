@@ -17,7 +17,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// Driver implements vmm.Driver. Drivers made of one by Another share its
+// Driver implements vmm.Starter and vmm.ConsoleLogger. Drivers made of one by Another share its
 // machines, as the processes of one host do.
 type Driver struct {
 	host *host
@@ -94,6 +94,22 @@ func (d *Driver) PowerOff(id banger.VMID) bool {
 // Name implements vmm.Driver.
 func (d *Driver) Name() string { return "inmem" }
 
+// Kind implements vmm.Driver.
+func (d *Driver) Kind() vmm.Kind {
+	return vmm.Kind{Noun: "an in-memory machine", Instead: map[banger.Capability]string{
+		banger.CanUnlock: "it lets banger in by itself: banger vm ssh VM",
+	}}
+}
+
+// Devices implements vmm.Starter: its guests find what they need by themselves.
+func (d *Driver) Devices(vmm.MachineSpec) vmm.Devices { return vmm.Devices{} }
+
+// consoleName is the file with what the machine says.
+const consoleName = "console.log"
+
+// ConsoleLogs implements vmm.ConsoleLogger.
+func (d *Driver) ConsoleLogs() []string { return []string{consoleName} }
+
 // ref is a machine's Ref.
 type ref struct {
 	Version int    `json:"version"`
@@ -102,8 +118,8 @@ type ref struct {
 
 const refVersion = 1
 
-// Start implements vmm.Driver. Of the spec it uses the folders only.
-func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
+// Start implements vmm.Starter. Of the spec it uses the folders only.
+func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, context.Cause(ctx))
 	}
@@ -127,7 +143,7 @@ func (d *Driver) Adopt(_ context.Context, data json.RawMessage) (vmm.Machine, er
 	return newMachine(i), nil
 }
 
-// PoweredOff implements vmm.DriverEnds.
+// PoweredOff implements vmm.Starter.
 func (d *Driver) PoweredOff(data json.RawMessage) bool {
 	var r ref
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -175,7 +191,7 @@ func (h *host) start(spec vmm.MachineSpec) (*instance, error) {
 }
 
 func (i *instance) writeFiles() error {
-	console := filepath.Join(i.spec.StateDir, vmm.ConsoleLogName)
+	console := filepath.Join(i.spec.StateDir, consoleName)
 	if err := os.WriteFile(console, []byte("in-memory machine "+i.id+"\n"), 0o600); err != nil {
 		return err
 	}
@@ -183,6 +199,6 @@ func (i *instance) writeFiles() error {
 }
 
 func (i *instance) removeFiles() {
-	os.Remove(filepath.Join(i.spec.StateDir, vmm.ConsoleLogName))
+	os.Remove(filepath.Join(i.spec.StateDir, consoleName))
 	os.Remove(filepath.Join(i.spec.StateDir, vmm.MachineRefName))
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"banger"
 	"banger/internal/machine/inmem"
 	"banger/internal/machine/machinetest"
 	"banger/internal/vmm"
@@ -35,21 +36,24 @@ func greet(conn net.Conn) error {
 func TestDriver_KeepsTheContract(t *testing.T) {
 	host := inmem.New(serve)
 	machinetest.Run(t, machinetest.Factory{
+		Can:    []banger.Capability{banger.CanPower, banger.CanConsole, banger.CanReadDisk},
 		Driver: func(*testing.T) vmm.Driver { return host.Another() },
-		Spec:   machinetest.NewSpec,
-		Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
-			spec.StateDir = filepath.Join(spec.StateDir, "missing")
-			return spec
+		Greet:  machinetest.Dialed(greet),
+		Boot:   10 * time.Second,
+		Starter: machinetest.Starter{
+			Spec: machinetest.NewSpec,
+			Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
+				spec.StateDir = filepath.Join(spec.StateDir, "missing")
+				return spec
+			},
+			StartElsewhere: func(t *testing.T, spec vmm.MachineSpec) json.RawMessage {
+				m, err := host.Another().Start(t.Context(), spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m.Ref() // the handle is forgotten
+			},
 		},
-		StartElsewhere: func(t *testing.T, spec vmm.MachineSpec) json.RawMessage {
-			m, err := host.Another().Start(t.Context(), spec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return m.Ref() // the handle is forgotten
-		},
-		Greet: greet,
-		Boot:  10 * time.Second,
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// machine is a handle of an instance; it implements vmm.Machine.
+// machine is a handle of an instance; it implements vmm.Dialer, vmm.Powered and vmm.PausingMachine.
 type machine struct {
 	*instance
 	closed    chan struct{}
@@ -32,7 +32,7 @@ func (m *machine) Info() vmm.MachineInfo {
 // Done implements vmm.Machine.
 func (m *machine) Done() <-chan struct{} { return m.done }
 
-// PoweredOff implements vmm.Machine.
+// PoweredOff implements vmm.Powered.
 func (m *machine) PoweredOff() bool { return m.hasEnded() && m.off }
 
 // WaitReady implements vmm.Machine.
@@ -52,7 +52,7 @@ func (m *machine) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Dial implements vmm.Machine.
+// Dial implements vmm.Dialer.
 func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	if m.hasEnded() {
 		return nil, vmm.ErrMachineGone
@@ -71,7 +71,7 @@ func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// PowerDown implements vmm.Machine.
+// PowerDown implements vmm.Powered.
 func (m *machine) PowerDown(ctx context.Context) error {
 	if m.hasEnded() {
 		return vmm.ErrMachineGone
@@ -86,7 +86,7 @@ func (m *machine) PowerDown(ctx context.Context) error {
 	return nil
 }
 
-// Kill implements vmm.Machine.
+// Kill implements vmm.Powered.
 func (m *machine) Kill(ctx context.Context) error {
 	m.stop()
 	select {

@@ -20,7 +20,7 @@ import (
 // life follows one machine through its life, twice: booting is what takes time.
 func life(s *suite) {
 	spec := s.Spec(s.T)
-	d := s.Driver(s.T)
+	d := s.starter()
 	m := s.start(d, spec)
 	defer s.end(m)
 
@@ -35,38 +35,38 @@ func life(s *suite) {
 	waiters.Wait()
 	s.greet(m)
 	s.mustDescribe(m)
+	if m.Info().SSHAddress == "" {
+		s.Error("Info has no SSH address")
+	}
 
-	other := s.adopt(s.Driver(s.T), m.Ref())
+	other := s.adoptOwned(m.Ref())
 	defer s.close(other)
-	third := s.adopt(d, other.Ref())
+	third, ok := s.adopt(d, other.Ref()).(vmm.Owned)
+	if !ok {
+		s.Fatal("an adopted machine has no power switch, or no guest of ours")
+	}
 	defer s.close(third)
-	for _, h := range []vmm.Machine{m, other, third} {
-		waiters.Go(func() {
-			s.waitReady(h)
-			s.greet(h)
-		})
-	}
-	waiters.Wait()
-	if got, want := other.Info(), m.Info(); got != want {
-		s.Errorf("Info of the adopted handle is %+v, of the first %+v", got, want)
-	}
+	s.mustBeTheSame(m, other, third)
 	refusesSecondStart(s, spec, m)
 
 	if err := other.PowerDown(s.bounded()); err != nil {
 		s.Fatalf("PowerDown: %v", err)
 	}
-	for _, h := range []vmm.Machine{m, other, third} {
+	for _, h := range []vmm.Owned{m, other, third} {
 		s.waitDone(h)
 		hasEnded(s, h)
 		if !h.PoweredOff() {
 			s.Error("a guest that powered off is not told from one that was lost")
 		}
 	}
+	if !d.PoweredOff(m.Ref()) {
+		s.Error("PoweredOff by Ref does not say so")
+	}
 	if _, err := s.Driver(s.T).Adopt(s.Context(), m.Ref()); !errors.Is(err, vmm.ErrMachineGone) {
 		s.Errorf("Adopt of a machine that has ended: %v, want ErrMachineGone", err)
 	}
 
-	again := s.start(s.Driver(s.T), spec)
+	again := s.start(s.starter(), spec)
 	defer s.end(again)
 	s.waitReady(again) // of this boot: the guest answers
 	s.greet(again)
@@ -78,18 +78,32 @@ func life(s *suite) {
 // mustDescribe checks what a running machine tells of itself.
 func (s *suite) mustDescribe(m vmm.Machine) {
 	s.Helper()
-	if m.Info().SSHAddress == "" {
-		s.Error("Info has no SSH address")
-	}
 	if !json.Valid(m.Ref()) {
-		s.Errorf("Ref is no JSON: %s", m.Ref())
+		s.Errorf("Ref is not JSON: %s", m.Ref())
 	}
+}
+
+// mustBeTheSame checks that several handles are of one machine, and that all can be used.
+func (s *suite) mustBeTheSame(first vmm.Machine, others ...vmm.Machine) {
+	s.Helper()
+	var users sync.WaitGroup
+	for _, h := range append(others, first) {
+		if got, want := h.Info(), first.Info(); got != want {
+			s.Errorf("Info of an adopted handle is %+v, of the first %+v", got, want)
+		}
+		users.Go(func() {
+			if err := errors.Join(h.WaitReady(s.bounded()), s.Greet(s.bounded(), h)); err != nil {
+				s.Errorf("the guest does not answer: %v", err)
+			}
+		})
+	}
+	users.Wait()
 }
 
 func refusesSecondStart(s *suite, spec vmm.MachineSpec, m vmm.Machine) {
 	s.Helper()
-	if _, err := s.Driver(s.T).Start(s.Context(), spec); banger.CodeOf(err) != banger.CodeState {
-		s.Fatalf("Start in the folder of a running machine: %v, want code %s", err, banger.CodeState)
+	if _, err := s.starter().Start(s.Context(), spec); banger.CodeOf(err) != banger.CodeState {
+		s.Fatalf("Start in the directory of a running machine: %v, want code %s", err, banger.CodeState)
 	}
 	s.mustRun(m)
 	s.greet(m)
@@ -103,7 +117,7 @@ func refusesSecondStart(s *suite, spec vmm.MachineSpec, m vmm.Machine) {
 }
 
 // hasEnded checks what every call answers on a machine that has ended.
-func hasEnded(s *suite, m vmm.Machine) {
+func hasEnded(s *suite, m vmm.Owned) {
 	s.Helper()
 	ctx := s.bounded()
 	s.mustBeGone("WaitReady", m.WaitReady(ctx))
@@ -123,21 +137,23 @@ func survival(s *suite) {
 	defer s.end(m)
 	s.waitReady(m)
 	s.greet(m)
-	if _, err := os.Stat(filepath.Join(spec.StateDir, vmm.ConsoleLogName)); err != nil {
-		s.Error(err)
+	if console, ok := s.Driver(s.T).(vmm.ConsoleLogger); ok {
+		if _, err := os.Stat(filepath.Join(spec.StateDir, console.ConsoleLogs()[0])); err != nil {
+			s.Error(err)
+		}
 	}
 }
 
 func kill(s *suite) {
 	spec := s.Spec(s.T)
-	m := s.start(s.Driver(s.T), spec)
+	m := s.start(s.starter(), spec)
 	defer s.end(m)
-	other := s.adopt(s.Driver(s.T), m.Ref())
+	other := s.adoptOwned(m.Ref())
 	defer s.close(other)
 	waiting := make(chan error, 1)
 	go func() { waiting <- other.WaitReady(s.bounded()) }()
 	var killers sync.WaitGroup
-	for _, h := range []vmm.Machine{m, other} {
+	for _, h := range []vmm.Owned{m, other} {
 		killers.Go(func() {
 			if err := h.Kill(s.bounded()); err != nil {
 				s.Errorf("Kill: %v", err)
@@ -157,8 +173,7 @@ func kill(s *suite) {
 }
 
 func giveUp(s *suite) {
-	spec := s.Spec(s.T)
-	m := s.start(s.Driver(s.T), spec)
+	m := s.machine(s.Driver(s.T))
 	ref := m.Ref()
 	s.close(m)
 	s.close(m) // twice is harmless
@@ -181,7 +196,7 @@ func giveUp(s *suite) {
 
 func failedStart(s *suite) {
 	spec := s.Break(s.T, s.Spec(s.T))
-	m, err := s.Driver(s.T).Start(s.Context(), spec)
+	m, err := s.starter().Start(s.Context(), spec)
 	if err == nil {
 		s.end(m)
 		s.Fatal("Start of a machine that cannot run succeeded")
@@ -199,7 +214,7 @@ func cancelledStart(s *suite) {
 			cancel(cause)
 		}
 		timer := time.AfterFunc(max(delay, 0), func() { cancel(cause) })
-		m, err := s.Driver(s.T).Start(ctx, spec)
+		m, err := s.starter().Start(ctx, spec)
 		timer.Stop()
 		cancel(nil)
 		switch {
@@ -221,33 +236,36 @@ func cancelledStart(s *suite) {
 // contexts checks that a call returns when its context has ended, and that the
 // machine does not mind.
 func contexts(s *suite) {
-	d := s.Driver(s.T)
-	m := s.start(d, s.Spec(s.T))
+	m := s.machine(s.Driver(s.T))
 	defer s.end(m)
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
-	if conn, err := m.Dial(ctx); err == nil {
-		conn.Close()
-		s.Error("Dial succeeded with a context that had ended")
-	}
-	if err := m.PowerDown(ctx); !errors.Is(err, context.Canceled) {
-		s.Errorf("PowerDown: %v, want %v", err, context.Canceled)
-	}
 	if err := m.WaitReady(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		s.Errorf("WaitReady: %v, want nil or %v", err, context.Canceled)
+	}
+	if err := s.Greet(ctx, m); err == nil {
+		s.Error("its guest was reached with a context that had ended")
+	}
+	s.mustRun(m)
+	powered, ok := m.(vmm.Powered)
+	if !ok {
+		return
+	}
+	if err := powered.PowerDown(ctx); !errors.Is(err, context.Canceled) {
+		s.Errorf("PowerDown: %v, want %v", err, context.Canceled)
 	}
 	s.mustRun(m)
 	soon, cancel := context.WithTimeout(s.Context(), time.Millisecond)
 	defer cancel()
 	<-soon.Done()
-	if err := m.Kill(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := powered.Kill(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		s.Errorf("Kill: %v, want nil or %v", err, context.DeadlineExceeded)
 	}
 }
 
 func badRefs(s *suite) {
 	d := s.Driver(s.T)
-	m := s.start(d, s.Spec(s.T))
+	m := s.machine(d)
 	ref := string(m.Ref())
 	s.end(m)
 	for _, bad := range []string{"", "null", "{}", `"x"`, "[]", "0", ref[:len(ref)/2], `{"version":1}`, `{"version":99999}`} {
@@ -264,7 +282,7 @@ func forgedRef(s *suite) {
 	if s.Forge == nil {
 		return // a machine without a process
 	}
-	d := s.Driver(s.T)
+	d := s.starter()
 	m := s.start(d, s.Spec(s.T))
 	stranger := startStranger(s.T)
 	forged := s.Forge(s.T, m.Ref(), stranger.pid)

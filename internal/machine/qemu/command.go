@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"banger"
-	"banger/internal/guestconfig"
 	"banger/internal/vmm"
 )
 
@@ -96,14 +95,14 @@ func arguments(s vmm.MachineSpec, a Accel, name string) ([]string, error) {
 		"-add-fd", addReady,
 		"-chardev", "file,id=ready,append=on,path=" + ready,
 		"-device", a.device("serial", ",max_ports=2"),
-		"-device", "virtserialport,chardev=ready,name=" + guestconfig.ReadyPortName,
+		"-device", "virtserialport,chardev=ready,name=" + readyPort,
 
 		"-object", "rng-builtin,id=rng",
 		"-device", a.device("rng", ",rng=rng"),
 
 		// The host picks the port, and is asked which: no other program can take
 		// it in between.
-		"-netdev", "user,id=net,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+		"-netdev", "user,id=net,net=" + networkPrefix + ",host=" + gatewayAddress + ",dns=" + dnsAddress + ",dhcpstart=" + guestAddress + ",hostfwd=tcp:127.0.0.1:0-" + guestAddress + ":22",
 		"-device", a.device("net", a.netOptions()),
 	}
 	for i, disk := range s.Disks {
@@ -113,7 +112,7 @@ func arguments(s vmm.MachineSpec, a Accel, name string) ([]string, error) {
 			return nil, err
 		}
 		args = append(args, "-blockdev", blockdev,
-			"-device", a.device("blk", ",drive="+node+onError+",serial="+escape(disk.Serial)))
+			"-device", a.device("blk", ",drive="+node+onError+",serial="+escape(serial(disk.Name))))
 	}
 	return append(a.platform(), args...), nil
 }

@@ -51,7 +51,7 @@ type Cgroups interface {
 	Threat(pid int) (threat, remedy string, err error)
 }
 
-// Driver implements vmm.Driver.
+// Driver implements vmm.Starter and vmm.ConsoleLogger.
 type Driver struct {
 	config Config
 	log    *slog.Logger
@@ -75,9 +75,19 @@ func New(c Config) *Driver {
 // Name implements vmm.Driver.
 func (d *Driver) Name() string { return "qemu" }
 
-// Start implements vmm.Driver. Beside the console's log it keeps QEMU's own
+// Kind implements vmm.Driver.
+func (d *Driver) Kind() vmm.Kind {
+	return vmm.Kind{Noun: "a QEMU machine", Instead: map[banger.Capability]string{
+		banger.CanUnlock: "it lets banger in by itself: banger vm ssh VM",
+	}}
+}
+
+// ConsoleLogs implements vmm.ConsoleLogger.
+func (d *Driver) ConsoleLogs() []string { return []string{consoleName, consoleName + oldSuffix} }
+
+// Start implements vmm.Starter. Beside the console's log it keeps QEMU's own
 // output and its control socket in spec.StateDir.
-func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Machine, error) {
+func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
 	if err := checkSpec(spec); err != nil {
 		return nil, err
 	}
@@ -128,7 +138,7 @@ func (d *Driver) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, e
 	return m, nil
 }
 
-// PoweredOff implements vmm.DriverEnds.
+// PoweredOff implements vmm.Starter.
 func (d *Driver) PoweredOff(ref json.RawMessage) bool {
 	r, err := parseRecord(ref)
 	return err == nil && r.saidOff()

@@ -19,10 +19,11 @@ import (
 	"banger/internal/vmm"
 )
 
-// The files of a machine beside vmm.ConsoleLogName and vmm.MachineRefName.
+// The files of a machine in StateDir, beside vmm.MachineRefName.
 const (
-	readyName   = "ready"    // in StateDir: what the guest wrote to the ready port
-	qemuLogName = "qemu.log" // in StateDir: QEMU's own messages
+	consoleName = "console.log"
+	readyName   = "ready"    // what the guest wrote to the ready port
+	qemuLogName = "qemu.log" // QEMU's own messages
 	oldSuffix   = ".1"       // of a log that was full
 )
 
@@ -177,12 +178,12 @@ func (l *launch) spawn(name string, inherited []*os.File, messages *os.File) (ch
 
 // createFiles makes the files that the scribe writes: empty, for their owner only.
 func (l *launch) createFiles() error {
-	for _, name := range []string{vmm.OldConsoleLogName, qemuLogName + oldSuffix} {
+	for _, name := range []string{consoleName + oldSuffix, qemuLogName + oldSuffix} {
 		if err := os.Remove(l.statePath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	for _, name := range []string{vmm.ConsoleLogName, readyName, qemuLogName} {
+	for _, name := range []string{consoleName, readyName, qemuLogName} {
 		f, err := os.OpenFile(l.statePath(name), os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
@@ -196,9 +197,9 @@ func (l *launch) createFiles() error {
 func (l *launch) removeFiles() error {
 	var errs []error
 	for _, path := range []string{
-		l.statePath(vmm.MachineRefName), l.statePath(vmm.ConsoleLogName),
+		l.statePath(vmm.MachineRefName), l.statePath(consoleName),
 		l.statePath(readyName), l.statePath(qemuLogName),
-		l.statePath(vmm.OldConsoleLogName), l.statePath(qemuLogName + oldSuffix),
+		l.statePath(consoleName + oldSuffix), l.statePath(qemuLogName + oldSuffix),
 		l.statePath(qmpName), l.statePath(eventsName),
 	} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {

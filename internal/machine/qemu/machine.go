@@ -18,11 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/guestconfig"
 	"banger/internal/vmm"
 )
 
-// machine is a handle of a running machine; it implements vmm.Machine.
+// machine is a handle of a running machine; it implements vmm.Dialer, vmm.Powered and vmm.PausingMachine.
 type machine struct {
 	record record // fixed once the handle is given out
 	proc   *heldProcess
@@ -119,7 +118,7 @@ func (m *machine) WaitReady(ctx context.Context) error {
 	}
 }
 
-// PoweredOff implements vmm.Machine.
+// PoweredOff implements vmm.Powered.
 func (m *machine) PoweredOff() bool { return m.hasEnded() && m.record.saidOff() }
 
 // saidOff reports whether the last thing that the guest said is that it powers off.
@@ -160,7 +159,7 @@ func announced(path string) (bool, error) {
 			return true, nil
 		case !whole && len(line) <= maxReadyLine: // the rest is on its way
 		case !ready && !bytes.HasPrefix(line, []byte("off ")):
-			return false, banger.Errorf(banger.CodeUnavailable, "cannot wait for guest: what it writes to port %s is not what its agent does: %.40q", guestconfig.ReadyPortName, line).
+			return false, banger.Errorf(banger.CodeUnavailable, "cannot wait for guest: what it writes to port %s is not what its agent does: %.40q", readyPort, line).
 				WithHint("something else in the guest uses the port; stop and start the VM")
 		}
 	}
@@ -170,7 +169,7 @@ func announced(path string) (bool, error) {
 // maxReadyLine is more than a word and a boot id have.
 const maxReadyLine = 64
 
-// Dial implements vmm.Machine. QEMU itself accepts the connection, so one may
+// Dial implements vmm.Dialer. QEMU itself accepts the connection, so one may
 // be opened and closed again while the guest does not listen yet.
 func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	if m.hasEnded() {
@@ -188,7 +187,7 @@ func (m *machine) Dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// PowerDown implements vmm.Machine.
+// PowerDown implements vmm.Powered.
 func (m *machine) PowerDown(ctx context.Context) error {
 	if m.hasEnded() {
 		return vmm.ErrMachineGone
@@ -197,7 +196,7 @@ func (m *machine) PowerDown(ctx context.Context) error {
 	return m.explain(ctx, "power down machine", err)
 }
 
-// Kill implements vmm.Machine. On SIGTERM QEMU ends by itself, and finishes
+// Kill implements vmm.Powered. On SIGTERM QEMU ends by itself, and finishes
 // the writes in flight before that.
 func (m *machine) Kill(ctx context.Context) error {
 	for _, step := range []struct {

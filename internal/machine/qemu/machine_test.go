@@ -23,7 +23,7 @@ import (
 )
 
 // start starts a machine that is killed when the test ends.
-func start(t *testing.T, spec vmm.MachineSpec) vmm.Machine {
+func start(t *testing.T, spec vmm.MachineSpec) vmm.Owned {
 	t.Helper()
 	m, err := newDriver().Start(t.Context(), spec)
 	if err != nil {
@@ -49,7 +49,7 @@ func waitReady(t *testing.T, m vmm.Machine) {
 // newDisk makes a raw disk of 16 MiB that begins with text.
 func newDisk(t *testing.T, name, text string, readOnly bool) vmm.MachineDisk {
 	t.Helper()
-	d := vmm.MachineDisk{Path: filepath.Join(t.TempDir(), name+", raw"), Serial: name, ReadOnly: readOnly}
+	d := vmm.MachineDisk{Path: filepath.Join(t.TempDir(), name+", raw"), Name: vmm.DiskName(name), ReadOnly: readOnly}
 	if err := os.WriteFile(d.Path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func newDisk(t *testing.T, name, text string, readOnly bool) vmm.MachineDisk {
 func TestMachine_GuestSeesItsDisks(t *testing.T) {
 	spec := newSpec(t)
 	image := newDisk(t, "image", "shared", true)
-	system := newDisk(t, "system-0123456789abc", "old", false)
+	system := newDisk(t, "system-012345", "old", false) // as long as a serial number may be
 	spec.Disks = []vmm.MachineDisk{image, system}
 	m := start(t, spec)
 
@@ -78,14 +78,14 @@ func TestMachine_GuestSeesItsDisks(t *testing.T) {
 	}
 
 	waitReady(t, m)
-	want := "image 1 32768 \nsystem-0123456789abc 0 32768 \n"
+	want := "banger-image 1 32768 \nbanger-system-012345 0 32768 \n"
 	if got := order(t, m, "disks"); got != want {
 		t.Errorf("the guest sees the disks %q, want %q", got, want)
 	}
-	if got := order(t, m, "write", system.Serial, "new"); got != "" {
+	if got := order(t, m, "write", "banger-"+string(system.Name), "new"); got != "" {
 		t.Errorf("write to the system disk: %s", got)
 	}
-	if got := order(t, m, "write", image.Serial, "new"); got == "" {
+	if got := order(t, m, "write", "banger-"+string(image.Name), "new"); got == "" {
 		t.Error("the guest could write to the image")
 	}
 	for disk, want := range map[string]string{system.Path: "new", image.Path: "sha"} {
@@ -137,7 +137,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 		after, err = bootIDOf(conn)
 		return err == nil && after != before
 	})
-	console, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.ConsoleLogName))
+	console, err := os.ReadFile(filepath.Join(spec.StateDir, consoleName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func greeting(t *testing.T, m vmm.Machine) string {
+func greeting(t *testing.T, m vmm.Dialer) string {
 	t.Helper()
 	conn, err := m.Dial(t.Context())
 	if err != nil {
@@ -197,7 +197,7 @@ func TestMachine_ThatHangsBlocksNobodyAndIsKilled(t *testing.T) {
 		t.Fatalf("Adopt of a stopped machine: %v", err)
 	}
 	defer adopted.Close()
-	if err := adopted.Kill(t.Context()); err != nil {
+	if err := adopted.(vmm.Powered).Kill(t.Context()); err != nil {
 		t.Errorf("Kill of a stopped machine: %v", err)
 	}
 	<-m.Done()

@@ -58,8 +58,11 @@ func followPauses(q *qmp, f func(vmm.PauseStatus)) error {
 			if err != nil {
 				return err
 			}
-			if status.Pause == vmm.PausedForStorage {
+			switch status.Pause {
+			case vmm.PausedForStorage:
 				status.Detail = detail
+			case vmm.PausedByUser:
+				status.Detail = "somebody has paused it by QEMU's control socket, and continues it there"
 			}
 			f(status)
 		}

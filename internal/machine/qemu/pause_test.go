@@ -39,7 +39,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 		t.Fatalf("cannot mount a small disk, for which root is needed: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	disk := vmm.MachineDisk{Path: filepath.Join(dir, "disk"), Serial: "disk"}
+	disk := vmm.MachineDisk{Path: filepath.Join(dir, "disk"), Name: "disk"}
 	ballast := filepath.Join(dir, "ballast")
 	for path, size := range map[string]int64{disk.Path: 16 << 20, ballast: 0} {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -63,7 +63,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 		t.Fatal("the disk is not full")
 	}
 	written := make(chan string, 1)
-	go func() { written <- order(t, m, "write", "disk", "precious") }()
+	go func() { written <- order(t, m, "write", "banger-disk", "precious") }()
 	if s := <-told; s.Pause != vmm.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
 		t.Errorf("on the full disk: %+v", s)
 	}

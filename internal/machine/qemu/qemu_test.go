@@ -33,6 +33,9 @@ import (
 // the spec in it, prints its Ref and waits to be killed.
 const starterVariable = "BANGER_TEST_STARTER"
 
+// consoleName is the newest file of a console, as ConsoleLogs has it.
+const consoleName = "console.log"
+
 // bootTimeout is long because the guest is emulated and shares the host.
 const bootTimeout = 2 * time.Minute
 
@@ -107,7 +110,7 @@ func newSpec(t *testing.T) vmm.MachineSpec {
 	spec := machinetest.NewSpec(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			console, err := os.ReadFile(filepath.Join(spec.StateDir, vmm.ConsoleLogName))
+			console, err := os.ReadFile(filepath.Join(spec.StateDir, consoleName))
 			t.Logf("console of VM %s (%v):\n%s", spec.VMID, err, console)
 		}
 	})
@@ -117,17 +120,20 @@ func newSpec(t *testing.T) vmm.MachineSpec {
 
 func TestDriver_KeepsTheContract(t *testing.T) {
 	machinetest.Run(t, machinetest.Factory{
+		Can:    []banger.Capability{banger.CanPower, banger.CanConsole, banger.CanReadDisk},
 		Driver: func(*testing.T) vmm.Driver { return newDriver() },
-		Spec:   newSpec,
-		Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
-			spec.Initrd += ".missing"
-			return spec
+		Greet:  machinetest.Dialed(func(conn net.Conn) error { _, err := bootIDOf(conn); return err }),
+		Boot:   bootTimeout,
+		Starter: machinetest.Starter{
+			Spec: newSpec,
+			Break: func(_ *testing.T, spec vmm.MachineSpec) vmm.MachineSpec {
+				spec.Initrd += ".missing"
+				return spec
+			},
+			StartElsewhere: startElsewhere,
+			Forge:          forge,
+			Processes:      processesOf,
 		},
-		StartElsewhere: startElsewhere,
-		Greet:          func(conn net.Conn) error { _, err := bootIDOf(conn); return err },
-		Forge:          forge,
-		Processes:      processesOf,
-		Boot:           bootTimeout,
 	})
 }
 
@@ -145,7 +151,7 @@ func bootIDOf(conn net.Conn) (string, error) {
 }
 
 // order gives the guest an order and returns its answer.
-func order(t *testing.T, m vmm.Machine, words ...string) string {
+func order(t *testing.T, m vmm.Dialer, words ...string) string {
 	t.Helper()
 	conn, err := m.Dial(t.Context())
 	if err != nil {

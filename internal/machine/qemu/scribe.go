@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger/internal/process"
-	"banger/internal/vmm"
 )
 
 // scribe writes down what a machine says, in a process that lives as long as the machine,
@@ -92,7 +91,7 @@ func (l *launch) startScribe() (_ *heldProcess, _ outlets, err error) {
 	const block = 512
 	argv := []string{
 		"sh", "-c", scribe, "banger-scribe",
-		"3", l.statePath(vmm.ConsoleLogName), strconv.Itoa(maxConsoleBytes / block),
+		"3", l.statePath(consoleName), strconv.Itoa(maxConsoleBytes / block),
 		"4", l.statePath(readyName), strconv.Itoa(-maxReadyBytes / block),
 		"5", l.statePath(qemuLogName), strconv.Itoa(maxQEMULogBytes / block),
 	}

@@ -100,10 +100,10 @@ func TestScribe_WhatAMachineSaysIsBoundedThoughNoDaemonLives(t *testing.T) {
 	}
 	end := flood(t, out.console, 1)
 	waitFor(t, "the newest output is there", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
+		data, err := os.ReadFile(filepath.Join(dir, consoleName))
 		return err == nil && bytes.HasSuffix(data, end)
 	})
-	old, err := os.Stat(filepath.Join(dir, vmm.OldConsoleLogName))
+	old, err := os.Stat(filepath.Join(dir, consoleName+oldSuffix))
 	if err != nil || old.Size() != maxConsoleBytes {
 		t.Errorf("the old part: %v, %v", old, err)
 	}
@@ -143,7 +143,7 @@ func TestScribe_WritesAtOnceAndEverythingBeforeTheEnd(t *testing.T) {
 	}
 	out.close()
 	scribe.finish()
-	data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
+	data, err := os.ReadFile(filepath.Join(dir, consoleName))
 	if err != nil || string(data) != strings.Repeat("last words\n", 100) {
 		t.Errorf("it has %d bytes, %v", len(data), err)
 	}
@@ -159,7 +159,7 @@ func TestScribe_GoesOnOnAFullDisk(t *testing.T) {
 	_, _, out := startTestScribe(t, dir)
 	end := flood(t, out.console, 16<<20)
 	waitFor(t, "the newest output is there", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, vmm.ConsoleLogName))
+		data, err := os.ReadFile(filepath.Join(dir, consoleName))
 		return err == nil && bytes.HasSuffix(data, end[len(end)-64:])
 	})
 }

@@ -26,8 +26,8 @@ func checkSpec(s vmm.MachineSpec) error {
 	}
 	paths := []string{s.Kernel, s.Initrd, s.StateDir}
 	for _, d := range s.Disks {
-		if len(d.Serial) > maxSerialBytes {
-			return invalid("the serial %q of a disk has more than %d bytes", d.Serial, maxSerialBytes)
+		if s := serial(d.Name); len(s) > maxSerialBytes {
+			return invalid("the serial number %q of a disk has more than %d bytes", s, maxSerialBytes)
 		}
 		paths = append(paths, d.Path)
 	}

@@ -29,7 +29,7 @@ func TestStart_SaysWhatIsWrong(t *testing.T) {
 		"too much memory":    {func(s *vmm.MachineSpec) { s.MemoryMiB = banger.MaxMemoryMiB }, banger.CodeMissing, "memory"},
 		"negative memory":    {func(s *vmm.MachineSpec) { s.MemoryMiB = -1 }, banger.CodeInvalid, "-1 MiB"},
 		"no CPUs":            {func(s *vmm.MachineSpec) { s.CPUs = 0 }, banger.CodeInvalid, "0 CPUs"},
-		"serial is too long": {func(s *vmm.MachineSpec) { s.Disks[0].Serial = strings.Repeat("s", 21) }, banger.CodeInvalid, "20 bytes"},
+		"serial is too long": {func(s *vmm.MachineSpec) { s.Disks[0].Name = vmm.DiskName(strings.Repeat("s", 14)) }, banger.CodeInvalid, "20 bytes"},
 		"relative path":      {func(s *vmm.MachineSpec) { s.Kernel = "vmlinuz" }, banger.CodeInvalid, "not absolute"},
 		"id is no id":        {func(s *vmm.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "no id"},
 	} {
@@ -109,7 +109,7 @@ func timeStarter(t *testing.T) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(m.Kill(t.Context()), m.Close()); err != nil {
+	if err := errors.Join(m.(vmm.Powered).Kill(t.Context()), m.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return whole
@@ -135,7 +135,7 @@ func killRecorded(t *testing.T, spec vmm.MachineSpec) bool {
 	if address := m.Info().SSHAddress; strings.HasSuffix(address, ":0") {
 		t.Errorf("the machine was adopted with the address %s", address)
 	}
-	if err := errors.Join(m.Kill(t.Context()), m.Close()); err != nil {
+	if err := errors.Join(m.(vmm.Powered).Kill(t.Context()), m.Close()); err != nil {
 		t.Error(err)
 	}
 	return true

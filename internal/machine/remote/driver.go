@@ -21,7 +21,7 @@ import (
 )
 
 // Name is the driver's.
-const Name = banger.DriverRemote
+const Name = "remote"
 
 // Dialer logs in to hosts; sshhost.Dialer does.
 type Dialer interface {
@@ -42,7 +42,7 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Driver implements vmm.Driver. Safe for concurrent use.
+// Driver implements vmm.Enroller. Safe for concurrent use.
 type Driver struct {
 	Config
 	versions versions
@@ -61,15 +61,19 @@ func New(c Config) *Driver {
 // Name implements vmm.Driver.
 func (d *Driver) Name() string { return Name }
 
+// Kind implements vmm.Driver.
+func (d *Driver) Kind() vmm.Kind {
+	return vmm.Kind{Noun: "a remote host", Instead: map[banger.Capability]string{
+		banger.CanPower:    "its sessions can be stopped; banger vm delete VM forgets the host and leaves it alone",
+		banger.CanConsole:  "log in and read its journal: banger vm ssh VM",
+		banger.CanReadDisk: "its sessions can be read when it answers; see banger vm show VM",
+	}}
+}
+
 // reference is a Machine's Ref.
 type reference struct {
 	Target       string `json:"target"` // [user@]host[:port]
 	IdentityFile string `json:"identity_file,omitempty"`
-}
-
-// Start implements vmm.Driver: it does not.
-func (d *Driver) Start(context.Context, vmm.MachineSpec) (vmm.Machine, error) {
-	return nil, banger.Errorf(banger.CodeState, "cannot start a remote host: it is not banger's")
 }
 
 // Adopt implements vmm.Driver. It does not need the network.
@@ -153,13 +157,13 @@ func (d *Driver) withTold(a banger.RemoteAnswers) sshhost.Answers {
 	return all
 }
 
-// IdentityFile implements vmm.RemoteDriver.
-func (d *Driver) IdentityFile(ref json.RawMessage) (string, error) {
+// SSHAccess implements vmm.Enroller.
+func (d *Driver) SSHAccess(ref json.RawMessage) (banger.SSHAccess, error) {
 	var r reference
 	if err := json.Unmarshal(ref, &r); err != nil {
-		return "", banger.Errorf(banger.CodeCorrupt, "cannot tell which key the host takes: %w", err)
+		return banger.SSHAccess{}, banger.Errorf(banger.CodeCorrupt, "cannot tell which host it is: %w", err)
 	}
-	return r.IdentityFile, nil
+	return banger.SSHAccess{Destination: r.Target, IdentityFile: r.IdentityFile}, nil
 }
 
 // asQuestion turns what only the user can answer into an error of the domain.

@@ -3,18 +3,21 @@
 package remote_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"banger"
 	"banger/internal/guest"
 	"banger/internal/hosttest"
+	"banger/internal/machine/machinetest"
 	"banger/internal/machine/remote"
 	"banger/internal/vmm"
 )
@@ -37,6 +40,26 @@ func newLab(t *testing.T) *lab {
 func (l *lab) probe(t *testing.T, a banger.RemoteAnswers) (vmm.Machine, error) {
 	t.Helper()
 	return l.Probe(t.Context(), banger.RemoteRequest{Name: "v", SSH: "lab", Answers: a})
+}
+
+func TestDriver_KeepsTheContract(t *testing.T) {
+	l := newLab(t)
+	machinetest.Run(t, machinetest.Factory{
+		Can:    []banger.Capability{banger.CanUnlock},
+		Driver: func(*testing.T) vmm.Driver { return hosttest.RemoteDriver(bin, l.home) },
+		Greet: func(ctx context.Context, m vmm.Machine) error {
+			client, err := m.(guest.Host).Login(ctx)
+			if err != nil {
+				return err
+			}
+			return client.Close()
+		},
+		Boot: 30 * time.Second,
+		Enroller: machinetest.Enroller{
+			Host:     banger.RemoteRequest{Name: "v", SSH: "lab"},
+			Refusing: banger.RemoteRequest{Name: "v", SSH: "nobody@lab"},
+		},
+	})
 }
 
 // wantQuestion returns the question that an error has, with a hint for who is not asked.
@@ -128,45 +151,6 @@ func TestProbe_WhatIsNoQuestionKeepsItsCode(t *testing.T) {
 		_, err := l.Probe(t.Context(), banger.RemoteRequest{Name: "v", SSH: target})
 		if e, ok := errors.AsType[*banger.Error](err); !ok || e.Code != code || e.Question != nil || e.Hint == "" {
 			t.Errorf("%q: %v; want %s and a hint", target, err, code)
-		}
-	}
-}
-
-func TestMachine_IsNotOursToStartOrStop(t *testing.T) {
-	l := newLab(t)
-	if _, err := l.Start(t.Context(), vmm.MachineSpec{}); banger.CodeOf(err) != banger.CodeState {
-		t.Errorf("start: %v", err)
-	}
-	m, err := l.Adopt(t.Context(), []byte(`{"target":"me@lab:22","identity_file":"/k"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if file, err := l.IdentityFile(m.Ref()); err != nil || file != "/k" {
-		t.Errorf("identity file %q, %v", file, err)
-	}
-	if err := m.PowerDown(t.Context()); err == nil {
-		t.Error("it can be powered down")
-	}
-	if err := m.WaitReady(t.Context()); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-m.Done():
-		t.Error("it is done before it was forgotten")
-	default:
-	}
-	for range 2 {
-		if err := m.Kill(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-	<-m.Done()
-	if err := m.WaitReady(t.Context()); !errors.Is(err, vmm.ErrMachineGone) {
-		t.Errorf("forgotten: %v", err)
-	}
-	for _, ref := range []string{"", "null", "{}", `{"target":"a b c"}`, `{"target":7}`} {
-		if _, err := l.Adopt(t.Context(), []byte(ref)); banger.CodeOf(err) != banger.CodeCorrupt {
-			t.Errorf("ref %q: %v", ref, err)
 		}
 	}
 }

@@ -3,8 +3,6 @@ package remote
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"net"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -14,7 +12,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// host is a remote host as a vmm.Machine, which runs as long as it is not
+// host is a remote host as a vmm.Standing machine, which runs as long as it is not
 // forgotten. Safe for concurrent use.
 type host struct {
 	driver *Driver
@@ -56,25 +54,11 @@ func (h *host) login(ctx context.Context, a sshhost.Answers) (*ssh.Client, error
 	return client, asQuestion(err)
 }
 
-var errNotOurs = errors.New("a remote host is not banger's to reach, stop or kill")
-
-// Dial implements vmm.Machine; it is Login that is used.
-func (h *host) Dial(context.Context) (net.Conn, error) { return nil, errNotOurs }
-
-// PowerDown implements vmm.Machine: it does not.
-func (h *host) PowerDown(context.Context) error { return errNotOurs }
-
-// Kill implements vmm.Machine: the host is forgotten, and nothing is done to it.
-func (h *host) Kill(context.Context) error {
-	h.once.Do(func() { close(h.forgotten) })
-	return nil
-}
+// Forget implements vmm.Standing.
+func (h *host) Forget() { h.once.Do(func() { close(h.forgotten) }) }
 
 // Done implements vmm.Machine.
 func (h *host) Done() <-chan struct{} { return h.forgotten }
-
-// PoweredOff implements vmm.Machine: whoever forgets a host loses nothing.
-func (h *host) PoweredOff() bool { return true }
 
 // Close implements vmm.Machine.
 func (h *host) Close() error { return nil }

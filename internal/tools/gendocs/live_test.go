@@ -242,7 +242,7 @@ func (j *judge) everyOtherRoute() {
 	j.Helper()
 	now := time.Now().UTC()
 	fake := &httpapitest.Fake{
-		VM: banger.VM{ID: banger.NewVMID(), Name: "lab", Driver: banger.DriverRemote, State: banger.VMRunning, SSHTarget: "lab", UnreachableSince: now},
+		VM: banger.VM{ID: banger.NewVMID(), Name: "lab", Driver: "remote", State: banger.VMRunning, SSHTarget: "lab", UnreachableSince: now},
 		Image: banger.Image{
 			ID: "i", Name: "default", Recipe: banger.ImageRecipe{Suite: "bookworm", Include: []string{"git"}, Mirror: "http://m/"}, CreatedAt: now,
 		},

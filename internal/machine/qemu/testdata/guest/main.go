@@ -22,7 +22,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger/internal/agent/device"
-	"banger/internal/guestconfig"
 	"banger/test/testguest"
 )
 
@@ -78,7 +77,7 @@ func readyPort() (*os.File, error) {
 		return nil, err
 	}
 	defer watcher.Close()
-	path, err := watcher.Wait(context.Background(), device.Port(os.DirFS("/sys"), guestconfig.ReadyPortName))
+	path, err := watcher.Wait(context.Background(), device.Port(os.DirFS("/sys"), testguest.ReadyPort))
 	if err != nil {
 		return nil, err
 	}
