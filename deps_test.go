@@ -46,7 +46,7 @@ func mayImport() map[layer][]layer {
 	}
 }
 
-// layers places every folder that holds a package.
+// layers places every directory that holds a package.
 func layers() map[string]layer {
 	return map[string]layer{
 		".":                            root,
@@ -134,14 +134,14 @@ func layers() map[string]layer {
 	}
 }
 
-// A new folder gets its place in layers and in docs/ARCHITECTURE.md; a new arrow
+// A new directory gets its place in layers and in docs/ARCHITECTURE.md; a new arrow
 // is a decision about the design, not about this test.
 func TestImports_FollowTheLayers(t *testing.T) {
 	places, allowed := layers(), mayImport()
 	for folder, imports := range moduleImports(t) {
 		place, ok := places[folder]
 		if !ok {
-			t.Errorf("folder %s has no place in layers", folder)
+			t.Errorf("directory %s has no place in layers", folder)
 			continue
 		}
 		for _, imported := range imports {
@@ -174,7 +174,7 @@ func TestImports_TheEmulatorNeedsTheStandardLibraryOnly(t *testing.T) {
 	}
 }
 
-// moduleImports returns, for each folder with Go code that is not a test, what
+// moduleImports returns, for each directory with Go code that is not a test, what
 // ourImports returns of its files.
 func moduleImports(t *testing.T) map[string][]string {
 	t.Helper()
@@ -201,7 +201,7 @@ func moduleImports(t *testing.T) map[string][]string {
 	return imports
 }
 
-// ourImports returns the folders of this module that a file imports, and with
+// ourImports returns the directories of this module that a file imports, and with
 // foreign set the packages of other modules too.
 func ourImports(file string, foreign bool) ([]string, error) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)

@@ -27,11 +27,11 @@ type LogRequest struct {
 	// MaxMatchLine, such a part. Each stream has lines of its own; a reading that begins
 	// within a line takes the rest for one.
 	Grep   string
-	Follow bool  // go on with what is written later, until the session ends
+	Follow bool  // continue with what is written later, until the session ends
 	Limit  int64 // end after so many bytes, with Grep after the line that has the last of them; 0: no limit
 	// Begin, if not nil, is called once before the first piece with the position
 	// at which the reading begins. Who counts on from there with LogCursor.Advance
-	// can go on by Cursor after a cut, without loss or repeat. An error ends the reading.
+	// can continue by Cursor after a cut, without loss or repeat. An error ends the reading.
 	Begin func(LogCursor) error
 }
 

@@ -39,7 +39,7 @@ type PruneRequest struct {
 	DryRun bool // only tell
 }
 
-// PruneResult tells what was removed, or would be, and what had to be left.
+// PruneResult reports what was removed, or would be, and what had to be left.
 type PruneResult struct {
 	Removed []PrunedSession `json:"removed"`
 	Left    []PrunedSession `json:"left" doc:"that were to be removed, and could not"`

@@ -30,7 +30,7 @@ type SearchHit struct {
 	Line   []byte    `json:"line" doc:"base64; with its end, if it has one"`
 }
 
-// SearchFailure tells why a session could not be searched.
+// SearchFailure reports why a session could not be searched.
 type SearchFailure struct {
 	SessionPlace
 	Error *Error `json:"error"`

@@ -16,7 +16,7 @@ const (
 	VMRunning  VMState = "running"  // the guest answered
 	VMPaused   VMState = "paused"   // its processors stand still; LastError says why
 	VMStopping VMState = "stopping"
-	VMFailed   VMState = "failed" // a start failed or the machine ended unasked; LastError says which
+	VMFailed   VMState = "failed" // a start failed or the machine ended without a request; LastError says which
 )
 
 // VMStates returns all states in the order of a VM's life.
@@ -111,12 +111,12 @@ type VMService interface {
 	StartVM(ctx context.Context, ref string) (VM, error)
 	// StopVM asks the guest to power down, over its link or else by the power button, and
 	// kills the machine after grace; 0 kills it at once. It returns when nothing of the
-	// machine is left; StoppedBy tells which it was.
+	// machine is left; StoppedBy reports which it was.
 	StopVM(ctx context.Context, ref string, grace time.Duration) (VM, error)
 	// ConsoleLog returns at most the last maxBytes of what the guest's kernel and
 	// init printed since the machine was last started.
 	ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([]byte, error)
-	// SSHAccess tells how the user's own OpenSSH client reaches a running VM.
+	// SSHAccess reports how the user's own OpenSSH client reaches a running VM.
 	SSHAccess(ctx context.Context, ref string) (SSHAccess, error)
 }
 

@@ -3,7 +3,7 @@ package api
 import "strings"
 
 // Path returns a route's path with its {…} replaced by refs, in order. Every byte
-// of a ref that is no letter or digit is escaped, dots too, so that no part of the
+// of a ref that is not a letter or digit is escaped, dots too, so that no part of the
 // way takes a ref for a path.
 func Path(pattern string, refs ...string) string {
 	var b strings.Builder

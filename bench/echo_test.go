@@ -131,7 +131,7 @@ func converse(b *testing.B, cmd *exec.Cmd) io.ReadWriter {
 	}
 	b.Cleanup(func() {
 		in.Close()
-		_ = cmd.Process.Kill() // a terminal's end of file is no end of it
+		_ = cmd.Process.Kill() // a terminal's end of file is not an end of it
 		_ = cmd.Wait()
 	})
 	return pipes{in, out}

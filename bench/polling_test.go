@@ -14,7 +14,7 @@ const pollInterval = 250 * time.Millisecond
 // of its own and a shell script, and a state is what a look at files and pids tells.
 type polling struct{ *place }
 
-// launch starts a command line whose state is kept in a folder of the home.
+// launch starts a command line whose state is kept in a directory of the home.
 func (p polling) launch(b *testing.B, name, command string) {
 	b.Helper()
 	script := fmt.Sprintf("mkdir -p $HOME/poll/%[1]s && cd $HOME/poll/%[1]s && "+

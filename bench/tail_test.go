@@ -72,7 +72,7 @@ func writeLog(b *testing.B, h *hosttest.Host, name string, size int) {
 	}
 }
 
-// stopVM ends the sessions and their machine, and makes of their folders what a guest
+// stopVM ends the sessions and their machine, and makes of their directories what a guest
 // would have had as its work disk.
 func stopVM(b *testing.B, h *hosttest.Host, vm banger.VM) {
 	for _, name := range []string{"small", "large"} {

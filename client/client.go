@@ -3,7 +3,7 @@
 // program works with either.
 //
 // Errors are *banger.Error as the daemon sent them. When a connection breaks,
-// what only reads (WaitSession, WatchEvents, ReadLogs) goes on by itself where
+// what only reads (WaitSession, WatchEvents, ReadLogs) continues by itself where
 // it was, until its context ends; so does SendSession with an offset. Any other
 // call fails with CodeUnavailable, and whether it was carried out is not known.
 package client
@@ -51,7 +51,7 @@ func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 }
 
 // New returns a client of the daemon at a socket. version is that of this build,
-// by which the daemon tells whether the two can work together; a program that is
+// by which the daemon reports whether the two can work together; a program that is
 // not part of banger gives "".
 func New(socketPath, version string, options ...Option) *Client {
 	c := &Client{socket: socketPath, version: version}

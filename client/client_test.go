@@ -236,7 +236,7 @@ func TestClient_SendErrorSaysWhatWasAccepted(t *testing.T) {
 	}
 }
 
-// TestClient_SendErrorDoesNotWaitForInput has data that go on for ever, as those
+// TestClient_SendErrorDoesNotWaitForInput has data that continue for ever, as those
 // of a terminal do.
 func TestClient_SendErrorDoesNotWaitForInput(t *testing.T) {
 	r := newRig(t, &httpapitest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {

@@ -24,7 +24,7 @@ type brokenError struct{ error }
 
 func (e *brokenError) Unwrap() error { return e.error }
 
-// maxErrorBytes bounds the body of an answer that is no success.
+// maxErrorBytes bounds the body of an answer that is not a success.
 const maxErrorBytes = 1 << 20
 
 // contextError is the error for the end of ctx.
@@ -73,7 +73,7 @@ func answerError(resp *http.Response) (*banger.SendResult, error) {
 	return body.Accepted, body.Error
 }
 
-// checkDaemon refuses an answer of something that is no daemon of banger.
+// checkDaemon refuses an answer of something that is not a daemon of banger.
 func (c *Client) checkDaemon(resp *http.Response) error {
 	if resp.Header.Get(api.HeaderVersion) != "" {
 		return nil

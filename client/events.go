@@ -9,7 +9,7 @@ import (
 )
 
 // WatchEvents implements banger.EventService. It outlasts the daemon: a new
-// connection goes on after the last revision that was told.
+// connection continues after the last revision that was told.
 func (c *Client) WatchEvents(ctx context.Context, since int64, fn func(banger.Event) error) error {
 	var end error // what ended the watch, of the daemon or of fn
 	err := c.resume(ctx, func(alive func()) error {

@@ -12,7 +12,7 @@ import (
 
 // ReadLogs implements banger.SessionStreams. It outlasts the daemon: the daemon
 // first tells at which position it begins, and from there on every piece is
-// counted, so that a new connection goes on behind the last one.
+// counted, so that a new connection continues behind the last one.
 func (c *Client) ReadLogs(ctx context.Context, vm, session string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
 	reading := logReading{request: r, fn: fn, limited: r.Limit > 0}
 	err := c.resume(ctx, func(alive func()) error {

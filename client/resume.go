@@ -18,7 +18,7 @@ const (
 
 // resume calls attempt until it returns without a broken connection, or ctx ends.
 // A daemon that could never be reached is an error at once; one that was there
-// is waited for. attempt must go on where the one before it was cut off, and
+// is waited for. attempt must continue where the one before it was cut off, and
 // calls alive whenever the daemon answers.
 func (c *Client) resume(ctx context.Context, attempt func(alive func()) error) error {
 	reached, delay := false, firstDelay

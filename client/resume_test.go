@@ -63,7 +63,7 @@ func newLogScript() (script logScript) {
 }
 
 // serve reads the script from a cursor on, as the session service does, and
-// calls hold before each piece, and with -1 before it tells where it begins.
+// calls hold before each piece, and with -1 before it reports where it begins.
 func (script logScript) serve(ctx context.Context, r banger.LogRequest, fn func(banger.LogChunk) error, hold func(piece int) error) error {
 	begin := banger.LogCursor{Stdout: script[1].Offset, Stderr: script[3].Offset} // where the last lines begin
 	if r.Cursor != nil {

@@ -39,7 +39,7 @@ type Config struct {
 }
 
 // Attachment is a client's hold on a session, over as many connections as it
-// takes: when one breaks, output goes on at the next byte, and stdin that is not
+// takes: when one breaks, output continues at the next byte, and stdin that is not
 // acknowledged is sent again. One goroutine must call Receive until it fails,
 // since acknowledgements come with the output. The other methods are safe for
 // concurrent use.
@@ -263,7 +263,7 @@ func (a *Attachment) control(c Control) error {
 	return nil
 }
 
-// skip goes on behind a gap, which begins where output stands.
+// skip continues behind a gap, which begins where output stands.
 func (a *Attachment) skip(g *Gap) error {
 	at := &a.output.Stdout
 	if g.Stream == banger.StreamStderr {

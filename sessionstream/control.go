@@ -228,7 +228,7 @@ const (
 	CodeUnsupported ErrorCode = "unsupported" // a control of an unknown type, an unknown role; it was ignored
 	CodeBusy        ErrorCode = "busy"        // too many connections
 	CodeOffset      ErrorCode = "offset"      // a gap in stdin, an EOF before its end, output that does not exist yet
-	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output goes on
+	CodeClosed      ErrorCode = "closed"      // stdin takes no more; output continues
 	CodeLine        ErrorCode = "line"        // a terminal in line mode holds no more of the line
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer

@@ -52,7 +52,7 @@ func (o *outgoing) offerEOF(end EOF) Control {
 		e.Offset = new(o.accepted)
 		return e
 	}
-	return &StdinAck{Offset: o.accepted, EOF: true} // to close it again is no error
+	return &StdinAck{Offset: o.accepted, EOF: true} // to close it again is not an error
 }
 
 // refusalLocked is what a client is told that offers stdin which is not taken; nil if

@@ -120,7 +120,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 }
 
 // Control reads the current frame, which must be on ChannelControl. A control of
-// a type that this version does not know is CodeUnsupported; the stream goes on
+// a type that this version does not know is CodeUnsupported; the stream continues
 // after it.
 func (r *Reader) Control() (Control, error) {
 	if r.frame.Channel != ChannelControl {

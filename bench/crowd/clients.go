@@ -49,7 +49,7 @@ func wait(ctx context.Context, records *store.Store, p paths.Paths) error {
 	return result(longest.Nanoseconds(), (processor()-before).Nanoseconds()/events)
 }
 
-// quiet returns when the process has had nothing to do for a while. Nothing tells that a
+// quiet returns when the process has had nothing to do for a while. Nothing reports that a
 // goroutine has begun to wait, or that those whom an event does not concern are done with it.
 func quiet() {
 	for before := processor(); ; {

@@ -113,7 +113,7 @@ func trialLimit() (time.Duration, error) {
 	return limit, nil
 }
 
-// guestBinaries finds the folder with the programs for guests: beside this one,
+// guestBinaries finds the directory with the programs for guests: beside this one,
 // as a build leaves them, or in the libexec of its prefix, as an install does.
 func guestBinaries(dir string) (string, error) {
 	for _, folder := range []string{dir, filepath.Join(dir, "..", "libexec", "banger")} {

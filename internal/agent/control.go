@@ -20,7 +20,7 @@ import (
 // its standard streams.
 func serveControl(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("control", flag.ContinueOnError)
-	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one folder per session")
+	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one directory per session")
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
 	line := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed, and to wait for on stdin")
 	ours := flags.Bool("machine", false, "this is a machine of banger's own, whose init is the agent")

@@ -21,13 +21,13 @@ import (
 // abandonedAfter is when an upload that was never finished is given up.
 const abandonedAfter = 24 * time.Hour
 
-// install puts a version of the agent and its shim, which were uploaded to a folder
+// install puts a version of the agent and its shim, which were uploaded to a directory
 // of their own, in their place, and removes versions that nobody uses. Two may do so
 // at once: the place is taken by a rename, once, and holds what was asked for.
 func install(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("install", flag.ContinueOnError)
-	uploaded := flags.String("uploaded", "", "folder with the uploaded programs")
-	place := flags.String("place", "", "folder of this version, beside that one")
+	uploaded := flags.String("uploaded", "", "directory with the uploaded programs")
+	place := flags.String("place", "", "directory of this version, beside that one")
 	agent := flags.String("agent-sha256", "", "of "+guestconfig.AgentName)
 	shim := flags.String("shim-sha256", "", "of "+guestconfig.ShimName)
 	if err := flags.Parse(args); err != nil {
@@ -50,7 +50,7 @@ func install(_ context.Context, args []string) error {
 	return sweepVersions(filepath.Dir(*place), *place, hostid.MachineID())
 }
 
-// verify checks the programs in a folder by their SHA-256 and makes them executable,
+// verify checks the programs in a directory by their SHA-256 and makes them executable,
 // for their owner only, and durable.
 func verify(dir string, sums map[string]string) error {
 	for name, want := range sums {
@@ -137,7 +137,7 @@ func usedElsewhere(dir, machine string) (others map[string]bool, shared bool) {
 	return others, len(others) > 0
 }
 
-// programsInUse returns the folders of all programs that run, as far as this user
+// programsInUse returns the directories of all programs that run, as far as this user
 // may know; /proc/PID/exe in proc(5).
 func programsInUse() map[string]bool {
 	used := map[string]bool{}

@@ -19,7 +19,7 @@ import (
 	"banger/internal/guestconfig"
 )
 
-// versions is a folder of a remote host with versions of the agent, and its programs.
+// versions is a directory of a remote host with versions of the agent, and its programs.
 type versions struct {
 	dir, agent string
 	sums       []string // arguments of install
@@ -38,7 +38,7 @@ func newVersions(t *testing.T, agent string) *versions {
 	return &versions{dir: t.TempDir(), agent: agent, sums: []string{"--agent-sha256", sum(program), "--shim-sha256", sum([]byte("shim"))}}
 }
 
-// upload makes what an upload leaves, in a folder of that name.
+// upload makes what an upload leaves, in a directory of that name.
 func (v *versions) upload(t *testing.T, name, shim string) string {
 	t.Helper()
 	dir := filepath.Join(v.dir, name)

@@ -25,7 +25,7 @@ const (
 	tryTimeout      = 10 * time.Second
 )
 
-// try tells which of some directories can hold the state of sessions, and of the others why
+// try reports which of some directories can hold the state of sessions, and of the others why
 // not. It makes a session in each, as control would, and removes it. The line of each
 // begins with a mark: "MARK state DIRECTORY" or "MARK lacking DIRECTORY: REASON". Those that
 // hold sessions come first, so that a place which was full for a while does not take the
@@ -134,7 +134,7 @@ func trySocket(ctx context.Context, path string) error {
 	return conn.Close()
 }
 
-// checkRoom tells whether a session has room; statfs(2). Where inodes are not counted there
+// checkRoom reports whether a session has room; statfs(2). Where inodes are not counted there
 // are none in all.
 func checkRoom(dir string) error {
 	var fs unix.Statfs_t

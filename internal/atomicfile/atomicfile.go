@@ -52,9 +52,9 @@ func Sync(path string) error {
 	return syncAs("file", path, unix.O_NOFOLLOW|unix.O_NONBLOCK)
 }
 
-// SyncDir makes the names in a folder durable: a rename or a new file in it
+// SyncDir makes the names in a directory durable: a rename or a new file in it
 // survives a loss of power only after that; fsync(2).
-func SyncDir(dir string) error { return syncAs("folder", dir, 0) }
+func SyncDir(dir string) error { return syncAs("directory", dir, 0) }
 
 func syncAs(what, path string, flags int) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|flags, 0)

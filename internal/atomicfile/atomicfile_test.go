@@ -47,7 +47,7 @@ func TestWrite_ReadersSeeTheOldOrTheNewContentWhole(t *testing.T) {
 	close(stop)
 	readers.Wait()
 	if entries, err := os.ReadDir(dir); len(entries) != 1 || err != nil {
-		t.Errorf("the folder holds %v, %v", entries, err)
+		t.Errorf("the directory holds %v, %v", entries, err)
 	}
 }
 
@@ -60,17 +60,17 @@ func TestWrite_SetsModeAndLeavesNothingBehindOnFailure(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode is %v, %v", info.Mode(), err)
 	}
-	folder := filepath.Join(dir, "folder")
+	folder := filepath.Join(dir, "directory")
 	if err := os.MkdirAll(filepath.Join(folder, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := atomicfile.Write(folder, []byte("x"), 0o600); err == nil {
-		t.Error("a folder was replaced by a file")
+		t.Error("a directory was replaced by a file")
 	}
 	if err := atomicfile.Write(filepath.Join(dir, "missing", "file"), []byte("x"), 0o600); err == nil {
-		t.Error("a file was written into a folder that does not exist")
+		t.Error("a file was written into a directory that does not exist")
 	}
 	if entries, err := os.ReadDir(dir); len(entries) != 2 || err != nil {
-		t.Errorf("the folder holds %v, %v", entries, err)
+		t.Errorf("the directory holds %v, %v", entries, err)
 	}
 }

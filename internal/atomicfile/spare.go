@@ -48,14 +48,14 @@ func WriteInto(path string, data []byte, size int) error {
 }
 
 // PutInto is WriteInto for what need not survive the machine yet: readers see the
-// new content, but after a crash the file may be damaged, until it and its folder
+// new content, but after a crash the file may be damaged, until it and its directory
 // are synced.
 func PutInto(path string, data []byte, size int) error {
 	return exchange(path, data, size, func(*os.File) error { return nil })
 }
 
 // ReplaceWithSpare is WriteInto for a file that no crash has to leave as it was: one whose
-// folder is not durable yet. It costs a sync less.
+// directory is not durable yet. It costs a sync less.
 func ReplaceWithSpare(path string, data []byte, size int) error {
 	if err := exchange(path, data, size, (*os.File).Sync); err != nil {
 		return err

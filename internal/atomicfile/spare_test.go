@@ -45,7 +45,7 @@ func TestWriteInto_TakesTurnsWithItsSpare(t *testing.T) {
 		}
 	}
 	if entries, err := os.ReadDir(dir); len(entries) != 2 || err != nil {
-		t.Errorf("the folder holds %v, %v", entries, err)
+		t.Errorf("the directory holds %v, %v", entries, err)
 	}
 }
 

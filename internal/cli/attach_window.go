@@ -47,7 +47,7 @@ func (c *cropped) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// resize paints anew for another size of our terminal. What cannot be written then,
+// resize paints again for another size of our terminal. What cannot be written then,
 // the next Write says.
 func (c *cropped) resize(w sessionstream.Window) {
 	c.mu.Lock()

@@ -115,7 +115,7 @@ func aligned(w io.Writer, print func(io.Writer)) error {
 type field struct{ name, value string }
 
 // printFields prints the fields that have a value, aligned. A value of several
-// lines goes on under its first.
+// lines continues under its first.
 func printFields(w io.Writer, fields []field) error {
 	return aligned(w, func(w io.Writer) {
 		for _, f := range fields {

@@ -68,7 +68,7 @@ func remotes(o Options) *remote.Driver {
 // initrds gives the VM service its initrds.
 type initrds struct {
 	cache    *initrd.Cache
-	binaries string // folder with the guest's programs
+	binaries string // directory with the guest's programs
 }
 
 func newInitrds(dir, binaries string) initrds {

@@ -36,8 +36,8 @@ type Options struct {
 	Log *slog.Logger
 	// Ready is closed when the daemon serves; nil if nobody waits for that.
 	Ready *os.File
-	// GuestBinaries is the folder with banger-agent and banger-shim, and those of other
-	// architectures in folders by Go's names for them.
+	// GuestBinaries is the directory with banger-agent and banger-shim, and those of other
+	// architectures in directories by Go's names for them.
 	GuestBinaries string
 	// KVMTrialLimit is qemu.Config.TrialLimit.
 	KVMTrialLimit time.Duration

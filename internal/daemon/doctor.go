@@ -9,7 +9,7 @@ import (
 	"banger/internal/store"
 )
 
-// checkTrash tells what is in the trash.
+// checkTrash reports what is in the trash.
 func (h *host) checkTrash(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "trash", Status: banger.CheckOK, Detail: "nothing is in it"}
 	trash, err := h.trash.ListTrash(ctx)

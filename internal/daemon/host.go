@@ -80,7 +80,7 @@ func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 		h.checkSettings(), h.checkLifetime(ctx)), nil
 }
 
-// checkSettings tells whether the next daemon could use the settings, and whether this
+// checkSettings reports whether the next daemon could use the settings, and whether this
 // one does.
 func (h *host) checkSettings() banger.Check {
 	c := banger.Check{Name: "settings", Status: banger.CheckOK, Detail: h.paths.Settings() + " is in use"}
@@ -97,7 +97,7 @@ func (h *host) checkSettings() banger.Check {
 	return c
 }
 
-// checkImageBuilder tells what the builder of images found missing.
+// checkImageBuilder reports what the builder of images found missing.
 func checkImageBuilder(missing error) banger.Check {
 	c := banger.Check{Name: "mmdebstrap", Status: banger.CheckOK, Detail: "images can be built"}
 	if missing != nil {
@@ -138,7 +138,7 @@ func checkProgram(name, dpkg, what string) banger.Check {
 	return c
 }
 
-// checkDisks tells what the disks of the VMs may still take of the host's: they are
+// checkDisks reports what the disks of the VMs may still take of the host's: they are
 // sparse, and nothing keeps their room.
 func (h *host) checkDisks(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "VM disks", Status: banger.CheckOK}
@@ -185,9 +185,9 @@ func takenIn(dir string) (taken int64) {
 // lowSpace is what an image build and a few disks need.
 const lowSpace = 4 << 30
 
-// checkSpace looks at the free space of a folder's file system.
+// checkSpace looks at the free space of a directory's file system.
 func checkSpace(name, dir string) banger.Check {
-	c := banger.Check{Name: name + " folder", Status: banger.CheckOK}
+	c := banger.Check{Name: name + " directory", Status: banger.CheckOK}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		c.Status, c.Detail = banger.CheckFail, "cannot look at "+dir+": "+err.Error()

@@ -6,7 +6,7 @@ import (
 	"banger"
 )
 
-// checkLifetime says what on the host would end machines unasked.
+// checkLifetime says what on the host would end machines without a request.
 func (h *host) checkLifetime(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "lifetime", Status: banger.CheckOK, Detail: "nothing ends a VM unasked but the host's own end"}
 	threat, remedy, err := h.cgroups.NextThreat()

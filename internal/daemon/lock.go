@@ -42,7 +42,7 @@ const predecessorPatience = 30 * time.Second
 func endPredecessors(ctx context.Context, database string, log *slog.Logger) error {
 	info, err := os.Stat(database)
 	if err != nil {
-		return nil //nolint:nilerr // there is no database yet, or opening it tells why not
+		return nil //nolint:nilerr // there is no database yet, or opening it reports why not
 	}
 	ctx, cancel := context.WithTimeout(ctx, predecessorPatience)
 	defer cancel()

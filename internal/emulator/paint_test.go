@@ -20,7 +20,7 @@ func painted(t *emulator.Terminal) *emulator.Terminal {
 }
 
 // A terminal that was painted shows what the one shows of which it was painted, and
-// goes on from there in the same way.
+// continues from there in the same way.
 func TestTerminal_PaintedIsTheSame(t *testing.T) {
 	// Wrapping off is not the painter's, and the main screen is not painted behind the
 	// alternate one.

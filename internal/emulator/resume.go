@@ -31,7 +31,7 @@ func (t *Terminal) appendTabs(b []byte) []byte {
 	return b
 }
 
-// AppendCursor appends bytes with which the program can go on from there: the cursor
+// AppendCursor appends bytes with which the program can continue from there: the cursor
 // and the one that is saved, each with its pen and character sets, origin and insert
 // mode. The terminal has the margins of this one; otherwise wrapping, and a plain pen.
 func (t *Terminal) AppendCursor(b []byte) []byte {

@@ -234,7 +234,7 @@ func (t *Terminal) clear() {
 	}
 }
 
-// Resize gives the terminal another size. Nothing is wrapped anew: what lies to the
+// Resize gives the terminal another size. Nothing is wrapped again: what lies to the
 // right of the last column is lost, and so are rows below the cursor, before others
 // leave at the top. Margins are taken back if there are more or fewer rows.
 func (t *Terminal) Resize(rows, cols int) {

@@ -114,7 +114,7 @@ func (t *Terminal) place(r rune, n int) {
 	t.advance(n)
 }
 
-// wrap goes on in the next row.
+// wrap continues in the next row.
 func (t *Terminal) wrap() {
 	t.row().wraps = true
 	t.lineFeed()

@@ -17,7 +17,7 @@ import (
 )
 
 // tmux is a server of that name without a client: its panes are terminals to which
-// we write, and of which it tells what they show.
+// we write, and of which it reports what they show.
 type tmux struct {
 	t      *testing.T
 	socket string

@@ -18,7 +18,7 @@ import (
 	"banger/internal/ext4fs"
 )
 
-// makeImage makes an ext4 image with the files of a folder.
+// makeImage makes an ext4 image with the files of a directory.
 func makeImage(t testing.TB, dir string, mib int, flags ...string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image")
@@ -248,7 +248,7 @@ func FuzzFS(f *testing.F) {
 		}
 		seen := 0
 		_ = fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-			if seen++; err != nil || seen > 100 { // folders may hold themselves
+			if seen++; err != nil || seen > 100 { // directories may hold themselves
 				return fs.SkipAll
 			}
 			if file, err := fsys.Open(path); err == nil {

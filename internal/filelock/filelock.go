@@ -45,7 +45,7 @@ func Lock(f *os.File) error {
 
 // Unlock gives the lock of a file back and closes it. To close it is not enough while a
 // process is being started: until that executes its program it has the file, too, and for
-// some moments longer (close-on-exec comes behind what lets a vfork(2) go on).
+// some moments longer (close-on-exec comes behind what lets a vfork(2) continue).
 func Unlock(f *os.File) error {
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, request(unix.F_UNLCK))
 	if err != nil {

@@ -82,7 +82,7 @@ func checkReport(s guestapi.GuestSession) error {
 const maxReasonBytes = 200
 
 // checkPage refuses a page that is not the next part of what was asked for. Who
-// follows a log goes on at Next: so every page has bytes, or is the end.
+// follows a log continues at Next: so every page has bytes, or is the end.
 func checkPage(r guestapi.GuestLogRead, p guestapi.GuestLogPage) error {
 	const what = "page of a log"
 	if r.Tail == nil && r.Since == nil && p.Begin != r.Cursor || p.Begin.Stdout < 0 || p.Begin.Stderr < 0 {

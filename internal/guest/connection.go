@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// connection is an SSH connection that tells when it has ended.
+// connection is an SSH connection that reports when it has ended.
 type connection struct {
 	*ssh.Client
 	ended chan struct{} // closed when it has

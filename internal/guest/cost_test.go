@@ -255,7 +255,7 @@ func TestLie_CostsTheHostLittle(t *testing.T) {
 	}
 }
 
-// BenchmarkLie tells what each lie costs.
+// BenchmarkLie reports what each lie costs.
 func BenchmarkLie(b *testing.B) {
 	program := plainTests(b)
 	for name := range lies() {

@@ -262,7 +262,7 @@ func (k *link) publish(c *control, err error) {
 	k.changed = make(chan struct{})
 }
 
-// setOut tells that the link is tried again.
+// setOut reports that the link is tried again.
 func (k *link) setOut() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -33,7 +33,7 @@ type Guest interface {
 	// Inspect returns the state of a session with the counters as they are now.
 	Inspect(ctx context.Context, id banger.SessionID) (GuestSession, error)
 	// Attach opens a connection to what serves the streams of a running session,
-	// whose folder in the guest is dir; package sessionstream is spoken on it. If
+	// whose directory in the guest is dir; package sessionstream is spoken on it. If
 	// nothing serves them at the moment, the error is CodeUnavailable.
 	Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
@@ -44,7 +44,7 @@ type Guest interface {
 	// Spec returns what a session was launched with. One that cannot be read is
 	// CodeCorrupt.
 	Spec(ctx context.Context, id banger.SessionID) (GuestLaunch, error)
-	// Remove deletes an ended session's directory; an unknown id is no error.
+	// Remove deletes an ended session's directory; an unknown id is not an error.
 	Remove(ctx context.Context, id banger.SessionID) error
 }
 

@@ -44,8 +44,8 @@ const (
 	SessionsDir = WorkDir + "/" + SessionsOnDisk
 	// SessionsOnDisk is where that is on the work disk.
 	SessionsOnDisk = ".local/state/banger/sessions"
-	// AgentName and ShimName are the programs in a version's folder on a remote host,
-	// UploadPrefix begins the name of a folder in which one is being uploaded.
+	// AgentName and ShimName are the programs in a version's directory on a remote host,
+	// UploadPrefix begins the name of a directory in which one is being uploaded.
 	AgentName    = "banger-agent"
 	ShimName     = "banger-shim"
 	UploadPrefix = ".new-"

@@ -75,7 +75,7 @@ func (g *Guests) waitRecorded(x banger.Session) {
 	}
 }
 
-// Serve serves one connection to a guest. Of the spec it uses the VM and the folder
+// Serve serves one connection to a guest. Of the spec it uses the VM and the directory
 // in which its host key is.
 func (g *Guests) Serve(spec vmm.MachineSpec, conn net.Conn) {
 	key, err := os.ReadFile(filepath.Join(spec.StateDir, "ssh_host_ed25519_key"))
@@ -175,7 +175,7 @@ func (l *oneConn) Close() error {
 
 func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
 
-// watchedConn tells when it is closed.
+// watchedConn reports when it is closed.
 type watchedConn struct {
 	net.Conn
 	end func()

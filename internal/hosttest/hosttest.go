@@ -56,7 +56,7 @@ type Options struct {
 	// Driver returns what the VM service gets instead of the driver.
 	Driver func(*inmem.Driver) vmm.Driver
 	// Disks returns what the VM service gets instead of the disks, of which only the
-	// guests' folders are real.
+	// guests' directories are real.
 	Disks func(machine.Disks) machine.Disks
 	// State, if not empty, is where the daemon's state lies.
 	State string
@@ -157,7 +157,7 @@ func (h *Host) close() {
 	h.guests.killAll()
 }
 
-// Restart ends the daemon's part and begins it anew, as an upgrade does.
+// Restart ends the daemon's part and begins it again, as an upgrade does.
 func (h *Host) Restart() {
 	h.t.Helper()
 	h.RestartAfter(func() {})
@@ -223,7 +223,7 @@ func (h *Host) StartVM(name string) banger.VM {
 // The adapters below stand for what an in-memory machine does not use.
 type (
 	images  struct{}
-	disks   struct{ sessionsDir string } // holds the folders of all VMs
+	disks   struct{ sessionsDir string } // holds the directories of all VMs
 	initrds struct{}
 )
 
@@ -246,7 +246,7 @@ func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) err
 	return f(diskFS{os.DirFS(sessions), guestconfig.SessionsOnDisk})
 }
 
-// diskFS has a file system in one folder.
+// diskFS has a file system in one directory.
 type diskFS struct {
 	fs.FS
 	at string

@@ -96,7 +96,7 @@ func (s *SSHServer) makeFiles() error {
 	return errors.Join(
 		os.Chmod(s.Dir, 0o755),
 		os.Mkdir(s.Home, 0o700), os.Chown(s.Home, int(s.uid), int(s.uid)),
-		os.MkdirAll("/run/sshd", 0o755), // where it separates its privileges; its service makes the folder
+		os.MkdirAll("/run/sshd", 0o755), // where it separates its privileges; its service makes the directory
 		appended("/etc/passwd", file("passwd"), account),
 		appended("/etc/group", file("group"), fmt.Sprintf("%s:x:%d:\n", SSHUser, s.uid)),
 		command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file("host_key")),
@@ -253,7 +253,7 @@ func (s *SSHServer) note(conn io.Closer, open bool) {
 	}
 }
 
-// Close breaks every connection and takes no more until Open; what runs goes on.
+// Close breaks every connection and takes no more until Open; what runs continues.
 func (s *SSHServer) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -274,7 +274,7 @@ func (s *SSHServer) isClosed() bool {
 	return s.closed
 }
 
-// AgentDir is the folder in which the versions of the agent lie, if the home is usual.
+// AgentDir is the directory in which the versions of the agent lie, if the home is usual.
 func (s *SSHServer) AgentDir() string { return filepath.Join(s.Home, ".local/state/banger/agent") }
 
 // Cut breaks every connection, as a network does: the server hears of it when it
@@ -318,7 +318,7 @@ func (s *SSHServer) Processes(word string) []int {
 	return found
 }
 
-// NewSSHHome makes the home folder of a user who may log in to a server, in home, and
+// NewSSHHome makes the home directory of a user who may log in to a server, in home, and
 // returns how that user's ssh names it.
 func NewSSHHome(t testing.TB, home string, s *SSHServer) (target string) {
 	t.Helper()

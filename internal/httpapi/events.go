@@ -11,7 +11,7 @@ import (
 
 // watchEvents sends events as they happen, and a heartbeat when it is quiet. A
 // watch from now on begins with a heartbeat, so that its client knows from where
-// to go on after a cut.
+// to continue after a cut.
 func (s *server) watchEvents(r *request, out *stream) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

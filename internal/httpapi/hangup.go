@@ -9,7 +9,7 @@ import (
 
 // watchHangUp calls hungUp when the client of a request has closed its
 // connection, even while unread bytes of it are waiting. stop ends the watch and
-// waits for it. Where the connection is no unix socket it does nothing.
+// waits for it. Where the connection is not a unix socket it does nothing.
 func watchHangUp(ctx context.Context, hungUp func()) (stop func(), err error) {
 	v := visitOf(ctx)
 	if v == nil {

@@ -79,7 +79,7 @@ func (s *Service) build(ctx context.Context, r banger.ImageRecipe, digest string
 	}
 	defer func() {
 		if err := folder.remove(ctx); err != nil {
-			s.Log.Warn("cannot clean up after a build; the next one tries again", "folder", folder.dir, "error", err)
+			s.Log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.dir, "error", err)
 		}
 	}()
 	if err := s.checkSpace(); err != nil {

@@ -90,7 +90,7 @@ func testSystem(t *testing.T, files map[string]string) []byte {
 	return b.Bytes()
 }
 
-// fixture is a service over a real store in folders of its own.
+// fixture is a service over a real store in directories of its own.
 type fixture struct {
 	*Service
 	store   *store.Store
@@ -135,7 +135,7 @@ func (f fixture) mustBuild(t *testing.T, name string, r banger.ImageRecipe) bang
 	return image
 }
 
-// leftovers lists what is in the folders of images and of temporary files beside
+// leftovers lists what is in the directories of images and of temporary files beside
 // complete images.
 func (f fixture) leftovers(t *testing.T) string {
 	t.Helper()

@@ -16,10 +16,10 @@ import (
 	"banger"
 )
 
-// A build folder in the folder of images holds "image", which becomes the image,
-// and "scratch", a file that names the build's folder of temporary files. Its
+// A build directory in the directory of images holds "image", which becomes the image,
+// and "scratch", a file that names the build's directory of temporary files. Its
 // builder keeps a lock (flock(2)) on it: one that is not locked is a leftover.
-// What is being deleted is moved to a build folder too.
+// What is being deleted is moved to a build directory too.
 const (
 	buildPrefix   = ".build-"
 	scratchPrefix = "banger-image-"
@@ -38,9 +38,9 @@ type buildFolder struct {
 	scratch string
 }
 
-// newFolder makes a build folder without a scratch.
+// newFolder makes a build directory without a scratch.
 func (s *Service) newFolder() (*buildFolder, error) {
-	s.mu.Lock() // else sweep could find the folder before it is locked
+	s.mu.Lock() // else sweep could find the directory before it is locked
 	defer s.mu.Unlock()
 	if err := os.MkdirAll(s.Paths.Images(), 0o700); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *Service) newFolder() (*buildFolder, error) {
 	return &buildFolder{service: s, dir: dir, lock: lock}, nil
 }
 
-// makeScratch makes the folder of temporary files. Its name is written down
+// makeScratch makes the directory of temporary files. Its name is written down
 // before it exists, so that no death of this process leaves it behind.
 func (b *buildFolder) makeScratch() error {
 	path := filepath.Join(scratchParent(), scratchPrefix+strings.ToLower(rand.Text()))
@@ -73,7 +73,7 @@ func (b *buildFolder) makeScratch() error {
 		return err
 	}
 	b.scratch = path
-	// Apt and the new system's root run as others, who must get to their folders.
+	// Apt and the new system's root run as others, who must get to their directories.
 	return os.Chmod(path, 0o711)
 }
 
@@ -87,7 +87,7 @@ func scratchParent() string {
 	return "/var/tmp"
 }
 
-// openToAll reports whether everyone may pass through dir and all folders above it.
+// openToAll reports whether everyone may pass through dir and all directories above it.
 func openToAll(dir string) bool {
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o001 == 0 {
@@ -96,7 +96,7 @@ func openToAll(dir string) bool {
 	return dir == "/" || openToAll(filepath.Dir(dir))
 }
 
-// image is the folder that becomes the image.
+// image is the directory that becomes the image.
 func (b *buildFolder) image() string { return filepath.Join(b.dir, imagePart) }
 
 // publish makes the image durable and gives it its place; a broken image of the
@@ -122,14 +122,14 @@ func (b *buildFolder) publish(id banger.ImageID) error {
 	return folder.Sync()
 }
 
-// remove removes the folder and its scratch, also when ctx has ended.
+// remove removes the directory and its scratch, also when ctx has ended.
 func (b *buildFolder) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
 	defer b.lock.Close()
 	if b.scratch != "" {
 		if err := b.service.Builder.RemoveScratch(ctx, b.scratch); err != nil {
-			return err // the folder stays, so that the next sweep tries again
+			return err // the directory stays, so that the next sweep tries again
 		}
 	}
 	return os.RemoveAll(b.dir)
@@ -149,7 +149,7 @@ func (s *Service) removeImage(ctx context.Context, id banger.ImageID) error {
 	return errors.Join(err, b.remove(ctx))
 }
 
-// sweep removes build folders that no living process holds.
+// sweep removes build directories that no living process holds.
 func (s *Service) sweep(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,18 +165,18 @@ func (s *Service) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.Log.Info("removing what an interrupted build left", "folder", dir)
+		s.Log.Info("removing what an interrupted build left", "directory", dir)
 		b := &buildFolder{service: s, dir: dir, lock: lock, scratch: scratchOf(dir)}
 		if err := b.remove(ctx); err != nil {
 			// It takes up space but harms nothing, so it must not stop a start.
-			s.Log.Warn("cannot remove what an interrupted build left", "folder", dir, "error", err)
+			s.Log.Warn("cannot remove what an interrupted build left", "directory", dir, "error", err)
 		}
 	}
 	return nil
 }
 
-// scratchOf returns the scratch folder of a leftover, "" if it has none. Only a
-// folder that makeScratch could have made is believed.
+// scratchOf returns the scratch directory of a leftover, "" if it has none. Only a
+// directory that makeScratch could have made is believed.
 func scratchOf(dir string) string {
 	data, err := os.ReadFile(filepath.Join(dir, scratchPart))
 	path := string(data)
@@ -189,7 +189,7 @@ func scratchOf(dir string) string {
 	return path
 }
 
-// lockFolder takes the lock on a folder, or fails with EWOULDBLOCK.
+// lockFolder takes the lock on a directory, or fails with EWOULDBLOCK.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"banger/internal/atomicfile"
 )
 
-// The names in an image's folder.
+// The names in an image's directory.
 const (
 	manifestName = "manifest.json"
 	rootName     = "root.ext4"
@@ -58,8 +58,8 @@ type fileFacts struct {
 	SHA256 string `json:"sha256"`
 }
 
-// treeFacts identify a folder: SHA256 is that of what sha256sum prints for its
-// files, by path from the folder, sorted.
+// treeFacts identify a directory: SHA256 is that of what sha256sum prints for its
+// files, by path from the directory, sorted.
 type treeFacts struct {
 	Files  int    `json:"files"`
 	Size   int64  `json:"size"`
@@ -179,7 +179,7 @@ func measureFile(path string) (fileFacts, error) {
 	return fileFacts{Size: size, SHA256: sum}, err
 }
 
-// measureTree returns the facts of a folder by reading all of it.
+// measureTree returns the facts of a directory by reading all of it.
 func measureTree(dir string) (treeFacts, error) {
 	var t treeFacts
 	list := sha256.New()

@@ -1,5 +1,5 @@
 // Package image holds the rules about images: how a recipe becomes one, where
-// its files lie, and when it may go. An image is a folder named by the digest of
+// its files lie, and when it may go. An image is a directory named by the digest of
 // its content:
 //
 //	manifest.json   what is in it
@@ -37,7 +37,7 @@ type RootBuilder interface {
 	// files lie in scratch. When it returns nothing of it is left running. Progress
 	// is called by one goroutine at a time; done is the part of its work, 0 to 1.
 	Build(ctx context.Context, r banger.ImageRecipe, scratch string, stream io.Writer, progress func(stage string, done float64)) error
-	// RemoveScratch removes a scratch folder, also that of a build that was killed.
+	// RemoveScratch removes a scratch directory, also that of a build that was killed.
 	RemoveScratch(ctx context.Context, scratch string) error
 }
 
@@ -63,7 +63,7 @@ type Service struct {
 	Config
 	need space
 
-	mu      sync.Mutex            // guards the making of build folders against their removal
+	mu      sync.Mutex            // guards the making of build directories against their removal
 	recipes keylock.Locks[string] // by digest: each is held while a recipe is built or its image deleted
 }
 
@@ -153,7 +153,7 @@ type Files struct {
 	ID      banger.ImageID
 	Root    string // raw ext4, never written
 	Kernel  string
-	Modules string // the folder that holds modules.dep, named by the kernel's release
+	Modules string // the directory that holds modules.dep, named by the kernel's release
 }
 
 // Files returns the files of an image. It fails with CodeCorrupt, naming the

@@ -221,7 +221,7 @@ func TestRecover_RemovesInterruptedBuildsOnly(t *testing.T) {
 }
 
 func TestScratchParent_IsOneThatOthersCanPassThrough(t *testing.T) {
-	closed := t.TempDir() // below a folder with mode 0700
+	closed := t.TempDir() // below a directory with mode 0700
 	for _, dir := range []string{closed, "", "relative", "/no/such/folder"} {
 		t.Setenv("TMPDIR", dir)
 		if got := scratchParent(); got != "/var/tmp" {

@@ -12,8 +12,8 @@ import (
 
 // space is what a build takes, in bytes, at its peak.
 type space struct {
-	image   int64 // in the folder of images
-	scratch int64 // in the folder of temporary files
+	image   int64 // in the directory of images
+	scratch int64 // in the directory of temporary files
 }
 
 // usualSpace is that of a system without further packages, measured, and a third
@@ -40,7 +40,7 @@ func (s *Service) checkSpace() error {
 			return err
 		}
 		if free < bytes {
-			return s.diskFull(fmt.Sprintf("folder %s has %s free and needs %s", dir, mebibytes(free), mebibytes(bytes)))
+			return s.diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(free), mebibytes(bytes)))
 		}
 	}
 	return nil

@@ -37,8 +37,8 @@ func NewFilter(pattern *regexp.Regexp, stream banger.Stream, at int64) *Filter {
 // At returns the position of the first line that has not been looked at.
 func (f *Filter) At() int64 { return f.at }
 
-// Lines looks at what comes next, which is no gap, and yields the whole lines that
-// match, with their ends. Who breaks off must not go on with this filter, whose
+// Lines looks at what comes next, which is not a gap, and yields the whole lines that
+// match, with their ends. Who breaks off must not continue with this filter, whose
 // position is behind the last line then.
 func (f *Filter) Lines(c banger.LogChunk) iter.Seq[banger.LogChunk] {
 	return func(yield func(banger.LogChunk) bool) {
@@ -68,7 +68,7 @@ func (f *Filter) Rest() iter.Seq[banger.LogChunk] {
 	}
 }
 
-// Skip goes on at a position behind a gap, as at the beginning of a line.
+// Skip continues at a position behind a gap, as at the beginning of a line.
 func (f *Filter) Skip(to int64) { f.line, f.at = f.line[:0], to }
 
 // judge yields the line if it matches, and begins the next one. A terminal ends a

@@ -58,7 +58,7 @@ func (m *Matcher) Take(data []byte) (offset int64, text []byte) {
 	}
 }
 
-// Skip goes on at a position behind a gap, as at the beginning of a line.
+// Skip continues at a position behind a gap, as at the beginning of a line.
 func (m *Matcher) Skip(to int64) { m.line, m.at = m.line[:0], to }
 
 // Finish looks at a last line that will have no end.

@@ -91,8 +91,8 @@ func shorten(path string) (short string, done func(), err error) {
 	return "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name, func() { _ = unix.Close(fd) }, nil
 }
 
-// Renew listens anew if the socket's file was removed or replaced, and reports whether
-// that was so. Connections that were accepted go on. If it fails, the next call tries again.
+// Renew listens again if the socket's file was removed or replaced, and reports whether
+// that was so. Connections that were accepted continue. If it fails, the next call tries again.
 func (l *Listener) Renew() (renewed bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // and what is on the disk is a guest's.
 const diskTimeout = 30 * time.Second
 
-// ReadSessions calls f with the folder of the session directories on the work disk
+// ReadSessions calls f with the directory of the session directories on the work disk
 // of a VM that does not run, and that is not started meanwhile. A VM that runs is
 // CodeState. f has to heed its context.
 func (s *Service) ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error {
@@ -61,7 +61,7 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	return nil, s.readDisk(ctx, id, diskTimeout, f)
 }
 
-// readDisk calls f with the folder of the session directories on a work disk. The
+// readDisk calls f with the directory of the session directories on a work disk. The
 // caller has a right to the disk: it holds the VM's lock while nothing runs, or the
 // run of a machine that has ended.
 func (s *Service) readDisk(ctx context.Context, id banger.VMID, limit time.Duration, f func(context.Context, fs.FS) error) error {

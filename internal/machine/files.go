@@ -23,7 +23,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// The files of a VM in its folder, beside what its driver keeps there.
+// The files of a VM in its directory, beside what its driver keeps there.
 const (
 	systemDiskName = "system.img"
 	workDiskName   = "work.img"

@@ -131,6 +131,6 @@ func TestVM_CreateThatIsRefusedLeavesNothing(t *testing.T) {
 		}
 	}
 	if entries, err := os.ReadDir(h.Paths.VMs()); err != nil || len(entries) != 1 {
-		t.Errorf("VM folders: %v, %v", entries, err)
+		t.Errorf("VM directories: %v, %v", entries, err)
 	}
 }

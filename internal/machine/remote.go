@@ -98,7 +98,7 @@ func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 }
 
 // forget lets go of a remote host. Nothing is done to it, and nothing said of its
-// sessions, which go on.
+// sessions, which continue.
 func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 	if !force {
 		sessions, err := s.Store.ListSessions(ctx, vm.ID)

@@ -86,7 +86,7 @@ func (r *run) loop(serve func(context.Context) error) {
 	}
 	select {
 	case <-r.machine.Done():
-	case <-s.ctx.Done(): // the machine goes on
+	case <-s.ctx.Done(): // the machine continues
 	}
 	cancel()
 	pauses.Wait()

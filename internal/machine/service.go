@@ -33,7 +33,7 @@ type ImageFiles struct {
 	ID      banger.ImageID
 	Root    string // raw ext4
 	Kernel  string
-	Modules string // the folder that holds modules.dep
+	Modules string // the directory that holds modules.dep
 }
 
 // Disks makes and reads writable disks; internal/image/ext4 does.
@@ -94,10 +94,10 @@ type Config struct {
 type Service struct {
 	Config
 
-	// Runs go on when the client that asked for them has gone, until Close.
+	// Runs continue when the client that asked for them has gone, until Close.
 	ctx    context.Context
 	cancel context.CancelFunc
-	stops  sync.WaitGroup // of machines that are being ended, and what else goes on until Close
+	stops  sync.WaitGroup // of machines that are being ended, and what else continues until Close
 	starts sync.WaitGroup // of VMs that start with the host
 
 	locks keylock.Locks[banger.VMID] // each is held by whoever changes the VM

@@ -11,7 +11,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// StartVM implements banger.VMService. Once the machine runs, the start goes on
+// StartVM implements banger.VMService. Once the machine runs, the start continues
 // without ctx.
 func (s *Service) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 	vm, err := s.GetVM(ctx, ref)
@@ -143,7 +143,7 @@ func (s *Service) storeMachine(ctx context.Context, id banger.VMID, m vmm.Machin
 }
 
 // recordFailedStart records a start that has left no machine. One that its user
-// broke off is no failure.
+// broke off is not a failure.
 func (s *Service) recordFailedStart(ctx context.Context, id banger.VMID, cause error) error {
 	_, err := s.Store.UpdateVM(context.WithoutCancel(ctx), id, func(vm *banger.VM) error {
 		vm.State, vm.LastError, vm.StoppedAt = banger.VMFailed, cause.Error(), now()

@@ -80,7 +80,7 @@ func (s *Service) stopAndWait(ctx context.Context, r *run, grace time.Duration) 
 }
 
 // endMachine ends a machine. If the service closes meanwhile, the machine stays
-// as it is, and the next daemon goes on.
+// as it is, and the next daemon continues.
 func (s *Service) endMachine(r *run, grace time.Duration) error {
 	if grace > 0 {
 		if s.powerDown(r, grace) {

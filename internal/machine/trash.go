@@ -20,7 +20,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// TrashTime is how long something is in the trash at least before it is removed unasked.
+// TrashTime is how long something is in the trash at least before it is removed without a request.
 const TrashTime = 7 * 24 * time.Hour
 
 // What is in the trash is named by the VM's id and the time at which it was moved; why

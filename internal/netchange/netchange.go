@@ -1,4 +1,4 @@
-// Package netchange tells when the network of this host changes.
+// Package netchange reports when the network of this host changes.
 package netchange
 
 import (

@@ -23,7 +23,7 @@ const (
 // own, no terminal, its output in the log. The process inherits the writing end
 // of a pipe as file descriptor 3. It closes it when it serves; if it cannot
 // serve, it writes a banger.Error as JSON first. spawn returns a connection to
-// it. When ctx ends it returns too and the process goes on.
+// it. When ctx ends it returns too and the process continues.
 func (l *Launcher) spawn(ctx context.Context) (net.Conn, error) {
 	log, err := os.OpenFile(l.paths.DaemonLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

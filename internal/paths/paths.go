@@ -136,19 +136,19 @@ func (p Paths) AgesClock() string { return filepath.Join(p.State, "ages.json") }
 // KVMVerdict caches whether KVM boots a guest on this host.
 func (p Paths) KVMVerdict() string { return filepath.Join(p.State, "kvm.json") }
 
-// Images holds one folder per image, named by its id.
+// Images holds one directory per image, named by its id.
 func (p Paths) Images() string { return filepath.Join(p.Data, "images") }
 
-// Image is the folder of one image.
+// Image is the directory of one image.
 func (p Paths) Image(id banger.ImageID) string { return filepath.Join(p.Images(), string(id)) }
 
 // Initrds caches the part of an initrd that VMs of one image share.
 func (p Paths) Initrds() string { return filepath.Join(p.State, "initrds") }
 
-// VMs holds one folder per VM, named by its id.
+// VMs holds one directory per VM, named by its id.
 func (p Paths) VMs() string { return filepath.Join(p.State, "vms") }
 
-// VM is the folder of one VM: disks, keys, logs.
+// VM is the directory of one VM: disks, keys, logs.
 func (p Paths) VM(id banger.VMID) string { return filepath.Join(p.VMs(), string(id)) }
 
 // VMTrash holds the directories that no VM was known by.

@@ -105,7 +105,7 @@ func TestPaint_ProgramGoesOnFromThere(t *testing.T) {
 			paint, _ := source(24, 80, written).Paint()
 			got, want := show(t, 24, 80, string(paint), more), show(t, 24, 80, written, more)
 			if name == "came back" && next == "leaving alt" {
-				continue // what a second leaving restores is no terminal's business
+				continue // what a second leaving restores is not a terminal's business
 			}
 			if !got.equal(want) {
 				t.Errorf("%s, then %s: %+v\nwant %+v", name, next, got, want)

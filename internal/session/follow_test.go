@@ -66,7 +66,7 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		if x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); err != nil || !x.Status.Ended() {
 			t.Errorf("kill once there is room: %+v, %v", x.SessionState, err)
 		}
-		// A link that breaks meanwhile is made anew.
+		// A link that breaks meanwhile is made again.
 		r.guest.abandon = func(context.Context, banger.SessionID) (guestapi.GuestSession, error) {
 			return guestapi.GuestSession{}, unavailable("the link broke")
 		}

@@ -108,7 +108,7 @@ func (s *Service) interrupt(ctx context.Context, id banger.SessionID) error {
 
 var errMachineEnded = errors.New("the machine has ended")
 
-// carryOut runs a launch until its record tells how it went. It is given up only
+// carryOut runs a launch until its record reports how it went. It is given up only
 // if its machine ends, and then MachineEnded settles it, or if the service closes,
 // and then the next daemon does.
 func (s *Service) carryOut(l *launch, x banger.Session, secrets banger.SecretEnv) {
@@ -127,7 +127,7 @@ func (s *Service) carryOut(l *launch, x banger.Session, secrets banger.SecretEnv
 	}
 }
 
-// isUnsettled reports whether a launch must go on: not if its record was removed.
+// isUnsettled reports whether a launch must continue: not if its record was removed.
 func isUnsettled(err error) bool { return err != nil && banger.CodeOf(err) != banger.CodeNotFound }
 
 // tryLaunch asks the guest to start a session until it answers. A guest that

@@ -55,7 +55,7 @@ type liar struct {
 	vm            banger.VM
 	honest, lying banger.Session
 	host          string // a file of the host
-	root          string // what goes on the disk
+	root          string // what goes onto the disk
 	debugfs       []string
 	patch         func(image []byte)
 }
@@ -93,7 +93,7 @@ func (l *liar) check(err error) {
 	}
 }
 
-// dir is the folder of a session, or what is in it, before it goes on the disk.
+// dir is the directory of a session, or what is in it, before it goes onto the disk.
 func (l *liar) dir(x banger.Session, name ...string) string {
 	return filepath.Join(append([]string{l.root, guestconfig.SessionsOnDisk, string(x.ID)}, name...)...)
 }

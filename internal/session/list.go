@@ -85,7 +85,7 @@ func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string
 	return page, strconv.FormatInt(next, 10), nil
 }
 
-// checkStatus refuses a filter for what is no status.
+// checkStatus refuses a filter for what is not a status.
 func checkStatus(status banger.Status) error {
 	if status != "" && !slices.Contains(banger.Statuses(), status) {
 		return banger.Errorf(banger.CodeInvalid, "cannot list sessions: %q is not a status; the statuses are %v", string(status), banger.Statuses())

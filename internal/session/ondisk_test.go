@@ -40,7 +40,7 @@ func (r *rig) named(t *testing.T, name string) banger.Session {
 	return x
 }
 
-// disk is a folder with session directories.
+// disk is a directory with session directories.
 type disk string
 
 // put makes the directory of a session with some output and a state.
@@ -193,7 +193,7 @@ func TestMachineEnded_SessionsHaveWhatIsOnTheDiskAtOnce(t *testing.T) {
 			t.Errorf("that had ended before: %+v", x.SessionState)
 		}
 		if _, err := r.store.GetSession(t.Context(), stranger); banger.CodeOf(err) != banger.CodeNotFound {
-			t.Errorf("a stranger's folder: %v", err)
+			t.Errorf("a stranger's directory: %v", err)
 		}
 		r.end(t, d.end(lost)) // as after a crash in between
 		count := r.changes(t, since)

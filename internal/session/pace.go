@@ -88,7 +88,7 @@ const (
 	recordAwait           // with the next token
 )
 
-// admit decides about a report. first tells that what is late has nobody yet who records
+// admit decides about a report. first reports that what is late has nobody yet who records
 // it. failed is why that could not be done.
 func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed error) {
 	p.mu.Lock()

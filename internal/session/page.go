@@ -12,7 +12,7 @@ import (
 // Disks gives what is on the disks of VMs that do not run; internal/machine.Service
 // does.
 type Disks interface {
-	// ReadSessions calls f with the folder of a VM's session directories. A VM that
+	// ReadSessions calls f with the directory of a VM's session directories. A VM that
 	// runs is CodeState.
 	ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error
 }

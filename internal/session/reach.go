@@ -18,7 +18,7 @@ const (
 )
 
 // unreachableAfter is how long a remote host may be silent before nobody waits for it
-// who does not mean to: a link that broke is mostly made anew at once.
+// who does not mean to: a link that broke is mostly made again at once.
 const unreachableAfter = 10 * time.Second
 
 // glance is how long a guest is waited for before the record of its VM is read: one whose

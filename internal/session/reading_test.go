@@ -108,7 +108,7 @@ func TestLogs_FollowEndsWhenTheTimeIsPast(t *testing.T) {
 	}
 }
 
-// Who goes on after an error must know that there is more.
+// Who continues after an error must know that there is more.
 func TestLogs_FollowThatIsBrokenOffIsNotAtTheEnd(t *testing.T) {
 	h := newHost(t)
 	start(t, h, echoing())

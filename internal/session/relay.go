@@ -118,7 +118,7 @@ func (r *relay) readAttach() (*sessionstream.Attach, error) {
 }
 
 // refuse tells the client why it gets nothing more. One whose daemon ends is not
-// told: it goes on with the next.
+// told: it continues with the next.
 func (r *relay) refuse(ctx context.Context, err error) error {
 	reason, told := errors.AsType[*sessionstream.Error](context.Cause(ctx))
 	if told {

@@ -35,7 +35,7 @@ type Service struct {
 	disks  Disks
 	log    *slog.Logger
 
-	// Launches go on when the client that asked for them has gone, until Close.
+	// Launches continue when the client that asked for them has gone, until Close.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -47,7 +47,7 @@ type Service struct {
 
 	seats seats // who serves which attachment
 
-	keeper *keeper // nil: nothing is removed unasked
+	keeper *keeper // nil: nothing is removed without a request
 
 	mu       sync.Mutex                   // guards the fields below
 	launches map[banger.SessionID]*launch // that this process has in hand

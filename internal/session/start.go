@@ -16,7 +16,7 @@ const launchPatience = 2*time.Minute + 10*time.Second
 var errNoAnswer = errors.New("the guest's answer is missing")
 
 // StartSession implements banger.SessionService. Once the record is stored the
-// launch goes on without ctx: a client that goes away finds the session later.
+// launch continues without ctx: a client that goes away finds the session later.
 func (s *Service) StartSession(ctx context.Context, vmRef string, r banger.SessionRequest) (banger.Session, error) {
 	if r.StdinMode == "" {
 		r.StdinMode = banger.StdinClosed

@@ -21,17 +21,17 @@ import (
 // ErrLocked says that somebody owns the session.
 var ErrLocked = errors.New("the session has an owner")
 
-// Folders in the making and in the deleting have a name that no session has.
+// Directories in the making and in the deleting have a name that no session has.
 const (
 	creatingPrefix = ".new-"
 	removingPrefix = ".removed-"
 )
 
-// Create makes the folder of a new session in parent and owns it: the caller
-// must close lock, or leave it to a shim. The folder appears at once and whole,
+// Create makes the directory of a new session in parent and owns it: the caller
+// must close lock, or leave it to a shim. The directory appears at once and whole,
 // with its spec, a state of StatusStarting, and the lock held. If the id has a
-// folder, the error is fs.ErrExist. parent is made if it does not exist. A crash of
-// the machine may take the folder, or damage its files, until Settle has returned.
+// directory, the error is fs.ErrExist. parent is made if it does not exist. A crash of
+// the machine may take the directory, or damage its files, until Settle has returned.
 func Create(parent string, l guestapi.GuestLaunch) (dir string, lock *os.File, err error) {
 	if !banger.ValidID(string(l.ID)) {
 		return "", nil, banger.Errorf(banger.CodeInvalid, "cannot create session %.40q: not a session id", string(l.ID))
@@ -51,7 +51,7 @@ func Create(parent string, l guestapi.GuestLaunch) (dir string, lock *os.File, e
 	}
 	lock, err = populate(temp, l)
 	if err == nil {
-		// rename(2) refuses a folder that is not empty, so one caller wins.
+		// rename(2) refuses a directory that is not empty, so one caller wins.
 		err = os.Rename(temp, dir)
 	}
 	if err != nil {
@@ -95,7 +95,7 @@ func populate(dir string, l guestapi.GuestLaunch) (lock *os.File, err error) {
 	return TryLock(dir)
 }
 
-// Settle makes a session's folder durable, with what Create and PutState have written.
+// Settle makes a session's directory durable, with what Create and PutState have written.
 // Whoever owns the session calls it before its end is recorded.
 // A file that is not there is no error.
 func Settle(dir string) error {
@@ -131,8 +131,8 @@ func TryLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Remove deletes a session's folder. The name is gone at once; a crash leaves at
-// most something that Sweep deletes. A folder that does not exist is no error.
+// Remove deletes a session's directory. The name is gone at once; a crash leaves at
+// most something that Sweep deletes. A directory that does not exist is not an error.
 func Remove(dir string) error {
 	parent, id := filepath.Split(dir)
 	doomed := filepath.Join(parent, removingPrefix+id)

@@ -212,7 +212,7 @@ func mountExt4(t *testing.T, mib int64) string {
 	return dir
 }
 
-// lostAndFound is the folder that every ext4 has.
+// lostAndFound is the directory that every ext4 has.
 func lostAndFound(parent string) (names []string) {
 	names, _ = filepath.Glob(filepath.Join(parent, "lost+found"))
 	return names

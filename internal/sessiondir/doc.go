@@ -1,4 +1,4 @@
-// Package sessiondir is the folder that holds one session: what was asked for,
+// Package sessiondir is the directory that holds one session: what was asked for,
 // how it goes, and every byte it wrote. It is a format. The shim and the control
 // server write it in the guest; it is read there, on the disk of a stopped VM,
 // and in tests, always through fs.FS. Nothing in it is trusted by a reader.
@@ -71,7 +71,7 @@
 // encoding/binary. The length of kinds 1 to 3 always takes three bytes, since
 // output that follows soon in the same stream is added to the last record in
 // place; and the offsets of kind 6 and the n of kind 7 take nine: the one is replaced
-// in its block, and a loss that goes on is added to the last one of its stream while
+// in its block, and a loss that continues is added to the last one of its stream while
 // nothing else of that has come. A record's time is that of its first byte.
 //
 // Reasons are a set of bits: 1 the log's limit, 2 the reserve of the disk, 4 the disk
@@ -105,7 +105,7 @@
 //
 // # Crashes
 //
-// A new session's folder is durable soon, and before its end is told. Until
+// A new session's directory is durable soon, and before its end is told. Until
 // then a crash of the machine may take it, or leave files of it empty.
 //
 // When a machine crashes, a log may end with zeros in place of bytes that were not

@@ -95,7 +95,7 @@ func (f *Follower) Read(p []byte) error {
 	return nil
 }
 
-// look makes the next plan. The journal is needed only where both streams go on, or
+// look makes the next plan. The journal is needed only where both streams continue, or
 // something was lost ahead, which while a session is followed is seldom so.
 func (f *Follower) look() {
 	v := f.w.view()

@@ -22,7 +22,7 @@ type Reader struct {
 	boot string
 }
 
-// NewReader reads the session whose folder is fsys. Files opened from it must be
+// NewReader reads the session whose directory is fsys. Files opened from it must be
 // io.ReaderAt or io.Seeker.
 func NewReader(fsys fs.FS) *Reader { return &Reader{fsys: fsys} }
 
@@ -228,7 +228,7 @@ func (v *view) page(pos position, limit, count int) (list []extent, end position
 	return list, end
 }
 
-// joins reports whether f goes on where e ends. Gaps of one reason are one, with the
+// joins reports whether f continues where e ends. Gaps of one reason are one, with the
 // time of the first.
 func (e extent) joins(f extent) bool {
 	return e.stream == f.stream && e.to == f.from && e.gap == f.gap && e.why == f.why &&

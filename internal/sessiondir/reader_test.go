@@ -434,7 +434,7 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// FuzzReader gives the reader any folder at all.
+// FuzzReader gives the reader any directory at all.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("{}"), []byte("{}"), []byte("out"), []byte("err"), []byte("bngj"))
 	f.Add([]byte(`{"id":"abcdefghijklmnopqrst","status":"running"}`), []byte(`{"id":"abcdefghijklmnopqrst"}`), []byte(""), []byte("\n\n"), make([]byte, 5000))
@@ -453,7 +453,7 @@ func FuzzReader(f *testing.F) {
 		r := sessiondir.NewReader(fsys)
 		chunks := readAll(t, r, banger.StreamBoth, banger.LogCursor{}, 100)
 		for stream, log := range map[banger.Stream][]byte{banger.StreamStdout: out, banger.StreamStderr: errs} {
-			// What a crash may have left as zeros is no output.
+			// What a crash may have left as zeros is not output.
 			got, kept := text(chunks, stream), string(log[gapOf(chunks, stream):])
 			if rest, ok := strings.CutPrefix(kept, got); !ok || strings.Trim(rest, "\x00") != "" {
 				t.Errorf("bytes of %s are lost or repeated", stream)

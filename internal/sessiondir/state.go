@@ -32,11 +32,11 @@ type State struct {
 	BootID string `json:"boot_id"`
 	// MachineID is that of the host on which the session was launched, if it has one; see
 	// package hostid. In a machine of banger's own it means nothing: its work disk is in no
-	// other, but its system may be made anew.
+	// other, but its system may be made again.
 	MachineID string `json:"machine_id,omitempty"`
 	// PIDStartTime makes GuestPID unique within the boot; see process.Identity.
 	PIDStartTime uint64 `json:"pid_start_time,omitempty"`
-	// CgroupPath is the session's folder in the cgroup file system, or empty.
+	// CgroupPath is the session's directory in the cgroup file system, or empty.
 	CgroupPath string `json:"cgroup_path,omitempty"`
 }
 
@@ -71,7 +71,7 @@ func replaceState(dir string, s State, into func(path string, data []byte, size 
 		}
 	}
 	if err = into(path, data, spareBytes); errors.Is(err, atomicfile.ErrNoSpare) {
-		err = atomicfile.Write(path, data, 0o600) // the folder is from before there were spares
+		err = atomicfile.Write(path, data, 0o600) // the directory is from before there were spares
 	}
 	return err
 }
@@ -184,7 +184,7 @@ func readFile(fsys fs.FS, name string, limit int64) (content []byte, written tim
 }
 
 // readWhole reads state.json, which may be exchanged and then be written as the spare
-// while it is read. What is read twice the same, opened anew, was not: no two states
+// while it is read. What is read twice the same, opened again, was not: no two states
 // have one sequence.
 func readWhole(fsys fs.FS) (data []byte, err error) {
 	for range maxTorn {

@@ -15,7 +15,7 @@ const tailBlock = 4 << 10
 // Tail returns the position from which the rest of a stream is its last lines
 // lines; a last line without a newline is one. Of both streams, lines are
 // ordered by where they end, and each stream begins with a whole line. A
-// negative number of lines means everything. A gap is no line and ends none; one in the
+// negative number of lines means everything. A gap is not a line and ends none; one in the
 // line with which a stream would begin, it begins with. Of each log, Tail reads what it
 // leaves to be printed and at most one block of 4 KiB more.
 func (r *Reader) Tail(ctx context.Context, stream banger.Stream, lines int) (banger.LogCursor, error) {
@@ -109,7 +109,7 @@ type backwardLog struct {
 	*view
 	stream int
 	at     int64 // everything from here on is in the tail
-	begun  bool  // some of that is no gap
+	begun  bool  // some of that is not a gap
 	buf    []byte
 	bufAt  int64 // where in the log buf begins
 }

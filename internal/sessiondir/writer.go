@@ -37,7 +37,7 @@ type pending struct {
 
 // OpenWriter makes the logs and the journal of a new session in dir; a session
 // with a terminal has no stderr. Of each log at most limit bytes are kept, the
-// newest; 0 is no limit. On a full disk it fails.
+// newest; 0 means no limit. On a full disk it fails.
 func OpenWriter(dir string, tty bool, limit int64) (*Writer, error) {
 	w := &Writer{limit: limit}
 	files := []struct {

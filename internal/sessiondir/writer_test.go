@@ -25,7 +25,7 @@ type write struct {
 	at     time.Duration // since epoch
 }
 
-// session writes a session's output and returns its folder.
+// session writes a session's output and returns its directory.
 func session(t *testing.T, writes ...write) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -22,7 +22,7 @@ type authentication struct {
 	ctx     context.Context // of the Dial: an agent may be asked as long as that
 	host    *Resolved
 	answers Answers
-	broken  func() error // tells why the connection is, if it is
+	broken  func() error // reports why the connection is, if it is
 
 	started bool
 	methods []string // that the host allows

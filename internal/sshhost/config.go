@@ -22,7 +22,7 @@ const (
 	sshExitTimeout = time.Second // for ssh to end after it was killed
 )
 
-// Resolve tells what the configuration makes of a target, without a connection. It
+// Resolve reports what the configuration makes of a target, without a connection. It
 // runs ssh -G, which may run the commands of Match exec.
 func (d *Dialer) Resolve(ctx context.Context, t Target) (*Resolved, error) {
 	r, err := d.resolve(ctx, t)
@@ -74,7 +74,7 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// configArguments choose the configuration: as ssh, from the home folder of the password
+// configArguments choose the configuration: as ssh, from the home directory of the password
 // file, whatever HOME says.
 func (d *Dialer) configArguments() []string {
 	args := []string{"-G", "-T"}

@@ -197,7 +197,7 @@ func (w *route) logIn(ctx context.Context, conn net.Conn, r *Resolved, keySeen f
 	return nil, r.unreachable(ctx, err, step.Load().(string)+": ")
 }
 
-// watchedConn remembers why nothing more can be read. x/crypto would go on to offer
+// watchedConn remembers why nothing more can be read. x/crypto would continue to offer
 // keys on a connection that is lost, and then say that none was accepted.
 type watchedConn struct {
 	net.Conn

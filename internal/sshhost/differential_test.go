@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// How often the generators run in go test; scripts/fuzz goes on from there.
+// How often the generators run in go test; scripts/fuzz continues from there.
 const (
 	generatedFiles   = 60
 	generatedTargets = 120

@@ -52,7 +52,7 @@ func (x *expander) path(s string) (string, error) {
 			}
 			home = other.HomeDir
 		}
-		// What the password file says of a home is no token.
+		// What the password file says of a home is not a token.
 		s = strings.ReplaceAll(home, "%", "%%") + "/" + rest
 	}
 	path, err := x.expand(s, "%dhikLlnpru", true)

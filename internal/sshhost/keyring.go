@@ -142,7 +142,7 @@ func (r *keyRing) add(public ssh.PublicKey, private ssh.AlgorithmSigner, label s
 // usable reports whether the private key is there, if only behind a passphrase.
 func (id *identity) usable() bool { return id.signer != nil || id.locked }
 
-// private returns what signs, or tells that it is locked.
+// private returns what signs, or reports that it is locked.
 func (id *identity) private() ssh.AlgorithmSigner {
 	if id.signer != nil {
 		return id.signer

@@ -164,7 +164,7 @@ func decodeKey(kind, encoded string) (blob []byte, ok bool) {
 }
 
 // isLongRSA reports whether a key is of RSA with more bits than x/crypto takes: no host can
-// prove itself with it to us, but it tells that the host has another key than one it shows.
+// prove itself with it to us, but it reports that the host has another key than one it shows.
 func isLongRSA(blob []byte) bool {
 	var k struct {
 		Kind string

@@ -284,7 +284,7 @@ func TestLogin_OnlyAcceptedAlgorithms(t *testing.T) {
 	u.wantRefused(t, "box", none(), banger.CodeMissing, key, "PubkeyAcceptedAlgorithms")
 }
 
-// serveAgent serves what is no real agent at a socket.
+// serveAgent serves what is not a real agent at a socket.
 func serveAgent(t *testing.T, serve func(net.Conn)) (socket string) {
 	t.Helper()
 	return serveAgentAs(t, os.Getuid(), serve)

@@ -35,7 +35,7 @@ func newServer(t *testing.T, lines []string, keyTypes ...string) *server {
 	if err != nil {
 		t.Fatal("sshd is missing: apt-get install openssh-server")
 	}
-	// Where it separates its privileges; its service makes the folder.
+	// Where it separates its privileges; its service makes the directory.
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}

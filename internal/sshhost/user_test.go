@@ -21,7 +21,7 @@ const waitLimit = 60 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// visitor is somebody with a home folder.
+// visitor is somebody with a home directory.
 type visitor struct {
 	*sshhost.Dialer
 	home string

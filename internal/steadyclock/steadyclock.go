@@ -1,4 +1,4 @@
-// Package steadyclock has a clock for ages that last for days: it goes on through
+// Package steadyclock has a clock for ages that last for days: it continues through
 // restarts of the process and of the host, and no setting of the host's clock moves it.
 package steadyclock
 

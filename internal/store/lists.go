@@ -159,7 +159,7 @@ func (l *lists) keepVMs(vms []banger.VM, generation int64) {
 	}
 }
 
-// get calls each with kept sessions as page does. If none are kept, worth tells whether
+// get calls each with kept sessions as page does. If none are kept, worth reports whether
 // they should be read.
 func (l *lists) get(vm banger.VMID, after int64, each func(sessionEntry) bool) (kept, worth bool) {
 	l.mu.Lock()

@@ -142,7 +142,7 @@ func (s *Store) takeLock() (err error) {
 	return nil
 }
 
-// checkHeader refuses a file that is no database, or the database of another
+// checkHeader refuses a file that is not a database, or the database of another
 // program, before anything is written to it.
 func (s *Store) checkHeader() error {
 	f, err := os.Open(s.path)

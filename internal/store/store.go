@@ -50,7 +50,7 @@ type Store struct {
 	calls  sync.WaitGroup // calls that are under way
 }
 
-// readConnections is how many reads may go on at once; more wait.
+// readConnections is how many reads may run at once; more wait.
 const readConnections = 4
 
 // Open opens the store in the file at path and makes it if there is none. One that

@@ -50,7 +50,7 @@ const MachineRefName = "machine.json"
 
 // Machine is a running machine. What else can be done with it is in the interfaces
 // below. Safe for concurrent use. Close must be called when the handle is no longer
-// needed; the machine goes on.
+// needed; the machine continues.
 type Machine interface {
 	// Ref is what Adopt needs, as JSON; it never changes.
 	Ref() json.RawMessage
@@ -128,7 +128,7 @@ type PausingMachine interface {
 	// more. A status that is over before f has returned may be left out. Only one handle
 	// of a machine at a time hears of its pauses; another one's call waits for that.
 	FollowPauses(ctx context.Context, f func(PauseStatus)) error
-	// Continue lets a machine go on that is paused for this reason. If it is not, it
+	// Continue lets a machine continue that is paused for this reason. If it is not, it
 	// does nothing. Whether the write then works is told to FollowPauses.
 	Continue(ctx context.Context, why Pause) error
 }
@@ -145,7 +145,7 @@ type MachineInfo struct {
 type MachineEnd struct {
 	By banger.EndedBy // what ended those that still ran: banger.EndedByVMStopped or banger.EndedByVMLost
 	At time.Time      // when; zero if nobody saw it
-	// Disk calls f with the folder of the session directories on the work disk,
+	// Disk calls f with the directory of the session directories on the work disk,
 	// which nobody else uses until f returns. f has to heed its context.
 	Disk func(ctx context.Context, f func(context.Context, fs.FS) error) error
 }

@@ -18,7 +18,7 @@ type AgentCommands struct {
 	Connect  func(session banger.SessionID) string // carries bytes between its streams and a session's socket
 }
 
-// StageError says at which stage a launch cannot go on.
+// StageError says at which stage a launch cannot continue.
 type StageError struct {
 	Stage banger.LaunchStage
 	Err   error

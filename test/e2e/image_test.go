@@ -54,7 +54,7 @@ func TestImage_LostFileIsNamedAndStopsWhatNeedsIt(t *testing.T) {
 }
 
 // fullDisks is a shell script for a mount namespace of its own, which goes with
-// its last process, however the test ends. It gives two small disks to the folder
+// its last process, however the test ends. It gives two small disks to the directory
 // of images ($1) and that of temporary files ($2), and becomes a daemon ($3).
 const fullDisks = `mount -t tmpfs -o size=600m images "$1" && mount -t tmpfs -o size=700m,mode=711 scratch "$2" && exec "$3" daemon run`
 
@@ -109,7 +109,7 @@ func TestImage_FullDiskDuringABuildSaysSoAndLeavesNothing(t *testing.T) {
 	}
 }
 
-// daemonWithFullDisks starts the daemon and returns the root folder as it sees it.
+// daemonWithFullDisks starts the daemon and returns the root directory as it sees it.
 func daemonWithFullDisks(t *testing.T, i *installation.Installation, images, scratch string) string {
 	t.Helper()
 	flags := []string{"--mount", "--propagation", "private"}
@@ -150,7 +150,7 @@ func fill(t *testing.T, file string) {
 	}
 }
 
-// files returns all that is below dir and no folder of ours.
+// files returns all that is below dir and no directory of ours.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string

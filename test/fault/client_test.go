@@ -21,7 +21,7 @@ import (
 
 // reader is a client in a process of its own: it appends what it receives to
 // files, and if a file input is there, feeds the session from it. Killed and
-// started again, it goes on where its files and the session's stdin stand.
+// started again, it continues where its files and the session's stdin stand.
 type reader struct {
 	r   *rig
 	x   banger.Session

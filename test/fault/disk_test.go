@@ -71,14 +71,14 @@ var diskReasons = []string{banger.GapDiskReserve, banger.GapDiskFull, "disk rese
 // smallDisk is a place whose work disk is small.
 type smallDisk struct {
 	*rig
-	fill func() // has a process that is no session take what is left of it
+	fill func() // has a process that is not a session take what is left of it
 	free func() // gives that back
 }
 
 // Many sessions write more than the disk has, and somebody else takes its last block:
 // nobody dies, the exit of each is kept, and what is delivered and what is declared to be
 // missing is, byte for byte, what was written: to who watches and to who comes later. A
-// full disk takes no new session. When there is room again, the logs go on.
+// full disk takes no new session. When there is room again, the logs continue.
 func fillDisk(d smallDisk, sessions int, size int64) {
 	d.t.Helper()
 	var all []banger.Session

@@ -46,7 +46,7 @@ func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T
 		t.Errorf("there are images %+v", images)
 	}
 	if left, err := filepath.Glob(filepath.Join(i.Paths().Images(), "*")); err != nil || len(left) != 1 || filepath.Base(left[0]) != string(image.ID) {
-		t.Errorf("the folder of images holds %q: %v", left, err)
+		t.Errorf("the directory of images holds %q: %v", left, err)
 	}
 	for _, dir := range []string{filepath.Join(i.Paths().Images(), ".build-*"), filepath.Join(scratch, "*")} {
 		if left, err := filepath.Glob(dir); err != nil || len(left) != 0 {

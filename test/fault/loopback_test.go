@@ -32,7 +32,7 @@ type loopback struct {
 	vm   banger.VMID
 }
 
-// guestsName is the folder of the guests' sessions.
+// guestsName is the directory of the guests' sessions.
 const guestsName = "guests"
 
 func newLoopback(t *testing.T) *loopback {
@@ -40,7 +40,7 @@ func newLoopback(t *testing.T) *loopback {
 	return newLoopbackOn(t, func(string) {})
 }
 
-// newLoopbackOn makes one whose guest's work disk mount may mount at a folder.
+// newLoopbackOn makes one whose guest's work disk mount may mount at a directory.
 func newLoopbackOn(t *testing.T, mount func(dir string)) *loopback {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "b-") // short: sockets lie in it
@@ -73,7 +73,7 @@ func newLoopbackOn(t *testing.T, mount func(dir string)) *loopback {
 	return l
 }
 
-// pathsIn are those of an installation that lies in one folder, as environment says.
+// pathsIn are those of an installation that lies in one directory, as environment says.
 func pathsIn(dir string) paths.Paths {
 	in := func(kind string) string { return filepath.Join(dir, kind, "banger") }
 	return paths.Paths{Config: in("config"), Data: in("data"), State: in("state")}

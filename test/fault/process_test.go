@@ -85,7 +85,7 @@ func killForkStorm(t *testing.T, v *guest) {
 		n, err := strconv.Atoi(strings.TrimSpace(v.sh("cat /sys/fs/cgroup/banger/" + string(x.ID) + "/pids.current")))
 		return err == nil && n > 100
 	})
-	// Another session tells when the last process has gone, by the guest's clock.
+	// Another session reports when the last process has gone, by the guest's clock.
 	v.start("witness", "cd /sys/fs/cgroup/banger/"+string(x.ID)+" || exit; echo watching; "+
 		"while read key value <cgroup.events && [ $value = 1 ]; do :; done 2>/dev/null; date +%s%N")
 	v.waitOutput("witness", "watching")

@@ -81,7 +81,7 @@ func environmentOf(t *testing.T) map[string]banger.ByteString {
 	return env
 }
 
-// nodeClients returns a folder with the clients of testdata/node and the packages
+// nodeClients returns a directory with the clients of testdata/node and the packages
 // that its lock file pins.
 func nodeClients(t *testing.T) string {
 	t.Helper()

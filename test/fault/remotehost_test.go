@@ -18,7 +18,7 @@ type remoteHost struct {
 	server *hosttest.SSHServer
 }
 
-// guestPrograms are those in a folder of binaries.
+// guestPrograms are those in a directory of binaries.
 func guestPrograms(dir string) hosttest.Binaries {
 	return hosttest.Binaries{Agent: filepath.Join(dir, "banger-agent"), Shim: filepath.Join(dir, "banger-shim")}
 }

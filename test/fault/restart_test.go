@@ -212,7 +212,7 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 	i.MustRun(t, "session", "start", "v", "--name", "ticks", "--", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
 	i.MustRun(t, "session", "wait", "v", "ticks", "--match", "tick")
 	ended := installation.JSON[banger.Session](t, i, "session", "show", "v", "ended alone")
-	// The ssh goes on without the daemon. It tells what the guest's clock says, too.
+	// The ssh continues without the daemon. It tells what the guest's clock says, too.
 	state := ended.GuestStateDir + "/state.json"
 	guest := i.Command(t.Context(), "vm", "ssh", "v", "--", "echo in; read x; date +%s%N; touch /root/go; until grep -q '\"ended_by\":\"exit\"' "+state+"; do sleep 0.1; done; sleep 3; echo out")
 	in, err := guest.StdinPipe()

@@ -147,7 +147,7 @@ func runWatcher(ctx context.Context, socket, session string) error {
 	}
 }
 
-// memory returns how much memory a process has that is no file's, in bytes; proc(5).
+// memory returns how much memory a process has that is not a file's, in bytes; proc(5).
 func memory(t *testing.T, pid int) int64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

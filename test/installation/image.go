@@ -33,7 +33,7 @@ func NewWithImages(t testing.TB, bin Binaries) (*Installation, banger.Image) {
 	return i, image
 }
 
-// linkTree makes a folder with hard links to the files of another.
+// linkTree makes a directory with hard links to the files of another.
 func linkTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package installation gives tests a whole banger of their own: the real
-// binaries, and a set of XDG folders that no other installation shares, but for
+// binaries, and a set of XDG directories that no other installation shares, but for
 // the images, which are built once for all tests of a checkout.
 package installation
 
@@ -29,7 +29,7 @@ import (
 	"banger/test/testimage"
 )
 
-// Binaries is a folder with banger, banger-agent and banger-shim.
+// Binaries is a directory with banger, banger-agent and banger-shim.
 type Binaries string
 
 // Build builds the binaries from this checkout into dir, as they are released,
@@ -79,13 +79,13 @@ func Main(m *testing.M, race bool, set func(Binaries), closeShared func() error)
 	return code
 }
 
-// root is the folder of the checkout.
+// root is the directory of the checkout.
 func root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Installation is one set of XDG folders with the binaries.
+// Installation is one set of XDG directories with the binaries.
 type Installation struct {
 	Bin Binaries
 	Env []string // of every command: the process's own with the XDG variables set
@@ -144,7 +144,7 @@ func (i *Installation) Setenv(name, value string) {
 	}
 }
 
-// Close deletes the VMs, ends the daemon and removes the folders.
+// Close deletes the VMs, ends the daemon and removes the directories.
 func (i *Installation) Close() error {
 	var vms []banger.VM
 	r, err := i.run(nil, "vm", "list", "--json")
@@ -179,7 +179,7 @@ func (i *Installation) DaemonLog() string {
 
 func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
-// Paths are the folders of the installation.
+// Paths are the directories of the installation.
 func (i *Installation) Paths() paths.Paths { return i.paths }
 
 // Client returns a client of the daemon, which must run already.

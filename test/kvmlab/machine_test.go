@@ -44,7 +44,7 @@ func (l *lab) boot(t *testing.T) {
 	}
 }
 
-// arguments are those of QEMU. One CPU: QEMU before 8.1 may go on executing code that
+// arguments are those of QEMU. One CPU: QEMU before 8.1 may continue executing code that
 // another CPU has changed, which is what Linux does to itself when a guest of KVM comes
 // or goes.
 func (l *lab) arguments() []string {

@@ -56,7 +56,7 @@ func Exec(spec, program string, argv []string) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	loaded := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread() // the filter is this thread's, and goes on with the program that it executes
+	runtime.LockOSThread() // the filter is this thread's, and continues with the program that it executes
 	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&loaded)), 0, 0); err != nil {
 		return fmt.Errorf("cannot set filter: %w", err)
 	}

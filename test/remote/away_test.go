@@ -14,7 +14,7 @@ import (
 )
 
 // A host that cannot be reached is that since a time; nothing else is said of it, and
-// its sessions go on and are found again.
+// its sessions continue and are found again.
 func TestRemote_AHostThatIsAwayIsUnreachableAndNothingIsGuessed(t *testing.T) {
 	r := newRig(t, hosttest.SSHOptions{})
 	r.mustAdd()
@@ -209,7 +209,7 @@ func TestRemote_TwoDaemonsBringTheAgentAtOnce(t *testing.T) {
 	}
 }
 
-// A daemon of another build brings its own agent, goes on with the sessions whose shims
+// A daemon of another build brings its own agent, continues with the sessions whose shims
 // are of the build before, and removes that when nothing of it runs.
 func TestRemote_AnOldVersionGoesWhenNothingRunsIt(t *testing.T) {
 	r := newRig(t, hosttest.SSHOptions{})

@@ -167,7 +167,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// versionsIn lists the versions of the agent in a folder on the host.
+// versionsIn lists the versions of the agent in a directory on the host.
 func versionsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := filepath.Glob(filepath.Join(dir, "*", "banger-agent"))

@@ -33,7 +33,7 @@ func TestRemote_BadNetworksLoseNothing(t *testing.T) {
 			t.Parallel()
 			network := &hosttest.Network{}
 			r := newRig(t, hosttest.SSHOptions{Net: network.Through})
-			r.mustAdd() // the upload is no part of it
+			r.mustAdd() // the upload is not a part of it
 			network.Become(c.Shape)
 			r.readAndWrite(func() {
 				if c.fault != nil {

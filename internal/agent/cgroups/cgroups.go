@@ -51,7 +51,7 @@ func AwaitEmpty(path string, limit time.Duration) error {
 }
 
 // Remove removes a cgroup, in which no process is any more, with all below it. One that
-// does not exist is no error.
+// does not exist is not an error.
 func Remove(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {

@@ -43,8 +43,8 @@ func findCommands(l banger.Launch, p plan) (string, *launchFailure) {
 }
 
 // lookPath finds an executable as execvp(3) does after a chdir to the session's
-// folder: a name with a slash is a path, another one is looked for in the
-// folders of PATH, where an empty one means the session's folder. What is there
+// directory: a name with a slash is a path, another one is looked for in the
+// directories of PATH, where an empty one means the session's directory. What is there
 // and cannot be executed does not end the search, but is what the failure tells.
 func lookPath(name string, p plan) (string, *missingCommand) {
 	if strings.Contains(name, "/") {
@@ -99,7 +99,7 @@ func executable(path string, p plan) *missingCommand {
 	case err != nil: // such as ENOTDIR: there is no such file either
 		return &missingCommand{notFound, err.Error()}
 	case info.IsDir():
-		return &missingCommand{fmt.Sprintf("is not executable: %s is a folder", path), info.Mode().String() + " " + path}
+		return &missingCommand{fmt.Sprintf("is not executable: %s is a directory", path), info.Mode().String() + " " + path}
 	case !info.Mode().IsRegular():
 		return &missingCommand{fmt.Sprintf("is not executable: %s is no file", path), info.Mode().String() + " " + path}
 	}

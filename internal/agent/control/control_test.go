@@ -186,7 +186,7 @@ func serveProcess(t *testing.T, dir string) (*link, *exec.Cmd) {
 	return connect(t, out, in, func() { _ = cmd.Wait() }), cmd
 }
 
-// sessions returns a folder for sessions. What still runs in it at the test's
+// sessions returns a directory for sessions. What still runs in it at the test's
 // end is killed.
 func sessions(t *testing.T) string {
 	t.Helper()

@@ -49,7 +49,7 @@ func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.Gue
 }
 
 // settleLaunch returns what became of a launch, which is never that it is about
-// to start. If its id is new, begin makes the session in its new folder.
+// to start. If its id is new, begin makes the session in its new directory.
 func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (guestapi.GuestSession, error) {
 	if !banger.ValidID(string(l.ID)) {
 		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: not a session id", string(l.ID))
@@ -64,7 +64,7 @@ func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin
 	return x.report(), nil
 }
 
-// create claims an id by making its folder, and returns the session of whoever
+// create claims an id by making its directory, and returns the session of whoever
 // did that first.
 func (s *server) create(l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
 	unlock := s.claims.Hold(l.ID)

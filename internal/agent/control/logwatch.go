@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logWatcher tells when files are written to, through one inotify(7) instance:
+// logWatcher reports when files are written to, through one inotify(7) instance:
 // a user may have few of them. Safe for concurrent use.
 type logWatcher struct {
 	file *os.File

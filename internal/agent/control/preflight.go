@@ -65,8 +65,8 @@ func (s *server) user(name string) (passwd.User, error) {
 	return s.users.Current()
 }
 
-// findCwd returns the folder in which the command starts. As at a login, a home
-// that cannot be entered is replaced by the root folder; a folder that was asked
+// findCwd returns the directory in which the command starts. As at a login, a home
+// that cannot be entered is replaced by the root directory; a directory that was asked
 // for is not.
 func findCwd(asked string, user passwd.User) (string, *launchFailure) {
 	cwd := asked
@@ -93,5 +93,5 @@ func findCwd(asked string, user passwd.User) (string, *launchFailure) {
 	if asked == "" {
 		return "/", nil
 	}
-	return "", &launchFailure{banger.StagePreflightCwd, fmt.Sprintf("cannot start session in folder %q: %s", cwd, cause), err.Error()}
+	return "", &launchFailure{banger.StagePreflightCwd, fmt.Sprintf("cannot start session in directory %q: %s", cwd, cause), err.Error()}
 }

@@ -11,7 +11,7 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// dir returns the folder of a session.
+// dir returns the directory of a session.
 func (s *server) dir(id banger.SessionID) string { return filepath.Join(s.SessionsDir, string(id)) }
 
 func (s *server) register(x *session) {

@@ -1,4 +1,4 @@
-// Package control is the guest's end of a link: it starts sessions, tells how
+// Package control is the guest's end of a link: it starts sessions, reports how
 // they go, and reads their logs, over the protocol of package guestrpc. It owns
 // nothing that lives: a session belongs to its shim, and everything else is on
 // the disk. So a control server may be killed at any moment, and two may run at
@@ -67,7 +67,7 @@ type server struct {
 
 // Serve answers the requests that come on in until it ends or ctx does, and
 // returns when nothing of the server is left; a launch that has begun is
-// finished first. The sessions go on. If in is an io.Closer, it is closed when
+// finished first. The sessions continue. If in is an io.Closer, it is closed when
 // ctx ends, which must unblock its Read.
 func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	serving, cancel := context.WithCancel(ctx)

@@ -188,7 +188,7 @@ func testCgroup(t *testing.T) string {
 	return ""
 }
 
-// TestScan_RecordsWhatAnotherBootOrALostShimLeft builds the folders that are
+// TestScan_RecordsWhatAnotherBootOrALostShimLeft builds the directories that are
 // found after the death of a machine, of a shim, and of a disk.
 func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
 	dir := sessions(t)

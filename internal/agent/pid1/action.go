@@ -19,7 +19,7 @@ const (
 )
 
 // applets are the names by which the agent, executed in the guest, asks its init
-// to shut down. A halted machine would go on to burn the host's time, so halt
+// to shut down. A halted machine would continue to burn the host's time, so halt
 // powers off.
 var applets = map[string]syscall.Signal{
 	"poweroff": unix.SIGUSR2,

@@ -15,7 +15,7 @@ import (
 )
 
 // Run is the init. argv is that of the server, which writes to ReadyFD when it
-// listens. Run does not return: where it cannot go on, it says why on the console
+// listens. Run does not return: where it cannot continue, it says why on the console
 // and powers off.
 func Run(argv []string, log *slog.Logger) {
 	defer powerOffOnPanic(log)

@@ -72,7 +72,7 @@ func readConfig(path string) (guestconfig.Config, error) {
 }
 
 // installAgent puts what the running system needs of the initramfs into its
-// /run. The programs are not copied: their folder stays in the initramfs, in
+// /run. The programs are not copied: their directory stays in the initramfs, in
 // memory, and is mounted there too. Any user may execute the agent, which serves
 // sftp with that user's rights; the configuration holds the host key.
 func installAgent() error {

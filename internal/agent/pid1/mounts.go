@@ -33,7 +33,7 @@ var systemMounts = []mount{
 	{"cgroup2", "/sys/fs/cgroup", "cgroup2", safe, "nsdelegate,memory_recursiveprot"},
 }
 
-// do mounts it, on a folder that it makes if need be.
+// do mounts it, on a directory that it makes if need be.
 func (m mount) do() error {
 	if err := os.MkdirAll(m.target, 0o755); err != nil {
 		return fmt.Errorf("cannot mount %s: %w", m.target, err)

@@ -30,7 +30,7 @@ const (
 // system, so that it can write them out when it shuts down.
 const disksDir = guestconfig.RunDir + "/disks"
 
-// overlayDir is the folder of the system disk that holds the overlay. The number
+// overlayDir is the directory of the system disk that holds the overlay. The number
 // is that of its layout: upper and work, as overlayfs knows them.
 const overlayDir = "overlay-1"
 
@@ -66,7 +66,7 @@ func mountRoot(d disks) error {
 	}
 	upper, work := filepath.Join(systemMount, overlayDir, "upper"), filepath.Join(systemMount, overlayDir, "work")
 	for _, dir := range []string{upper, work} {
-		// The mode of upper is that of the root folder, which all may enter.
+		// The mode of upper is that of the root directory, which all may enter.
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("cannot prepare the system disk: %w", err)
 		}

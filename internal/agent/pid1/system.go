@@ -69,7 +69,7 @@ func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) (guestc
 }
 
 // linkDevices makes the links in /dev that the kernel leaves to user space, and
-// the folders in /run that programs expect.
+// the directories in /run that programs expect.
 func linkDevices() error {
 	var errs []error
 	for name, target := range map[string]string{

@@ -24,7 +24,7 @@ func (t *timeline) mark(name string) {
 	*t = append(*t, step{name, time.Duration(now.Nano())})
 }
 
-// String tells how long each step took and how long all took after the first,
+// String reports how long each step took and how long all took after the first,
 // which is the kernel's and must be there.
 func (t timeline) String() string {
 	var steps []string

@@ -33,7 +33,7 @@ func Open(pid int) (*Process, bool) {
 	return &Process{pid, fd}, true
 }
 
-// Signal sends a signal; that the process has ended is no error. Without a descriptor
+// Signal sends a signal; that the process has ended is not an error. Without a descriptor
 // it goes to whoever has the pid by then: the kernel gives a pid away again only when
 // all others have had their turn, which takes longer than from a look to a call.
 func (p *Process) Signal(s unix.Signal) error {

@@ -180,7 +180,7 @@ func (a *attachment) obey() (inOrder bool) {
 	}
 }
 
-// refuse tells the client what it did wrong, and ends it if that cannot go on.
+// refuse tells the client what it did wrong, and ends it if that cannot continue.
 func (a *attachment) refuse(e *sessionstream.Error) {
 	a.out.queue(e)
 	if e.Code != sessionstream.CodeUnsupported && e.Code != sessionstream.CodeClosed {

@@ -113,7 +113,7 @@ func (c *cgroup) each(fn func(pid int)) error {
 
 // signalMember signals a process if it still is in the cgroup. The pid may have
 // been given to another one since it was read; the descriptor pins what it means
-// now, and a second look tells whether that is ours.
+// now, and a second look reports whether that is ours.
 func (c *cgroup) signalMember(pid int, signals []unix.Signal) error {
 	process, ok := pidfd.Open(pid)
 	if !ok {

@@ -35,7 +35,7 @@ func killChildren() error {
 
 // signalTree sends a signal to every process below this one, as they are now. A
 // child of ours keeps its pid until we reap it; of any other the descriptor pins
-// what the pid means, and a second look tells whether that is in the tree.
+// what the pid means, and a second look reports whether that is in the tree.
 func signalTree(sig unix.Signal) error {
 	var errs error
 	err := eachDescendant(os.Getpid(), func(pid, parent int) {

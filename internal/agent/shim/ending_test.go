@@ -90,7 +90,7 @@ func TestLogs_AreSyncedWithinASecondAndThenRest(t *testing.T) {
 			if dirty() {
 				t.Error("the second has passed without a sync")
 			}
-			time.Sleep(time.Hour) // with a timer that went on, dirty would not matter
+			time.Sleep(time.Hour) // with a timer that continued, dirty would not matter
 		}
 		l.finish()
 		l.output(banger.StreamStdout, []byte("x"))

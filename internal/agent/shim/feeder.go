@@ -18,7 +18,7 @@ type feeder struct {
 	stdin   *stdin
 	rawLine bool // what a terminal in line mode drops is fed all the same
 	out     *outlet
-	refuse  func(*sessionstream.Error) // tells why nothing more is fed
+	refuse  func(*sessionstream.Error) // reports why nothing more is fed
 	end     context.CancelFunc
 	done    chan struct{} // closed when nothing is fed any more
 
@@ -122,7 +122,7 @@ func (f *feeder) run(ctx context.Context) {
 	}
 }
 
-// answer tells the client what became of a piece, and whether feeding goes on. A
+// answer tells the client what became of a piece, and whether feeding continues. A
 // client that has only stopped sending still gets the exact position.
 func (f *feeder) answer(err error) bool {
 	refused, ok := errors.AsType[*sessionstream.Error](err)

@@ -14,10 +14,10 @@ import (
 )
 
 // Launch is the one message that a shim gets, as JSON on its socket, up to the end of
-// what comes there. The session's folder has been made, its state.json says
+// what comes there. The session's directory has been made, its state.json says
 // StatusStarting.
 type Launch struct {
-	Dir  string              `json:"dir"` // the session's folder, absolute
+	Dir  string              `json:"dir"` // the session's directory, absolute
 	Path banger.ByteString   `json:"path"`
 	Argv []banger.ByteString `json:"argv"` // with the command's name as its first
 	Env  []banger.ByteString `json:"env"`  // NAME=value, all there is
@@ -87,7 +87,7 @@ func readLaunch(r io.Reader) (Launch, error) {
 	return l, nil
 }
 
-// SocketPath is the path of the session's socket by way of its opened folder: a
+// SocketPath is the path of the session's socket by way of its opened directory: a
 // socket's own path may have 107 bytes at most (unix(7)), a session's may be
 // longer.
 func SocketPath(dir *os.File) string {

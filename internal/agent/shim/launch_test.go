@@ -72,7 +72,7 @@ func TestSession_CommandGetsAFreshProcess(t *testing.T) {
 		"file mode mask":    {[]string{"/bin/sh", "-c", "umask"}, fmt.Sprintf("%04o\n", mask)},
 		"signals": {[]string{"/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"},
 			"SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"},
-		// 3 is the folder that ls reads.
+		// 3 is the directory that ls reads.
 		"open files": {[]string{"/bin/ls", "/proc/self/fd"}, "0\n1\n2\n3\n"},
 		// It leads a process group and a session, which has no terminal.
 		"process group": {[]string{"/usr/bin/cut", "-d", " ", "-f", "1,5,6,7", "/proc/self/stat"}, "PID PID PID 0\n"},
@@ -226,7 +226,7 @@ func TestStandby_ReportsAShimThatCannotBegin(t *testing.T) {
 	for binary, want := range map[string]string{
 		crash:           "out of luck",
 		"/no/such/shim": "no such file",
-		binaries.tested: "cannot read file state.json", // of a folder that has none
+		binaries.tested: "cannot read file state.json", // of a directory that has none
 	} {
 		lock, err := os.Create(filepath.Join(dir, "lock"))
 		if err != nil {

@@ -261,7 +261,7 @@ func (s *session) config(a sessionstream.Attach) sessionstream.Config {
 func (s *session) dial(ctx context.Context) (net.Conn, error) {
 	conn, err := shimclient.Connect(ctx, s.dir)
 	if err != nil {
-		return nil, err // a nil *net.UnixConn is no nil net.Conn
+		return nil, err // a nil *net.UnixConn is not a nil net.Conn
 	}
 	return conn, nil
 }

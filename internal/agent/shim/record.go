@@ -21,7 +21,7 @@ type record struct {
 	dir string
 	// counts fills in what is counted elsewhere: offsets, sizes, losses.
 	counts func(*banger.SessionState)
-	// settled is done by who makes the session's folder durable.
+	// settled is done by who makes the session's directory durable.
 	settled sync.Once
 
 	mu        sync.Mutex // guards everything below, and the order of what observers get
@@ -30,7 +30,7 @@ type record struct {
 	observers map[*observer]bool
 }
 
-// settleAfter is when a session's folder is made durable: not while its start is waited
+// settleAfter is when a session's directory is made durable: not while its start is waited
 // for, and soon, so that the end of a short session need not do it.
 const settleAfter = 100 * time.Millisecond
 
@@ -44,7 +44,7 @@ func (r *record) begin(apply func(*sessiondir.State)) {
 	time.AfterFunc(settleAfter, r.settle) // the next change does it, if it comes first
 }
 
-// settle makes the session's folder durable, unless that has been done.
+// settle makes the session's directory durable, unless that has been done.
 func (r *record) settle() {
 	r.settled.Do(func() {
 		if err := sessiondir.Settle(r.dir); err != nil {

@@ -29,7 +29,7 @@ const (
 // server serves the session's socket. What a client does harms only itself.
 type server struct {
 	listener *net.UnixListener
-	dir      *os.File // the session's folder: the listener's path leads through it
+	dir      *os.File // the session's directory: the listener's path leads through it
 
 	news       *news
 	lease      lease

@@ -97,7 +97,7 @@ func (s *session) makeCgroup(l Launch) (err error) {
 // dieLast has the out-of-memory killer spare the shim as long as there is any
 // other process, so that the end of its command is always told; see
 // /proc/PID/oom_score_adj in proc(5). The command is there already and does not
-// inherit it. Without the right to it (CAP_SYS_RESOURCE) the shim goes on without.
+// inherit it. Without the right to it (CAP_SYS_RESOURCE) the shim continues without.
 func dieLast() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) }
 
 // connect makes the parts that carry bytes.

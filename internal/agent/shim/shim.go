@@ -49,7 +49,7 @@ func Run(ctx context.Context) error {
 	if err != nil || report.State.Status.Ended() {
 		return sendErr
 	}
-	// Nobody may be there any more to read the report; the session goes on.
+	// Nobody may be there any more to read the report; the session continues.
 	s.supervise()
 	return nil
 }

@@ -155,7 +155,7 @@ func (s *stdin) failed(ctx context.Context, err error) error {
 }
 
 // end closes stdin at a position; nil means the end of what is accepted. To do
-// so again is no error.
+// so again is not an error.
 func (s *stdin) end(ctx context.Context, at *int64) error {
 	return s.tellClosed(func() error { return s.endAt(ctx, at) })
 }

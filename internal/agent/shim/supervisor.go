@@ -278,7 +278,7 @@ func (v *supervisor) terminate() {
 	}
 }
 
-// kill kills all that belongs to the session, and goes on with each reaping.
+// kill kills all that belongs to the session, and continues with each reaping.
 func (v *supervisor) kill() {
 	v.killing = true
 	var err error

@@ -8,7 +8,7 @@ import (
 	"banger"
 )
 
-// meter tells what the processes of a session have used. Safe for concurrent use.
+// meter reports what the processes of a session have used. Safe for concurrent use.
 type meter struct {
 	mu    sync.Mutex   // guards the fields below
 	group *cgroup      // nil without one

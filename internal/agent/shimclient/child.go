@@ -9,7 +9,7 @@ import (
 
 // Child is a shim process that this process has started. Wait must be called,
 // once, by whoever called Launch, else a zombie stays; if this process ends first,
-// the shim goes on and is reaped by whoever adopts it.
+// the shim continues and is reaped by whoever adopts it.
 type Child struct {
 	process *os.Process
 	pidfd   *os.File // nil on kernels without pidfds

@@ -33,7 +33,7 @@ type Conn struct {
 	writer *sessionstream.Writer
 }
 
-// Dial connects to the shim of the session whose folder is dir. If there is
+// Dial connects to the shim of the session whose directory is dir. If there is
 // none, the error is ErrNoShim.
 func Dial(ctx context.Context, dir string) (*Conn, error) {
 	conn, err := Connect(ctx, dir)
@@ -77,7 +77,7 @@ func (c *Conn) Watch(ctx context.Context, fn func(banger.SessionState)) error {
 	})
 }
 
-// Stop begins to end the session whose folder is dir, and returns when that has
+// Stop begins to end the session whose directory is dir, and returns when that has
 // taken effect: SIGTERM is sent, or with grace 0 everything killed. For a session
 // that has just ended it does nothing.
 func Stop(ctx context.Context, dir string, r banger.StopRequest) error {
@@ -90,7 +90,7 @@ func Stop(ctx context.Context, dir string, r banger.StopRequest) error {
 	return err
 }
 
-// Signal sends a signal to the session whose folder is dir, and returns when that
+// Signal sends a signal to the session whose directory is dir, and returns when that
 // is done. If the command had ended before, the error is CodeState.
 func Signal(ctx context.Context, dir string, s guestapi.GuestSignal) error {
 	to := sessionstream.ToProcess
@@ -104,7 +104,7 @@ func Signal(ctx context.Context, dir string, s guestapi.GuestSignal) error {
 	return err
 }
 
-// Inspect returns the state of the session whose folder is dir as it is now.
+// Inspect returns the state of the session whose directory is dir as it is now.
 func Inspect(ctx context.Context, dir string) (state banger.SessionState, err error) {
 	c, err := Dial(ctx, dir)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // shimOf serves one connection as the shim of a build does, and returns the session's
-// folder and what it was ordered.
+// directory and what it was ordered.
 func shimOf(t *testing.T, revision int) (dir string, ordered <-chan sessionstream.Control) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "b-")

@@ -69,7 +69,7 @@ func start(path string) (_ *Standby, err error) {
 	process, err := os.StartProcess(path, []string{"banger-shim"}, &os.ProcAttr{
 		Dir: "/",
 		// One thread runs Go code at a time: less memory, and nothing to gain. With
-		// huge pages, which Debian's kernel gives unasked, a shim would have 3 MiB.
+		// huge pages, which Debian's kernel gives by default, a shim would have 3 MiB.
 		Env:   []string{"GOMAXPROCS=1", "GODEBUG=disablethp=1"},
 		Files: []*os.File{null, null, s.crash, shim.SocketFD: theirs},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},

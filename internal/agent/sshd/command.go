@@ -69,8 +69,8 @@ func startCommand(p program, user passwd.User, env []string, tty *ttyRequest) (*
 	return c, nil
 }
 
-// mayEnter reports whether dir is a folder that lets user in; a command whose
-// home does not starts in the root folder.
+// mayEnter reports whether dir is a directory that lets user in; a command whose
+// home does not starts in the root directory.
 func mayEnter(user passwd.User, dir string) bool {
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
@@ -119,7 +119,7 @@ func (c *command) closeStreams() {
 	}
 }
 
-// reap waits for the program. It goes on if the program ignores the hang-up of
+// reap waits for the program. It continues if the program ignores the hang-up of
 // its client, so that it becomes no zombie; nobody waits for it then.
 func (c *command) reap() {
 	defer close(c.exited)
@@ -131,7 +131,7 @@ func (c *command) reap() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.cmd.Wait() // an exit status that is not 0 is no failure of ours
+	_ = c.cmd.Wait() // an exit status that is not 0 is not a failure of ours
 	c.reaped = true
 }
 

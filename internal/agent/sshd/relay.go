@@ -37,7 +37,7 @@ func relay(w io.Writer, r *os.File) {
 }
 
 // maxRestBytes is more than a pipe or a pseudo-terminal holds (pipe(7): 64 KiB),
-// unless its capacity was raised; whoever goes on writing is cut off there.
+// unless its capacity was raised; whoever continues writing is cut off there.
 const maxRestBytes = 1 << 20
 
 // relayRest copies what r holds now, without waiting for more.

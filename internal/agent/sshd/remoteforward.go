@@ -52,7 +52,7 @@ func (f *remoteForwards) open(gone context.Context, request []byte) (payload []b
 	return payload, true
 }
 
-// cancel serves cancel-tcpip-forward; connections that it accepted go on.
+// cancel serves cancel-tcpip-forward; connections that it accepted continue.
 func (f *remoteForwards) cancel(request []byte) bool {
 	var address forwardAddress
 	if ssh.Unmarshal(request, &address) != nil {

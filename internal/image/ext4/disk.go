@@ -120,7 +120,7 @@ func run(ctx context.Context, reach confine.Rules, inherited *os.File, name stri
 	return fmt.Errorf("%s: %w: %.1000s", name, err, text)
 }
 
-// findProgram looks in PATH and in the folders of system programs, which the
+// findProgram looks in PATH and in the directories of system programs, which the
 // PATH of an ordinary user lacks.
 func findProgram(name string) (string, error) {
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/sbin/" + name} {

@@ -25,13 +25,13 @@ import (
 // MiB each.
 const keepBases = 8
 
-// baseSuffix ends the names of cached bases; whatever else lies in the folder
+// baseSuffix ends the names of cached bases; whatever else lies in the directory
 // is a leftover of an interrupted write.
 const baseSuffix = ".cpio"
 
 // Cache writes the initrds of VMs. It keeps the base of each image and build of
-// banger in a folder of its own, so that a start only copies it. Safe for
-// concurrent use; only one process may use a folder.
+// banger in a directory of its own, so that a start only copies it. Safe for
+// concurrent use; only one process may use a directory.
 type Cache struct {
 	dir string
 
@@ -54,7 +54,7 @@ func NewCache(dir string) *Cache {
 // WriteVM writes the initrd of one VM of an image to path, readable by the owner
 // only, since the configuration holds a key. A file that is there is replaced
 // at once, never changed; only one call at a time may be for a path. It is not
-// durable: every start writes it anew.
+// durable: every start writes it again.
 func (c *Cache) WriteVM(path string, image banger.ImageID, f BaseFiles, cfg guestconfig.Config) error {
 	base, err := c.openBase(image, f)
 	if err != nil {

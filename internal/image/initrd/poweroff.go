@@ -10,7 +10,7 @@ import (
 )
 
 // Poweroff writes an initrd whose init powers the machine off at once: the
-// floor of what a boot can take, and the trial that tells whether KVM works.
+// floor of what a boot can take, and the trial that reports whether KVM works.
 func Poweroff(w io.Writer) error {
 	init, err := poweroffELF()
 	if err != nil {

@@ -27,7 +27,7 @@ func New() *Builder { return &Builder{} }
 
 // guard runs mmdebstrap, its arguments, in a process group of which it is the
 // leader. The kernel sends the guard SIGTERM when this process dies; it then
-// kills the group. mmdebstrap alone would go on until it has something to write.
+// kills the group. mmdebstrap alone would continue until it has something to write.
 // One of the group is the first process of a pid namespace with everything that
 // runs in the new system, so what a package's scripts started ends with it.
 const guard = `trap 'kill -KILL 0' TERM; "$@" & wait "$!"`
@@ -46,7 +46,7 @@ const killedOutput = 5 * time.Second
 // Build writes the system of suite, with exactly the packages of r.Include
 // beside Debian's minimum and what they depend on, to stream as an uncompressed
 // tar. The signatures of the mirror are checked with the host's own keys.
-// Temporary files, about one and a half times the tar, lie in scratch, an existing folder
+// Temporary files, about one and a half times the tar, lie in scratch, an existing directory
 // that anyone may pass through; RemoveScratch removes them. Progress is called
 // from one goroutine at a time with a stage and the part of the work that is
 // done, 0 to 1; it may be nil. When Build returns nothing that it started is left
@@ -107,7 +107,7 @@ func run(ctx context.Context, scratch string, args []string, stdout io.Writer, s
 	return err
 }
 
-// killGroup kills a process group. That there is none left is no error.
+// killGroup kills a process group. That there is none left is not an error.
 func killGroup(pgid int) error {
 	if err := syscall.Kill(-pgid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
@@ -135,7 +135,7 @@ func environment(scratch string) []string {
 	return env
 }
 
-// RemoveScratch removes a scratch folder with all that Build left in it. Build
+// RemoveScratch removes a scratch directory with all that Build left in it. Build
 // must have returned, or its process be dead.
 func (b *Builder) RemoveScratch(ctx context.Context, scratch string) error {
 	err := os.RemoveAll(scratch)
@@ -152,7 +152,7 @@ func (b *Builder) RemoveScratch(ctx context.Context, scratch string) error {
 	for _, e := range entries {
 		args = append(args, filepath.Join(scratch, e.Name()))
 	}
-	// It empties its folders but cannot remove them from ours, so whether it did
+	// It empties its directories but cannot remove them from ours, so whether it did
 	// its work shows only when we can.
 	log := &stageLog{begin: func(stage) {}}
 	helped := run(ctx, scratch, args, io.Discard, log)
@@ -162,7 +162,7 @@ func (b *Builder) RemoveScratch(ctx context.Context, scratch string) error {
 	return nil
 }
 
-// errorWriter tells why a write failed, which the writing program cannot.
+// errorWriter reports why a write failed, which the writing program cannot.
 type errorWriter struct {
 	w      io.Writer
 	failed context.CancelCauseFunc

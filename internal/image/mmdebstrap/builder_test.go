@@ -47,7 +47,7 @@ func fakeMmdebstrap(t *testing.T, script string) {
 }
 
 // lingering starts children that outlive it unless they are killed. All hold
-// the fifo "alive" in the scratch folder open.
+// the fifo "alive" in the scratch directory open.
 const (
 	holding   = `exec 9>"$TMPDIR/alive"; echo started >&9; `
 	lingering = holding + stayOn

@@ -11,7 +11,7 @@ import (
 	"banger"
 )
 
-// Check tells whether this user can build images on this host: CodeMissing with
+// Check reports whether this user can build images on this host: CodeMissing with
 // the next step, if not.
 func (b *Builder) Check() error {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {

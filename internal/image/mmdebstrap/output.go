@@ -99,7 +99,7 @@ func (l *stageLog) tail() string {
 	return strings.Join(lines, "\n")
 }
 
-// explanations tells what apt and mmdebstrap mean, the first that fits.
+// explanations reports what apt and mmdebstrap mean, the first that fits.
 // Messages get the recipe.
 func explanations(r banger.ImageRecipe) []explanation {
 	mirror := r.Mirror

@@ -70,7 +70,7 @@ func (d *Driver) Crash(id banger.VMID) bool {
 	return i != nil
 }
 
-// Pause pauses the machine of a VM: its guest goes on, but the host's side is told. It
+// Pause pauses the machine of a VM: its guest continues, but the host's side is told. It
 // reports whether one was running.
 func (d *Driver) Pause(id banger.VMID, status vmm.PauseStatus) bool {
 	i := d.host.find(func(i *instance) bool { return i.spec.VMID == id })
@@ -118,7 +118,7 @@ type ref struct {
 
 const refVersion = 1
 
-// Start implements vmm.Starter. Of the spec it uses the folders only.
+// Start implements vmm.Starter. Of the spec it uses the directories only.
 func (d *Driver) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("cannot start machine of VM %s: %w", spec.VMID, context.Cause(ctx))

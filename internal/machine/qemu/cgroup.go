@@ -15,7 +15,7 @@ func (d *Driver) keep(ctx context.Context, r record) {
 	}
 }
 
-// endsWith says what ends a machine unasked, and what helps.
+// endsWith says what ends a machine without a request, and what helps.
 func (d *Driver) endsWith(pid int) string {
 	if d.config.Cgroups == nil {
 		return ""

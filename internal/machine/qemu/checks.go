@@ -9,7 +9,7 @@ import (
 	"banger/internal/confine"
 )
 
-// Checks tells what this driver finds on the host. If kernel is not "", KVM is
+// Checks reports what this driver finds on the host. If kernel is not "", KVM is
 // tried with it, which takes some seconds once per boot of the host.
 func (d *Driver) Checks(ctx context.Context, kernel string) []banger.Check {
 	return []banger.Check{d.checkQEMU(ctx), d.checkKVM(ctx, kernel), checkConfinement(confine.Supported())}
@@ -21,7 +21,7 @@ const (
 	landlockSockets = 9 // connecting to a socket in the file system
 )
 
-// checkConfinement tells what keeps a QEMU or an e2fsck that a guest has taken over from
+// checkConfinement reports what keeps a QEMU or an e2fsck that a guest has taken over from
 // the user's files; version is that of the kernel's Landlock, 0 for none.
 func checkConfinement(version int) banger.Check {
 	c := banger.Check{Name: "confinement", Status: banger.CheckOK}

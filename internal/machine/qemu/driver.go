@@ -32,7 +32,7 @@ type Config struct {
 	Binary string
 	// VerdictCache is the file that keeps what KVM was found to do on this host.
 	VerdictCache string
-	// TrialLimit is how long the trial guest may take that tells whether KVM
+	// TrialLimit is how long the trial guest may take that reports whether KVM
 	// works; default 3 s.
 	TrialLimit time.Duration
 	// Poweroff writes an initrd whose init powers off at once, for the trial guest.
@@ -47,7 +47,7 @@ type Config struct {
 type Cgroups interface {
 	// Keep moves processes into a scope of their own where the first lives longer there.
 	Keep(ctx context.Context, pids []int, unit, description string) (moved bool, err error)
-	// Threat says what ends a process unasked, and what helps; "" if nothing does.
+	// Threat says what ends a process without a request, and what helps; "" if nothing does.
 	Threat(pid int) (threat, remedy string, err error)
 }
 

@@ -42,7 +42,7 @@ func TestFileWatch_TellsOfEveryFileAndHoldsNothingAfter(t *testing.T) {
 	}
 }
 
-// A machine that is started again in the same folder may have new files.
+// A machine that is started again in the same directory may have new files.
 func TestFileWatch_TellsOfAFileThatWasMadeAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ready")
 	appendTo(t, path)

@@ -75,7 +75,7 @@ func (k *kvm) verdict(ctx context.Context, kernel string) (verdict, error) {
 	return v, k.save(cached[max(0, len(cached)-maxVerdicts):])
 }
 
-// deviceVerdict tells what needs no guest to be seen; Usable means "may be".
+// deviceVerdict reports what needs no guest to be seen; Usable means "may be".
 func (k *kvm) deviceVerdict() verdict {
 	f, err := os.OpenFile(k.device, os.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {

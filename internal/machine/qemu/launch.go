@@ -41,7 +41,7 @@ type launch struct {
 }
 
 // start runs the machine, or fails and leaves nothing. The caller holds the lock
-// of the state folder.
+// of the state directory.
 func (l *launch) start(ctx context.Context, d *Driver) (*machine, error) {
 	m, err := l.run(ctx, d)
 	if err == nil {

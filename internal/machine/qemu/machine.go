@@ -27,7 +27,7 @@ type machine struct {
 	proc   *heldProcess
 	watch  *fileWatch
 	done   chan struct{} // closed when the process has ended, and all that it said is written
-	// endsWith is what ended the process unasked when the handle was made.
+	// endsWith is what ended the process without a request when the handle was made.
 	endsWith string
 
 	live  context.Context // ends with the process or the handle

@@ -129,7 +129,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 	waitFor(t, "the guest is back", func() bool {
 		conn, err := m.Dial(t.Context())
 		if err != nil {
-			t.Fatal(err) // the machine goes on
+			t.Fatal(err) // the machine continues
 		}
 		defer conn.Close()
 		// One that QEMU took while the guest was away may never be answered.

@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 // guest has what the test guest boots from.
 type guest struct {
 	kernel, initrd string
-	temporary      string // folder to remove, or ""
+	temporary      string // directory to remove, or ""
 }
 
 // guestFiles takes kernel and initrd from the environment, as the KVM lab gives

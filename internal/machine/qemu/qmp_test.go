@@ -16,7 +16,7 @@ import (
 	"testing/iotest"
 )
 
-// serveQMP plays QEMU for one client after the other, in a folder whose path is
+// serveQMP plays QEMU for one client after the other, in a directory whose path is
 // too long for a socket: it greets, and answers each line with what answer
 // returns for it.
 func serveQMP(t *testing.T, greeting string, answer func(command string, id int) string) record {

@@ -85,7 +85,7 @@ func (r record) open() (*heldProcess, error) {
 	return p, nil
 }
 
-// runningIn returns the pid of the machine that the folder's record names, or 0
+// runningIn returns the pid of the machine that the directory's record names, or 0
 // if that has ended. A record that cannot be read is none: QEMU's locks on the
 // disks stand behind this one.
 func runningIn(stateDir string) int {
@@ -105,7 +105,7 @@ func runningIn(stateDir string) int {
 	return r.Process.PID
 }
 
-// lockStateDir lets one process at a time start a machine of a folder. The lock
+// lockStateDir lets one process at a time start a machine of a directory. The lock
 // ends with the returned file or with this process.
 func lockStateDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// dialUnix connects to a socket in a folder. It goes by the folder's descriptor,
+// dialUnix connects to a socket in a directory. It goes by the directory's descriptor,
 // since a socket's path may have 107 bytes only; unix(7).
 func dialUnix(ctx context.Context, dir, name string) (net.Conn, error) {
 	f, err := os.Open(dir)
@@ -26,7 +26,7 @@ func dialUnix(ctx context.Context, dir, name string) (net.Conn, error) {
 	return conn, nil
 }
 
-// listenUnix makes a socket in a folder, for its owner only, in place of one
+// listenUnix makes a socket in a directory, for its owner only, in place of one
 // that is left over, and returns what QEMU inherits. The socket's file stays when that
 // is closed.
 func listenUnix(dir, name string) (*os.File, error) {

@@ -113,7 +113,7 @@ func open(ctx context.Context, client *ssh.Client) (*ssh.Session, error) {
 	}
 }
 
-// start starts a command, and tells when both its streams and it have ended. What it starts
+// start starts a command, and reports when both its streams and it have ended. What it starts
 // ends with the session, or with the connection if the server never closes that.
 func start(ctx context.Context, session *ssh.Session, command string, data io.Reader, said *saying) (<-chan error, error) {
 	stop := context.AfterFunc(ctx, func() { session.Close() })

@@ -26,7 +26,7 @@ func TestCommandLine_IsTheSameScriptInEveryLoginShell(t *testing.T) {
 	}
 }
 
-// What a script says ends with our mark, whoever goes on to hold the stream.
+// What a script says ends with our mark, whoever continues to hold the stream.
 func TestSaying_EndsWithTheMark(t *testing.T) {
 	for way, size := range map[string]int{"at once": 1 << 20, "byte by byte": 1, "in threes": 3} {
 		s := newSaying("M")

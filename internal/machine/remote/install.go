@@ -24,14 +24,14 @@ import (
 	"banger/internal/vmm"
 )
 
-// versionBytes is how much of a version's hash names its folder.
+// versionBytes is how much of a version's hash names its directory.
 const versionBytes = 16
 
 // version is one build of the programs for one architecture.
 type version struct {
 	Programs
 	agentSum, shimSum string // SHA-256
-	name              string // of its folder
+	name              string // of its directory
 }
 
 // versions are the builds that were hashed already. Safe for concurrent use.
@@ -166,7 +166,7 @@ func (h *host) tryControl(ctx context.Context, client *ssh.Client, c vmm.AgentCo
 	return nil
 }
 
-// commands are those of a version in a folder, with the state of sessions in another.
+// commands are those of a version in a directory, with the state of sessions in another.
 func commands(dir, state string) vmm.AgentCommands {
 	agent, shim := quote(path.Join(dir, guestconfig.AgentName)), quote(path.Join(dir, guestconfig.ShimName))
 	announce := "banger-control-" + rand.Text()

@@ -12,7 +12,7 @@ import (
 	"banger"
 )
 
-// builds is a folder with programs, and how often it was asked for them.
+// builds is a directory with programs, and how often it was asked for them.
 type builds struct {
 	dir   string
 	asked int

@@ -20,10 +20,10 @@ var probeScript string
 // findings are what the probe has found on a host.
 type findings struct {
 	goarch   string
-	programs []string // folders in which programs can be executed, the best first
+	programs []string // directories in which programs can be executed, the best first
 	// installed is the one of them that has the version, "" if none does.
 	installed string
-	// With a version installed: the folder for what is kept, and the places that cannot be
+	// With a version installed: the directory for what is kept, and the places that cannot be
 	// used, each with what failed there.
 	state string
 	unfit []string
@@ -106,7 +106,7 @@ func goarch(system string) string {
 	return system
 }
 
-// check tells what a host lacks. Where no version is installed, nobody has looked for a place
+// check reports what a host lacks. Where no version is installed, nobody has looked for a place
 // for sessions.
 func (f findings) check() error {
 	unfit := ""

@@ -155,7 +155,7 @@ cp /root/fake/banger-agent /root/fake/banger-shim; chmod 700 /root/fake/*
 	return got
 }
 
-// everywhere is a version that is installed in each folder: an agent that finds every place
+// everywhere is a version that is installed in each directory: an agent that finds every place
 // for sessions good.
 const everywhere = "../../../../../../../root/fake"
 
@@ -207,7 +207,7 @@ func TestProbe_FindsWhereToKeepAndToExecute(t *testing.T) {
 	}
 }
 
-// Only the folders themselves are left, each for its owner only.
+// Only the directories themselves are left, each for its owner only.
 func TestProbe_LeavesNothingBehind(t *testing.T) {
 	for shell, command := range shells() {
 		list := `trap 'find /tmp /var/tmp /dev/shm -mindepth 1 ! \( -type d -perm 700 \) ! -path /tmp/home >&2' EXIT; "$@"; exit`

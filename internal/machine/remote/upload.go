@@ -18,8 +18,8 @@ import (
 // uploadTimeout bounds an upload: ten megabytes at 128 kbit/s.
 const uploadTimeout = 15 * time.Minute
 
-// upload brings a version to the first folder that takes it, and returns that
-// folder.
+// upload brings a version to the first directory that takes it, and returns that
+// directory.
 func upload(ctx context.Context, client *ssh.Client, v version, dirs []string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, uploadTimeout, fmt.Errorf("it has not ended within %s", uploadTimeout))
 	defer cancel()
@@ -53,7 +53,7 @@ func uploadHint(why string) string {
 	return "see whether your ssh can write a file there: ssh HOST 'cat > FILE' < FILE"
 }
 
-// uploadTo uploads a version into a folder of its own beside its place, from where it
+// uploadTo uploads a version into a directory of its own beside its place, from where it
 // puts itself there.
 func uploadTo(ctx context.Context, client *ssh.Client, v version, dir string) error {
 	temp := path.Join(dir, guestconfig.UploadPrefix+rand.Text())

@@ -56,7 +56,7 @@ func testEventsFromNow(t *testing.T, s Store) {
 	wg.Go(func() {
 		_ = s.WatchEvents(ctx, -1, func(e banger.Event) error { got <- e.VM.Name; return nil })
 	})
-	// Nothing tells when the watch has begun, so VMs are made until it sees one.
+	// Nothing reports when the watch has begun, so VMs are made until it sees one.
 	for i := 0; ; i++ {
 		createVM(t, s, fmt.Sprintf("new-%d", i))
 		select {
