@@ -1,0 +1,108 @@
+package banger_test
+
+import (
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// houseWord is an expression that this code base used in its own way, where the field
+// has a usual one.
+type houseWord struct {
+	name    string
+	use     *regexp.Regexp
+	instead string // what the field says, and why
+	but     *regexp.Regexp
+}
+
+func houseWords() []houseWord {
+	word := func(name, use, instead, but string) houseWord {
+		w := houseWord{name: name, use: regexp.MustCompile(use), instead: instead}
+		if but != "" {
+			w.but = regexp.MustCompile(but)
+		}
+		return w
+	}
+	return []houseWord{
+		word("folder", `\b[Ff]olders?\b`, `"directory", as in the man pages and Go's os package`, ``),
+		word("is no X", `\b(is|was) no (file|directory|error|id|name|status|signal|session id|number|time|object|terminal|database|duration|success|path|host|VM|machine|daemon)\b`,
+			`"is not a X": "is no X" is read as "there is no X"`, `[Tt]here (is|was) no|[wW]here|no (time|name|host) (limit|zone|is|of|that)`),
+		word("goes on", `\b(goes|go|went) on (until|with|where|when|as|at|behind|after)\b|\band goes on\b|; it goes on\b`, `"continues", "resumes" or "keeps running", which say which of the three`, ``),
+		word("made anew", `\b(made|makes|make|begins?|begun) anew\b`, `"recreated", "restarted" or "reconnects"`, ``),
+		word("unasked", `\bunasked\b`, `"without a request" or "unexpectedly"`, ``),
+		word("as if it had never been", `as if (it|they) had never been`, `say what is deleted`, ``),
+		word("who asks", `\bwho asks is\b`, `"the requester" or "the caller"`, ``),
+		word("cannot be right", `\bcannot be right\b`, `"is invalid"`, ``),
+		word("less than none", `\bless than none\b`, `"is negative"`, ``),
+		word("is none of", `\bis none of (a|b|std|%)`, `"is not one of"`, ``),
+		word("be the daemon", `\bBe the daemon\b`, `"run the daemon"`, ``),
+		word("somebody else's host", `\b(host|machine) of somebody else\b`, `"a remote host"`, ``),
+	}
+}
+
+// Docs, comments and messages use the usual words of the field, so that nobody has to
+// read a sentence twice. Decisions are history; what is quoted from programs by others,
+// and the recorded results of the benchmark, stay as they are.
+func TestEnglish_HasTheWordsOfTheField(t *testing.T) {
+	words := houseWords()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata" || d.Name() == "bin" || path == "findings" || path == filepath.Join("docs", "decisions") || path == filepath.Join("bench", "results")):
+			return filepath.SkipDir
+		case path == "english_test.go":
+			return nil
+		case !strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, ".md"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(path, ".go") {
+			text = prose(path, text)
+		}
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			for _, w := range words {
+				if w.use.MatchString(line) && (w.but == nil || !w.but.MatchString(line)) {
+					t.Errorf("%s:%d: %q: use %s\n\t%s", path, number, w.name, w.instead, strings.TrimSpace(line))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prose returns a Go file's comments and, outside of tests, its strings; everything else
+// in it is blank, so that lines keep their numbers. Names in the code are not prose.
+func prose(path string, src []byte) []byte {
+	out := make([]byte, len(src))
+	for i, b := range src {
+		if out[i] = ' '; b == '\n' {
+			out[i] = b
+		}
+	}
+	files := token.NewFileSet()
+	var s scanner.Scanner
+	s.Init(files.AddFile(path, -1, len(src)), src, nil, scanner.ScanComments)
+	for {
+		pos, tok, literal := s.Scan()
+		if tok == token.EOF {
+			return out
+		}
+		if tok == token.COMMENT || tok == token.STRING && !strings.HasSuffix(path, "_test.go") {
+			copy(out[files.Position(pos).Offset:], literal)
+		}
+	}
+}
