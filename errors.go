@@ -13,7 +13,7 @@ type Code string
 
 // The codes.
 const (
-	CodeInvalid     Code = "invalid"             // the request cannot be right, whatever the state
+	CodeInvalid     Code = "invalid"             // the request is invalid in every state
 	CodeNotFound    Code = "not_found"           // nothing has that name
 	CodeAmbiguous   Code = "ambiguous"           // several things have that prefix; see candidates
 	CodeExists      Code = "already_exists"      // the name is taken

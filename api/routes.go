@@ -206,7 +206,7 @@ func controlRoutes() []Route {
 				{Name: "lines", Type: ParamInt, Doc: "begin so many lines before the end; negative: at the beginning; default 200"},
 				{Name: "from", Type: ParamInt, Doc: "begin at this offset of the one stream"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
-				{Name: "follow", Type: ParamBool, Doc: "go on until the session has ended"},
+				{Name: "follow", Type: ParamBool, Doc: "continue until the session has ended"},
 				{Name: "limit", Type: ParamInt, Doc: "end after so many bytes"},
 				{Name: "since", Type: ParamTime, Doc: "begin with the first output at or after this time, or at the end"},
 				{Name: "until", Type: ParamTime, Doc: "end before the first output after this time; with follow also when it is past"},

@@ -16,7 +16,7 @@ func memory(b *testing.B, pid int, name string) float64 {
 	return 1024 * field(b, fmt.Sprintf("/proc/%d/status", pid), name)
 }
 
-// resetPeak has VmHWM begin anew; proc(5), clear_refs.
+// resetPeak resets VmHWM; proc(5), clear_refs.
 func resetPeak(b *testing.B, pid int) {
 	b.Helper()
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {

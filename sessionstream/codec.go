@@ -54,7 +54,7 @@ func decodeControl(payload []byte) (Control, error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	typ, err := openControl(dec)
 	if err != nil {
-		return nil, errorf(CodeInvalid, "a control is no object with one member: %v", err)
+		return nil, errorf(CodeInvalid, "a control is not an object with one member: %v", err)
 	}
 	c := newControl(typ)
 	if c == nil {
@@ -78,7 +78,7 @@ func decodeControl(payload []byte) (Control, error) {
 // openControl reads up to the type.
 func openControl(dec *json.Decoder) (typ string, err error) {
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return "", errors.Join(errors.New("it is no object"), err)
+		return "", errors.Join(errors.New("it is not an object"), err)
 	}
 	key, err := dec.Token()
 	if err != nil {
@@ -98,7 +98,7 @@ func decodeObject(dec *json.Decoder, c Control) error {
 		return err
 	}
 	if !bytes.HasPrefix(body, []byte("{")) {
-		return errors.New("it is no object")
+		return errors.New("it is not an object")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	if fromClient(c) {

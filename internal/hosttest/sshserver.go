@@ -19,7 +19,7 @@ import (
 // SSHUser is the user of an SSHServer, who exists in its mount namespace only.
 const SSHUser = "banger-tester"
 
-// SSHServer is a host of somebody else: a real SSH server on the loopback, one
+// SSHServer is a remote host: a real SSH server on the loopback, one
 // process for each connection, in a mount namespace in which the user has an account.
 type SSHServer struct {
 	Address string // host:port

@@ -16,7 +16,7 @@ import (
 // errStopping is why calls are broken off when the daemon ends.
 var errStopping = &banger.Error{
 	Code:    banger.CodeUnavailable,
-	Message: "cannot go on with the request: the daemon is stopping",
+	Message: "cannot complete the request: the daemon is stopping",
 	Hint:    "repeat the command; VMs and sessions keep running",
 }
 

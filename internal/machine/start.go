@@ -120,7 +120,7 @@ func (s *Service) boot(ctx context.Context, vm banger.VM) (vmm.Machine, error) {
 	if err := s.storeMachine(ctx, vm.ID, m); err != nil {
 		killed := kill(ctx, m)
 		if killed != nil { // until its end is seen it is kept in hand: it writes to the disks
-			s.Log.Error("cannot record a machine, nor kill it; it goes on", "vm", vm.ID, "cause", errors.Join(err, killed))
+			s.Log.Error("cannot record a machine or kill it; it keeps running", "vm", vm.ID, "cause", errors.Join(err, killed))
 			return m, nil
 		}
 		return nil, errors.Join(err, m.Close())

@@ -117,7 +117,7 @@ func (f *follower) applyAll(ctx context.Context, g guestapi.Guest, records []ban
 }
 
 // applyPage copies reports into the records, of which known has the sequences, and
-// returns how many cannot be right. What a record knows already costs no transaction.
+// returns how many are invalid. What a record knows already costs no transaction.
 func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int64, reports []guestapi.GuestSession) (refused int, err error) {
 	news := map[banger.SessionID]guestapi.GuestSession{}
 	for _, r := range reports {
@@ -169,7 +169,7 @@ func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) er
 	return f.record(ctx, r)
 }
 
-// record copies a report into its record, unless that cannot be right.
+// record copies a report into its record, unless the report is invalid.
 func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
 	err := f.apply(ctx, f.vm, r)
 	if isRefused(err) {
@@ -184,7 +184,7 @@ func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
 // be seen.
 func (f *follower) GuestDown(context.Context, error) error { return nil }
 
-// isRefused reports whether a report was refused because it cannot be right.
+// isRefused reports whether a report was refused because it is invalid.
 func isRefused(err error) bool {
 	code := banger.CodeOf(err)
 	return code == banger.CodeNotFound || code == banger.CodeState
@@ -209,7 +209,7 @@ func (s *Service) apply(ctx context.Context, vm banger.VMID, r guestapi.GuestSes
 }
 
 // takeReport copies a report of a VM's guest into the record x, unless that is newer.
-// One that cannot be right changes nothing.
+// An invalid one changes nothing.
 func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) error {
 	if x.VMID != vm {
 		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)

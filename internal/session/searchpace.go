@@ -79,7 +79,7 @@ func (p *searchPace) end(page guestapi.GuestLogPage) error {
 	var why string
 	switch late := p.spent - guestbudget.SearchGrace; {
 	case p.read > p.most:
-		why = fmt.Sprintf("its log goes on behind the %d bytes that there can be", p.most)
+		why = fmt.Sprintf("its log continues beyond the %d bytes that it can have", p.most)
 	case late > 0 && float64(p.read) < late.Seconds()*guestbudget.SearchFloor:
 		why = fmt.Sprintf("no more than %d bytes of its log have come in %s", p.read, p.spent.Round(time.Second))
 	case p.spent > guestbudget.SearchTime:

@@ -101,7 +101,7 @@ func executable(path string, p plan) *missingCommand {
 	case info.IsDir():
 		return &missingCommand{fmt.Sprintf("is not executable: %s is a directory", path), info.Mode().String() + " " + path}
 	case !info.Mode().IsRegular():
-		return &missingCommand{fmt.Sprintf("is not executable: %s is no file", path), info.Mode().String() + " " + path}
+		return &missingCommand{fmt.Sprintf("is not executable: %s is not a regular file", path), info.Mode().String() + " " + path}
 	}
 	return nil
 }

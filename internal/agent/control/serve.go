@@ -34,7 +34,7 @@ type Config struct {
 	// MachineID is that of this host, where others may share SessionsDir with it; see package
 	// hostid. Their sessions are not known here, and left alone.
 	MachineID string
-	// Login is the environment of the login to a host of somebody else's, as environ(7) has
+	// Login is the environment of the login to a remote host, as environ(7) has
 	// it; nil in a guest of ours. Sessions of its user get it.
 	Login []string
 	// PowerOff begins to shut this guest down; nil where it is not ours to do so.

@@ -80,7 +80,7 @@ func listenForSignals(actions chan<- action, log *slog.Logger) {
 	}()
 }
 
-// request asks for the machine's end; the first who asks is heard.
+// request asks for the machine's end; only the first request counts.
 func request(actions chan<- action, a action) {
 	select {
 	case actions <- a:

@@ -16,7 +16,7 @@ func checkSpec(s vmm.MachineSpec) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot start machine of VM %s: "+format, append([]any{s.VMID}, args...)...)
 	}
 	if !banger.ValidID(string(s.VMID)) {
-		return invalid("that is no id")
+		return invalid("that is not an id")
 	}
 	if s.CPUs < 1 || s.CPUs > banger.MaxCPUs {
 		return invalid("it cannot have %d CPUs", s.CPUs)
