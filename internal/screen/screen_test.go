@@ -246,7 +246,7 @@ func FuzzPaint(f *testing.F) {
 	})
 }
 
-// A sequence that has no end yet goes on with what comes next, but asks nothing by itself.
+// A sequence that has no end yet continues with what comes next, but asks nothing by itself.
 func TestPaint_AnUnfinishedSequenceAsksNothing(t *testing.T) {
 	for written, end := range map[string]string{
 		"x\x1b]2;t\u009c\u009b6n": "\x1b]99999;",

@@ -91,7 +91,7 @@ func TestQuiet_WhatIsLiveBeginsWhereItIsSaid(t *testing.T) {
 	}
 }
 
-// What is live goes on with a string that was not shown as with one.
+// Live output continues a string that was not shown as it continues one.
 func TestQuiet_AStringThatIsNotCompleteIsShownWithoutControlsOrNotAtAll(t *testing.T) {
 	for old, rest := range map[string]string{
 		"a\x1b]2;t\u009c\u009b6n":                             "\x1b]99999;",

@@ -150,7 +150,7 @@ func TestLaunch_FailsBeforeAnythingRuns(t *testing.T) {
 		"not executable path":     {func(x *banger.Launch) { x.Command = banger.ByteString(place + "/plain") }, command, []string{"not executable"}},
 		"not executable for user": {func(x *banger.Launch) { x.User, x.Command = "nobody", "private" }, command, []string{"not executable", `"nobody"`}},
 		"executable for root":     {func(x *banger.Launch) { x.Command = "private" }, "", nil},
-		"a folder":                {func(x *banger.Launch) { x.Command = "secret" }, command, []string{"is a folder"}},
+		"a directory":             {func(x *banger.Launch) { x.Command = "secret" }, command, []string{"is a directory"}},
 		"relative to cwd":         {func(x *banger.Launch) { x.Command, x.Cwd = "./good", banger.ByteString(place) }, "", nil},
 		"relative elsewhere":      {func(x *banger.Launch) { x.Command = "./good" }, command, []string{"does not exist"}},
 		"empty PATH means cwd":    {func(x *banger.Launch) { x.Cwd, x.Env["PATH"] = banger.ByteString(place), "" }, "", nil},
