@@ -66,7 +66,7 @@ type Machine interface {
 }
 
 // Dialer is a Machine whose guest is ours: its SSH server has the key that we gave it.
-// A Machine is either that or what internal/guest takes for a host of somebody else's.
+// A Machine is either that or what internal/guest takes for a remote host.
 type Dialer interface {
 	Machine
 	// Dial opens a connection to the guest's SSH server. Before the guest is ready
@@ -124,7 +124,7 @@ type PauseStatus struct {
 type PausingMachine interface {
 	Machine
 	// FollowPauses calls f with the status as it is and then with each that follows,
-	// until ctx or the machine ends, which is no error, or it cannot hear of them any
+	// until ctx or the machine ends, which is not an error, or it cannot hear of them any
 	// more. A status that is over before f has returned may be left out. Only one handle
 	// of a machine at a time hears of its pauses; another one's call waits for that.
 	FollowPauses(ctx context.Context, f func(PauseStatus)) error
