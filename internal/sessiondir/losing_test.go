@@ -186,7 +186,7 @@ func TestWriter_NeedsRoomToBegin(t *testing.T) {
 	}
 }
 
-// The journal goes on where the log cannot, into blocks that it has reserved; and each
+// The journal continues where the log cannot, into blocks that it has reserved; and each
 // block by itself tells of a loss that nothing has followed.
 func TestWriter_JournalGoesOnWhenTheDiskIsFull(t *testing.T) {
 	for name, mount := range smallDisks {
