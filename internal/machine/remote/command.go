@@ -68,16 +68,16 @@ func run(ctx context.Context, client *ssh.Client, script string, data io.Reader)
 		data = io.MultiReader(strings.NewReader(sshhost.Beginning(mark)), data)
 	}
 	whole := fmt.Sprintf(usualPath+"mark=%s; %s( exec 2>&1; echo; echo \"$mark begin\"\n%s\n); ended=$?; echo; echo \"$mark end $ended\"", mark, takeStdin, script)
-	session, err := open(ctx, client)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open a channel: %w", err)
-	}
-	defer session.Close()
 	said := newSaying(mark)
-	ended, err := start(ctx, session, commandLine(whole), data, said)
+	var ended <-chan error
+	session, err := begin(ctx, client, func(session *ssh.Session) (err error) {
+		ended, err = start(ctx, session, commandLine(whole), data, said)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	defer session.Close()
 	select {
 	case <-said.end:
 		return said.result(nil)
@@ -85,6 +85,28 @@ func run(ctx context.Context, client *ssh.Client, script string, data io.Reader)
 		return said.result(err)
 	case <-ctx.Done():
 		return said.result(context.Cause(ctx))
+	}
+}
+
+// beginTries is how often a command is begun whose channel the server has closed instead of
+// an answer: dropbear 2022.83 does so now and then where another has just been closed.
+const beginTries = 5
+
+// begin opens a channel in which start starts a command. One that was not started, because
+// its channel was closed and the connection was not, is started in another one.
+func begin(ctx context.Context, client *ssh.Client, start func(*ssh.Session) error) (*ssh.Session, error) {
+	for try := 1; ; try++ {
+		session, err := open(ctx, client)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open a channel: %w", err)
+		}
+		if err = start(session); err == nil {
+			return session, nil
+		}
+		session.Close()
+		if !errors.Is(err, io.EOF) || try == beginTries {
+			return nil, err
+		}
 	}
 }
 

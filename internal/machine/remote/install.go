@@ -140,18 +140,23 @@ func (h *host) tryControl(ctx context.Context, client *ssh.Client, c vmm.AgentCo
 	banger.Step(ctx, "starting the agent")
 	ctx, cancel := context.WithTimeoutCause(ctx, controlTimeout, fmt.Errorf("its first line has not come within %s", controlTimeout))
 	defer cancel()
-	session, err := open(ctx, client)
+	undo := context.AfterFunc(ctx, func() { client.Close() })
+	defer undo()
+	var stdin io.Writer
+	var stdout io.Reader
+	session, err := begin(ctx, client, func(session *ssh.Session) error {
+		var err1, err2 error
+		stdin, err1 = session.StdinPipe()
+		stdout, err2 = session.StdoutPipe()
+		if err := errors.Join(err1, err2, session.Start(c.Control)); err != nil {
+			return fmt.Errorf("cannot run the agent: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("cannot open a channel: %w", err)
+		return err
 	}
 	defer session.Close()
-	undo := context.AfterFunc(ctx, func() { session.Close(); client.Close() })
-	defer undo()
-	stdin, err1 := session.StdinPipe()
-	stdout, err2 := session.StdoutPipe()
-	if err := errors.Join(err1, err2, session.Start(c.Control)); err != nil {
-		return fmt.Errorf("cannot run the agent: %w", err)
-	}
 	if _, err := io.WriteString(stdin, sshhost.Beginning(c.Announce)); err != nil {
 		return fmt.Errorf("cannot run the agent: %w", err)
 	}
