@@ -198,7 +198,7 @@ func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 			return ended
 		}
 		err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"})
-		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "cannot tell") || asked[0].Signal != "9" {
+		if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "cannot determine") || asked[0].Signal != "9" {
 			t.Errorf("nobody can know whether it was sent: %v, %+v", err, asked)
 		}
 		r.guest.signal = func(guestapi.GuestSignal) error { return ended }
