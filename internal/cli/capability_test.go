@@ -22,7 +22,7 @@ func needs() map[string]banger.Capability {
 		"vm start": banger.CanPower, "vm stop": banger.CanPower, "vm restart": banger.CanPower, "vm set": banger.CanPower,
 		"vm console-log": banger.CanConsole, "vm unlock": banger.CanUnlock,
 		"vm add": "", "vm create": "", "vm delete": "", "vm gc": "", "vm list": "", "vm show": "", "vm ssh": "",
-		"run": "", "events": "", "doctor": "", "version": "",
+		"run": "", "ps": "", "events": "", "doctor": "", "version": "",
 		"session attach": "", "session delete": "", "session kill": "", "session list": "", "session logs": "", "session prune": "",
 		"session rm": "", "session search": "", "session send": "", "session show": "", "session signal": "", "session start": "",
 		"session stop": "", "session wait": "",
