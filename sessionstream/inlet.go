@@ -1,7 +1,6 @@
 package sessionstream
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -96,11 +95,11 @@ func (in *inlet) control() (Control, error) {
 	return decodeControl(payload)
 }
 
-// frames returns what is there, and at least one frame, as frames: those that are whole as
-// they have come, and of one of data that has come in part that part as a frame. each is
-// called with the payload of each; one for which it fails is left out, with all behind
-// it, and the error comes with those before it. What is returned is valid until the next
-// call.
+// frames returns what is there up to the next control, and at least one frame, as frames:
+// those that are whole as they have come, and of one of data that has come in part that
+// part as a frame. each is called with the payload of each; one for which it fails is left
+// out, with all behind it, and the error comes with those before it. What is returned is
+// valid until the next call.
 func (in *inlet) frames(each func(Channel, []byte) error) ([]byte, error) {
 	channel, payload, err := in.next()
 	if err != nil {
@@ -123,14 +122,9 @@ func (in *inlet) frames(each func(Channel, []byte) error) ([]byte, error) {
 	}
 }
 
-// ready reports whether next, behind a whole frame, would give something out without a read.
+// ready reports whether data follow a whole frame, so that next would give them out without
+// a read. A control does not follow: whoever waits for the data before it, such as an echo,
+// would wait until that has been decoded, too.
 func (in *inlet) ready() bool {
-	there := in.end - in.begin - HeaderBytes
-	if there < 1 {
-		return false
-	}
-	if Channel(in.buf[in.begin]) != ChannelControl {
-		return true
-	}
-	return there >= int(binary.BigEndian.Uint32(in.buf[in.begin+1:]))
+	return in.end-in.begin > HeaderBytes && Channel(in.buf[in.begin]) != ChannelControl
 }

@@ -117,6 +117,25 @@ func TestInlet_PassesFramesOnAsTheyAre(t *testing.T) {
 	}
 }
 
+// An echo and its acknowledgement come together. Whoever waits for the echo does not wait
+// until the acknowledgement is decoded.
+func TestInlet_DataAreGivenOutBeforeAControlBehindThem(t *testing.T) {
+	data := append(AppendHeader(nil, ChannelStdout, 2), "ok"...)
+	control, err := AppendControl(nil, &StdinAck{Offset: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := newInlet(bytes.NewReader(append(append(append([]byte(preamble), data...), control...), data...)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]byte{data, append(bytes.Clone(control), data...)} {
+		if got, err := in.frames(func(Channel, []byte) error { return nil }); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("it gives out %q, %v, not %q", got, err, want)
+		}
+	}
+}
+
 // A frame for which there is a refusal is not passed on, and what came before it is.
 func TestInlet_FrameThatIsRefusedEndsWhatIsPassedOn(t *testing.T) {
 	before := append(AppendHeader(nil, ChannelStdout, 2), "ok"...)
