@@ -33,10 +33,10 @@ func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
 
 // BuildProgress is one report of a running image build.
 type BuildProgress struct {
-	Stage   string        `json:"stage" doc:"what is being done, for people"`
-	Percent float64       `json:"percent" doc:"of the whole build, 0 to 100; -1 where not known"`
-	Detail  string        `json:"detail,omitempty" doc:"more of it, for people"`
-	Elapsed time.Duration `json:"elapsed" doc:"nanoseconds since the build began"`
+	Stage     string  `json:"stage" doc:"what is being done, for people"`
+	Percent   float64 `json:"percent" doc:"of the whole build, 0 to 100; -1 where not known"`
+	Detail    string  `json:"detail,omitempty" doc:"more of it, for people"`
+	ElapsedMS int64   `json:"elapsed_ms" doc:"milliseconds since the build began"`
 }
 
 // ImageService makes and keeps images. Safe for concurrent use.

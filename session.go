@@ -53,7 +53,6 @@ const (
 	StagePreflightCwd     LaunchStage = "preflight_cwd"
 	StagePreflightCommand LaunchStage = "preflight_command"
 	StageLaunch           LaunchStage = "launch"
-	StageReadyWait        LaunchStage = "ready_wait"
 )
 
 // StdinMode says what a session's standard input is.
@@ -299,8 +298,8 @@ type SessionStreams interface {
 
 // SessionControl acts on sessions. Safe for concurrent use.
 type SessionControl interface {
-	// StopSession asks the command to end (SIGTERM) and kills it after a grace. It
-	// returns when the session has ended.
+	// StopSession asks the command to end (SIGTERM) and kills it after a grace, or kills
+	// it at once. It returns when the session has ended.
 	StopSession(ctx context.Context, vm, session string, r StopRequest) (Session, error)
 	// SignalSession sends a signal, once. A session that has ended is CodeState. If
 	// it cannot be told whether the signal was sent, the error is CodeUnavailable.
@@ -308,11 +307,24 @@ type SessionControl interface {
 }
 
 // StopRequest says how a session is to end.
+//
+// The zero value is a stop with DefaultStopGrace.
 type StopRequest struct {
-	// Grace is the time between SIGTERM and SIGKILL; 0 kills every process at once,
-	// those that outlived the command of a session (Launch.KeepChildren) too.
+	// Kill ends every process at once (SIGKILL), those that outlived the command of a
+	// session (Launch.KeepChildren) too. There is no Grace then.
+	Kill bool
+	// Grace is the time between SIGTERM and SIGKILL, at most MaxStopGrace; 0 is
+	// DefaultStopGrace.
 	Grace time.Duration
 	By    string // who asks, for the record; at most MaxRequesterBytes
+}
+
+// WithDefaults returns the request with its grace set: that of a kill is 0.
+func (r StopRequest) WithDefaults() StopRequest {
+	if r.Grace == 0 && !r.Kill {
+		r.Grace = DefaultStopGrace
+	}
+	return r
 }
 
 // MaxRequesterBytes bounds StopRequest.By.

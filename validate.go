@@ -172,9 +172,22 @@ func (l Limits) validate() error {
 	return nil
 }
 
+// Validate checks a stop of a VM.
+func (r VMStopRequest) Validate() error {
+	switch {
+	case r.Grace < 0 || r.Grace > MaxStopGrace:
+		return Errorf(CodeInvalid, "cannot stop VM: a grace period of %s is not between 0 and %s", r.Grace, MaxStopGrace)
+	case r.Kill && r.Grace != 0:
+		return Errorf(CodeInvalid, "cannot stop VM: a kill has no grace period, and %s was given", r.Grace)
+	}
+	return nil
+}
+
 // Validate checks a stop.
 func (r StopRequest) Validate() error {
 	switch {
+	case r.Kill && r.Grace != 0:
+		return Errorf(CodeInvalid, "cannot stop session: a kill has no grace period, and %s was given", r.Grace)
 	case r.Grace < 0 || r.Grace > MaxStopGrace:
 		return Errorf(CodeInvalid, "cannot stop session: a grace time of %s does not lie between 0 and %s", r.Grace, MaxStopGrace)
 	case len(r.By) > MaxRequesterBytes || !utf8.ValidString(r.By):

@@ -94,6 +94,29 @@ type VMUpdate struct {
 	Autostart *bool `json:"autostart,omitempty" doc:"start it after each boot of the host, from the next one on"`
 }
 
+// VMStopRequest says how a VM is to end.
+//
+// The zero value is a shutdown with DefaultVMStopGrace.
+type VMStopRequest struct {
+	// Kill ends the machine at once: what is not on its disks is lost. There is no Grace then.
+	Kill bool
+	// Grace is the time that the guest has to shut down before it is killed, at most
+	// MaxStopGrace; 0 is DefaultVMStopGrace.
+	Grace time.Duration
+}
+
+// WithDefaults returns the request with its grace set: that of a kill is 0.
+func (r VMStopRequest) WithDefaults() VMStopRequest {
+	if r.Grace == 0 && !r.Kill {
+		r.Grace = DefaultVMStopGrace
+	}
+	return r
+}
+
+// DefaultVMStopGrace is how long a guest may take to shut down cleanly. An emulated one
+// needs most of it on a busy host.
+const DefaultVMStopGrace = 30 * time.Second
+
 // VMService holds the rules about VMs. A ref is an exact id, an exact name or a
 // unique prefix of either. Safe for concurrent use.
 type VMService interface {
@@ -110,9 +133,9 @@ type VMService interface {
 	// StartVM returns when the guest answers; a running VM is left as it is.
 	StartVM(ctx context.Context, ref string) (VM, error)
 	// StopVM asks the guest to power down, over its link or else by the power button, and
-	// kills the machine after grace; 0 kills it at once. It returns when nothing of the
+	// kills the machine after a grace, or kills it at once. It returns when nothing of the
 	// machine is left; StoppedBy reports which it was.
-	StopVM(ctx context.Context, ref string, grace time.Duration) (VM, error)
+	StopVM(ctx context.Context, ref string, r VMStopRequest) (VM, error)
 	// ConsoleLog returns at most the last maxBytes of what the guest's kernel and
 	// init printed since the machine was last started.
 	ConsoleLog(ctx context.Context, ref string, maxBytes int64) ([]byte, error)

@@ -45,9 +45,6 @@ const (
 	DefaultConsoleBytes = 1 << 20
 )
 
-// DefaultVMStopGrace is how long a VM may take to shut down unless asked otherwise.
-const DefaultVMStopGrace = 30 * time.Second
-
 // Heartbeat is how often a stream of events has a line at least.
 const Heartbeat = 15 * time.Second
 

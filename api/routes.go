@@ -45,7 +45,7 @@ func (r Route) Codes() []banger.Code {
 	if strings.Contains(r.Path, "{") || takes("vm") {
 		codes = append(codes, banger.CodeNotFound, banger.CodeAmbiguous)
 	}
-	if takes("timeout") {
+	if takes("timeout_ms") {
 		codes = append(codes, banger.CodeTimeout)
 	}
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(codes, r.Errors))))
@@ -77,11 +77,11 @@ type ParamType string
 
 // The forms of parameters.
 const (
-	ParamText     ParamType = "text"
-	ParamBool     ParamType = "bool"     // true or false
-	ParamInt      ParamType = "int"      // 64 bits
-	ParamDuration ParamType = "duration" // as Go writes it: 1m30s
-	ParamTime     ParamType = "time"     // RFC 3339
+	ParamText         ParamType = "text"
+	ParamBool         ParamType = "bool"         // true or false
+	ParamInt          ParamType = "int"          // 64 bits
+	ParamMilliseconds ParamType = "milliseconds" // an integer that is not negative
+	ParamTime         ParamType = "time"         // RFC 3339
 )
 
 // Routes returns all operations, in the order of the description.
@@ -112,7 +112,10 @@ func vmRoutes() []Route {
 		{ID: "startVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/start", Summary: "Start a VM; answers when its guest does.",
 			Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeMissing, banger.CodeCorrupt}},
 		{ID: "stopVM", Method: http.MethodPost, Path: "/v1/vms/{vm}/stop", Summary: "Shut a VM down; answers when nothing of its machine is left.",
-			Query:  []Param{{Name: "grace", Type: ParamDuration, Doc: "how long the guest may take; 0s ends it at once; default 30s"}},
+			Query: []Param{
+				{Name: "grace_ms", Type: ParamMilliseconds, Doc: "how long the guest may take before it is killed, at least 1; default 30000"},
+				{Name: "kill", Type: ParamBool, Doc: "end it at once; there is no grace_ms then"},
+			},
 			Result: banger.VM{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "consoleLog", Method: http.MethodGet, Path: "/v1/vms/{vm}/console-log", Summary: "Read the end of what the guest's kernel and init printed.",
 			Query: []Param{{Name: "max_bytes", Type: ParamInt, Doc: "default 1048576"}}, Kind: KindBytes, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
@@ -144,13 +147,13 @@ func sessionRoutes() []Route {
 		{ID: "removeSession", Method: http.MethodDelete, Path: sessionPath, Summary: "Remove a session and its logs.",
 			Query: []Param{{Name: "force", Type: ParamBool, Doc: "kill it first if it has not ended"}}, Status: http.StatusNoContent, Errors: []banger.Code{banger.CodeState}},
 		{ID: "waitSession", Method: http.MethodGet, Path: sessionPath + "/wait", Summary: "Answer when a session has ended.",
-			Query:  []Param{{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"}},
+			Query:  []Param{{Name: "timeout_ms", Type: ParamMilliseconds, Doc: "give up after this time, with the error timeout"}},
 			Result: banger.Session{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeGone}},
 		{ID: "pruneSessions", Method: http.MethodPost, Path: "/v1/sessions/prune", Summary: "Remove the ended sessions of each VM that any of the criteria names; there must be one.",
 			Query: []Param{
 				{Name: "vm", Type: ParamText, Doc: "only those of a VM"},
 				{Name: "tag", Type: ParamText, Doc: "KEY=VALUE; only those with all the tags given", Repeated: true},
-				{Name: "older_than", Type: ParamDuration, Doc: "criterion: it ended so long ago"},
+				{Name: "older_than_ms", Type: ParamMilliseconds, Doc: "criterion: it ended so long ago"},
 				{Name: "keep", Type: ParamInt, Doc: "criterion: it is none of so many that ended last"},
 				{Name: "max_bytes", Type: ParamInt, Doc: "criterion: its logs, with those of all that ended later, are more than so many bytes"},
 				{Name: "dry_run", Type: ParamBool, Doc: "only tell"},
@@ -187,7 +190,8 @@ func controlRoutes() []Route {
 			Bytes: true, Result: banger.SendResult{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState, banger.CodeInUse}},
 		{ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with SIGTERM; answers when it has ended.",
 			Query: []Param{
-				{Name: "grace", Type: ParamDuration, Doc: "time until every process is killed; default 10s"},
+				{Name: "grace_ms", Type: ParamMilliseconds, Doc: "time until every process is killed, at least 1; default 10000"},
+				{Name: "kill", Type: ParamBool, Doc: "kill every process at once; there is no grace_ms then"},
 				{Name: "by", Type: ParamText, Doc: "who asks, for the record"},
 			},
 			Result: banger.Session{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
@@ -207,7 +211,7 @@ func controlRoutes() []Route {
 				{Name: "from", Type: ParamInt, Doc: "begin at this offset of the one stream"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets of the two streams"},
 				{Name: "follow", Type: ParamBool, Doc: "continue until the session has ended"},
-				{Name: "limit", Type: ParamInt, Doc: "end after so many bytes"},
+				{Name: "limit_bytes", Type: ParamInt, Doc: "end after so many bytes"},
 				{Name: "since", Type: ParamTime, Doc: "begin with the first output at or after this time, or at the end"},
 				{Name: "until", Type: ParamTime, Doc: "end before the first output after this time; with follow also when it is past"},
 				{Name: "grep", Type: ParamText, Doc: "regular expression (RE2): only the lines that match, each as one piece"},
@@ -218,7 +222,7 @@ func controlRoutes() []Route {
 				{Name: "regex", Type: ParamText, Required: true, Doc: "regular expression (RE2), looked for in each line"},
 				{Name: "stream", Type: ParamText, Values: banger.Stream(""), Doc: "stdout, stderr or both, which is the default"},
 				{Name: "cursor", Type: ParamText, Doc: "STDOUT,STDERR: begin at these offsets; default: at the session's beginning"},
-				{Name: "timeout", Type: ParamDuration, Doc: "give up after this time, with the error timeout"},
+				{Name: "timeout_ms", Type: ParamMilliseconds, Doc: "give up after this time, with the error timeout"},
 			},
 			Result: banger.Match{}, Status: http.StatusOK, Errors: []banger.Code{banger.CodeState}},
 		{ID: "searchSessions", Method: http.MethodGet, Path: "/v1/search", Summary: "Find the lines that match in the output of sessions, of running VMs and of stopped ones.",

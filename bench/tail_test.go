@@ -76,11 +76,11 @@ func writeLog(b *testing.B, h *hosttest.Host, name string, size int) {
 // would have had as its work disk.
 func stopVM(b *testing.B, h *hosttest.Host, vm banger.VM) {
 	for _, name := range []string{"small", "large"} {
-		if _, err := h.Client().StopSession(b.Context(), "v", name, banger.StopRequest{}); err != nil {
+		if _, err := h.Client().StopSession(b.Context(), "v", name, banger.StopRequest{Kill: true}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	_, err := h.VMs.StopVM(b.Context(), "v", 0)
+	_, err := h.VMs.StopVM(b.Context(), "v", banger.VMStopRequest{Kill: true})
 	root := filepath.Join(h.SessionsDir(vm.ID), "..", "root")
 	onDisk := filepath.Join(root, guestconfig.SessionsOnDisk)
 	err = errors.Join(err, os.MkdirAll(filepath.Dir(onDisk), 0o700), os.Rename(h.SessionsDir(vm.ID), onDisk))

@@ -55,7 +55,12 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			return err
 		}},
 		{`StartVM "v"`, func() error { _, err := r.StartVM(ctx, "v"); return err }},
-		{`StopVM "v" 0s`, func() error { _, err := r.StopVM(ctx, "v", 0); return err }},
+		{`StopVM "v" {Kill:true Grace:0s}`, func() error { _, err := r.StopVM(ctx, "v", banger.VMStopRequest{Kill: true}); return err }},
+		{`StopVM "v" {Kill:false Grace:0s}`, func() error { _, err := r.StopVM(ctx, "v", banger.VMStopRequest{}); return err }},
+		{`StopVM "v" {Kill:false Grace:1ms}`, func() error {
+			_, err := r.StopVM(ctx, "v", banger.VMStopRequest{Grace: time.Nanosecond})
+			return err
+		}},
 		{`ConsoleLog "v" 100`, func() error { _, err := r.ConsoleLog(ctx, "v", 100); return err }},
 		{`SSHAccess "v"`, func() error { _, err := r.SSHAccess(ctx, "v"); return err }},
 		{`StartSession "v" "\xff" ["a\n" ""] map[]`, func() error {
@@ -97,7 +102,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			return err
 		}},
 		{`SendSession "v" "s" "" true`, func() error { _, err := r.SendSession(ctx, "v", "s", banger.SendRequest{EOF: true}); return err }},
-		{`StopSession "v" "s" 1.5s by "me & you"`, func() error {
+		{`StopSession "v" "s" {Kill:false Grace:1.5s By:me & you}`, func() error {
 			_, err := r.StopSession(ctx, "v", "s", banger.StopRequest{Grace: 1500 * time.Millisecond, By: "me & you"})
 			return err
 		}},

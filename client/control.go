@@ -62,7 +62,7 @@ func (c *Client) MatchSession(ctx context.Context, vm, session string, r banger.
 // StopSession implements banger.SessionControl.
 func (c *Client) StopSession(ctx context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
 	q := post(sessionPath+"/stop", vm, session)
-	q.query.Set("grace", r.Grace.String())
+	q.stop(r.Kill, r.Grace)
 	if r.By != "" {
 		q.query.Set("by", r.By)
 	}

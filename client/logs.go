@@ -53,7 +53,7 @@ func (l *logReading) next(vm, session string) request {
 	q.query.Set("stream", string(r.Stream))
 	q.query.Set("follow", strconv.FormatBool(r.Follow))
 	if r.Limit > 0 {
-		q.query.Set("limit", strconv.FormatInt(r.Limit, 10))
+		q.query.Set("limit_bytes", strconv.FormatInt(r.Limit, 10))
 	}
 	switch {
 	case r.Cursor != nil:

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/mailru/easyjson"
 
@@ -171,4 +173,19 @@ func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 		return i + 1, data[:i], nil
 	}
 	return 0, nil, nil
+}
+
+// milliseconds sets a parameter, rounded up: a time that is not 0 stays so.
+func (q *request) milliseconds(name string, d time.Duration) {
+	q.query.Set(name, strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10))
+}
+
+// stop sets the parameters of a stop.
+func (q *request) stop(kill bool, grace time.Duration) {
+	if kill {
+		q.query.Set("kill", "true")
+	}
+	if grace != 0 {
+		q.milliseconds("grace_ms", grace)
+	}
 }

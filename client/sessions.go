@@ -118,7 +118,7 @@ func (c *Client) PruneSessions(ctx context.Context, r banger.PruneRequest) (bang
 	}
 	setTags(q.query, r.Tags)
 	if r.OlderThan != 0 {
-		q.query.Set("older_than", r.OlderThan.String())
+		q.milliseconds("older_than_ms", r.OlderThan)
 	}
 	if r.Keep != nil {
 		q.query.Set("keep", strconv.Itoa(*r.Keep))

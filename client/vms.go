@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strconv"
-	"time"
 
 	"banger"
 	"banger/api"
@@ -49,9 +48,9 @@ func (c *Client) StartVM(ctx context.Context, ref string) (banger.VM, error) {
 }
 
 // StopVM implements banger.VMService.
-func (c *Client) StopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
+func (c *Client) StopVM(ctx context.Context, ref string, r banger.VMStopRequest) (banger.VM, error) {
 	q := post("/v1/vms/{vm}/stop", ref)
-	q.query.Set("grace", grace.String())
+	q.stop(r.Kill, r.Grace)
 	return call[banger.VM](ctx, c, q)
 }
 

@@ -81,8 +81,8 @@ func (c *Signal) check() error {
 }
 
 func (c *Stop) check() error {
-	if c.GraceMS < 0 || c.GraceMS > MaxGrace.Milliseconds() {
-		return errorf(CodeInvalid, "a grace of %d ms is not between 0 and %d", c.GraceMS, MaxGrace.Milliseconds())
+	if ms := c.GraceMS; ms != nil && (*ms < 0 || *ms > MaxGrace.Milliseconds()) {
+		return errorf(CodeInvalid, "a grace of %d ms is not between 0 and %d", *ms, MaxGrace.Milliseconds())
 	}
 	if len(c.By) > banger.MaxRequesterBytes {
 		return errorf(CodeInvalid, "who asks for the stop is said in more than %d bytes", banger.MaxRequesterBytes)

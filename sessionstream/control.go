@@ -90,9 +90,10 @@ type (
 		To     SignalTarget `json:"to"`
 		ID     string       `json:"id,omitempty" doc:"at most 64 bytes; a second signal of one id is not sent"`
 	}
-	// Stop ends the session: SIGTERM, and SIGKILL after the grace; 0 kills at once.
+	// Stop ends the session: SIGTERM, and SIGKILL after the grace. The zero value is a stop
+	// with the default grace; a grace of 0 that is given kills at once.
 	Stop struct {
-		GraceMS int64  `json:"grace_ms" doc:"milliseconds until every process is killed; 0 to 86400000"`
+		GraceMS *int64 `json:"grace_ms,omitempty" doc:"milliseconds until every process is killed, 0 to 86400000; absent: 10000; 0 kills at once"`
 		By      string `json:"by,omitempty"` // who asks, for the session's record
 	}
 	// EOF closes the session's stdin behind what was sent.

@@ -222,7 +222,7 @@ func TestEveryControlArrivesAsItWasSent(t *testing.T) {
 		&Attach{Role: RoleWriter, AttachID: "a_1", NoOutput: true, Window: &Window{Rows: 24, Cols: 80}},
 		&Takeover{}, &Takeover{Window: &Window{Rows: 1, Cols: 65535}}, &Resize{Window{Rows: 50, Cols: 132}},
 		&Signal{Signal: "SIGINT", To: ToGroup}, &Signal{Signal: "SIGUSR1", To: ToProcess},
-		&Stop{GraceMS: 5000}, &EOF{}, &EOF{Offset: new(int64(12))}, &Detach{}, &Ping{},
+		&Stop{GraceMS: new(int64(5000))}, &Stop{}, &EOF{}, &EOF{Offset: new(int64(12))}, &Detach{}, &Ping{},
 		&Attached{State: state},
 		&Attached{
 			State: state, Output: &banger.LogCursor{Stdout: 5}, Stdin: &Grant{Offset: 7, EOF: true, WindowBytes: 262144, LeaseMS: 10000},

@@ -150,9 +150,9 @@ func (f *fake) question(a banger.RemoteAnswers) error {
 	return nil
 }
 
-func (f *fake) StopVM(_ context.Context, ref string, grace time.Duration) (banger.VM, error) {
+func (f *fake) StopVM(_ context.Context, ref string, r banger.VMStopRequest) (banger.VM, error) {
 	f.ask("stop-vm", ref)
-	f.grace = grace
+	f.grace = r.Grace
 	return f.vm(), f.err
 }
 

@@ -50,7 +50,7 @@ func formatProgress(b banger.BuildProgress) string {
 	if b.Percent >= 0 {
 		percent = fmt.Sprintf("%3.0f%%", b.Percent)
 	}
-	line := fmt.Sprintf("%6.1fs %s  %s", b.Elapsed.Seconds(), percent, safe(b.Stage))
+	line := fmt.Sprintf("%6.1fs %s  %s", elapsed(b).Seconds(), percent, safe(b.Stage))
 	if b.Detail != "" {
 		line += ": " + safe(b.Detail)
 	}
@@ -76,7 +76,7 @@ func newBarProgress(w io.Writer) *barProgress {
 		mpb.AppendDecorators(
 			decor.Percentage(decor.WC{W: 5}),
 			decor.Any(func(decor.Statistics) string {
-				return fmt.Sprintf(" %s", p.latest.Load().Elapsed.Round(time.Second))
+				return fmt.Sprintf(" %s", elapsed(*p.latest.Load()).Round(time.Second))
 			}),
 		),
 	)
@@ -96,4 +96,8 @@ func (p *barProgress) end(ok bool) {
 		p.bar.Abort(false)
 	}
 	p.bars.Wait()
+}
+
+func elapsed(b banger.BuildProgress) time.Duration {
+	return time.Duration(b.ElapsedMS) * time.Millisecond
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+	"time"
 
 	"banger"
 )
@@ -32,7 +33,7 @@ func (c *CLI) sessionStopCommand() *cobra.Command {
 		if *grace < 0 {
 			return usagef("--grace %s is negative", *grace)
 		}
-		_, err := c.Backend.Services().Control.StopSession(cmd.Context(), args[0], args[1], banger.StopRequest{Grace: *grace, By: clientName()})
+		_, err := c.Backend.Services().Control.StopSession(cmd.Context(), args[0], args[1], stopRequest(*grace))
 		return err
 	}
 	return cmd
@@ -42,7 +43,7 @@ func (c *CLI) sessionKillCommand() *cobra.Command {
 	cmd := c.sessionCmd("kill", "Kill every process of a session immediately",
 		"Kill every process of a session immediately, including those that outlived its\ncommand (--keep-children).")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		_, err := c.Backend.Services().Control.StopSession(cmd.Context(), args[0], args[1], banger.StopRequest{By: clientName()})
+		_, err := c.Backend.Services().Control.StopSession(cmd.Context(), args[0], args[1], banger.StopRequest{Kill: true, By: clientName()})
 		return err
 	}
 	return cmd
@@ -71,4 +72,9 @@ func (c *CLI) sessionDeleteCommand() *cobra.Command {
 		return c.Backend.Services().Sessions.RemoveSession(cmd.Context(), args[0], args[1], *force)
 	}
 	return cmd
+}
+
+// stopRequest is a stop with the grace that a user gave; 0 is a kill.
+func stopRequest(grace time.Duration) banger.StopRequest {
+	return banger.StopRequest{Kill: grace == 0, Grace: grace, By: clientName()}
 }

@@ -172,7 +172,7 @@ func TestSessionEnds_CarryTheirFlagsAndWhoAsks(t *testing.T) {
 		t.Errorf("force %t, calls %s", f.force, diff)
 	}
 	by := clientName()
-	stops := []banger.StopRequest{{Grace: banger.DefaultStopGrace, By: by}, {Grace: time.Minute, By: by}, {By: by}}
+	stops := []banger.StopRequest{{Grace: banger.DefaultStopGrace, By: by}, {Grace: time.Minute, By: by}, {Kill: true, By: by}}
 	if diff := cmp.Diff(stops, f.stops); diff != "" {
 		t.Errorf("stops %s", diff)
 	}

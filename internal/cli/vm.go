@@ -10,10 +10,6 @@ import (
 	"banger"
 )
 
-// defaultStopGrace is how long a guest may take to shut down cleanly. An emulated
-// one needs several seconds.
-const defaultStopGrace = 30 * time.Second
-
 func (c *CLI) vmCommand() *cobra.Command {
 	return group("vm", "Create, start and stop virtual machines",
 		c.vmCreateCommand(), c.vmSetCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
@@ -155,14 +151,14 @@ func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 }
 
 func graceFlag(cmd *cobra.Command) *time.Duration {
-	return cmd.Flags().Duration("grace", defaultStopGrace, "time to shut down cleanly; 0 kills the VM immediately")
+	return cmd.Flags().Duration("grace", banger.DefaultVMStopGrace, "time to shut down cleanly; 0 kills the VM immediately")
 }
 
 func (c *CLI) stopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
 	if grace < 0 {
 		return banger.VM{}, usagef("--grace %s is negative", grace)
 	}
-	vm, err := c.Backend.Services().VMs.StopVM(ctx, ref, grace)
+	vm, err := c.Backend.Services().VMs.StopVM(ctx, ref, banger.VMStopRequest{Kill: grace == 0, Grace: grace})
 	if err == nil && vm.StoppedBy == banger.StoppedByKilled && grace > 0 {
 		fmt.Fprintf(c.Stderr, "banger: VM %s did not shut down within %s and was killed: unsaved data in it may be lost\n", safe(vm.Name), grace)
 	}

@@ -109,10 +109,10 @@ func TestDoctor_FailsWhereBangerCannotWork(t *testing.T) {
 func buildReports() []banger.BuildProgress {
 	return []banger.BuildProgress{
 		{Stage: "download", Percent: -1},
-		{Stage: "download", Percent: 5, Elapsed: time.Second},
-		{Stage: "unpack", Percent: 31, Detail: "tar\x1b", Elapsed: 1500 * time.Millisecond},
-		{Stage: "unpack", Percent: 35, Elapsed: 2 * time.Second},
-		{Stage: "unpack", Percent: 100, Elapsed: 61 * time.Second},
+		{Stage: "download", Percent: 5, ElapsedMS: 1000},
+		{Stage: "unpack", Percent: 31, Detail: "tar\x1b", ElapsedMS: 1500},
+		{Stage: "unpack", Percent: 35, ElapsedMS: 2000},
+		{Stage: "unpack", Percent: 100, ElapsedMS: 61_000},
 	}
 }
 

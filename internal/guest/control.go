@@ -241,7 +241,7 @@ func (c *control) callSession(ctx context.Context, method string, id banger.Sess
 // Stop implements guestapi.Guest.
 func (c *control) Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error {
 	// Less than a millisecond is not "at once".
-	ms := (r.Grace + time.Millisecond - 1).Milliseconds()
+	ms := (r.WithDefaults().Grace + time.Millisecond - 1).Milliseconds()
 	c.changes.expect(id)
 	return c.call(ctx, guestrpc.MethodStop, guestrpc.StopParams{ID: id, GraceMS: ms, By: r.By}, nil)
 }

@@ -55,7 +55,9 @@ func lies() map[string]lie {
 		_, err := g.ReadLog(ctx, guestapi.GuestLogRead{ID: sessionID, Stream: banger.StreamBoth, MaxBytes: guestapi.MaxLogPageBytes})
 		return err
 	}
-	stop := func(ctx context.Context, g guestapi.Guest) error { return g.Stop(ctx, sessionID, banger.StopRequest{}) }
+	stop := func(ctx context.Context, g guestapi.Guest) error {
+		return g.Stop(ctx, sessionID, banger.StopRequest{Kill: true})
+	}
 	// result answers with text, part repeated to so many bytes, and text again.
 	result := func(before, part, after string, size int) func(io.Writer, json.RawMessage) error {
 		return func(w io.Writer, id json.RawMessage) error {

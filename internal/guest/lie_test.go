@@ -86,7 +86,7 @@ func TestGuest_ErrorTextIsBounded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := open(t, always(guesttest.Answers{guestrpc.MethodStop: func(context.Context, json.RawMessage) (any, error) { return nil, answer }}.Control()))
 			defer r.end()
-			err := r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{})
+			err := r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{Kill: true})
 			data, marshalErr := json.Marshal(err)
 			if err == nil || marshalErr != nil || len(data) > 200_000 || len(err.Error()) > 10_000 {
 				t.Errorf("%s: %d bytes of text, %d in all, %v", name, len(err.Error()), len(data), marshalErr)

@@ -176,7 +176,7 @@ func TestLink_ChangesToldBeforeTheEndAreRecorded(t *testing.T) {
 				}
 			}
 			r.handler.mu.Unlock()
-			_ = r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{}) // the answer may come or not
+			_ = r.guest(t).Stop(t.Context(), sessionID, banger.StopRequest{Kill: true}) // the answer may come or not
 			time.Sleep(2 * time.Minute)
 			r.end()
 			if got := r.handler.changed[sessionID]; got.Sequence != 2 {

@@ -24,7 +24,7 @@ type Guest interface {
 	// Abandon makes sure that a session whose Launch got no answer never starts:
 	// it returns its state if it did, else records it as failed in StageDialGuest.
 	Abandon(ctx context.Context, id banger.SessionID) (GuestSession, error)
-	// Stop begins to end a session. It returns when that has begun; a kill (grace 0)
+	// Stop begins to end a session. It returns when that has begun; a kill
 	// when the session has ended, and what outlived its command has been killed.
 	Stop(ctx context.Context, id banger.SessionID, r banger.StopRequest) error
 	// Signal sends a signal; to repeat a request of the same GuestSignal.ID sends

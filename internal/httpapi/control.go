@@ -28,13 +28,17 @@ func (s *server) sendSession(r *request) (any, error) {
 }
 
 func (s *server) stopSession(r *request) (any, error) {
+	kill, grace, err := r.grace()
+	if err != nil {
+		return nil, err
+	}
 	return s.Control.StopSession(r.Context(), r.vm(), r.session(), banger.StopRequest{
-		Grace: r.duration("grace", banger.DefaultStopGrace), By: r.query.Get("by"),
+		Kill: kill, Grace: grace, By: r.query.Get("by"),
 	})
 }
 
 func (s *server) killSession(r *request) (any, error) {
-	return s.Control.StopSession(r.Context(), r.vm(), r.session(), banger.StopRequest{By: r.query.Get("by")})
+	return s.Control.StopSession(r.Context(), r.vm(), r.session(), banger.StopRequest{Kill: true, By: r.query.Get("by")})
 }
 
 func (s *server) signalSession(r *request) (any, error) {
@@ -91,7 +95,7 @@ func logRequest(r *request) (banger.LogRequest, error) {
 	if n := r.int("lines"); n != nil {
 		request.Lines = int(*n)
 	}
-	if n := r.int("limit"); n != nil {
+	if n := r.int("limit_bytes"); n != nil {
 		request.Limit = *n
 	}
 	var err error

@@ -108,8 +108,11 @@ func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"GET", "/v1/vms?all=true", "", `"all"`},
 		{"DELETE", "/v1/vms/a?force=yes", "", "true or false"},
 		{"DELETE", "/v1/vms/a?force=true&force=true", "", "2 times"},
-		{"POST", "/v1/vms/a/stop?grace=10", "", "a duration such as"},
-		{"POST", "/v1/vms/a/stop?grace=-1s", "", "negative"},
+		{"POST", "/v1/vms/a/stop?grace_ms=10s", "", "milliseconds"},
+		{"POST", "/v1/vms/a/stop?grace_ms=-1", "", "negative"},
+		{"POST", "/v1/vms/a/stop?grace_ms=9223372036855", "", "milliseconds"},
+		{"POST", "/v1/vms/a/stop?grace_ms=0", "", "at least 1"},
+		{"POST", "/v1/vms/a/sessions/b/stop?grace_ms=0", "", "at least 1"},
 		{"GET", "/v1/vms/a/console-log?max_bytes=-1", "", "-1"},
 		{"GET", "/v1/sessions?tag=x", "", "KEY=VALUE"},
 		{"GET", "/v1/vms/a/sessions/b/logs?cursor=1", "", "STDOUT,STDERR"},
@@ -162,7 +165,7 @@ func TestAPI_ErrorsSpeakOfJSONAndNotOfGo(t *testing.T) {
 		{"POST", "/v1/vms/a/sessions", `{"cmd":"x"}`, `there is no member "cmd"`},
 		{"GET", "/v1/vms/a/sessions/b/logs?lines=x", "", "an integer"},
 		{"GET", "/v1/vms/a/sessions/b/logs?since=yesterday", "", "RFC 3339"},
-		{"GET", "/v1/vms/a/sessions/b/wait?timeout=10", "", "a duration such as"},
+		{"GET", "/v1/vms/a/sessions/b/wait?timeout_ms=10s", "", "milliseconds"},
 	} {
 		status, answer := r.do(c.method, c.path, c.body)
 		e := r.wantError(status, answer, http.StatusBadRequest, banger.CodeInvalid, c.text)

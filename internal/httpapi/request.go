@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -75,6 +76,9 @@ func parseQuery(r *http.Request, params []api.Param) (url.Values, error) {
 	return values, nil
 }
 
+// maxMilliseconds is the longest time.Duration.
+const maxMilliseconds = math.MaxInt64 / int64(time.Millisecond)
+
 func checkParam(p api.Param, value string) error {
 	wanted := ""
 	switch p.Type {
@@ -86,9 +90,9 @@ func checkParam(p api.Param, value string) error {
 		if _, err := strconv.ParseInt(value, 10, 64); err != nil {
 			wanted = "an integer of at most 64 bits"
 		}
-	case api.ParamDuration:
-		if d, err := time.ParseDuration(value); err != nil || d < 0 {
-			wanted = "a duration such as 500ms, 10s or 1h30m, which is not negative"
+	case api.ParamMilliseconds:
+		if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 0 || n > maxMilliseconds {
+			wanted = "a number of milliseconds such as 10000, which is not negative"
 		}
 	case api.ParamTime:
 		if _, err := time.Parse(time.RFC3339Nano, value); err != nil {
@@ -124,12 +128,27 @@ func (r *request) cursor(name string) (*banger.LogCursor, error) {
 	return &cursor, err
 }
 
-func (r *request) duration(name string, otherwise time.Duration) time.Duration {
-	if !r.query.Has(name) {
-		return otherwise
+// milliseconds returns nil for a parameter that is not given.
+func (r *request) milliseconds(name string) *time.Duration {
+	n := r.int(name)
+	if n == nil {
+		return nil
 	}
-	d, _ := time.ParseDuration(r.query.Get(name))
-	return d
+	return new(time.Duration(*n) * time.Millisecond)
+}
+
+// grace returns the parameters kill and grace_ms of a stop. A grace of 0 is refused: a kill
+// is asked for by its name.
+func (r *request) grace() (kill bool, grace time.Duration, err error) {
+	given := r.milliseconds("grace_ms")
+	if given == nil {
+		return r.flag("kill"), 0, nil
+	}
+	if *given == 0 {
+		return false, 0, banger.Errorf(banger.CodeInvalid, "cannot use 0 as parameter grace_ms: it has to be at least 1").
+			WithHint("end it at once with kill=true")
+	}
+	return r.flag("kill"), *given, nil
 }
 
 // time returns the zero time for a parameter that is not given.

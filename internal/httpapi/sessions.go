@@ -71,7 +71,9 @@ func (s *server) waitSession(r *request) (any, error) {
 
 func (s *server) pruneSessions(r *request) (any, error) {
 	request := banger.PruneRequest{VM: r.query.Get("vm"), DryRun: r.flag("dry_run")}
-	request.OlderThan = r.duration("older_than", 0)
+	if d := r.milliseconds("older_than_ms"); d != nil {
+		request.OlderThan = *d
+	}
 	if n := r.int("keep"); n != nil {
 		request.Keep = new(int(*n))
 	}
@@ -85,19 +87,19 @@ func (s *server) pruneSessions(r *request) (any, error) {
 	return s.Sessions.PruneSessions(r.Context(), request)
 }
 
-// within runs what waits for a session, for the time of the parameter timeout if
+// within runs what waits for a session, for the time of the parameter timeout_ms if
 // that is given.
 func within(r *request, what string, wait func(context.Context) (any, error)) (any, error) {
 	ctx := r.Context()
-	timeout := r.duration("timeout", -1)
-	if timeout >= 0 {
+	timeout := r.milliseconds("timeout_ms")
+	if timeout != nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, *timeout)
 		defer cancel()
 	}
 	result, err := wait(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return nil, banger.Errorf(banger.CodeTimeout, "cannot %s %q: it did not happen within %v", what, r.session(), timeout)
+		return nil, banger.Errorf(banger.CodeTimeout, "cannot %s %q: it did not happen within %v", what, r.session(), *timeout)
 	}
 	return result, err
 }

@@ -184,7 +184,7 @@ func TestWait_TimeLimit(t *testing.T) {
 		<-ctx.Done()
 		return banger.Session{}, ctx.Err()
 	}
-	status, answer := r.do("GET", "/v1/vms/a/sessions/b/wait?timeout=1ms", "")
+	status, answer := r.do("GET", "/v1/vms/a/sessions/b/wait?timeout_ms=1", "")
 	r.wantError(status, answer, http.StatusGatewayTimeout, banger.CodeTimeout, `"b"`)
 }
 

@@ -35,7 +35,11 @@ func (s *server) setVM(r *request) (any, error) {
 func (s *server) startVM(r *request) (any, error) { return s.VMs.StartVM(r.Context(), r.vm()) }
 
 func (s *server) stopVM(r *request) (any, error) {
-	return s.VMs.StopVM(r.Context(), r.vm(), r.duration("grace", api.DefaultVMStopGrace))
+	kill, grace, err := r.grace()
+	if err != nil {
+		return nil, err
+	}
+	return s.VMs.StopVM(r.Context(), r.vm(), banger.VMStopRequest{Kill: kill, Grace: grace})
 }
 
 func (s *server) consoleLog(r *request) (any, error) {

@@ -21,7 +21,7 @@ func TestBuildImage_InterruptedBuildOfDebianLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the user went home")
 	_, err := f.BuildImage(ctx, "default", banger.ImageRecipe{}, func(p banger.BuildProgress) {
-		t.Logf("%5.1f%% %6.1fs %s %s", p.Percent, p.Elapsed.Seconds(), p.Stage, p.Detail)
+		t.Logf("%5.1f%% %6d ms %s %s", p.Percent, p.ElapsedMS, p.Stage, p.Detail)
 		if strings.HasPrefix(p.Stage, "installing") {
 			cancel(cause)
 		}

@@ -34,7 +34,7 @@ func (t *tracker) enter(stage, detail string, percent float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.percent = min(100, max(t.percent, percent))
-	t.report(banger.BuildProgress{Stage: stage, Percent: t.percent, Detail: detail, Elapsed: time.Since(t.begin)})
+	t.report(banger.BuildProgress{Stage: stage, Percent: t.percent, Detail: detail, ElapsedMS: time.Since(t.begin).Milliseconds()})
 }
 
 // builder reports where the builder is.

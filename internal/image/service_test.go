@@ -116,7 +116,7 @@ func TestBuildImage_ProgressNeverFalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range reports[1:] {
-		if before := reports[i]; p.Percent < before.Percent || p.Elapsed < before.Elapsed || p.Stage == "" {
+		if before := reports[i]; p.Percent < before.Percent || p.ElapsedMS < before.ElapsedMS || p.Stage == "" {
 			t.Errorf("%+v follows %+v", p, before)
 		}
 	}

@@ -248,7 +248,7 @@ func (s *Service) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended str
 // adoptedStopGrace is the grace time of a stop whose own was not recorded. The
 // guest may have been asked already or not; killed at once, it would lose what it
 // has not written to its disk.
-const adoptedStopGrace = 30 * time.Second
+const adoptedStopGrace = banger.DefaultVMStopGrace
 
 // machineRef returns how to adopt the machine of a VM, nil if there is none. If
 // the daemon died between starting it and storing that, the driver's own note tells.

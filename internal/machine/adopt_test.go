@@ -60,7 +60,7 @@ func TestAdopt_OneMachineThatCannotBeAdoptedHindersNobody(t *testing.T) {
 	if _, err := h.VMs.StartVM(t.Context(), "v"); !errors.Is(err, errHangs) {
 		t.Errorf("start: %v", err)
 	}
-	if _, err := h.VMs.StopVM(t.Context(), "v", 0); !errors.Is(err, errHangs) {
+	if _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: true}); !errors.Is(err, errHangs) {
 		t.Errorf("stop: %v", err)
 	}
 	if err := h.VMs.DeleteVM(t.Context(), "v", true); !errors.Is(err, errHangs) {
@@ -89,7 +89,7 @@ func TestAdopt_DamagedFolderOfOneVMHindersNobody(t *testing.T) {
 		t.Errorf("%+v", vm)
 	}
 	// Its guest cannot be reached, but it was up: the power button does its work.
-	if vm, err := h.VMs.StopVM(t.Context(), "damaged", time.Minute); err != nil || vm.State != banger.VMStopped {
+	if vm, err := h.VMs.StopVM(t.Context(), "damaged", banger.VMStopRequest{Grace: time.Minute}); err != nil || vm.State != banger.VMStopped {
 		t.Errorf("stop: %+v, %v", vm, err)
 	}
 	if _, err := h.VMs.StartVM(t.Context(), "damaged"); banger.CodeOf(err) != banger.CodeCorrupt {
@@ -277,7 +277,7 @@ func TestAdopt_AMachineThatOnlyItsNoteNamesIsNotForgotten(t *testing.T) {
 			t.Errorf("%s: deleted under its machine: %v", state, err)
 		}
 		waitState(t, h, "v", banger.VMRunning)
-		if vm, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil || vm.StoppedBy == banger.StoppedByKilled {
+		if vm, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute}); err != nil || vm.StoppedBy == banger.StoppedByKilled {
 			t.Errorf("%s: %+v, %v", state, vm, err)
 		}
 	}

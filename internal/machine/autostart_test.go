@@ -54,7 +54,7 @@ func TestAutostart_OnceABootAndNotAtEachDaemon(t *testing.T) {
 	h.Restart()
 	waitState(t, h, "ran", banger.VMRunning)
 	waitState(t, h, "never-ran", banger.VMRunning)
-	if _, err := h.VMs.StopVM(t.Context(), "ran", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "ran", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the end of the first waits for its starts

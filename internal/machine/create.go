@@ -107,7 +107,7 @@ func (s *Service) DeleteVM(ctx context.Context, ref string, force bool) error {
 			return banger.Errorf(banger.CodeState, "cannot delete VM %s: its machine runs", vm.Name).
 				WithHint("stop it first with: banger vm stop %s, or delete it with --force", vm.Name)
 		}
-		if _, err := s.StopVM(ctx, string(vm.ID), 0); err != nil {
+		if _, err := s.StopVM(ctx, string(vm.ID), banger.VMStopRequest{Kill: true}); err != nil {
 			return err
 		}
 	}

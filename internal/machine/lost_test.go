@@ -127,7 +127,7 @@ func TestLostStore_NothingOfARunningAndOfAStoppedVMIsLost(t *testing.T) {
 		h.WaitRecorded(feedToEnd(t, h, vm, "ended", "last\n"))
 	}
 	h.WaitRecorded(feedToEnd(t, h, "stopped", "tagged", "")) // the guest's clean stop does as much
-	if _, err := h.VMs.StopVM(t.Context(), "stopped", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "stopped", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	half := banger.NewVMID()
@@ -214,7 +214,7 @@ func TestLostStore_SessionWithoutItsLaunchIsKnownByItsLogs(t *testing.T) {
 	vm := h.StartVM("v")
 	x := start(t, h, "v", banger.SessionRequest{Name: "s"})
 	h.WaitRecorded(feedToEnd(t, h, "v", "s", ""))
-	if _, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	h.RestartAfter(func() {
@@ -236,7 +236,7 @@ func TestLostStore_SessionWithoutItsLaunchIsKnownByItsLogs(t *testing.T) {
 func TestRestoredStore_TellsWhatIsNowAndNotWhatWas(t *testing.T) {
 	h := hosttest.New(t, bin)
 	h.StartVM("stopped-then")
-	if _, err := h.VMs.StopVM(t.Context(), "stopped-then", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "stopped-then", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	h.StartVM("restarted")
@@ -249,7 +249,7 @@ func TestRestoredStore_TellsWhatIsNowAndNotWhatWas(t *testing.T) {
 	if _, err := h.VMs.StartVM(t.Context(), "stopped-then"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.VMs.StopVM(t.Context(), "restarted", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "restarted", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.VMs.StartVM(t.Context(), "restarted"); err != nil {
@@ -309,7 +309,7 @@ func TestLostStore_VMOfAnImageThatIsGoneIsKnown(t *testing.T) {
 	vm := h.StartVM("v")
 	start(t, h, "v", banger.SessionRequest{Name: "s"})
 	h.WaitRecorded(feedToEnd(t, h, "v", "s", ""))
-	if _, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	const image = "abcdefghijklmnopqrst"
@@ -444,7 +444,7 @@ func TestTrash_TakesWhatNoVMIsKnownByAndNothingElse(t *testing.T) {
 func TestTrash_WhatIsMovedBackIsKnownAgain(t *testing.T) {
 	h := hosttest.New(t, bin)
 	vm := h.StartVM("v")
-	if _, err := h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(h.Paths.VM(vm.ID), "vm.json")
@@ -491,7 +491,7 @@ func TestVM_DeletionThatACrashBrokeOffIsWholeOrNone(t *testing.T) {
 	if _, err := h.VMs.StartVM(t.Context(), "v"); err != nil {
 		t.Errorf("the VM that was not deleted: %v", err)
 	}
-	if _, err := h.VMs.StopVM(t.Context(), "v", 0); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: true}); err != nil {
 		t.Fatal(err)
 	}
 	// The record is gone, the rest is not.

@@ -51,11 +51,11 @@ func TestVM_StartIsIdempotentAndStopLeavesNothing(t *testing.T) {
 	if err != nil || again.BootID != first.BootID || again.State != banger.VMRunning {
 		t.Errorf("a second start: %+v, %v", again, err)
 	}
-	vm, err := h.VMs.StopVM(t.Context(), "v", time.Minute)
+	vm, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute})
 	if err != nil || vm.State != banger.VMStopped || vm.Machine != nil || vm.SSHAddress != "" {
 		t.Errorf("after the stop: %+v, %v", vm, err)
 	}
-	if vm, err = h.VMs.StopVM(t.Context(), "v", time.Minute); err != nil || vm.State != banger.VMStopped {
+	if vm, err = h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute}); err != nil || vm.State != banger.VMStopped {
 		t.Errorf("a second stop: %+v, %v", vm, err)
 	}
 }

@@ -76,7 +76,7 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	// What is asked of its sessions is answered, not waited for.
 	_, err = h.Sessions.StartSession(t.Context(), "v", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/true"}})
 	mustBePaused(t, "start session", err)
-	_, err = h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{})
+	_, err = h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true})
 	mustBePaused(t, "stop session", err)
 	_, err = h.Client().Attach(t.Context(), "v", string(x.ID), sessionstream.Attach{Role: sessionstream.RoleViewer})
 	if refused, ok := errors.AsType[*sessionstream.Error](err); !ok || refused.Code != sessionstream.CodePaused {
@@ -87,7 +87,7 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	_, err = h.VMs.SSHAccess(t.Context(), "v")
 	mustBePaused(t, "ssh", err)
 	// A stop that could lose something is refused, and changes nothing.
-	_, err = h.VMs.StopVM(t.Context(), "v", time.Minute)
+	_, err = h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute})
 	mustBePaused(t, "stop VM", err)
 	if vm := get(t, h, "v"); vm.State != banger.VMPaused {
 		t.Errorf("after a refused stop it is %s", vm.State)
@@ -102,7 +102,7 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	if vm := waitState(t, h, "v", banger.VMRunning); vm.LastError != "" {
 		t.Errorf("it runs, and says %q", vm.LastError)
 	}
-	if _, err := h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{}); err != nil {
+	if _, err := h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true}); err != nil {
 		t.Errorf("its sessions cannot be reached: %v", err)
 	}
 }
@@ -141,7 +141,7 @@ func TestPause_AVMThatItsUserPausedIsLeftAlone(t *testing.T) {
 		t.Errorf("it is %s, and %d were continued", vm.State, continued.Load())
 	}
 	// Who stops it wants it to shut down, for which it has to run.
-	if vm, err := h.VMs.StopVM(t.Context(), "user", time.Minute); err != nil || vm.State != banger.VMStopped {
+	if vm, err := h.VMs.StopVM(t.Context(), "user", banger.VMStopRequest{Grace: time.Minute}); err != nil || vm.State != banger.VMStopped {
 		t.Errorf("stop: %+v, %v", vm, err)
 	}
 }
@@ -157,7 +157,7 @@ func TestPause_AVMOnAFullDiskCanBeEndedAndDeleted(t *testing.T) {
 	h.Driver.Pause(two.ID, diskFull)
 	waitState(t, h, "one", banger.VMPaused)
 	waitState(t, h, "two", banger.VMPaused)
-	if vm, err := h.VMs.StopVM(t.Context(), "one", 0); err != nil || vm.State != banger.VMStopped {
+	if vm, err := h.VMs.StopVM(t.Context(), "one", banger.VMStopRequest{Kill: true}); err != nil || vm.State != banger.VMStopped {
 		t.Errorf("stop without grace: %+v, %v", vm, err)
 	}
 	if err := h.VMs.DeleteVM(t.Context(), "two", true); err != nil {

@@ -12,13 +12,14 @@ import (
 
 // StopVM implements banger.VMService. Once begun it is carried out, whether the
 // caller waits or not; a second call with a shorter grace time shortens the first.
-func (s *Service) StopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
+func (s *Service) StopVM(ctx context.Context, ref string, request banger.VMStopRequest) (banger.VM, error) {
+	if err := request.Validate(); err != nil {
+		return banger.VM{}, err
+	}
+	grace := request.WithDefaults().Grace
 	vm, err := s.GetVM(ctx, ref)
 	if err != nil {
 		return banger.VM{}, err
-	}
-	if grace < 0 {
-		return vm, banger.Errorf(banger.CodeInvalid, "cannot stop VM %s: a grace time of %s is negative", vm.Name, grace)
 	}
 	if err := s.Drivers.Require(vm, banger.CanPower, "stop"); err != nil {
 		return vm, err

@@ -34,7 +34,7 @@ func TestStop_DoesNotHoldUpTheEndOfTheDaemonAndIsFinishedByTheNext(t *testing.T)
 	h.StartVM("v")
 	stopped := make(chan error, 1)
 	go func(vms banger.VMService) {
-		_, err := vms.StopVM(t.Context(), "v", time.Hour)
+		_, err := vms.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Hour})
 		stopped <- err
 	}(h.VMs)
 	<-pressed
@@ -56,7 +56,7 @@ func TestStop_IsCarriedOutThoughItsClientGoes(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() {
-		_, err := h.VMs.StopVM(ctx, "v", time.Hour)
+		_, err := h.VMs.StopVM(ctx, "v", banger.VMStopRequest{Grace: time.Hour})
 		stopped <- err
 	}()
 	<-pressed
@@ -68,7 +68,7 @@ func TestStop_IsCarriedOutThoughItsClientGoes(t *testing.T) {
 		t.Errorf("%+v", vm)
 	}
 	// Another shortens the grace time.
-	if vm, err := h.VMs.StopVM(t.Context(), "v", 0); err != nil || vm.State != banger.VMStopped {
+	if vm, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: true}); err != nil || vm.State != banger.VMStopped {
 		t.Errorf("%+v, %v", vm, err)
 	}
 }
@@ -130,8 +130,11 @@ func TestVM_CallsAtTheSameTimeLeaveASoundRecord(t *testing.T) {
 	done := make(chan struct{})
 	calls := []func() error{
 		func() error { _, err := h.VMs.StartVM(t.Context(), "v"); return err },
-		func() error { _, err := h.VMs.StopVM(t.Context(), "v", 0); return err },
-		func() error { _, err := h.VMs.StopVM(t.Context(), "v", time.Minute); return err },
+		func() error { _, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: true}); return err },
+		func() error {
+			_, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Minute})
+			return err
+		},
 		func() error { h.Driver.Crash(get(t, h, "v").ID); return nil },
 		func() error { h.Cut(); return nil },
 	}
@@ -149,7 +152,7 @@ func TestVM_CallsAtTheSameTimeLeaveASoundRecord(t *testing.T) {
 	for range calls {
 		<-done
 	}
-	if vm, err := h.VMs.StopVM(t.Context(), "v", 0); err != nil || vm.State != banger.VMStopped || vm.Machine != nil {
+	if vm, err := h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: true}); err != nil || vm.State != banger.VMStopped || vm.Machine != nil {
 		t.Errorf("%+v, %v", vm, err)
 	}
 	if vm, err := h.VMs.StartVM(t.Context(), "v"); err != nil || vm.State != banger.VMRunning {
@@ -169,7 +172,7 @@ func TestStop_TellsHowTheMachineEnded(t *testing.T) {
 		if err != nil || vm.StoppedBy != "" {
 			t.Errorf("a running VM was stopped by %q (%v)", vm.StoppedBy, err)
 		}
-		vm, err = h.VMs.StopVM(t.Context(), "v", grace)
+		vm, err = h.VMs.StopVM(t.Context(), "v", banger.VMStopRequest{Kill: grace == 0, Grace: grace})
 		if err != nil || vm.State != banger.VMStopped || vm.StoppedBy != want {
 			t.Errorf("%s: stopped by %q (%s, %v), want %q", what, vm.StoppedBy, vm.State, err, want)
 		}

@@ -38,14 +38,14 @@ func (s *Service) StopSession(ctx context.Context, vmRef, ref string, r banger.S
 	if err != nil {
 		return x, err
 	}
-	return s.end(ctx, x, r)
+	return s.end(ctx, x, r.WithDefaults())
 }
 
 // end has a session stopped in the guest and waits for its end. One that has
 // ended is left as it is, unless it is killed and has left processes alive.
 func (s *Service) end(ctx context.Context, x banger.Session, r banger.StopRequest) (banger.Session, error) {
 	x, err := s.settled(ctx, x)
-	if err != nil || x.Status.Ended() && (r.Grace > 0 || x.Survivors == nil) {
+	if err != nil || x.Status.Ended() && (!r.Kill || x.Survivors == nil) {
 		return x, err
 	}
 	err = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Stop(ctx, x.ID, r) })

@@ -57,13 +57,13 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		if err := up(); err != nil {
 			t.Errorf("the link is refused: %v", err)
 		}
-		if _, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); !errors.Is(err, full) {
+		if _, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{Kill: true}); !errors.Is(err, full) {
 			t.Errorf("kill: %v", err)
 		}
 		r.guest.abandon = func(_ context.Context, id banger.SessionID) (guestapi.GuestSession, error) {
 			return report(id, 1, banger.StatusFailed), nil
 		}
-		if x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{}); err != nil || !x.Status.Ended() {
+		if x, err := r.StopSession(t.Context(), vmName, "s", banger.StopRequest{Kill: true}); err != nil || !x.Status.Ended() {
 			t.Errorf("kill once there is room: %+v, %v", x.SessionState, err)
 		}
 		// A link that breaks meanwhile is made again.

@@ -122,7 +122,7 @@ func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bo
 			return banger.Errorf(banger.CodeState, "cannot remove session %q: it is %s", x.Name, x.Status).
 				WithHint("end it first with session stop or kill, or remove it with --force")
 		}
-		if _, err := s.end(ctx, x, banger.StopRequest{}); err != nil {
+		if _, err := s.end(ctx, x, banger.StopRequest{Kill: true}); err != nil {
 			return err
 		}
 	}

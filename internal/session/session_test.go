@@ -231,7 +231,7 @@ func TestSession_SameKeyStartsOneSession(t *testing.T) {
 		}
 	}
 	// A client that repeats its request when the VM has stopped still gets it.
-	if _, err := h.VMs.StopVM(t.Context(), vmName, time.Minute); err != nil {
+	if _, err := h.VMs.StopVM(t.Context(), vmName, banger.VMStopRequest{Grace: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	again := shell("", "exit 0")

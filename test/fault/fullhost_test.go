@@ -52,7 +52,7 @@ func TestFault_AFullHostPausesAVMAndNothingOfItIsLost(t *testing.T) {
 	if !strings.Contains(paused.LastError, "full") {
 		t.Errorf("it says %q", paused.LastError)
 	}
-	_, err = c.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{})
+	_, err = c.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true})
 	if banger.CodeOf(err) != banger.CodeUnavailable || !strings.Contains(err.Error(), "paused") {
 		t.Errorf("stop of a session: %v", err)
 	}

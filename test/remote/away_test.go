@@ -264,7 +264,7 @@ func TestRemote_DeleteForgetsTheHostAndLeavesItAlone(t *testing.T) {
 	r := newRig(t, hosttest.SSHOptions{})
 	r.mustAdd()
 	x := r.start("job", "read x")
-	if _, err := r.StopVM(t.Context(), "v", time.Second); banger.CodeOf(err) != banger.CodeInvalid {
+	if _, err := r.StopVM(t.Context(), "v", banger.VMStopRequest{Grace: time.Second}); banger.CodeOf(err) != banger.CodeInvalid {
 		t.Errorf("stop: %v", err)
 	}
 	if _, err := r.StartVM(t.Context(), "v"); banger.CodeOf(err) != banger.CodeInvalid {

@@ -19,7 +19,7 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 	if p.GraceMS < 0 || p.GraceMS > banger.MaxStopGrace.Milliseconds() {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot stop session: %d is not a grace period in milliseconds", p.GraceMS)
 	}
-	request := banger.StopRequest{Grace: time.Duration(p.GraceMS) * time.Millisecond, By: p.By}
+	request := banger.StopRequest{Kill: p.GraceMS == 0, Grace: time.Duration(p.GraceMS) * time.Millisecond, By: p.By}
 	x, err := s.find(p.ID)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (s *server) stop(ctx context.Context, p guestrpc.StopParams) (none, error) 
 			return nil, unavailable(ctx, "cannot stop session", err)
 		}
 	}
-	if request.Grace > 0 {
+	if !request.Kill {
 		return nil, nil
 	}
 	// The command may have ended before the kill, and left processes alive on purpose.

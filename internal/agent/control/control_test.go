@@ -194,7 +194,7 @@ func sessions(t *testing.T) string {
 	t.Cleanup(func() {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			_ = shimclient.Stop(context.Background(), filepath.Join(dir, e.Name()), banger.StopRequest{})
+			_ = shimclient.Stop(context.Background(), filepath.Join(dir, e.Name()), banger.StopRequest{Kill: true})
 		}
 		waitFor(t, "all shims to end", func() bool {
 			for _, e := range entries {

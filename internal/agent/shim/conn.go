@@ -105,7 +105,7 @@ func (c *conn) obey(o *observer) {
 		}
 		switch m := m.(type) {
 		case *sessionstream.Stop:
-			c.server.supervisor.ask(time.Duration(m.GraceMS)*time.Millisecond, m.By)
+			c.server.supervisor.ask(m.Grace(), m.By)
 		case *sessionstream.Signal:
 			refused := c.server.signal(m, func() { c.server.record.send(o, &sessionstream.Signalled{ID: m.ID}) })
 			if refused != nil {

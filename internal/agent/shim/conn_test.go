@@ -232,7 +232,7 @@ func TestDial_SaysThatThereIsNoShim(t *testing.T) {
 	if _, err := shimclient.Dial(s.t.Context(), s.dir); !errors.Is(err, shimclient.ErrNoShim) {
 		t.Errorf("after the end: %v", err)
 	}
-	if err := shimclient.Stop(t.Context(), s.dir, banger.StopRequest{}); !errors.Is(err, shimclient.ErrNoShim) {
+	if err := shimclient.Stop(t.Context(), s.dir, banger.StopRequest{Kill: true}); !errors.Is(err, shimclient.ErrNoShim) {
 		t.Errorf("a stop after the end: %v", err)
 	}
 }

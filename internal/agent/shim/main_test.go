@@ -171,7 +171,7 @@ func (s *session) clean() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	waitFor(s.t, "the end of the session", func() bool {
-		_ = shimclient.Stop(ctx, s.dir, banger.StopRequest{}) // fails while there are too many connections
+		_ = shimclient.Stop(ctx, s.dir, banger.StopRequest{Kill: true}) // fails while there are too many connections
 		select {
 		case err := <-s.ended:
 			if err != nil && strings.Contains(err.Error(), "exit status") {
@@ -234,7 +234,7 @@ func (s *session) waitShim() {
 
 func (s *session) stop(grace time.Duration) {
 	s.t.Helper()
-	if err := shimclient.Stop(s.t.Context(), s.dir, banger.StopRequest{Grace: grace, By: "test"}); err != nil {
+	if err := shimclient.Stop(s.t.Context(), s.dir, banger.StopRequest{Kill: grace == 0, Grace: grace, By: "test"}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -431,7 +431,7 @@ func (w *world) finish() {
 		w.mend(p)
 		waitFor(w, "the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
 	}
-	if err := shimclient.Stop(context.Background(), w.session.dir, banger.StopRequest{}); err != nil {
+	if err := shimclient.Stop(context.Background(), w.session.dir, banger.StopRequest{Kill: true}); err != nil {
 		w.Fatal(err)
 	}
 	for _, p := range w.present {

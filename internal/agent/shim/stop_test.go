@@ -68,7 +68,7 @@ func TestKill_AfterAStopIsOnRecordToo(t *testing.T) {
 	s := sh(t, "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done")
 	s.waitForOutput("ready")
 	s.stop(time.Hour)
-	if err := shimclient.Stop(t.Context(), s.dir, banger.StopRequest{By: "somebody else"}); err != nil {
+	if err := shimclient.Stop(t.Context(), s.dir, banger.StopRequest{Kill: true, By: "somebody else"}); err != nil {
 		t.Fatal(err)
 	}
 	final := s.wait()

@@ -78,15 +78,15 @@ func (c *Conn) Watch(ctx context.Context, fn func(banger.SessionState)) error {
 }
 
 // Stop begins to end the session whose directory is dir, and returns when that has
-// taken effect: SIGTERM is sent, or with grace 0 everything killed. For a session
+// taken effect: SIGTERM is sent, or everything killed. For a session
 // that has just ended it does nothing.
 func Stop(ctx context.Context, dir string, r banger.StopRequest) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
-	// Rounded up: a grace below a millisecond is not a kill.
-	ms := (r.Grace + time.Millisecond - 1) / time.Millisecond
-	_, err := order(ctx, dir, "stop session", &sessionstream.Stop{GraceMS: int64(ms), By: r.By}, &sessionstream.Ping{})
+	// Rounded up: a grace below a millisecond is one.
+	ms := (r.WithDefaults().Grace + time.Millisecond - 1) / time.Millisecond
+	_, err := order(ctx, dir, "stop session", &sessionstream.Stop{GraceMS: new(int64(ms)), By: r.By}, &sessionstream.Ping{})
 	return err
 }
 

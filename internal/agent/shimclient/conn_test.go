@@ -68,7 +68,7 @@ func TestStop_OfAnOlderShimSaysOnlyWhatItKnows(t *testing.T) {
 		if err := Stop(t.Context(), dir, banger.StopRequest{Grace: time.Second, By: "me"}); err != nil {
 			t.Fatal(err)
 		}
-		if stop, ok := (<-ordered).(*sessionstream.Stop); !ok || stop.GraceMS != 1000 || stop.By != want {
+		if stop, ok := (<-ordered).(*sessionstream.Stop); !ok || stop.Grace() != time.Second || stop.By != want {
 			t.Errorf("a shim of revision %d is ordered %+v", revision, stop)
 		}
 	}

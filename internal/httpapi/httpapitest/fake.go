@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"banger"
 	"banger/internal/httpapi"
@@ -111,8 +110,8 @@ func (f *Fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 }
 
 // StopVM implements banger.VMService.
-func (f *Fake) StopVM(_ context.Context, ref string, grace time.Duration) (banger.VM, error) {
-	f.record("StopVM %q %v", ref, grace)
+func (f *Fake) StopVM(_ context.Context, ref string, r banger.VMStopRequest) (banger.VM, error) {
+	f.record("StopVM %q %+v", ref, r)
 	return f.VM, f.Err
 }
 
@@ -252,7 +251,7 @@ func (f *Fake) UnlockRemote(_ context.Context, ref string, a banger.RemoteAnswer
 
 // StopSession implements banger.SessionControl.
 func (f *Fake) StopSession(_ context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
-	f.record("StopSession %q %q %v by %q", vm, session, r.Grace, r.By)
+	f.record("StopSession %q %q %+v", vm, session, r)
 	return f.Session, f.Err
 }
 

@@ -199,8 +199,8 @@ func (j *judge) aSession() {
 	j.ask("startSession", "", `{"command":"true","cwd":"/nowhere"}`, 0, "vm")
 	j.ask("startSession", "", `{"command":"true","args":5}`, 0, "vm")
 	j.ask("startSession", "", `{"name":"bare","command":"true","no_wait":true}`, 0, "vm")
-	j.ask("waitSession", "?timeout=20s", "", 0, "vm", "bare")
-	j.ask("waitSession", "?timeout=1ms", "", 0, "vm", "s")
+	j.ask("waitSession", "?timeout_ms=20000", "", 0, "vm", "bare")
+	j.ask("waitSession", "?timeout_ms=1", "", 0, "vm", "s")
 	j.ask("attachSession", "", "", 0, "vm", "s") // which asks for no upgrade
 	j.askUpgrade("attachSession", "vm", "s")
 	j.ask("attachWebSocket", "", "", 0, "vm", "s")
@@ -232,7 +232,7 @@ func (j *judge) aSession() {
 	j.ask("createVM", "", `{"name":"vm"}`, 0)
 	j.ask("setVM", "", `{"autostart":true}`, 0, "vm")
 	j.ask("deleteVM", "", "", 0, "vm")
-	j.ask("stopVM", "?grace=10s", "", 0, "vm")
+	j.ask("stopVM", "?grace_ms=10000", "", 0, "vm")
 	j.ask("startVM", "", "", 0, "vm")
 }
 
@@ -247,7 +247,7 @@ func (j *judge) everyOtherRoute() {
 			ID: "i", Name: "default", Recipe: banger.ImageRecipe{Suite: "bookworm", Include: []string{"git"}, Mirror: "http://m/"}, CreatedAt: now,
 		},
 		OnBuild: func(_ context.Context, progress func(banger.BuildProgress)) (banger.Image, error) {
-			progress(banger.BuildProgress{Stage: "unpack", Percent: 12.5, Detail: "git", Elapsed: time.Second})
+			progress(banger.BuildProgress{Stage: "unpack", Percent: 12.5, Detail: "git", ElapsedMS: 1500})
 			return banger.Image{ID: "i", Name: "default", CreatedAt: now}, nil
 		},
 		OnLogs: func(_ context.Context, _ banger.LogRequest, fn func(banger.LogChunk) error) error {

@@ -108,11 +108,11 @@ func parameterSchema(schemas *schemas, p api.Param) any {
 		return schemas.form(p.Values)
 	}
 	schema := map[api.ParamType]object{
-		api.ParamText:     {"type": "string"},
-		api.ParamBool:     {"type": "boolean"},
-		api.ParamInt:      {"type": "integer", "format": "int64"},
-		api.ParamDuration: {"type": "string", "examples": []string{"1m30s"}},
-		api.ParamTime:     {"type": "string", "format": "date-time"},
+		api.ParamText:         {"type": "string"},
+		api.ParamBool:         {"type": "boolean"},
+		api.ParamInt:          {"type": "integer", "format": "int64"},
+		api.ParamMilliseconds: {"type": "integer", "format": "int64", "minimum": 0},
+		api.ParamTime:         {"type": "string", "format": "date-time"},
 	}[p.Type]
 	if p.Repeated {
 		return object{"type": "array", "items": schema}
