@@ -49,6 +49,30 @@ func TestTerminal_PaintedIsTheSame(t *testing.T) {
 	}
 }
 
+// DECRC in origin mode leads to where no address does once the margins are others.
+func TestTerminal_PaintedCursorBeyondTheMargins(t *testing.T) {
+	for _, output := range []string{
+		"\x1b[1;2r\x1b[?6h\x1b[1;3H\x1b7\x1b[3;5r\x1b8",              // above
+		"\x1b[1;2r\x1b[?6h\x1b[2;3H\x1b7\x1b[3;5r\x1b8\x1b[A\x1b[4C", // and moved from there
+		"\x1b[?6h\x1b[6;8Hx\x1b7\x1b[2;4r\x1b8",                      // below, behind the last column
+		"\x1b[?6h\x1b[6;3H\x1b7\x1b[2;4r\x1b[2;2H",                   // only the saved one
+	} {
+		first := emulator.New(6, 8)
+		_, _ = first.Write([]byte(output))
+		second := painted(first)
+		for _, next := range []string{"a", "b\x1b8c", "\x1b[1;1Hd"} {
+			if a, b := first.Cursor(), second.Cursor(); a != b {
+				t.Errorf("%q: the cursor is at %+v, painted at %+v", output, a, b)
+			}
+			_, _ = first.Write([]byte(next))
+			_, _ = second.Write([]byte(next))
+			if d := lookOf(first).difference(lookOf(second), &tmux{}); d != "" {
+				t.Errorf("%q and %q: %s", output, next, d)
+			}
+		}
+	}
+}
+
 func FuzzTerminal(f *testing.F) {
 	for seed := range uint64(50) {
 		r := &teller{Rand: rand.New(rand.NewPCG(seed, 27))}

@@ -6,11 +6,16 @@ import "strconv"
 // the margins and the tab stops of this one. They move its cursor.
 func (t *Terminal) AppendMargins(b []byte) []byte {
 	if t.top != 0 || t.bottom != t.rows {
-		b = append(b, "\x1b["...)
-		b = append(strconv.AppendInt(b, int64(t.top+1), 10), ';')
-		b = append(strconv.AppendInt(b, int64(t.bottom), 10), 'r')
+		b = t.appendRegion(b)
 	}
 	return t.appendTabs(b)
+}
+
+// appendRegion appends DECSTBM.
+func (t *Terminal) appendRegion(b []byte) []byte {
+	b = append(b, "\x1b["...)
+	b = append(strconv.AppendInt(b, int64(t.top+1), 10), ';')
+	return append(strconv.AppendInt(b, int64(t.bottom), 10), 'r')
 }
 
 func (t *Terminal) appendTabs(b []byte) []byte {
@@ -46,19 +51,35 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 			origin = to
 		}
 	}
-	if s := t.saved[t.which()]; s.set {
+	s := t.saved[t.which()]
+	beyond := s.set && s.origin && t.side(s.y) != 0
+	if s.set {
+		if beyond {
+			w.out = append(w.out, "\x1b[r"...) // with margins, no address leads there in origin mode
+		}
 		change(s.origin)
-		w.cursor(s.cursor, s.origin)
+		w.cursor(s.cursor, s.origin && !beyond)
 		w.change(s.pen.style())
 		w.charsets(s.charsets)
 		w.out = append(w.out, "\x1b7"...)
-		if s.charsets != (charsets{}) {
-			w.out = append(w.out, "\x1b(B\x1b)B\x0f"...)
+		if beyond {
+			w.out = t.appendRegion(w.out)
 		}
 	}
-	change(t.modes.origin)
-	w.change(Style{})
-	w.cursor(t.cursor, t.modes.origin)
+	back := beyond && t.modes.origin && t.side(t.cursor.y) == t.side(s.y)
+	if back {
+		w.out = append(w.out, "\x1b8"...)
+	}
+	if s.set && s.charsets != (charsets{}) {
+		w.out = append(w.out, "\x1b(B\x1b)B\x0f"...)
+	}
+	if back {
+		w.lead(s.y, t.cursor)
+	} else {
+		change(t.modes.origin)
+		w.change(Style{})
+		w.cursor(t.cursor, t.modes.origin)
+	}
 	w.change(t.pen.style())
 	w.charsets(t.cursor.charsets)
 	if t.modes.insert {
@@ -70,15 +91,39 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 	return w.out
 }
 
-// cursor puts the cursor to its place. Behind the last column it comes only by
-// writing what is there again.
+// side returns on which side of the margins a row is: -1 above, 1 below, 0 between them.
+func (t *Terminal) side(y int) int {
+	switch {
+	case y < t.top:
+		return -1
+	case y >= t.bottom:
+		return 1
+	}
+	return 0
+}
+
+// lead leads the cursor from one row to its place, both on the same side of the margins.
+func (w *painter) lead(from int, c cursor) {
+	if n := c.y - from; n != 0 {
+		w.out = append(strconv.AppendInt(append(w.out, "\x1b["...), int64(max(n, -n)), 10), map[bool]byte{true: 'B', false: 'A'}[n > 0])
+	}
+	w.put(c, func(x int) { w.out = append(strconv.AppendInt(append(w.out, "\x1b["...), int64(x+w.dx+1), 10), 'G') })
+}
+
+// cursor puts the cursor to its place.
 func (w *painter) cursor(c cursor, origin bool) {
 	y := c.y
 	if origin {
 		y = max(y-w.t.top, 0)
 	}
+	w.put(c, func(x int) { w.place(y, x) })
+}
+
+// put has move put the cursor to its column. Behind the last one it comes only by writing
+// what is there again.
+func (w *painter) put(c cursor, move func(x int)) {
 	if !c.behind || w.t.modes.noWrap {
-		w.place(y, c.x)
+		move(c.x)
 		return
 	}
 	x := c.x
@@ -87,7 +132,7 @@ func (w *painter) cursor(c cursor, origin bool) {
 		x--
 		last = w.t.screen.row(c.y).at(x)
 	}
-	w.place(y, x)
+	move(x)
 	w.out = append(w.out, plainText...)
 	w.change(w.t.Style(last))
 	w.glyph(last)
