@@ -176,16 +176,16 @@ func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 }
 
 // milliseconds sets a parameter, rounded up: a time that is not 0 stays so.
-func (q *request) milliseconds(name string, d time.Duration) {
-	q.query.Set(name, strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10))
+func (r *request) milliseconds(name string, d time.Duration) {
+	r.query.Set(name, strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10))
 }
 
 // stop sets the parameters of a stop.
-func (q *request) stop(kill bool, grace time.Duration) {
+func (r *request) stop(kill bool, grace time.Duration) {
 	if kill {
-		q.query.Set("kill", "true")
+		r.query.Set("kill", "true")
 	}
 	if grace != 0 {
-		q.milliseconds("grace_ms", grace)
+		r.milliseconds("grace_ms", grace)
 	}
 }
