@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,27 @@ func follow(t *testing.T, m vmm.Machine) <-chan vmm.PauseStatus {
 	return told
 }
 
+// answer is that of a guest to an order.
+type answer struct {
+	text string
+	err  error
+}
+
+// nextPause returns the next status. If the order is answered instead, or nothing is
+// reported within bootTimeout, the test fails.
+func nextPause(t *testing.T, told <-chan vmm.PauseStatus, answered <-chan answer) vmm.PauseStatus {
+	t.Helper()
+	select {
+	case s := <-told:
+		return s
+	case a := <-answered:
+		t.Fatalf("the guest has answered %q, %v, before the disk had room", a.text, a.err)
+	case <-time.After(bootTimeout):
+		t.Fatal("no pause is reported")
+	}
+	return vmm.PauseStatus{}
+}
+
 func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
@@ -54,7 +76,7 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	m := start(t, spec)
 	pausing := m.(vmm.PausingMachine)
 	told := follow(t, m)
-	if s := <-told; s.Pause != vmm.NotPaused {
+	if s := nextPause(t, told, nil); s.Pause != vmm.NotPaused {
 		t.Errorf("at first: %+v", s)
 	}
 	waitReady(t, m)
@@ -62,9 +84,12 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	if err := os.WriteFile(ballast, bytes.Repeat([]byte("x"), 2<<20), 0o600); err == nil {
 		t.Fatal("the disk is not full")
 	}
-	written := make(chan string, 1)
-	go func() { written <- order(t, m, "write", "banger-disk", "precious") }()
-	if s := <-told; s.Pause != vmm.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
+	written := make(chan answer, 1)
+	go func() {
+		text, err := tryOrder(t.Context(), m, "write", "banger-disk", "precious")
+		written <- answer{text, err}
+	}()
+	if s := nextPause(t, told, written); s.Pause != vmm.PausedForStorage || !strings.Contains(s.Detail, "No space left") {
 		t.Errorf("on the full disk: %+v", s)
 	}
 	// Who comes now learns it as well. One continues it only from the pause that it means.
@@ -80,14 +105,11 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	if err := pausing.Continue(t.Context(), vmm.PausedForStorage); err != nil {
 		t.Error(err)
 	}
-	for s := range told {
-		if s.Pause == vmm.PausedForStorage {
-			break
-		}
+	for nextPause(t, told, written).Pause != vmm.PausedForStorage {
 	}
 	select {
 	case got := <-written:
-		t.Fatalf("the guest was told of a write that did not happen: %q", got)
+		t.Fatalf("the guest was told of a write that did not happen: %q, %v", got.text, got.err)
 	default:
 	}
 	if err := os.Remove(ballast); err != nil {
@@ -96,8 +118,8 @@ func TestMachine_ThatFillsTheHostsDiskIsPausedAndLosesNothing(t *testing.T) {
 	if err := adopted.(vmm.PausingMachine).Continue(t.Context(), vmm.PausedForStorage); err != nil {
 		t.Error(err)
 	}
-	if got := <-written; got != "" {
-		t.Errorf("the write in flight: %s", got)
+	if got := <-written; got.text != "" || got.err != nil {
+		t.Errorf("the write in flight: %q, %v", got.text, got.err)
 	}
 	data, err := os.ReadFile(disk.Path)
 	if err != nil || !strings.HasPrefix(string(data), "precious") {

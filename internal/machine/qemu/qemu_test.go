@@ -153,19 +153,31 @@ func bootIDOf(conn net.Conn) (string, error) {
 // order gives the guest an order and returns its answer.
 func order(t *testing.T, m vmm.Dialer, words ...string) string {
 	t.Helper()
-	conn, err := m.Dial(t.Context())
+	text, err := tryOrder(t.Context(), m, words...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return text
+}
+
+// tryOrder is order in a goroutine of the test's. It ends within bootTimeout.
+func tryOrder(ctx context.Context, m vmm.Dialer, words ...string) (string, error) {
+	deadline := time.Now().Add(bootTimeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	conn, err := m.Dial(ctx)
+	if err != nil {
+		return "", fmt.Errorf("order %v: %w", words, err)
+	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(bootTimeout))
+	conn.SetDeadline(deadline)
 	fmt.Fprintln(conn, strings.Join(words, " "))
 	answer, err := io.ReadAll(conn)
 	if err != nil && len(answer) == 0 {
-		t.Fatalf("order %v: %v", words, err)
+		return "", fmt.Errorf("order %v: %w", words, err)
 	}
 	_, rest, _ := strings.Cut(string(answer), "\n")
-	return rest
+	return rest, nil
 }
 
 // forge makes a ref of another process, as exact as one can be made: with its
