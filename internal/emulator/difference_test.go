@@ -186,7 +186,8 @@ var libvtermDiffers = []difference{
 		return n.step.rows != 0 && (at.Pen().Background != emulator.Default || set && n.step.rows != rows || at.Cursor().Pending || at.Saved())
 	}},
 	{"of a wide character of which a half is gone the other one stays, and may come beside a half of another one", func(n token, at *emulator.Terminal) bool {
-		return n.name == "delete characters" && at.RowHasWide() && (at.SecondOfWide() || at.RowHasGap())
+		return n.name == "insert characters" && at.SecondOfWide() ||
+			n.name == "delete characters" && at.RowHasWide() && (at.SecondOfWide() || at.RowHasGap())
 	}},
 	{"behind a wide character in the last columns, the cursor is not in the last one", func(n token, at *emulator.Terminal) bool {
 		return behindWide(at) && n.name != "text" && n.name != "wide" && n.name != "to a place" && n.name != "sgr" && !n.has("\r")
