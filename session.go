@@ -189,11 +189,11 @@ type Session struct {
 	Launch
 	SecretEnv []string `json:"secret_env,omitempty" doc:"names of the variables whose values are kept nowhere"`
 	SessionState
-	Backend       string            `json:"backend" doc:"how the guest is reached: ssh"`
-	AttachBackend string            `json:"attach_backend" doc:"what serves attachments: shim"`
-	AttachMode    string            `json:"attach_mode" doc:"pipe or tty"`
-	Attachable    bool              `json:"attachable" doc:"always true: attach takes every session, of ended ones for their output"`
-	Reattachable  bool              `json:"reattachable" doc:"always true: an attachment outlives its connections"`
+	Backend       string            `json:"backend" doc:"how the daemon reaches the guest: ssh"`
+	AttachBackend string            `json:"attach_backend" doc:"what serves attachments in the guest while the session runs: shim; those to an ended session are served by the daemon"`
+	AttachMode    string            `json:"attach_mode" doc:"what the command has as its standard streams: pipe or tty"`
+	Attachable    bool              `json:"attachable" doc:"always true: no status of a session refuses an attach, and an ended session gives its output; a paused VM refuses a new attachment"`
+	Reattachable  bool              `json:"reattachable" doc:"always true: an attachment continues on its next connection, also with another daemon"`
 	GuestStateDir string            `json:"guest_state_dir" doc:"the session's directory in its guest; while it is starting, where that is going to be in a VM of banger's own"`
 	StdoutLogPath string            `json:"stdout_log_path" doc:"the log of stdout in its guest, as guest_state_dir"`
 	StderrLogPath string            `json:"stderr_log_path,omitempty" doc:"empty with tty"`

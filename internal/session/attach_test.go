@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -92,5 +93,58 @@ func TestAttach_ToALaunchThatFailsHasItsEnd(t *testing.T) {
 	m, err := a.Receive()
 	if exit, ok := m.Control.(*sessionstream.Exit); !ok || exit.State.EndedBy != banger.EndedByLaunch {
 		t.Errorf("to one that failed long ago: %+v, %v", m, err)
+	}
+}
+
+// receiveUntil returns what an attachment receives up to a text, or to its end.
+func receiveUntil(t *testing.T, a *sessionstream.Attachment, text string) string {
+	t.Helper()
+	var out strings.Builder
+	for text == "" || !strings.Contains(out.String(), text) {
+		m, err := a.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(m.Data)
+	}
+	return out.String()
+}
+
+func TestSession_IsAttachedToAsItsRecordSays(t *testing.T) {
+	h := newHost(t)
+	for mode, tty := range map[string]bool{"pipe": false, "tty": true} {
+		r := shell(mode, "echo begun; read line; echo got $line")
+		r.TTY = tty
+		x := start(t, h, r)
+		attach := sessionstream.Attach{Role: sessionstream.RoleWriter, From: &banger.LogCursor{}}
+		a, err := h.Client().Attach(t.Context(), vmName, mode, attach)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.AttachMode != mode || (a.Attached().Terminal != nil) != tty || x.AttachBackend != "shim" || x.Backend != "ssh" {
+			t.Errorf("%s: its record says %+v, its attachment %+v", mode, x, a.Attached())
+		}
+		receiveUntil(t, a, "begun")
+		h.Restart()
+		if _, err := a.Write([]byte("it\n")); err != nil {
+			t.Error(err)
+		}
+		if out := receiveUntil(t, a, ""); !x.Reattachable || !strings.Contains(out, "got it") {
+			t.Errorf("%s: reattachable is %v, and the next daemon's attachment has %q", mode, x.Reattachable, out)
+		}
+		a.Close()
+
+		ended := wait(t, h, mode)
+		attach.Role = sessionstream.RoleViewer
+		if a, err = h.Client().Attach(t.Context(), vmName, mode, attach); err != nil {
+			t.Fatal(err)
+		}
+		if out := receiveUntil(t, a, ""); !ended.Attachable || !strings.Contains(out, "begun") || !strings.Contains(out, "got it") {
+			t.Errorf("%s: attachable is %v, and its attachment has %q", mode, ended.Attachable, out)
+		}
+		a.Close()
 	}
 }
