@@ -24,7 +24,7 @@ const (
 // Event is one change of one record. Revisions grow by one with each event of
 // an installation and are never reused.
 type Event struct {
-	Revision int64     `json:"revision" doc:"number of the event, one above that of the event before; of a heartbeat, that of the newest event that was told"`
+	Revision int64     `json:"revision" doc:"number of the event, one above that of the previous event; of a heartbeat, that of the newest event sent"`
 	Time     time.Time `json:"time" doc:"when the change was made, by the host's clock"`
 	Kind     EventKind `json:"kind"`
 	// The record after the change, or the last one before its deletion; exactly one is set.

@@ -22,11 +22,11 @@ type Check struct {
 
 // DaemonInfo is what the daemon says of itself.
 type DaemonInfo struct {
-	Version  string `json:"version" doc:"of the daemon's build"`
+	Version  string `json:"version" doc:"version of the daemon's build"`
 	PID      int    `json:"pid" doc:"the daemon's process"`
-	Socket   string `json:"socket" doc:"where it serves this API"`
-	StateDir string `json:"state_dir" doc:"where its records and the disks of VMs lie"`
-	DataDir  string `json:"data_dir" doc:"where images lie"`
+	Socket   string `json:"socket" doc:"path of the socket on which it serves this API"`
+	StateDir string `json:"state_dir" doc:"directory of its records and the disks of VMs"`
+	DataDir  string `json:"data_dir" doc:"directory of images"`
 	Revision int64  `json:"revision" doc:"of the newest event"`
 	VMs      int    `json:"vms" doc:"records, running or not"`
 	Sessions int    `json:"sessions" doc:"records, ended or not"`

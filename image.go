@@ -8,7 +8,7 @@ import (
 // ImageRecipe says how an image is made. Equal recipes make one image.
 type ImageRecipe struct {
 	Suite   string   `json:"suite,omitempty" doc:"Debian release; default bookworm"`
-	Include []string `json:"include,omitempty" doc:"packages beside minbase and the kernel"`
+	Include []string `json:"include,omitempty" doc:"packages in addition to minbase and the kernel"`
 	Mirror  string   `json:"mirror,omitempty" doc:"http or https URL of a Debian mirror, used alone; default: deb.debian.org and security.debian.org"`
 }
 
@@ -20,8 +20,8 @@ type Image struct {
 	ID            ImageID     `json:"id" doc:"sha256 of its manifest, shortened"`
 	Name          string      `json:"name" doc:"unique; empty if a newer build took the name"`
 	Recipe        ImageRecipe `json:"recipe"`
-	RecipeDigest  string      `json:"recipe_digest" doc:"sha256 of its recipe: images of equal recipes are one"`
-	KernelRelease string      `json:"kernel_release" doc:"of the kernel in it, as uname -r tells it"`
+	RecipeDigest  string      `json:"recipe_digest" doc:"sha256 of its recipe: equal recipes give the same image"`
+	KernelRelease string      `json:"kernel_release" doc:"release of its kernel, as uname -r prints it"`
 	SizeBytes     int64       `json:"size_bytes" doc:"of the root file system"`
 	Packages      int         `json:"packages" doc:"number of Debian packages in it"`
 	CreatedAt     time.Time   `json:"created_at" doc:"when it was built, by the host's clock"`
@@ -33,9 +33,9 @@ func (i Image) Ref() (id, name string) { return string(i.ID), i.Name }
 
 // BuildProgress is one report of a running image build.
 type BuildProgress struct {
-	Stage     string  `json:"stage" doc:"what is being done, for people"`
-	Percent   float64 `json:"percent" doc:"of the whole build, 0 to 100; -1 where not known"`
-	Detail    string  `json:"detail,omitempty" doc:"more of it, for people"`
+	Stage     string  `json:"stage" doc:"the current step, for people"`
+	Percent   float64 `json:"percent" doc:"of the whole build, 0 to 100; -1 if unknown"`
+	Detail    string  `json:"detail,omitempty" doc:"details, for people"`
 	ElapsedMS int64   `json:"elapsed_ms" doc:"milliseconds since the build began"`
 }
 

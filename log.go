@@ -37,9 +37,9 @@ type LogRequest struct {
 
 // LogEnd is where a reading of logs has ended.
 type LogEnd struct {
-	Next  LogCursor `json:"next" doc:"where to go on"`
-	AtEnd bool      `json:"at_end" doc:"nothing beyond it was there"`
-	Ended bool      `json:"ended" doc:"nothing ever will be"`
+	Next  LogCursor `json:"next" doc:"where to continue"`
+	AtEnd bool      `json:"at_end" doc:"there was no output beyond it"`
+	Ended bool      `json:"ended" doc:"there will never be more"`
 }
 
 // The years of a time that JSON can carry and that a clock of ours may show.
@@ -58,11 +58,11 @@ const DefaultLogLines = 200
 type LogChunk struct {
 	Stream Stream    `json:"stream"`
 	Offset int64     `json:"offset" doc:"position of the first byte in its stream"`
-	Time   time.Time `json:"time,omitzero" doc:"when the shim read it; absent where not known"`
+	Time   time.Time `json:"time,omitzero" doc:"when the shim read it; absent if unknown"`
 	Data   []byte    `json:"data" doc:"base64"`
 	// Gap, if not 0, is how many bytes from Offset on are not kept any more; there
 	// are no Data then, and Reason says why.
-	Gap    int64  `json:"gap,omitempty" doc:"so many bytes from offset on are not kept any more; data is empty then"`
+	Gap    int64  `json:"gap,omitempty" doc:"number of bytes from offset on that are no longer kept; data is then empty"`
 	Reason string `json:"reason,omitempty" doc:"why there is a gap"`
 }
 

@@ -19,7 +19,7 @@ const MaxMatchLine = 64 << 10
 type Match struct {
 	Stream Stream    `json:"stream"`
 	Offset int64     `json:"offset" doc:"position of its first byte in the stream"`
-	End    int64     `json:"end" doc:"position behind its last byte"`
+	End    int64     `json:"end" doc:"position after its last byte"`
 	Text   []byte    `json:"text" doc:"base64"`
-	Next   LogCursor `json:"next" doc:"where to look for the next one"`
+	Next   LogCursor `json:"next" doc:"where to begin the search for the next match"`
 }

@@ -5,15 +5,15 @@ import "context"
 // RemoteRequest asks to use a host that SSH reaches as a VM.
 type RemoteRequest struct {
 	Name         string        `json:"name" required:"true" doc:"a DNS label; unique"`
-	SSH          string        `json:"ssh" required:"true" doc:"[user@]host[:port], as the user's own ssh takes it; its configuration applies"`
-	IdentityFile string        `json:"identity_file,omitempty" doc:"a private key, absolute; tried first"`
+	SSH          string        `json:"ssh" required:"true" doc:"[user@]host[:port], as for the user's own ssh, whose configuration applies"`
+	IdentityFile string        `json:"identity_file,omitempty" doc:"absolute path of a private key; tried first"`
 	Answers      RemoteAnswers `json:"answers,omitzero"`
 }
 
 // RemoteAnswers are what a user has said to questions.
 type RemoteAnswers struct {
-	HostKeys    []string          `json:"host_keys,omitempty" doc:"fingerprints of host keys that were accepted"`
-	Passphrases map[string]string `json:"passphrases,omitempty" doc:"by the file of the private key; kept in memory only"`
+	HostKeys    []string          `json:"host_keys,omitempty" doc:"fingerprints of accepted host keys"`
+	Passphrases map[string]string `json:"passphrases,omitempty" doc:"by the path of the private key; kept in memory only"`
 	AgentSocket string            `json:"agent_socket,omitempty" doc:"socket of the user's ssh-agent, absolute, in place of the daemon's; kept in memory only"`
 }
 
@@ -23,7 +23,7 @@ type Question struct {
 	Subject     string       `json:"subject" doc:"the host, or the file of the key"`
 	Fingerprint string       `json:"fingerprint,omitempty" doc:"of a host key"`
 	KeyType     string       `json:"key_type,omitempty" doc:"of a host key"`
-	Again       bool         `json:"again,omitempty" doc:"the answer that was given is wrong"`
+	Again       bool         `json:"again,omitempty" doc:"the previous answer was wrong"`
 }
 
 // QuestionKind says what a question asks for.

@@ -42,14 +42,14 @@ type PruneRequest struct {
 // PruneResult reports what was removed, or would be, and what had to be left.
 type PruneResult struct {
 	Removed []PrunedSession `json:"removed"`
-	Left    []PrunedSession `json:"left" doc:"that were to be removed, and could not"`
+	Left    []PrunedSession `json:"left" doc:"sessions that could not be removed"`
 }
 
 // PrunedSession is a session that was to be removed.
 type PrunedSession struct {
 	SessionPlace
 	EndedAt time.Time `json:"ended_at,omitzero" doc:"when it ended"`
-	Bytes   int64     `json:"bytes" doc:"that its logs keep"`
-	Reason  string    `json:"reason" doc:"the criterion that names it: older-than, keep or max-size"`
-	Error   *Error    `json:"error,omitempty" doc:"why it is left"`
+	Bytes   int64     `json:"bytes" doc:"bytes in its logs"`
+	Reason  string    `json:"reason" doc:"the criterion that selected it: older-than, keep or max-size"`
+	Error   *Error    `json:"error,omitempty" doc:"why it was not removed"`
 }

@@ -18,7 +18,7 @@ type SearchRequest struct {
 // SearchResult is one piece of what a search finds out; exactly one field is set.
 type SearchResult struct {
 	Hit     *SearchHit     `json:"hit,omitempty" doc:"a line that matches"`
-	Failure *SearchFailure `json:"failure,omitempty" doc:"a session that could not be searched, or not to its end"`
+	Failure *SearchFailure `json:"failure,omitempty" doc:"a session that could not be searched completely"`
 }
 
 // SearchHit is a line that matches.
@@ -26,8 +26,8 @@ type SearchHit struct {
 	SessionPlace
 	Stream Stream    `json:"stream"`
 	Offset int64     `json:"offset" doc:"position of the line's first byte in its stream"`
-	Time   time.Time `json:"time,omitzero" doc:"when the line was begun, by the guest's clock; absent where not known"`
-	Line   []byte    `json:"line" doc:"base64; with its end, if it has one"`
+	Time   time.Time `json:"time,omitzero" doc:"when the line began, by the guest's clock; absent if unknown"`
+	Line   []byte    `json:"line" doc:"base64; includes the end of the line, if there is one"`
 }
 
 // SearchFailure reports why a session could not be searched.
@@ -46,8 +46,8 @@ type SessionPlace struct {
 
 // SearchEnd sums up a search.
 type SearchEnd struct {
-	Sessions int  `json:"sessions" doc:"sessions that were to be searched, as far as it came"`
-	Lines    int  `json:"lines" doc:"lines that were found"`
+	Sessions int  `json:"sessions" doc:"sessions selected, as far as the search got"`
+	Lines    int  `json:"lines" doc:"lines found"`
 	Failures int  `json:"failures" doc:"sessions that could not be searched"`
-	Limited  bool `json:"limited" doc:"it ended at its limit; there may be more"`
+	Limited  bool `json:"limited" doc:"the search ended at its limit; there may be more lines"`
 }

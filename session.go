@@ -82,15 +82,15 @@ type Launch struct {
 	Cwd              ByteString            `json:"cwd,omitempty" doc:"absolute; default: the user's home"`
 	Env              map[string]ByteString `json:"env,omitempty" doc:"added to the login environment"`
 	User             string                `json:"user,omitempty" doc:"name in the guest's passwd; default root"`
-	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"must be found before anything runs"`
+	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"names of programs; the launch fails if one is not found"`
 	StdinMode        StdinMode             `json:"stdin_mode" doc:"default: closed, on a terminal pipe"`
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`
 	Window           *Window               `json:"window,omitempty" doc:"first size of the terminal; default 24 rows of 80"`
-	LogLimit         int64                 `json:"log_limit,omitempty" doc:"bytes that are kept at most of each output stream, the newest; -1: all; default 268435456"`
-	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"each piece of output is on the disk before the next is read, so a crash takes none of it; slow"`
+	LogLimit         int64                 `json:"log_limit,omitempty" doc:"maximum number of bytes kept of each output stream, the newest; -1: all; default 268435456"`
+	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"sync each piece of output to the disk before the next is read, so that a crash loses none; slow"`
 	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
 	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
-	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"processes that outlive the command are left alone; to write to the session's output is an error for them then (SIGPIPE)"`
+	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"leave processes that outlive the command running; if they write to the session's output they get SIGPIPE"`
 	Limits           Limits                `json:"limits,omitzero"`
 }
 
@@ -129,13 +129,13 @@ type SessionState struct {
 	LastError     string      `json:"last_error,omitempty" doc:"what went wrong around it, for people"`
 	StdinOffset   int64       `json:"stdin_offset" doc:"bytes of stdin accepted so far"`
 	StdinEOF      bool        `json:"stdin_eof" doc:"stdin has been closed"`
-	StdoutBytes   int64       `json:"stdout_bytes" doc:"bytes that it has written to stdout, those that are not kept any more, too"`
+	StdoutBytes   int64       `json:"stdout_bytes" doc:"bytes written to stdout, including those no longer kept"`
 	StderrBytes   int64       `json:"stderr_bytes" doc:"the same of stderr"`
-	StartedAt     time.Time   `json:"started_at,omitzero" doc:"when its command began to run, by the guest's clock; absent while it has not"`
-	EndedAt       time.Time   `json:"ended_at,omitzero" doc:"when it ended, by the guest's clock; absent while it has not"`
-	StopSteps     []StopStep  `json:"stop_steps,omitempty" doc:"what has been done to end it, in order"`
+	StartedAt     time.Time   `json:"started_at,omitzero" doc:"when its command began to run, by the guest's clock; absent until then"`
+	EndedAt       time.Time   `json:"ended_at,omitzero" doc:"when it ended, by the guest's clock; absent until then"`
+	StopSteps     []StopStep  `json:"stop_steps,omitempty" doc:"the steps taken to end it, in order"`
 	Usage         Usage       `json:"usage,omitzero"`
-	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command; absent when they were killed, or their VM has ended"`
+	Survivors     *Survivors  `json:"survivors,omitempty" doc:"with keep_children: the processes that outlived the command; absent if they were killed, or their VM has ended"`
 	// Sequence grows with each change of the state, so that an old report never
 	// overwrites a newer one.
 	Sequence int64 `json:"sequence" doc:"grows with each change of the state"`
@@ -153,7 +153,7 @@ type StopStep struct {
 	At     time.Time `json:"at" doc:"when, by the guest's clock"`
 	Signal string    `json:"signal" doc:"SIGTERM, or SIGKILL to every process"`
 	Cause  EndedBy   `json:"cause" doc:"stop, kill, timeout or vm_stopped"`
-	By     string    `json:"by,omitempty" doc:"who asked for it, as they say; empty if a grace or a time limit ran out"`
+	By     string    `json:"by,omitempty" doc:"the requester, as given in the request; empty if a grace period or a time limit expired"`
 }
 
 // MaxStopSteps bounds SessionState.StopSteps: the first ones are kept, and the last.
@@ -187,24 +187,24 @@ type Session struct {
 	VMID VMID      `json:"vm_id"`
 	Name string    `json:"name" doc:"unique within its VM"`
 	Launch
-	SecretEnv []string `json:"secret_env,omitempty" doc:"names of the variables whose values are kept nowhere"`
+	SecretEnv []string `json:"secret_env,omitempty" doc:"names of the variables whose values are not stored anywhere"`
 	SessionState
 	Backend       string            `json:"backend" doc:"how the daemon reaches the guest: ssh"`
 	AttachBackend string            `json:"attach_backend" doc:"what serves attachments in the guest while the session runs: shim; those to an ended session are served by the daemon"`
 	AttachMode    string            `json:"attach_mode" doc:"what the command has as its standard streams: pipe or tty"`
 	Attachable    bool              `json:"attachable" doc:"always true: no status of a session refuses an attach, and an ended session gives its output; a paused VM refuses a new attachment"`
 	Reattachable  bool              `json:"reattachable" doc:"always true: an attachment continues on its next connection, also with another daemon"`
-	GuestStateDir string            `json:"guest_state_dir" doc:"the session's directory in its guest; while it is starting, where that is going to be in a VM of banger's own"`
-	StdoutLogPath string            `json:"stdout_log_path" doc:"the log of stdout in its guest, as guest_state_dir"`
+	GuestStateDir string            `json:"guest_state_dir" doc:"the session's directory in its guest; while the session is starting, where it will be in a VM of banger's own"`
+	StdoutLogPath string            `json:"stdout_log_path" doc:"the log of stdout in its guest; see guest_state_dir"`
 	StderrLogPath string            `json:"stderr_log_path,omitempty" doc:"empty with tty"`
-	Tags          map[string]string `json:"tags,omitempty" doc:"names and values that it was given, to be found by"`
+	Tags          map[string]string `json:"tags,omitempty" doc:"names and values given to it, for filters"`
 	CreatedAt     time.Time         `json:"created_at" doc:"when it was recorded, by the host's clock"`
 	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
-	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that no setting of the host's moves and that may differ from it: retention counts from this"`
+	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that setting the host's clock does not change and that may differ from it; retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
 	// What only a session in short has, as events and lists carry it.
 	EnvNames  []string `json:"env_names,omitempty" doc:"only in events: the names of env, whose values are in the session itself"`
-	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is longer than an event takes, so args end early, and others of its members may be missing"`
+	LaunchCut bool     `json:"launch_cut,omitempty" doc:"only in events: the launch is too long for an event, so args is cut short and other members may be missing"`
 }
 
 // Ref returns the id and the name.
@@ -213,11 +213,11 @@ func (s Session) Ref() (id, name string) { return string(s.ID), s.Name }
 // SessionRequest asks for a new session.
 type SessionRequest struct {
 	Launch
-	SecretEnv      SecretEnv         `json:"secret_env,omitempty" doc:"added to the login environment, as env is; the values are kept nowhere, so a launch that the daemon's death breaks off has to be asked for again"`
+	SecretEnv      SecretEnv         `json:"secret_env,omitempty" doc:"added to the login environment, like env; the values are not stored anywhere, so a launch that is interrupted by the daemon's death must be requested again"`
 	Name           string            `json:"name,omitempty" doc:"default: the command's base name and a short id"`
 	Tags           map[string]string `json:"tags,omitempty" doc:"at most 64, to find the session by; key and value together at most 4096 bytes"`
-	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"at most 255 bytes, for this VM: the first session of a key is returned instead of a second, unless its launch never arrived in the guest (launch_stage ssh_unavailable, dial_guest or upload_agent): then the key, and the name if it is asked for again, pass to a new session"`
-	NoWait         bool              `json:"no_wait,omitempty" doc:"answer when the session is recorded, before its command runs: it can be attached to at once, and waited for"`
+	IdempotencyKey string            `json:"idempotency_key,omitempty" doc:"at most 255 bytes, unique in the VM: a repeated request returns the first session with the key, unless its launch never reached the guest (launch_stage ssh_unavailable, dial_guest or upload_agent): then the key, and the name if it is requested again, pass to a new session"`
+	NoWait         bool              `json:"no_wait,omitempty" doc:"answer when the session is recorded, before its command runs: clients can attach to it and wait for it at once"`
 }
 
 // SessionFilter selects sessions; zero fields select all.

@@ -16,18 +16,18 @@ type SessionSummary struct {
 	ID          SessionID         `json:"id"`
 	VMID        VMID              `json:"vm_id"`
 	Name        string            `json:"name" doc:"unique within its VM"`
-	CommandLine string            `json:"command_line" doc:"roughly as one would type it, and cut if it is long: for the eye"`
+	CommandLine string            `json:"command_line" doc:"for display: roughly as typed in a shell, cut short if it is long"`
 	TTY         bool              `json:"tty,omitempty" doc:"it runs on a pseudo-terminal"`
 	Status      Status            `json:"status"`
 	ExitCode    *int              `json:"exit_code" doc:"null unless it exited by itself; exit(3)"`
 	ExitSignal  string            `json:"exit_signal,omitempty" doc:"SIGKILL and so on, if a signal ended it"`
 	EndedBy     EndedBy           `json:"ended_by,omitempty"`
-	StdoutBytes int64             `json:"stdout_bytes" doc:"bytes that it has written to stdout"`
+	StdoutBytes int64             `json:"stdout_bytes" doc:"bytes written to stdout"`
 	StderrBytes int64             `json:"stderr_bytes" doc:"the same of stderr"`
 	CreatedAt   time.Time         `json:"created_at" doc:"when it was recorded, by the host's clock"`
 	StartedAt   time.Time         `json:"started_at,omitzero" doc:"when its command began to run, by the guest's clock"`
 	EndedAt     time.Time         `json:"ended_at,omitzero" doc:"when it ended, by the guest's clock"`
-	Tags        map[string]string `json:"tags,omitempty" doc:"names and values that it was given"`
+	Tags        map[string]string `json:"tags,omitempty" doc:"names and values given to it"`
 	Revision    int64             `json:"revision" doc:"the revision of the last event about it"`
 }
 

@@ -8,12 +8,12 @@ import (
 // Trashed is a directory that was found among those of the VMs and that no VM could be
 // known by.
 type Trashed struct {
-	Path    string    `json:"path" doc:"where it is; absolute"`
-	VMID    VMID      `json:"vm_id" doc:"the name that it had among the directories of VMs"`
+	Path    string    `json:"path" doc:"its absolute path"`
+	VMID    VMID      `json:"vm_id" doc:"its name among the directories of VMs, before it was moved"`
 	MovedAt time.Time `json:"moved_at" doc:"when it was moved there"`
 	Why     string    `json:"why,omitempty" doc:"what was wrong with it"`
-	Bytes   int64     `json:"bytes" doc:"that it has of the disk"`
-	Busy    string    `json:"busy,omitempty" doc:"why it is not removed; absent if it can be"`
+	Bytes   int64     `json:"bytes" doc:"disk space that it uses"`
+	Busy    string    `json:"busy,omitempty" doc:"why it cannot be removed; absent if it can"`
 }
 
 // TrashService keeps what was found and not known. Safe for concurrent use.

@@ -39,9 +39,9 @@ type VM struct {
 	ID            VMID         `json:"id"`
 	Name          string       `json:"name" doc:"a DNS label; unique"`
 	ImageID       ImageID      `json:"image_id"`
-	ImageName     string       `json:"image_name" doc:"the image's name when the VM was made"`
-	Driver        string       `json:"driver" doc:"what starts its machine: qemu, or remote for a host that is only logged in to"`
-	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, beside what is done in its guest"`
+	ImageName     string       `json:"image_name" doc:"the image's name when the VM was created"`
+	Driver        string       `json:"driver" doc:"what runs its machine: qemu, or remote for a host that banger only logs in to"`
+	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, in addition to what is done in its guest"`
 	CPUs          int          `json:"cpus" doc:"number of virtual CPUs"`
 	MemoryMiB     int          `json:"memory_mib" doc:"memory in MiB"`
 	SystemDiskMiB int          `json:"system_disk_mib" doc:"size of the system disk in MiB"`
@@ -54,19 +54,19 @@ type VM struct {
 	SSHAddress    string       `json:"ssh_address,omitempty" doc:"host:port of the running guest's SSH server"`
 	CreatedAt     time.Time    `json:"created_at" doc:"when it was recorded, by the host's clock"`
 	UpdatedAt     time.Time    `json:"updated_at" doc:"when its record last changed, by the host's clock"`
-	StartedAt     time.Time    `json:"started_at,omitzero" doc:"when the last start was asked for"`
+	StartedAt     time.Time    `json:"started_at,omitzero" doc:"when the last start was requested"`
 	ReadyAt       time.Time    `json:"ready_at,omitzero" doc:"when the guest of the last start first answered"`
 	StoppedAt     time.Time    `json:"stopped_at,omitzero" doc:"when its machine last ended"`
-	StoppedBy     StoppedBy    `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, and if it was lost"`
+	StoppedBy     StoppedBy    `json:"stopped_by,omitempty" doc:"how its machine was last stopped; absent while it runs, or if it was lost"`
 	// UnreachableSince is when the link to a remote host went down, zero while it is up.
 	UnreachableSince time.Time `json:"unreachable_since,omitzero" doc:"of a remote host; absent while it answers"`
 	Autostart        bool      `json:"autostart,omitempty" doc:"whether the first daemon after each boot of the host starts it"`
-	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started, or made, or its autostart set"`
-	EndsWith         string    `json:"ends_with,omitempty" doc:"of the running machine: what on the host ends it before anybody stops it, and what helps; absent if only the host's own end does"`
+	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started or created, or its autostart was set"`
+	EndsWith         string    `json:"ends_with,omitempty" doc:"of the running machine: what on the host would end it without a request, and what prevents that; absent if only the end of the host does"`
 	// LoginRefused tells a host that was reached and let nobody in from one that is away.
-	LoginRefused bool `json:"login_refused,omitempty" doc:"of a remote host that is not reachable: it answered, and refused the login or cannot be used; it is tried again after vm unlock, a change of the user's ssh configuration, keys or known hosts, or an hour"`
+	LoginRefused bool `json:"login_refused,omitempty" doc:"of an unreachable remote host: it answered, but refused the login or cannot be used; it is retried after vm unlock, after a change of the user's ssh configuration, keys or known hosts, or after an hour"`
 	// SessionsUnknown is set with the record or before anybody can ask for a session.
-	SessionsUnknown bool  `json:"sessions_unknown,omitempty" doc:"whether there may be sessions in it of which nothing is recorded: the store was lost or restored, and neither its guest nor its disk has been asked since"`
+	SessionsUnknown bool  `json:"sessions_unknown,omitempty" doc:"whether it may have sessions without a record: the store was lost or restored, and neither the guest nor the disk has been read since"`
 	Revision        int64 `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
@@ -80,7 +80,7 @@ func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
 
 // VMRequest asks for a new VM. Zero fields take their default.
 type VMRequest struct {
-	Name          string `json:"name,omitempty" doc:"a DNS label; default: a name made up"`
+	Name          string `json:"name,omitempty" doc:"a DNS label; default: a generated name"`
 	Image         string `json:"image,omitempty" doc:"name or id; default: default"`
 	CPUs          int    `json:"cpus,omitempty" doc:"default 1"`
 	MemoryMiB     int    `json:"memory_mib,omitempty" doc:"default 1024"`
@@ -145,7 +145,7 @@ type VMService interface {
 
 // SSHAccess is what an OpenSSH client on this host needs to log in to a guest.
 type SSHAccess struct {
-	User           string `json:"user" doc:"whom to log in as"`
+	User           string `json:"user" doc:"user to log in as"`
 	Host           string `json:"host" doc:"address to connect to"`
 	Port           int    `json:"port" doc:"TCP port"`
 	IdentityFile   string `json:"identity_file" doc:"private key that the guest accepts (IdentityFile)"`
@@ -153,7 +153,7 @@ type SSHAccess struct {
 	HostKeyAlias   string `json:"host_key_alias" doc:"name of the host key in known_hosts_file (HostKeyAlias)"`
 	// Destination, of a remote host, is what the user's own ssh takes; only it and
 	// IdentityFile are set then.
-	Destination string `json:"destination,omitempty" doc:"of a remote host: what the user's own ssh takes; only it and identity_file are set then"`
+	Destination string `json:"destination,omitempty" doc:"of a remote host: the destination for the user's own ssh; then only this and identity_file are set"`
 }
 
 // The limits of a VM, and what it has unless asked otherwise.

@@ -63,7 +63,7 @@ type VMList struct {
 // SessionList is a page of a list of sessions, oldest first.
 type SessionList struct {
 	Sessions []banger.Session `json:"sessions"`
-	Next     string           `json:"next,omitempty" doc:"there may be more: ask again with this as after"`
+	Next     string           `json:"next,omitempty" doc:"there may be more: repeat the request with this as after"`
 }
 
 // SummaryList is a page of a list of summaries of sessions, oldest first.
@@ -75,7 +75,7 @@ type SessionList struct {
 //easyjson:json
 type SummaryList struct {
 	Sessions []banger.SessionSummary `json:"sessions"`
-	Next     string                  `json:"next,omitempty" doc:"there may be more: ask again with this as after"`
+	Next     string                  `json:"next,omitempty" doc:"there may be more: repeat the request with this as after"`
 }
 
 // ImageList is a list of images, oldest first.
@@ -95,7 +95,7 @@ type CheckList struct {
 
 // ImageBuild asks for an image.
 type ImageBuild struct {
-	Name   string             `json:"name" required:"true" doc:"letters, digits, -, _ and ., beginning with a letter or digit; taken from an older image of that name"`
+	Name   string             `json:"name" required:"true" doc:"letters, digits, -, _ and ., beginning with a letter or digit; an older image of that name loses it"`
 	Recipe banger.ImageRecipe `json:"recipe,omitzero"`
 }
 
@@ -110,7 +110,7 @@ type BuildLine struct {
 // RemoteLine is a line of a login to a remote host: the steps that it takes, then the VM or
 // the error.
 type RemoteLine struct {
-	Step  string        `json:"step,omitempty" doc:"what is being done, in words for a user"`
+	Step  string        `json:"step,omitempty" doc:"the current step, in words for a user"`
 	VM    *banger.VM    `json:"vm,omitempty"`
 	Error *banger.Error `json:"error,omitempty"`
 }

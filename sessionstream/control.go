@@ -56,7 +56,7 @@ type (
 		// AttachID names the attachment of a viewer or writer through all its
 		// connections: a new connection takes the place of the old one. A shim has to be
 		// given one; the daemon makes one up and says so in Attached.
-		AttachID string `json:"attach_id,omitempty" doc:"1 to 64 letters, digits, - and _; of a viewer or writer. Default: one that the daemon makes up and names in attached"`
+		AttachID string `json:"attach_id,omitempty" doc:"1 to 64 letters, digits, - and _; of a viewer or writer. Default: one that the daemon generates and returns in attached"`
 		// Client says who attaches, for those who find stdin held or lose it.
 		Client string `json:"client,omitempty"`
 		// Resume says that this is a further connection of the attachment.
@@ -64,7 +64,7 @@ type (
 		// From is where output begins, of each stream; Tail so many lines before the
 		// end of both. Without either it begins with what is written from now on.
 		From *banger.LogCursor `json:"from,omitempty"`
-		Tail *int              `json:"tail,omitempty" doc:"output begins so many lines before the end of both streams; 0 to 1048576, not with from"`
+		Tail *int              `json:"tail,omitempty" doc:"number of lines before the end of both streams at which output begins; 0 to 1048576, not with from"`
 		// NoOutput is for a writer that wants no output, only what becomes of its stdin.
 		NoOutput bool `json:"no_output,omitempty"`
 		// Window is the size of a writer's terminal.
@@ -73,7 +73,7 @@ type (
 		// line that it holds, fed and counted all the same, instead of refused with CodeLine:
 		// for a keyboard, whose user the terminal's bell tells, or a program that is about to
 		// leave line mode. A server before revision 3 does so always.
-		RawLine bool `json:"raw_line,omitempty" doc:"what a terminal in line mode drops of a long line counts as accepted all the same"`
+		RawLine bool `json:"raw_line,omitempty" doc:"bytes of a long line that a terminal in line mode drops count as accepted, instead of being refused"`
 	}
 	// Takeover makes a viewer the writer, whoever is that now.
 	Takeover struct {
@@ -88,7 +88,7 @@ type (
 	Signal struct {
 		Signal string       `json:"signal" doc:"a name such as SIGINT, or a number in digits"`
 		To     SignalTarget `json:"to"`
-		ID     string       `json:"id,omitempty" doc:"at most 64 bytes; a second signal of one id is not sent"`
+		ID     string       `json:"id,omitempty" doc:"at most 64 bytes; a second signal with the same id is not sent"`
 	}
 	// Stop ends the session: SIGTERM, and SIGKILL after the grace. The zero value is a stop
 	// with the default grace; a grace of 0 that is given kills at once.
@@ -98,7 +98,7 @@ type (
 	}
 	// EOF closes the session's stdin behind what was sent.
 	EOF struct {
-		Offset *int64 `json:"offset,omitempty" doc:"how many bytes of stdin the session has to have got since it began; absent: whatever it has"`
+		Offset *int64 `json:"offset,omitempty" doc:"expected number of bytes of stdin since the session began; absent: not checked"`
 	}
 	// Detach ends the attachment in order: what it held is free at once.
 	Detach struct{}
@@ -131,7 +131,7 @@ type (
 		// Attach.AttachID have come to mean. The daemon says so, a shim does not.
 		VMID      banger.VMID      `json:"vm_id,omitempty" doc:"of the session; from the daemon, not from a shim"`
 		SessionID banger.SessionID `json:"session_id,omitempty" doc:"from the daemon, not from a shim"`
-		AttachID  string           `json:"attach_id,omitempty" doc:"the attachment's, for its next connection; from the daemon, not from a shim"`
+		AttachID  string           `json:"attach_id,omitempty" doc:"id of the attachment, for its next connection; from the daemon, not from a shim"`
 		// Output is where the output begins that a viewer or writer gets.
 		Output *banger.LogCursor `json:"output,omitempty"`
 		// Stdin is what a writer is granted; nil if it was evicted since its last
@@ -148,7 +148,7 @@ type (
 	// terminal is the session's: what the program asks there, it answers. What was asked
 	// before was answered, and must not be again.
 	Live struct {
-		Stdout int64 `json:"stdout" doc:"position in stdout; where the output begins is before it"`
+		Stdout int64 `json:"stdout" doc:"position in stdout; queries in output before it have been answered"`
 	}
 	// State tells an observer of a change.
 	State struct {
@@ -157,9 +157,9 @@ type (
 	// Gap says that a range of output is not kept any more; output continues behind it.
 	Gap struct {
 		Stream banger.Stream `json:"stream"`
-		From   int64         `json:"from" doc:"position of the first byte that is not kept"`
-		To     int64         `json:"to" doc:"position behind the last one: output continues there"`
-		Reason string        `json:"reason" doc:"log limit, disk reserve, disk full, write error or reason unknown; several with a comma and a blank between"`
+		From   int64         `json:"from" doc:"position of the first byte that is no longer kept"`
+		To     int64         `json:"to" doc:"position after the last one: output continues there"`
+		Reason string        `json:"reason" doc:"log limit, disk reserve, disk full, write error or reason unknown; several are separated by a comma and a space"`
 	}
 	// Evicted tells a writer that it is a viewer from now on. What it has sent and
 	// was not acknowledged before is dropped.
@@ -179,7 +179,7 @@ type (
 	// Signalled tells an observer that its signal was sent; before an Exit that this
 	// may have caused.
 	Signalled struct {
-		ID string `json:"id,omitempty" doc:"of the signal"`
+		ID string `json:"id,omitempty" doc:"id of the signal"`
 	}
 	// Pong answers one ping or several.
 	Pong struct{}
@@ -216,7 +216,7 @@ type Terminal struct {
 	Keypad bool `json:"keypad,omitempty"`
 	// Setup is all that the command has set, modes and keypad included: the bytes that
 	// bring a terminal that was reset to that.
-	Setup []byte `json:"setup,omitempty" doc:"base64 of the bytes that bring a terminal that was reset to the state that the command has left it in, but for what the screen shows"`
+	Setup []byte `json:"setup,omitempty" doc:"base64 of the bytes that bring a reset terminal into the state in which the command has left its own, except what the screen shows"`
 }
 
 // ErrorCode classifies an Error. Codes are append-only.
