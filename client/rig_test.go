@@ -1,17 +1,30 @@
 package client_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"banger"
 	"banger/client"
+	"banger/internal/hosttest"
 	"banger/internal/httpapi/httpapitest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// bin holds the guest's programs; TestMain sets it once.
+var bin hosttest.Binaries
+
+func TestMain(m *testing.M) {
+	os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
+}
+
+// daemonWithVM runs a daemon with a VM, until stop is called. It is real but for the
+// machine: the guest's programs run on this host.
+func daemonWithVM(name string) (socket string, stop func()) {
+	h, closeHost := hosttest.NewForExample(bin)
+	h.StartVM(name)
+	return h.Paths.Socket(), closeHost
+}
 
 const version = "v1.2.3"
 
