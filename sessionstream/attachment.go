@@ -246,7 +246,7 @@ func (a *Attachment) control(c Control) error {
 	case *Granted:
 		a.granted(c.Stdin)
 	case *Evicted:
-		a.out.evict(orSomebody(c.By))
+		a.out.evict(c)
 	case *Exit:
 		a.over = io.EOF
 		a.out.close()
@@ -274,13 +274,6 @@ func (a *Attachment) skip(g *Gap) error {
 	}
 	*at = g.To
 	return nil
-}
-
-func orSomebody(name string) string {
-	if name == "" {
-		return "another client"
-	}
-	return name
 }
 
 // connect dials until there is an accepted connection, or a final error.
@@ -398,7 +391,7 @@ func (a *Attachment) takeUp(asked Attach, got *Attached, first bool) error {
 		if first && !asked.Resume {
 			return errorf(CodeInvalid, "the server grants no stdin")
 		}
-		a.out.evict(orSomebody("")) // an Evicted follows, which says by whom
+		a.out.evict(&Evicted{}) // an Evicted follows, which says by whom
 		return nil
 	}
 	if first {

@@ -240,6 +240,15 @@ const (
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
 )
 
+// Err returns the error of who was evicted, which says who has taken its place.
+func (c *Evicted) Err() *Error {
+	by := c.By
+	if by == "" {
+		by = "another client"
+	}
+	return errorf(CodeEvicted, "stdin was taken over by %s", by)
+}
+
 // Error returns the text.
 func (c *Error) Error() string { return c.Text }
 

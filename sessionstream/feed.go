@@ -33,7 +33,7 @@ func Feed(ctx context.Context, c Config, offset *int64, data io.Reader, eof bool
 	}
 	defer a.Close()
 	if a.Attached().Stdin == nil {
-		return banger.SendResult{}, errorf(CodeEvicted, "stdin was taken over by another client")
+		return banger.SendResult{}, (&Evicted{}).Err()
 	}
 	opening()
 	giveUp := context.AfterFunc(ctx, func() {
@@ -129,7 +129,7 @@ func (f *feed) await(eof bool) error {
 			f.result.EOF = f.result.EOF || c.Code == CodeClosed
 			return c
 		case *Evicted:
-			return errorf(CodeEvicted, "stdin was taken over by %s", orSomebody(c.By))
+			return c.Err()
 		case *Exit:
 			f.result = banger.SendResult{Offset: c.State.StdinOffset, EOF: true}
 			if !f.acceptedAll() {

@@ -193,7 +193,7 @@ func (o *outgoing) regrant(g Grant) (lost bool, err error) {
 	o.mu.Unlock()
 	switch {
 	case g.Offset > limit && failed == nil && g.EOF:
-		o.evict(orSomebody(""))
+		o.evict(&Evicted{})
 		return true, nil
 	case g.Offset < from, g.Offset > limit && failed == nil:
 		return false, errorf(CodeInvalid, "the server has accepted %d bytes of stdin, which is not between %d and %d", g.Offset, from, limit)
@@ -260,12 +260,12 @@ func (o *outgoing) unaccepted() int {
 }
 
 // evict makes this attachment a viewer.
-func (o *outgoing) evict(by string) {
+func (o *outgoing) evict(e *Evicted) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.granted = false
 	o.failed = nil
-	o.failLocked(errorf(CodeEvicted, "stdin was taken over by %s", by))
+	o.failLocked(e.Err())
 }
 
 // write ends with the grant under which it began: a part of p that comes after a

@@ -292,7 +292,7 @@ func (a *attaching) heed(c sessionstream.Control) error {
 		a.mu.Lock()
 		a.writing = false
 		a.mu.Unlock()
-		return &sessionstream.Error{Code: sessionstream.CodeEvicted, Text: "stdin was taken over by " + orSomebody(c.By)}
+		return c.Err()
 	case *sessionstream.Gap:
 		a.mu.Lock()
 		a.position = a.position.Advance(banger.LogChunk{Stream: c.Stream, Offset: c.To})
@@ -304,13 +304,6 @@ func (a *attaching) heed(c sessionstream.Control) error {
 		}
 	}
 	return nil
-}
-
-func orSomebody(name string) string {
-	if name == "" {
-		return "another client"
-	}
-	return name
 }
 
 // current returns the attachment of this round.
