@@ -61,6 +61,7 @@ func layers() map[string]layer {
 		"internal/config":              tool,
 		"internal/confine":             tool,
 		"internal/daemonlog":           tool,
+		"internal/diskspace":           tool,
 		"internal/emulator":            tool,
 		"internal/ext4fs":              tool,
 		"internal/filelock":            tool,

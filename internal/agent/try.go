@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/diskspace"
 	"banger/internal/guestapi"
 	"banger/internal/localsocket"
 	"banger/internal/sessiondir"
@@ -134,18 +135,16 @@ func trySocket(ctx context.Context, path string) error {
 	return conn.Close()
 }
 
-// checkRoom reports whether a session has room; statfs(2). Where inodes are not counted there
-// are none in all.
+// checkRoom reports whether a session has room.
 func checkRoom(dir string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("cannot determine its free space: %w", err)
-	}
-	switch free := fs.Bavail * uint64(fs.Bsize); {
-	case free < roomForSession:
-		return fmt.Errorf("not enough space: %d KiB are free, a session needs %d", free>>10, roomForSession>>10)
-	case fs.Files > 0 && fs.Ffree < filesForSession:
-		return fmt.Errorf("not enough space: %d more files can be created, a session needs %d", fs.Ffree, filesForSession)
+	space, err := diskspace.Of(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot determine its free space: %w", plain(err))
+	case space.Free < roomForSession:
+		return fmt.Errorf("not enough space: %d KiB are free, a session needs %d", space.Free>>10, roomForSession>>10)
+	case space.Files > 0 && space.FreeFiles < filesForSession:
+		return fmt.Errorf("not enough space: %d more files can be created, a session needs %d", space.FreeFiles, filesForSession)
 	}
 	return nil
 }

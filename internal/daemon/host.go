@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/internal/config"
+	"banger/internal/diskspace"
 	"banger/internal/image"
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/machine/qemu"
@@ -152,14 +153,14 @@ func (h *host) checkDisks(ctx context.Context) banger.Check {
 		promised += int64(vm.SystemDiskMiB+vm.WorkDiskMiB) << 20
 		taken += takenIn(h.paths.VM(vm.ID))
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(h.paths.VMs(), &fs); err != nil {
-		c.Status, c.Detail = banger.CheckFail, "cannot look at "+h.paths.VMs()+": "+err.Error()
+	space, err := diskspace.Of(h.paths.VMs())
+	if err != nil {
+		c.Status, c.Detail = banger.CheckFail, err.Error()
 		return c
 	}
-	free, gib := float64(fs.Bavail)*float64(fs.Bsize), float64(1<<30)
-	c.Detail = fmt.Sprintf("%d VMs are promised %.1f GiB of disks and take %.1f GiB; %.1f GiB are free", len(vms), float64(promised)/gib, float64(taken)/gib, free/gib)
-	if float64(promised-taken) > free {
+	const gib = float64(1 << 30)
+	c.Detail = fmt.Sprintf("%d VMs are promised %.1f GiB of disks and take %.1f GiB; %.1f GiB are free", len(vms), float64(promised)/gib, float64(taken)/gib, float64(space.Free)/gib)
+	if promised-taken > space.Free {
 		c.Status = banger.CheckWarn
 		c.Hint = "when the host's disk is full, a VM that writes is paused until there is room; delete VMs, or give new ones smaller disks (--disk, --work-disk)"
 	}
@@ -188,14 +189,13 @@ const lowSpace = 4 << 30
 // checkSpace looks at the free space of a directory's file system.
 func checkSpace(name, dir string) banger.Check {
 	c := banger.Check{Name: name + " directory", Status: banger.CheckOK}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		c.Status, c.Detail = banger.CheckFail, "cannot look at "+dir+": "+err.Error()
+	space, err := diskspace.Of(dir)
+	if err != nil {
+		c.Status, c.Detail = banger.CheckFail, err.Error()
 		return c
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
-	c.Detail = fmt.Sprintf("%s has %.1f GiB free", dir, float64(free)/(1<<30))
-	if free < lowSpace {
+	c.Detail = fmt.Sprintf("%s has %.1f GiB free", dir, float64(space.Free)/(1<<30))
+	if space.Free < lowSpace {
 		c.Status, c.Hint = banger.CheckWarn, fmt.Sprintf("an image build and a few disks need %d GiB", lowSpace>>30)
 	}
 	return c

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // inNamespace marks the run of this test in a mount namespace of its own.
@@ -62,8 +63,8 @@ func fullDisk(t *testing.T) {
 			if left := f.leftovers(t); left != "" {
 				t.Errorf("left behind: %s", left)
 			}
-			if free, err := freeBytes(f.Paths.Images()); err != nil || free != 4<<20 {
-				t.Errorf("%d bytes of the disk are free again, want all: %v", free, err)
+			if space, err := diskspace.Of(f.Paths.Images()); err != nil || space.Free != 4<<20 {
+				t.Errorf("%d bytes of the disk are free again, want all: %v", space.Free, err)
 			}
 			if err := syscall.Unmount(filepath.Clean(f.Paths.Images()), 0); err != nil {
 				t.Error(err)

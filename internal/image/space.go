@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // space is what a build takes, in bytes, at its peak.
@@ -35,12 +36,12 @@ func (s *Service) checkSpace() error {
 		need = map[string]int64{images: s.need.image + s.need.scratch}
 	}
 	for dir, bytes := range need {
-		free, err := freeBytes(dir)
+		space, err := diskspace.Of(dir)
 		if err != nil {
 			return err
 		}
-		if free < bytes {
-			return s.diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(free), mebibytes(bytes)))
+		if space.Free < bytes {
+			return s.diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(space.Free), mebibytes(bytes)))
 		}
 	}
 	return nil
@@ -58,15 +59,6 @@ func (s *Service) explainFull(err error) error {
 func (s *Service) diskFull(detail string) error {
 	return banger.Errorf(banger.CodeMissing, "cannot build image: the host's disk is full: %s", detail).
 		WithHint("free some space, or set XDG_DATA_HOME and TMPDIR to other directories")
-}
-
-// freeBytes returns what this user may still write to the file system of dir.
-func freeBytes(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("cannot find out the free space of %s: %w", dir, err)
-	}
-	return int64(st.Bavail) * st.Bsize, nil
 }
 
 func sameFileSystem(a, b string) (bool, error) {

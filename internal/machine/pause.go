@@ -181,8 +181,8 @@ func (s *Service) explainPause(status vmm.PauseStatus) string {
 	if status.Detail != "" {
 		why += ": " + status.Detail
 	}
-	if room, err := s.room(); err == nil && room.free < resumeRoom {
-		return fmt.Sprintf("the host's disk is full: %s has %s free; it continues by itself at %s", room.dir, mib(room.free), mib(resumeRoom))
+	if free, err := s.freeRoom(); err == nil && free < resumeRoom {
+		return fmt.Sprintf("the host's disk is full: %s has %s free; it continues by itself at %s", s.Paths.VMs(), mib(free), mib(resumeRoom))
 	}
 	return why + "; it is tried again by itself"
 }
@@ -213,7 +213,7 @@ func (r *run) endPauses(ctx context.Context, m vmm.PausingMachine) {
 			return
 		case <-again:
 		}
-		if room, err := r.service.room(); err == nil && room.free < resumeRoom {
+		if free, err := r.service.freeRoom(); err == nil && free < resumeRoom {
 			continue
 		}
 		if err := m.Continue(ctx, vmm.PausedForStorage); err != nil && ctx.Err() == nil {
@@ -231,7 +231,7 @@ func (r *run) checkStoppable(ctx context.Context) error {
 	if !ok || status.Pause == vmm.NotPaused {
 		return nil
 	}
-	if room, err := r.service.room(); status.Pause == vmm.PausedForStorage && (err != nil || room.free < resumeRoom) {
+	if free, err := r.service.freeRoom(); status.Pause == vmm.PausedForStorage && (err != nil || free < resumeRoom) {
 		return r.unstoppable(status)
 	}
 	if err := m.Continue(ctx, status.Pause); err != nil {

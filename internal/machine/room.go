@@ -3,9 +3,8 @@ package machine
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/diskspace"
 )
 
 const (
@@ -17,32 +16,22 @@ const (
 	resumeRoom = 128 << 20
 )
 
-// room is what is free in the file system of a directory.
-type room struct {
-	dir  string
-	free int64 // bytes, for this user
-}
-
-func (s *Service) room() (room, error) {
-	r := room{dir: s.Paths.VMs()}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(r.dir, &fs); err != nil {
-		return r, fmt.Errorf("cannot look at the room in %s: %w", r.dir, err)
-	}
-	r.free = int64(fs.Bavail) * fs.Bsize //nolint:gosec // what a disk has
-	return r, nil
+// freeRoom returns how many bytes are free where the VMs are.
+func (s *Service) freeRoom() (int64, error) {
+	space, err := diskspace.Of(s.Paths.VMs())
+	return space.Free, err
 }
 
 // checkRoom fails if the host's disk is so full that a machine would only be paused.
 func (s *Service) checkRoom(verb, name string) error {
-	r, err := s.room()
+	free, err := s.freeRoom()
 	if err != nil {
 		return err
 	}
-	if r.free >= startRoom {
+	if free >= startRoom {
 		return nil
 	}
-	return banger.Errorf(banger.CodeMissing, "cannot %s VM %s: the host's disk is full: %s has %s free, and %s are needed", verb, name, r.dir, mib(r.free), mib(startRoom)).
+	return banger.Errorf(banger.CodeMissing, "cannot %s VM %s: the host's disk is full: %s has %s free, and %s are needed", verb, name, s.Paths.VMs(), mib(free), mib(startRoom)).
 		WithHint("free some space, for example with: banger vm delete NAME; banger doctor shows what uses it")
 }
 

@@ -3,9 +3,8 @@ package sessiondir
 import (
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // The reserve is the last part of a disk, which logs leave to others: to what the
@@ -42,12 +41,11 @@ func (r *room) use(n int64) {
 // may keep no more than they have.
 func (r *room) look(log *os.File, kept position) {
 	r.used, r.due = 0, false
-	var st unix.Statfs_t
-	if unix.Fstatfs(int(log.Fd()), &st) != nil {
+	disk, err := diskspace.OfFile(log)
+	if err != nil {
 		return
 	}
-	free, all := int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize
-	if free >= min(max(all/reserveShare, minReserve), maxReserve, all/2) {
+	if disk.Free >= min(max(disk.Total/reserveShare, minReserve), maxReserve, disk.Total/2) {
 		r.most = position{}
 		return
 	}

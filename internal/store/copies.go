@@ -14,9 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"banger/internal/atomicfile"
+	"banger/internal/diskspace"
 )
 
 // Copies of the store lie beside it. Each is a whole database of its own, with the
@@ -178,12 +177,12 @@ func (s *Store) roomForCopy(dir string) error {
 	if wal, err := os.Stat(s.path + "-wal"); err == nil {
 		size += wal.Size()
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(dir, &disk); err != nil {
-		return fmt.Errorf("cannot look at the disk of %s: %w", dir, err)
+	space, err := diskspace.Of(dir)
+	if err != nil {
+		return err
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < size+copyReserve {
-		return fmt.Errorf("cannot copy store %s: its disk has %d bytes free, and a copy of %d has to leave %d", s.path, free, size, copyReserve)
+	if space.Free < size+copyReserve {
+		return fmt.Errorf("cannot copy store %s: its disk has %d bytes free, and a copy of %d has to leave %d", s.path, space.Free, size, copyReserve)
 	}
 	return nil
 }

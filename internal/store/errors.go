@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // explain turns an error of SQLite into one a user may act on; any other stays
@@ -42,8 +44,8 @@ func (s *Store) full(err error) bool {
 	case sqlitelib.SQLITE_FULL:
 		return true
 	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
-		free, err := freeBytes(s.path)
-		return err == nil && free < reserveBytes
+		space, err := diskspace.Of(filepath.Dir(s.path))
+		return err == nil && space.Free < reserveBytes
 	}
 	return false
 }

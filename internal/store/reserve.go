@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"banger/internal/diskspace"
 )
 
 const (
@@ -47,7 +49,7 @@ func (r *reserve) restore() {
 		r.made = true
 		return
 	}
-	if free, err := freeBytes(r.path); err != nil || free < reserveRoom {
+	if space, err := diskspace.Of(filepath.Dir(r.path)); err != nil || space.Free < reserveRoom {
 		return
 	}
 	r.made = allocate(r.path, reserveBytes) == nil
@@ -77,13 +79,4 @@ func fill(f *os.File, size int64) error {
 		}
 	}
 	return nil
-}
-
-// freeBytes is what this user may still write in the file system of a path.
-func freeBytes(path string) (int64, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(filepath.Dir(path), &fs); err != nil {
-		return 0, err
-	}
-	return int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // what a disk has
 }
