@@ -82,13 +82,13 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 	if !ok {
 		return nil // its client has gone
 	}
-	conn, buffered, err := http.NewResponseController(w).Hijack()
+	hijacked, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return err
 	}
-	unblock := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	unblock := context.AfterFunc(r.Context(), func() { _ = hijacked.Close() })
 	defer unblock()
-	conn, err = takeOver(conn, buffered.Reader)
+	conn, err := takeOver(hijacked, buffered.Reader)
 	if err == nil {
 		_, err = io.WriteString(conn, switching(w.Header(), sessionstream.UpgradeToken))
 	}

@@ -117,7 +117,7 @@ func TestDaemon_OtherVersionIsToldWhatToDoAndThatHelps(t *testing.T) {
 	other := *i
 	other.Bin = newerBinaries(t)
 	before := i.DaemonPID(t)
-	refused(t, &other, 125, []string{"v99.0.0", "banger daemon stop", "go on"}, "vm", "list")
+	refused(t, &other, 125, []string{"v99.0.0", "banger daemon stop", "keep running"}, "vm", "list")
 	if now := i.DaemonPID(t); now != before {
 		t.Errorf("daemon %d gave way to %d", before, now)
 	}

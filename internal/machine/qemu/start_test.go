@@ -31,7 +31,7 @@ func TestStart_SaysWhatIsWrong(t *testing.T) {
 		"no CPUs":            {func(s *vmm.MachineSpec) { s.CPUs = 0 }, banger.CodeInvalid, "0 CPUs"},
 		"serial is too long": {func(s *vmm.MachineSpec) { s.Disks[0].Name = vmm.DiskName(strings.Repeat("s", 14)) }, banger.CodeInvalid, "20 bytes"},
 		"relative path":      {func(s *vmm.MachineSpec) { s.Kernel = "vmlinuz" }, banger.CodeInvalid, "not absolute"},
-		"id is no id":        {func(s *vmm.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "no id"},
+		"not an id":          {func(s *vmm.MachineSpec) { s.VMID = "a,b=c" }, banger.CodeInvalid, "not an id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := newSpec(t)
