@@ -74,7 +74,8 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request has a body").
 			WithHint("send frames behind the request, without Content-Length and Transfer-Encoding")
 	}
-	serve, err := s.Attachments.AttachSession(r.Context(), r.vm(), r.session())
+	ctx := untilTheEnd(r.Context())
+	serve, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	unblock := context.AfterFunc(r.Context(), func() { _ = hijacked.Close() })
+	unblock := context.AfterFunc(ctx, func() { _ = hijacked.Close() })
 	defer unblock()
 	conn, err := takeOver(hijacked, buffered.Reader)
 	if err == nil {
@@ -96,7 +97,7 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 		_ = conn.Close()
 		return nil // there is nobody to be answered
 	}
-	serve(r.Context(), conn, number)
+	serve(ctx, conn, number)
 	return nil
 }
 

@@ -13,6 +13,7 @@ type order struct{ last atomic.Int64 }
 
 // visit is a connection of a client.
 type visit struct {
+	ctx      context.Context // ends with the server
 	conn     net.Conn
 	order    *order
 	number   int64 // of the connection
@@ -23,13 +24,23 @@ type visitKey struct{}
 
 // note is http.Server.ConnContext, which is called for one connection after the other.
 func (o *order) note(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, visitKey{}, &visit{conn: conn, order: o, number: o.last.Add(1)})
+	return context.WithValue(ctx, visitKey{}, &visit{ctx: ctx, conn: conn, order: o, number: o.last.Add(1)})
 }
 
 // visitOf returns the connection of a request, nil if it did not come through Serve.
 func visitOf(ctx context.Context) *visit {
 	v, _ := ctx.Value(visitKey{}).(*visit)
 	return v
+}
+
+// untilTheEnd returns the context of a request whose connection it takes over. It ends with
+// the server only: that of a request also ends when its client has sent all that it will
+// send, and may still read.
+func untilTheEnd(ctx context.Context) context.Context {
+	if v := visitOf(ctx); v != nil {
+		return v.ctx
+	}
+	return ctx
 }
 
 // numberOf numbers a request among those of other connections: of a client that closes

@@ -18,7 +18,8 @@ func (s *server) attachWebSocket(r *request, w http.ResponseWriter) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not offer the subprotocol %s", sessionstream.UpgradeToken).
 			WithHint("in a browser: new WebSocket(url, %q)", sessionstream.UpgradeToken)
 	}
-	serve, err := s.Attachments.AttachSession(r.Context(), r.vm(), r.session())
+	ctx := untilTheEnd(r.Context())
+	serve, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
 	if err != nil {
 		return err
 	}
@@ -35,8 +36,8 @@ func (s *server) attachWebSocket(r *request, w http.ResponseWriter) error {
 	}
 	defer func() { _ = socket.CloseNow() }()
 	// Its end ends all reading and writing.
-	conn := websocket.NetConn(r.Context(), socket, websocket.MessageBinary)
-	serve(r.Context(), &webConn{conn, socket}, number)
+	conn := websocket.NetConn(ctx, socket, websocket.MessageBinary)
+	serve(ctx, &webConn{conn, socket}, number)
 	return nil
 }
 
