@@ -74,14 +74,9 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request has a body").
 			WithHint("send frames behind the request, without Content-Length and Transfer-Encoding")
 	}
-	ctx := untilTheEnd(r.Context())
-	serve, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
-	if err != nil {
+	ctx, serve, err := s.attachment(r)
+	if err != nil || serve == nil {
 		return err
-	}
-	number, ok := numberOf(r.Context())
-	if !ok {
-		return nil // its client has gone
 	}
 	hijacked, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -97,8 +92,23 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 		_ = conn.Close()
 		return nil // there is nobody to be answered
 	}
-	serve(ctx, conn, number)
+	serve(conn)
 	return nil
+}
+
+// attachment returns what serves the streams of a request's session on a connection, nil if
+// the client has gone, and the context in which it does.
+func (s *server) attachment(r *request) (ctx context.Context, serve func(net.Conn), err error) {
+	ctx = untilTheEnd(r.Context())
+	attach, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
+	if err != nil {
+		return ctx, nil, err
+	}
+	number, ok := numberOf(r.Context())
+	if !ok {
+		return ctx, nil, nil
+	}
+	return ctx, func(conn net.Conn) { attach(ctx, conn, number) }, nil
 }
 
 // switching is the head of the answer to an upgrade.

@@ -18,14 +18,9 @@ func (s *server) attachWebSocket(r *request, w http.ResponseWriter) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not offer the subprotocol %s", sessionstream.UpgradeToken).
 			WithHint("in a browser: new WebSocket(url, %q)", sessionstream.UpgradeToken)
 	}
-	ctx := untilTheEnd(r.Context())
-	serve, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
-	if err != nil {
+	ctx, serve, err := s.attachment(r)
+	if err != nil || serve == nil {
 		return err
-	}
-	number, ok := numberOf(r.Context())
-	if !ok {
-		return nil // its client has gone
 	}
 	socket, err := websocket.Accept(w, r.Request, &websocket.AcceptOptions{
 		Subprotocols:    []string{sessionstream.UpgradeToken},
@@ -37,7 +32,7 @@ func (s *server) attachWebSocket(r *request, w http.ResponseWriter) error {
 	defer func() { _ = socket.CloseNow() }()
 	// Its end ends all reading and writing.
 	conn := websocket.NetConn(ctx, socket, websocket.MessageBinary)
-	serve(ctx, &webConn{conn, socket}, number)
+	serve(&webConn{conn, socket})
 	return nil
 }
 
