@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,15 +95,7 @@ func oldScreen(b *testing.B) func(b *testing.B, output []byte) time.Duration {
 		b.Helper()
 		command := exec.Command(program)
 		command.Stdin = bytes.NewReader(output)
-		out, err := command.Output()
-		if err != nil {
-			b.Fatal(err)
-		}
-		took, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(took)
+		return itsOwnTime(b, command)
 	}
 }
 

@@ -3,7 +3,10 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,4 +75,18 @@ func timed(b *testing.B, do func() error) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Since(began)
+}
+
+// itsOwnTime runs a program that measures itself and prints what it took, in nanoseconds.
+func itsOwnTime(b *testing.B, command *exec.Cmd) time.Duration {
+	b.Helper()
+	out, err := command.Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	took, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(took)
 }

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -81,13 +80,5 @@ func (p streamPeer) run(b *testing.B, args ...string) *exec.Cmd {
 // live returns how long it takes until all that a new session writes is here.
 func (p streamPeer) live(b *testing.B, _ int) time.Duration {
 	b.Helper()
-	out, err := p.run(b, "live", strconv.Itoa(streamBytes)).Output()
-	if err != nil {
-		b.Fatal(err)
-	}
-	took, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(took)
+	return itsOwnTime(b, p.run(b, "live", strconv.Itoa(streamBytes)))
 }
