@@ -120,7 +120,7 @@ const (
 	ToAll     SignalTarget = "all"     // every process of the session
 )
 
-// The controls of a server. Only Error is sent by clients too.
+// The controls of a server.
 type (
 	// Attached is the first control of the server, if it accepts the client's.
 	Attached struct {
