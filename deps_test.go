@@ -57,7 +57,7 @@ func layers() map[string]layer {
 		"internal/guestconfig":         format,
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,
-		"internal/atomicfile":          tool,
+		"internal/files":               tool,
 		"internal/config":              tool,
 		"internal/confine":             tool,
 		"internal/daemonlog":           tool,

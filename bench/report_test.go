@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // report makes of all results what people and programs read, and prints the table.
@@ -23,7 +23,7 @@ func report() error {
 }
 
 func write(name, text string) error {
-	return atomicfile.Write(filepath.Join(resultsDir, name), []byte(text), 0o644)
+	return files.Write(filepath.Join(resultsDir, name), []byte(text), 0o644)
 }
 
 // table has each comparison in a row.

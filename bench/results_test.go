@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // resultsDir is where all results are kept, each until it is measured anew.
@@ -110,7 +110,7 @@ func (m *measure) record(b *testing.B) {
 	slices.SortFunc(all, byName)
 	data, err := encode(all)
 	if err == nil {
-		err = errors.Join(os.MkdirAll(resultsDir, 0o755), atomicfile.Write(resultsFile(), data, 0o644))
+		err = errors.Join(os.MkdirAll(resultsDir, 0o755), files.Write(resultsFile(), data, 0o644))
 	}
 	if err != nil {
 		b.Fatal(err)

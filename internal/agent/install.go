@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/guestconfig"
 	"banger/internal/hostid"
 )
@@ -42,7 +42,7 @@ func install(_ context.Context, args []string) error {
 		err = errors.Join(verify(*place, sums), os.RemoveAll(*uploaded)) // somebody was faster
 	}
 	if err == nil {
-		err = atomicfile.SyncDir(filepath.Dir(*place))
+		err = files.SyncDir(filepath.Dir(*place))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot install: %w", err)
@@ -55,7 +55,7 @@ func install(_ context.Context, args []string) error {
 func verify(dir string, sums map[string]string) error {
 	for name, want := range sums {
 		path := filepath.Join(dir, name)
-		got, _, err := atomicfile.SHA256(path)
+		got, _, err := files.SHA256(path)
 		if err == nil && got != want {
 			err = fmt.Errorf("its SHA-256 is %s, not %s", got, want)
 		}
@@ -63,7 +63,7 @@ func verify(dir string, sums map[string]string) error {
 			err = os.Chmod(path, 0o700)
 		}
 		if err == nil {
-			err = atomicfile.Sync(path)
+			err = files.Sync(path)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot verify %s: %w", path, err)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // clientKey reads the key by which guests know this installation, and makes it
@@ -44,5 +44,5 @@ func newClientKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	data := pem.EncodeToMemory(block)
-	return data, atomicfile.Write(path, data, 0o600)
+	return data, files.Write(path, data, 0o600)
 }

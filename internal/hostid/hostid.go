@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/process"
 )
 
@@ -88,7 +88,7 @@ func claim(path string, h Host) error {
 	}
 	err = os.Link(temp.Name(), path) // fails if it is there, on NFS, too
 	if err == nil {
-		return atomicfile.SyncDir(filepath.Dir(path))
+		return files.SyncDir(filepath.Dir(path))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("cannot claim %s: %w", path, err)
@@ -96,7 +96,7 @@ func claim(path string, h Host) error {
 	if err := Check(path, h); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, append(data, '\n'), 0o600)
+	return files.Write(path, append(data, '\n'), 0o600)
 }
 
 // Check fails as Claim does if another host has the directory, and claims nothing.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // The names in an image's directory.
@@ -175,7 +175,7 @@ func missingFile(name string, err error) error {
 
 // measureFile returns the facts of a file by reading it.
 func measureFile(path string) (fileFacts, error) {
-	sum, size, err := atomicfile.SHA256(path)
+	sum, size, err := files.SHA256(path)
 	return fileFacts{Size: size, SHA256: sum}, err
 }
 

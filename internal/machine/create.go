@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/process"
 	"banger/internal/vmm"
 )
@@ -158,7 +158,7 @@ func (s *Service) beginDeletion(id banger.VMID) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.SyncDir(s.Paths.VMs())
+	return files.SyncDir(s.Paths.VMs())
 }
 
 // undoDeletion gives the directory its name again.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/guestconfig"
 	"banger/internal/records"
 	"banger/internal/vmm"
@@ -75,8 +75,8 @@ func makeHostKey(dir string, id banger.VMID) error {
 	}
 	line := hostKeyAlias(id) + " " + string(ssh.MarshalAuthorizedKey(key))
 	return errors.Join(
-		atomicfile.Write(filepath.Join(dir, hostKeyName), pem.EncodeToMemory(block), 0o600),
-		atomicfile.Write(filepath.Join(dir, knownHostsName), []byte(line), 0o600))
+		files.Write(filepath.Join(dir, hostKeyName), pem.EncodeToMemory(block), 0o600),
+		files.Write(filepath.Join(dir, knownHostsName), []byte(line), 0o600))
 }
 
 func hostKeyAlias(id banger.VMID) string { return "banger-" + string(id) }

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/vmm"
 )
 
@@ -50,7 +50,7 @@ func (s *Service) trash(ctx context.Context, id banger.VMID, why string) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, trashNoteName), note, 0o600); err != nil {
+	if err := files.Write(filepath.Join(dir, trashNoteName), note, 0o600); err != nil {
 		s.Log.Warn("cannot note why a directory is in the trash", "vm", id, "why", why, "cause", err)
 	}
 	if err := os.MkdirAll(s.Paths.VMTrash(), 0o700); err != nil {
@@ -64,7 +64,7 @@ func (s *Service) trash(ctx context.Context, id banger.VMID, why string) error {
 		return err
 	}
 	s.Log.Warn("a directory that no VM is known by is in the trash", "vm", id, "path", to, "why", why)
-	return errors.Join(atomicfile.SyncDir(s.Paths.VMTrash()), atomicfile.SyncDir(s.Paths.VMs()))
+	return errors.Join(files.SyncDir(s.Paths.VMTrash()), files.SyncDir(s.Paths.VMs()))
 }
 
 // unused fails with CodeInUse while a machine may run in a directory, is being started

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // vmFileName is the file in the directory of a VM from which the VM is known again
@@ -70,10 +70,10 @@ func (s *Service) writeVMFile(vm banger.VM) error {
 			return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
 		}
 	}
-	if err := atomicfile.Write(path, data, 0o600); err != nil {
+	if err := files.Write(path, data, 0o600); err != nil {
 		return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
 	}
-	return atomicfile.SyncDir(s.Paths.VMs())
+	return files.SyncDir(s.Paths.VMs())
 }
 
 // readVMFile returns what the directory of a VM says of it. One that says nothing is

@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/guestapi"
 	"banger/internal/hostid"
 	"banger/internal/process"
@@ -100,17 +100,17 @@ func populate(dir string, l guestapi.GuestLaunch) (lock *os.File, err error) {
 // A file that is not there is no error.
 func Settle(dir string) error {
 	return errors.Join(syncIfThere(filepath.Join(dir, SpecName)), syncIfThere(filepath.Join(dir, StateName)),
-		atomicfile.SyncDir(dir), atomicfile.SyncDir(filepath.Dir(dir)))
+		files.SyncDir(dir), files.SyncDir(filepath.Dir(dir)))
 }
 
 // SettleState is Settle and WriteState in one, with half of the syncs.
 func SettleState(dir string, s State) error {
-	return errors.Join(syncIfThere(filepath.Join(dir, SpecName)), replaceState(dir, s, atomicfile.ReplaceWithSpare),
-		atomicfile.SyncDir(filepath.Dir(dir)))
+	return errors.Join(syncIfThere(filepath.Join(dir, SpecName)), replaceState(dir, s, files.ReplaceWithSpare),
+		files.SyncDir(filepath.Dir(dir)))
 }
 
 func syncIfThere(path string) error {
-	err := atomicfile.Sync(path)
+	err := files.Sync(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -144,7 +144,7 @@ func Remove(dir string) error {
 		return nil
 	}
 	if err == nil {
-		err = atomicfile.SyncDir(parent)
+		err = files.SyncDir(parent)
 	}
 	if err == nil {
 		err = os.RemoveAll(doomed)

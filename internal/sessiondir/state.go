@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/records"
 )
 
@@ -47,13 +47,13 @@ const spareBytes = 8 << 10
 // WriteState replaces dir's state.json durably, on a full disk too. There, one with
 // long texts or lists is kept with shorter ones. The caller owns the session.
 func WriteState(dir string, s State) error {
-	return replaceState(dir, s, atomicfile.WriteInto)
+	return replaceState(dir, s, files.WriteInto)
 }
 
 // PutState is WriteState for a change that need not survive the machine yet: it is
 // durable after the next WriteState or Settle. Readers see it at once.
 func PutState(dir string, s State) error {
-	return replaceState(dir, s, atomicfile.PutInto)
+	return replaceState(dir, s, files.PutInto)
 }
 
 func replaceState(dir string, s State, into func(path string, data []byte, size int) error) error {
@@ -63,15 +63,15 @@ func replaceState(dir string, s State, into func(path string, data []byte, size 
 	}
 	path := filepath.Join(dir, StateName)
 	if len(data) > spareBytes {
-		if err = atomicfile.Write(path, data, 0o600); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		if err = files.Write(path, data, 0o600); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 			return err
 		}
 		if data, err = encodeState(s.clipped()); err != nil {
 			return err
 		}
 	}
-	if err = into(path, data, spareBytes); errors.Is(err, atomicfile.ErrNoSpare) {
-		err = atomicfile.Write(path, data, 0o600) // the directory is from before there were spares
+	if err = into(path, data, spareBytes); errors.Is(err, files.ErrNoSpare) {
+		err = files.Write(path, data, 0o600) // the directory is from before there were spares
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func writeFirstState(dir string, s State) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.CreateWithSpare(filepath.Join(dir, StateName), data, spareBytes, 0o600)
+	return files.CreateWithSpare(filepath.Join(dir, StateName), data, spareBytes, 0o600)
 }
 
 func encodeState(s State) ([]byte, error) {
@@ -134,7 +134,7 @@ func ReadState(fsys fs.FS) (State, error) {
 // crash of the machine may leave state.json damaged, of a session that was just launched.
 // Only a session that nobody owns is to be read so.
 func ReadStateBefore(fsys fs.FS) (State, error) {
-	data, _, err := readFile(fsys, atomicfile.SparePath(StateName), MaxStateBytes)
+	data, _, err := readFile(fsys, files.SparePath(StateName), MaxStateBytes)
 	if err != nil {
 		return State{}, err
 	}

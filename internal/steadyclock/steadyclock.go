@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/process"
 )
 
@@ -145,7 +145,7 @@ func (c *Clock) save(m moment) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(c.file, append(data, '\n'), 0o600)
+	return files.Write(c.file, append(data, '\n'), 0o600)
 }
 
 // system is the host that we run on.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 // runSuffix names the file beside the store that has the store's user_version (pragma.html)
@@ -52,5 +52,5 @@ func (s *Store) Continue(ctx context.Context) error {
 	if _, err := s.writer.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", run)); err != nil {
 		return s.explain(ctx, "mark store", err)
 	}
-	return atomicfile.Write(s.path+runSuffix, []byte(strconv.Itoa(int(run))+"\n"), 0o600)
+	return files.Write(s.path+runSuffix, []byte(strconv.Itoa(int(run))+"\n"), 0o600)
 }

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"banger/internal/atomicfile"
 	"banger/internal/diskspace"
+	"banger/internal/files"
 )
 
 // Copies of the store lie beside it. Each is a whole database of its own, with the
@@ -156,14 +156,14 @@ func (s *Store) copy(ctx context.Context, at time.Time, suffix string) (made str
 	if err := markCopy(ctx, temp); err != nil {
 		return "", err
 	}
-	if err := errors.Join(os.Chmod(temp, 0o600), atomicfile.Sync(temp)); err != nil {
+	if err := errors.Join(os.Chmod(temp, 0o600), files.Sync(temp)); err != nil {
 		return "", err
 	}
 	made = filepath.Join(dir, "banger-"+at.UTC().Format(copyTimeFormat)+suffix+".db")
 	if err := os.Rename(temp, made); err != nil {
 		return "", err
 	}
-	return made, errors.Join(atomicfile.SyncDir(dir), s.pruneCopies())
+	return made, errors.Join(files.SyncDir(dir), s.pruneCopies())
 }
 
 // roomForCopy fails if a copy, and the journal of its check, would leave the disk too

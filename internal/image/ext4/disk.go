@@ -12,8 +12,8 @@ import (
 	"syscall"
 
 	"banger"
-	"banger/internal/atomicfile"
 	"banger/internal/confine"
+	"banger/internal/files"
 	"banger/internal/process"
 )
 
@@ -59,7 +59,7 @@ func NewDisk(ctx context.Context, path string, sizeMiB int, label string) error 
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return fmt.Errorf("cannot make disk %s: %w", path, err)
 	}
-	return atomicfile.SyncDir(filepath.Dir(path))
+	return files.SyncDir(filepath.Dir(path))
 }
 
 // format gives an empty file its size and its file system, and syncs it.

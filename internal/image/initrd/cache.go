@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/guestconfig"
 )
 
@@ -113,7 +113,7 @@ func (c *Cache) build(path string, f BaseFiles) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.SyncDir(c.dir); err != nil {
+	if err := files.SyncDir(c.dir); err != nil {
 		return err
 	}
 	return c.prune()
@@ -180,7 +180,7 @@ func (c *Cache) digest(path string) (string, error) {
 	if d, ok := c.digests[path]; ok && d.size == info.Size() && d.modTime.Equal(info.ModTime()) {
 		return d.sha256, nil
 	}
-	sum, _, err := atomicfile.SHA256(path)
+	sum, _, err := files.SHA256(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot read guest binary: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/vmm"
 )
 
@@ -195,7 +195,7 @@ func (i *instance) writeFiles() error {
 	if err := os.WriteFile(console, []byte("in-memory machine "+i.id+"\n"), 0o600); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(i.spec.StateDir, vmm.MachineRefName), i.ref(), 0o600)
+	return files.Write(filepath.Join(i.spec.StateDir, vmm.MachineRefName), i.ref(), 0o600)
 }
 
 func (i *instance) removeFiles() {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/process"
 )
 
@@ -168,5 +168,5 @@ func (k *kvm) save(all []verdictEntry) error {
 	if err != nil {
 		return fmt.Errorf("cannot keep KVM verdict: %w", err)
 	}
-	return atomicfile.Write(k.config.VerdictCache, append(data, '\n'), 0o600)
+	return files.Write(k.config.VerdictCache, append(data, '\n'), 0o600)
 }

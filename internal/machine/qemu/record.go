@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/process"
 	"banger/internal/vmm"
 )
@@ -63,7 +63,7 @@ func (r record) marshal() json.RawMessage {
 }
 
 func (r record) save() error {
-	return atomicfile.Write(filepath.Join(r.StateDir, vmm.MachineRefName), r.marshal(), 0o600)
+	return files.Write(filepath.Join(r.StateDir, vmm.MachineRefName), r.marshal(), 0o600)
 }
 
 // open takes hold of the recorded process, or fails with process.ErrGone.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 	"banger/internal/guestconfig"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
@@ -55,10 +55,10 @@ func (d *Driver) version(goarch string) (version, error) {
 	}
 	v := version{Programs: programs}
 	if err == nil {
-		v.agentSum, _, err = atomicfile.SHA256(programs.Agent)
+		v.agentSum, _, err = files.SHA256(programs.Agent)
 	}
 	if err == nil {
-		v.shimSum, _, err = atomicfile.SHA256(programs.Shim)
+		v.shimSum, _, err = files.SHA256(programs.Shim)
 	}
 	if err != nil {
 		return v, fmt.Errorf("cannot read agent: %w", err)

@@ -1,4 +1,4 @@
-package atomicfile_test
+package files_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 func TestSHA256_IsThatOfTheContent(t *testing.T) {
@@ -20,7 +20,7 @@ func TestSHA256_IsThatOfTheContent(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if sum, size, err := atomicfile.SHA256(path); sum != want || size != int64(len(content)) || err != nil {
+		if sum, size, err := files.SHA256(path); sum != want || size != int64(len(content)) || err != nil {
 			t.Errorf("of %q: %s, %d bytes, %v", content, sum, size, err)
 		}
 	}
@@ -29,7 +29,7 @@ func TestSHA256_IsThatOfTheContent(t *testing.T) {
 func TestSHA256_OfWhatCannotBeReadIsNone(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]error{filepath.Join(dir, "none"): fs.ErrNotExist, dir: syscall.EISDIR} {
-		if sum, _, err := atomicfile.SHA256(path); sum != "" || !errors.Is(err, want) {
+		if sum, _, err := files.SHA256(path); sum != "" || !errors.Is(err, want) {
 			t.Errorf("of %s: %q, %v", path, sum, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package atomicfile_test
+package files_test
 
 import (
 	"bytes"
@@ -7,22 +7,22 @@ import (
 	"path/filepath"
 	"testing"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 func TestWriteInto_TakesTurnsWithItsSpare(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
-	if err := atomicfile.WriteInto(path, []byte("x"), 100); !errors.Is(err, atomicfile.ErrNoSpare) {
+	if err := files.WriteInto(path, []byte("x"), 100); !errors.Is(err, files.ErrNoSpare) {
 		t.Errorf("without a spare: %v", err)
 	}
-	if err := atomicfile.CreateWithSpare(path, []byte("first"), 100, 0o640); err != nil {
+	if err := files.CreateWithSpare(path, []byte("first"), 100, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	for n, content := range []string{"second", "third is longer", "4", "fifth"} {
-		write := atomicfile.WriteInto
+		write := files.WriteInto
 		if n%2 == 1 {
-			write = atomicfile.PutInto
+			write = files.PutInto
 		}
 		if err := write(path, []byte(content), 100); err != nil {
 			t.Fatal(err)
@@ -33,11 +33,11 @@ func TestWriteInto_TakesTurnsWithItsSpare(t *testing.T) {
 		}
 	}
 	// A large file comes and goes; its place is then the spare's.
-	if err := atomicfile.Write(path, bytes.Repeat([]byte("x"), 500), 0o640); err != nil {
+	if err := files.Write(path, bytes.Repeat([]byte("x"), 500), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := atomicfile.WriteInto(path, []byte("small"), 100); err != nil {
+		if err := files.WriteInto(path, []byte("small"), 100); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || len(got) != 100 {
@@ -57,10 +57,10 @@ func TestWriteInto_FollowsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(victim, atomicfile.SparePath(path)); err != nil {
+	if err := os.Symlink(victim, files.SparePath(path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := atomicfile.WriteInto(path, []byte("new"), 10); err == nil {
+	if err := files.WriteInto(path, []byte("new"), 10); err == nil {
 		t.Error("a link was followed")
 	}
 	if got, err := os.ReadFile(victim); err != nil || string(got) != "as it was" {

@@ -1,6 +1,6 @@
-// Package atomicfile replaces files so that neither a crash of the process nor
+// Package files replaces files so that neither a crash of the process nor
 // of the machine leaves a half-written one, makes them durable, and sums them up.
-package atomicfile
+package files
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package atomicfile_test
+package files_test
 
 import (
 	"bytes"
@@ -7,14 +7,14 @@ import (
 	"sync"
 	"testing"
 
-	"banger/internal/atomicfile"
+	"banger/internal/files"
 )
 
 func TestWrite_ReadersSeeTheOldOrTheNewContentWhole(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
 	contents := [][]byte{bytes.Repeat([]byte("a"), 100_000), bytes.Repeat([]byte("b"), 10)}
-	if err := atomicfile.Write(path, contents[0], 0o600); err != nil {
+	if err := files.Write(path, contents[0], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
@@ -37,7 +37,7 @@ func TestWrite_ReadersSeeTheOldOrTheNewContentWhole(t *testing.T) {
 	for i := range 2 {
 		writers.Go(func() {
 			for range 50 {
-				if err := atomicfile.Write(path, contents[i], 0o600); err != nil {
+				if err := files.Write(path, contents[i], 0o600); err != nil {
 					t.Error(err)
 				}
 			}
@@ -54,7 +54,7 @@ func TestWrite_ReadersSeeTheOldOrTheNewContentWhole(t *testing.T) {
 func TestWrite_SetsModeAndLeavesNothingBehindOnFailure(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	if err := atomicfile.Write(path, []byte("x"), 0o640); err != nil {
+	if err := files.Write(path, []byte("x"), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
@@ -64,10 +64,10 @@ func TestWrite_SetsModeAndLeavesNothingBehindOnFailure(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(folder, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := atomicfile.Write(folder, []byte("x"), 0o600); err == nil {
+	if err := files.Write(folder, []byte("x"), 0o600); err == nil {
 		t.Error("a directory was replaced by a file")
 	}
-	if err := atomicfile.Write(filepath.Join(dir, "missing", "file"), []byte("x"), 0o600); err == nil {
+	if err := files.Write(filepath.Join(dir, "missing", "file"), []byte("x"), 0o600); err == nil {
 		t.Error("a file was written into a directory that does not exist")
 	}
 	if entries, err := os.ReadDir(dir); len(entries) != 2 || err != nil {
