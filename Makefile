@@ -23,11 +23,15 @@ TEST := $(GO) test $(if $(filter-out 0,$(shell id -u)),-exec 'sudo -E env PATH=$
 # process need not sleep a second before it ends. go vet is part of check.
 RACE_ENV := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 RACE     := -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
+# The programs that tests run: built once, then copied by each package; see test/programs,
+# which has the same flags.
+PROGRAMS := $(CURDIR)/.cache/programs
+test unit e2e fault bench kvm-lab: export BANGER_TEST_PROGRAMS = $(PROGRAMS)
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
 FIRST := ./test/fault ./test/kvmlab ./test/e2e ./test/remote ./internal/machine/qemu \
 	./internal/agent/shim ./internal/session ./internal/image ./internal/sessiondir ./internal/store
 
-.PHONY: all build demo test unit check e2e fuzz fault bench kvm-lab generate install install-deps clean
+.PHONY: all build programs demo test unit check e2e fuzz fault bench kvm-lab generate install install-deps clean
 
 all: build
 
@@ -38,6 +42,10 @@ build:
 	CGO_ENABLED=0 $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/banger-agent ./cmd/banger-shim
 	for arch in $(OTHER); do CGO_ENABLED=0 GOARCH=$$arch $(BUILD) -ldflags '-s -w $(LDFLAGS)' -o bin/$$arch/ ./cmd/banger-agent ./cmd/banger-shim || exit 1; done
 
+programs:
+	CGO_ENABLED=0 $(BUILD) -ldflags '-s -w' -o $(PROGRAMS)/ ./cmd/banger ./cmd/banger-agent ./cmd/banger-shim
+	$(RACE_ENV) $(GO) build $(filter-out -vet=off,$(RACE)) -o $(PROGRAMS)/race/ ./cmd/banger ./cmd/banger-shim
+
 install-deps:
 	./scripts/install-deps run
 
@@ -45,13 +53,13 @@ demo: install-deps build
 	./scripts/demo.sh
 
 # Real VMs included. Two packages at a time: each may have a machine running.
-test: build
+test: build programs
 	./scripts/install-deps run test
 	$(RACE_ENV) $(TEST) $(RACE) -p 2 -timeout 40m $(FIRST) ./...
 
 # The fast part of it, as an ordinary user, without a VM and without a network. A file of
 # tests that need more of those, or long, says so: //go:build !unit
-unit:
+unit: programs
 	$(GO) list ./... | grep -v '^banger/\(test\|bench\)\b' | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -timeout 5m
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
@@ -67,13 +75,13 @@ check:
 	@before=$$(git status --porcelain; git diff); $(GO) generate ./... && \
 		test "$$before" = "$$(git status --porcelain; git diff)" || { git diff --stat; echo 'generated files were stale'; exit 1; }
 
-e2e: install-deps build
+e2e: install-deps build programs
 	$(TEST) -count=1 -timeout 15m ./test/e2e/...
 
 # At full size; make test runs the same tests reduced. Each has a time limit of its own,
 # and one that fails ends none of the others.
 fault: export BANGER_FAULT_FULL = 1
-fault: build
+fault: build programs
 	./scripts/install-deps run test
 	@failed=; for test in $$($(GO) test -list '^Test' ./test/fault | grep '^Test'); do \
 		$(TEST) -count=1 -timeout 30m -v -run "^$$test\$$" ./test/fault || failed="$$failed $$test"; done; \
@@ -82,14 +90,14 @@ fault: build
 
 # BENCH picks some of it, by the name of a benchmark and its place: BENCH=Echo/host
 BENCH ?= .
-bench: build
+bench: build programs
 	./scripts/install-deps run bench
 	$(TEST) -timeout 40m -run '^$$' -bench '$(BENCH)' -benchtime 1x -v ./bench/
 
 # A host with a real systemd, in which machines have KVM. In make test it sees less of the
 # driver.
 kvm-lab: export BANGER_LAB_FULL = 1
-kvm-lab: install-deps build
+kvm-lab: install-deps build programs
 	$(TEST) -count=1 -timeout 40m -v ./test/kvmlab
 
 # Each fuzz test for a while; go test takes one target of one package at a time.

@@ -27,6 +27,7 @@ import (
 
 	"banger/internal/guestapi"
 	"banger/internal/guestconfig"
+	"banger/test/programs"
 )
 
 // waitLimit bounds every process of these tests; it is reached by failures only.
@@ -35,13 +36,11 @@ const waitLimit = 60 * time.Second
 // buildAgent builds the agent as it goes into guests.
 func buildAgent(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "banger-agent")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, "banger/cmd/banger-agent")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	dir := t.TempDir()
+	if err := programs.Put(dir, programs.Agent); err != nil {
+		t.Fatal(err)
 	}
-	return path
+	return filepath.Join(dir, programs.Agent.Name())
 }
 
 // command prepares a run of the agent that ends with the test.

@@ -17,6 +17,7 @@ import (
 	"banger"
 	"banger/client"
 	"banger/internal/hosttest"
+	"banger/test/wait"
 )
 
 // patience bounds every wait of these tests.
@@ -194,16 +195,12 @@ func (c *command) until(text string) {
 
 func (c *command) waitFor(what string, is func() bool) {
 	c.t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			c.t.Fatalf("waited in vain for %s; stdout %.500q, stderr %.500q", what, c.stdout, c.stderr)
+	c.t.Cleanup(func() {
+		if c.t.Failed() {
+			c.t.Logf("after %s: stdout %.500q, stderr %.500q", what, c.stdout, c.stderr)
 		}
-	}
+	})
+	wait.For(c.t, what, is)
 }
 
 // sh starts a session that runs a script.

@@ -14,12 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"banger/internal/agent/signals"
+	"banger/test/programs"
 )
 
 // Binaries are the guest's programs.
 type Binaries struct{ Agent, Shim string }
 
-// Main builds the guest's programs, hands them to set, runs the tests of a
+// Main puts the guest's programs into a directory, hands them to set, runs the tests of a
 // package, and removes them. It returns the exit status, which is a failure too if
 // goroutines are left, or processes of these programs. Those are ended however the tests
 // end, be it by a signal or their time limit.
@@ -40,13 +41,11 @@ func Main(m *testing.M, set func(Binaries)) int {
 		return 1
 	}
 	defer swept()
-	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "banger/cmd/banger-agent", "banger/cmd/banger-shim")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "cannot build the guest's programs: %v\n%s", err, out)
+	if err := programs.Put(dir, programs.Agent, programs.Shim); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	set(Binaries{Agent: filepath.Join(dir, "banger-agent"), Shim: filepath.Join(dir, "banger-shim")})
+	set(Binaries{Agent: filepath.Join(dir, programs.Agent.Name()), Shim: filepath.Join(dir, programs.Shim.Name())})
 	status := m.Run()
 	if err := goleak.Find(); status == 0 && err != nil {
 		fmt.Fprintf(os.Stderr, "goroutines are left after all tests: %v\n", err)

@@ -24,6 +24,7 @@ import (
 	"banger/internal/machine/inmem"
 	"banger/internal/sessiondir"
 	"banger/internal/vmm"
+	"banger/test/wait"
 )
 
 // Guests are what runs in machines that need no virtual machine: the agent's real
@@ -60,19 +61,10 @@ func (g *Guests) SessionsDir(id banger.VMID) string { return filepath.Join(g.dir
 func (g *Guests) waitRecorded(x banger.Session) {
 	g.t.Helper()
 	dir := os.DirFS(filepath.Join(g.SessionsDir(x.VMID), string(x.ID)))
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if state, err := sessiondir.ReadState(dir); err == nil && state.Status.Ended() {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			g.t.Fatalf("the end of session %s was not recorded", x.Name)
-		}
-	}
+	wait.For(g.t, "the end of session "+x.Name+" on the disk", func() bool {
+		state, err := sessiondir.ReadState(dir)
+		return err == nil && state.Status.Ended()
+	})
 }
 
 // Serve serves one connection to a guest. Of the spec it uses the VM and the directory

@@ -129,7 +129,7 @@ func TestDaemon_OtherVersionIsToldWhatToDoAndThatHelps(t *testing.T) {
 	}
 	other.MustRun(t, "session", "start", vmName, "--name", "newer", "--", "true")
 	other.MustRun(t, "daemon", "stop")
-	if x, code := wait(t, i, "newer"); code != 0 {
+	if x, code := waitSession(t, i, "newer"); code != 0 {
 		t.Errorf("a session of the newer daemon: %+v", x.SessionState)
 	}
 }
@@ -176,7 +176,7 @@ func TestDaemon_StopKeepsMachinesAndSessions(t *testing.T) {
 		t.Errorf("after the stop: %s", r)
 	}
 	i.MustRun(t, "session", "send", vmName, "goes-on", "--data", "it\n")
-	if x, code := wait(t, i, "goes-on"); code != 9 || x.EndedBy != banger.EndedByExit {
+	if x, code := waitSession(t, i, "goes-on"); code != 9 || x.EndedBy != banger.EndedByExit {
 		t.Errorf("ended with %d: %+v", code, x.SessionState)
 	}
 	if log := i.MustRun(t, "session", "logs", vmName, "goes-on"); log != "got it\n" {

@@ -16,6 +16,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 func TestImage_OneInUseIsKeptAndItsVMsAreNamed(t *testing.T) {
@@ -129,7 +130,7 @@ func daemonWithFullDisks(t *testing.T, i *installation.Installation, images, scr
 			t.Errorf("the daemon ended with %v and said: %s", err, said)
 		}
 	})
-	installation.WaitFor(t, "the daemon serves", func() bool { return i.Run(t, "daemon", "status").Code == 0 })
+	wait.For(t, "the daemon serves", func() bool { return i.Run(t, "daemon", "status").Code == 0 })
 	return filepath.Join("/proc", strconv.Itoa(i.DaemonPID(t)), "root")
 }
 

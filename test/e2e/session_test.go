@@ -25,9 +25,9 @@ func show(t *testing.T, i *installation.Installation, name string) banger.Sessio
 	return installation.JSON[banger.Session](t, i, "session", "show", vmName, name)
 }
 
-// wait waits for a session's end and returns its record and the exit status of
+// waitSession waits for a session's end and returns its record and the exit status of
 // the waiting command.
-func wait(t *testing.T, i *installation.Installation, name string) (banger.Session, int) {
+func waitSession(t *testing.T, i *installation.Installation, name string) (banger.Session, int) {
 	t.Helper()
 	r := i.Run(t, "session", "wait", vmName, name)
 	return show(t, i, name), r.Code
@@ -44,7 +44,7 @@ func TestSession_OutputSurvivesDaemonKill(t *testing.T) {
 		i.KillDaemon(t)
 	}
 	i.MustRun(t, "session", "send", vmName, "count", "--data", "go\n")
-	x, code := wait(t, i, "count")
+	x, code := waitSession(t, i, "count")
 	if code != 7 || x.ExitCode == nil || *x.ExitCode != 7 || x.EndedBy != banger.EndedByExit || x.Status != banger.StatusFailed {
 		t.Errorf("ended with %d: %+v", code, x.SessionState)
 	}
@@ -72,7 +72,7 @@ func TestSession_ExitStatusIsReported(t *testing.T) {
 		{"segv", "kill -SEGV $$", 128 + 11, banger.StatusFailed, -1, "SIGSEGV", banger.EndedBySignal},
 	} {
 		start(t, i, c.name, "--", "sh", "-c", c.script)
-		x, code := wait(t, i, c.name)
+		x, code := waitSession(t, i, c.name)
 		got := -1
 		if x.ExitCode != nil {
 			got = *x.ExitCode
@@ -93,7 +93,7 @@ func TestSession_StdinEndsForReal(t *testing.T) {
 	if r := i.Feed(t, strings.NewReader("apple\n"), "session", "send", vmName, "sort", "--eof"); r.Code != 0 {
 		t.Fatal(r)
 	}
-	if _, code := wait(t, i, "sort"); code != 0 {
+	if _, code := waitSession(t, i, "sort"); code != 0 {
 		t.Errorf("sort ended with %d", code)
 	}
 	if got, want := i.MustRun(t, "session", "logs", vmName, "sort"), "apple\nfig\npear\n"; got != want {
@@ -130,7 +130,7 @@ func TestSession_ArgumentsAndNamesArriveByteForByte(t *testing.T) {
 	if x.Name != name || x.Tags["k y"] != "v\n$(x)'\"" {
 		t.Errorf("name or tag changed: %q %q", x.Name, x.Tags)
 	}
-	if _, code := wait(t, i, name); code != 0 {
+	if _, code := waitSession(t, i, name); code != 0 {
 		t.Errorf("ended with %d: a shell has read the arguments", code)
 	}
 	want := strings.Join(nasty, "\x00") + "\x00" + "\xff'\"\n$(touch /tmp/owned)"
@@ -142,7 +142,7 @@ func TestSession_ArgumentsAndNamesArriveByteForByte(t *testing.T) {
 func TestSession_LogsByLinesOffsetsAndStreams(t *testing.T) {
 	i := sharedVM(t)
 	start(t, i, "log", "--", "sh", "-c", "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; done")
-	wait(t, i, "log")
+	waitSession(t, i, "log")
 	for _, c := range []struct {
 		flags          string
 		stdout, stderr string
@@ -172,7 +172,7 @@ func TestSession_LogKeepsTheNewestAndSaysWhatIsMissing(t *testing.T) {
 	i := sharedVM(t)
 	const written, limit = 6<<20 + 5, 1 << 20
 	start(t, i, "much", "--log-limit", "1M", "--", "sh", "-c", "yes 0123456789abcde | head -c 6M; echo last")
-	wait(t, i, "much")
+	waitSession(t, i, "much")
 	r := i.Run(t, "session", "logs", vmName, "much", "-n", "all", "--stream", "stdout")
 	var missing int
 	if _, err := fmt.Sscanf(string(r.Stderr), "banger: %d bytes of stdout are missing here: log limit\n", &missing); err != nil {
@@ -214,7 +214,7 @@ func TestSession_StopIsCleanAndKillMeansDead(t *testing.T) {
 	}
 	// Nothing of it is left, not even what has left its process group.
 	start(t, i, "look", "--", "sh", "-c", "! grep -lx sleep /proc/[0-9]*/comm")
-	if _, code := wait(t, i, "look"); code != 0 {
+	if _, code := waitSession(t, i, "look"); code != 0 {
 		t.Error("a process of the killed session is alive: ", i.MustRun(t, "session", "logs", vmName, "look"))
 	}
 	if r := i.Run(t, "session", "stop", vmName, "stubborn"); r.Code != 0 {
@@ -254,7 +254,7 @@ func TestSession_SameKeyIsSameSession(t *testing.T) {
 	if !strings.Contains(r, string(one.ID)) {
 		t.Errorf("the second start of a key made another session: %s", r)
 	}
-	wait(t, i, "keyed")
+	waitSession(t, i, "keyed")
 	if log := i.MustRun(t, "session", "logs", vmName, "keyed"); log != "once\n" {
 		t.Errorf("got %q", log)
 	}
@@ -263,7 +263,7 @@ func TestSession_SameKeyIsSameSession(t *testing.T) {
 func TestSession_TerminalIsOne(t *testing.T) {
 	i := sharedVM(t)
 	start(t, i, "tty", "--tty", "--", "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && tty && stty size")
-	if _, code := wait(t, i, "tty"); code != 0 {
+	if _, code := waitSession(t, i, "tty"); code != 0 {
 		t.Errorf("ended with %d", code)
 	}
 	if log := i.MustRun(t, "session", "logs", vmName, "tty"); !strings.HasPrefix(log, "/dev/pts/") || !strings.HasSuffix(log, "24 80\r\n") {
@@ -282,7 +282,7 @@ func TestSession_RemoveLeavesNothing(t *testing.T) {
 		t.Errorf("it is still shown: %s", r)
 	}
 	start(t, i, "look2", "--", "test", "!", "-e", x.GuestStateDir)
-	if _, code := wait(t, i, "look2"); code != 0 {
+	if _, code := waitSession(t, i, "look2"); code != 0 {
 		t.Error("its directory is still there")
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestTools_ReadCommandsPrintJSON(t *testing.T) {
 	i := sharedVM(t)
 	start(t, i, "read-me", "--", "echo", "out")
-	wait(t, i, "read-me")
+	waitSession(t, i, "read-me")
 	for _, command := range [][]string{
 		{"vm", "list"}, {"vm", "show", vmName},
 		{"session", "list"}, {"session", "list", vmName}, {"session", "show", vmName, "read-me"}, {"session", "logs", vmName, "read-me"},
@@ -63,7 +63,7 @@ func TestTools_CompletionKnowsLiveNames(t *testing.T) {
 func TestTools_OutputThatIsNoTextIsKeptByteForByte(t *testing.T) {
 	i := sharedVM(t)
 	start(t, i, "no-text", "--", "sh", "-c", `printf '\377\376\0\n\200'; printf '\303(' >&2`)
-	wait(t, i, "no-text")
+	waitSession(t, i, "no-text")
 	const stdout, stderr = "\xff\xfe\x00\n\x80", "\xc3("
 	if r := i.Run(t, "session", "logs", vmName, "no-text"); string(r.Stdout) != stdout || string(r.Stderr) != stderr {
 		t.Errorf("got %q and %q", r.Stdout, r.Stderr)
@@ -85,11 +85,11 @@ func TestSession_ThatEatsAllMemoryEndsAloneAndThatIsTold(t *testing.T) {
 	i := sharedVM(t)
 	start(t, i, "bystander", "--stdin", "pipe", "--", "sh", "-c", "read go; cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj; exit 8")
 	start(t, i, "hog", "--", "perl", "-e", `push @a, "x" x 1e6 while 1`)
-	if x, code := wait(t, i, "hog"); code != 128+9 || x.EndedBy != banger.EndedByOOM || x.ExitSignal != "SIGKILL" {
+	if x, code := waitSession(t, i, "hog"); code != 128+9 || x.EndedBy != banger.EndedByOOM || x.ExitSignal != "SIGKILL" {
 		t.Errorf("the hog ended with %d: %+v", code, x.SessionState)
 	}
 	i.MustRun(t, "session", "send", vmName, "bystander", "--data", "go\n")
-	if x, code := wait(t, i, "bystander"); code != 8 {
+	if x, code := waitSession(t, i, "bystander"); code != 8 {
 		t.Errorf("the bystander ended with %d: %+v", code, x.SessionState)
 	}
 	// Its shim would have been the last to go, the command one like all others.

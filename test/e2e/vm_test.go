@@ -17,6 +17,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // tool runs an ordinary program of this host that has to succeed.
@@ -112,22 +113,19 @@ func freePort(t *testing.T) string {
 // fetch gets a page from a server that may still be starting.
 func fetch(t *testing.T, url string) string {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		if r, err := http.Get(url); err == nil {
-			defer r.Body.Close()
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(body)
+	var page []byte
+	wait.For(t, "an answer at "+url, func() bool {
+		r, err := http.Get(url)
+		if err != nil {
+			return false
 		}
-		select {
-		case <-deadline:
-			t.Fatalf("nobody answers at %s", url)
-		case <-time.After(100 * time.Millisecond):
+		defer r.Body.Close()
+		if page, err = io.ReadAll(r.Body); err != nil {
+			t.Fatal(err)
 		}
-	}
+		return true
+	})
+	return string(page)
 }
 
 func TestVM_StopEndsSessionsCleanlyAndTheirLogsComeBack(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"banger/test/wait"
 )
 
 // full reports whether the tests run at full size, as by make fault.
@@ -110,7 +112,7 @@ func (r *rig) tear(c *reader, size int64, cuts int) {
 	counts, late := map[string]int{}, 0
 	for n := range cuts {
 		moment := size*int64(n)/int64(cuts) + rand.N(size/int64(cuts))
-		waitFor(r.t, fmt.Sprintf("byte %d", moment), func() bool {
+		wait.For(r.t, fmt.Sprintf("byte %d", moment), func() bool {
 			return c.size(stdoutFile)+c.size(stderrFile) >= moment || c.size(exitFile) > 0
 		})
 		if c.size(exitFile) > 0 {

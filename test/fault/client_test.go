@@ -17,6 +17,7 @@ import (
 	"banger/client"
 	"banger/internal/version"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // reader is a client in a process of its own: it appends what it receives to
@@ -94,7 +95,7 @@ func (c *reader) size(file string) int64 {
 // wait waits until the client has seen the exit.
 func (c *reader) wait() {
 	c.r.t.Helper()
-	waitFor(c.r.t, "the exit", func() bool { return c.size(exitFile) > 0 })
+	wait.For(c.r.t, "the exit", func() bool { return c.size(exitFile) > 0 })
 }
 
 // runClient is the process of a reader.

@@ -17,6 +17,7 @@ import (
 	"banger"
 	"banger/sessionstream"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // scribble is the command of a session that writes so many bytes at once and again for
@@ -133,7 +134,7 @@ func fillDisk(d smallDisk, sessions int, size int64) {
 func (d smallDisk) await(all []banger.Session, produced map[banger.Stream][]byte) {
 	d.t.Helper()
 	for _, x := range all {
-		waitFor(d.t, "session "+x.Name+" to write", func() bool {
+		wait.For(d.t, "session "+x.Name+" to write", func() bool {
 			end, err := d.client().ReadLogs(d.t.Context(), "v", string(x.ID), banger.LogRequest{}, func(banger.LogChunk) error { return nil })
 			return err == nil && end.Next.Stdout == int64(len(produced[banger.StreamStdout])) && end.Next.Stderr == int64(len(produced[banger.StreamStderr]))
 		})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/test/wait"
 )
 
 // foreigner is a client that is not ours: a program in Python, made from
@@ -159,7 +160,7 @@ func stormForeigner(r *rig, s storm) {
 	f := startForeigner(r, x, input, s.leaves)
 	for n := range s.deaths {
 		moment := size*int64(n)/int64(s.deaths) + rand.N(size/int64(s.deaths))
-		waitFor(t, fmt.Sprintf("byte %d", moment), func() bool { return f.received() >= moment || len(f.ended) > 0 })
+		wait.For(t, fmt.Sprintf("byte %d", moment), func() bool { return f.received() >= moment || len(f.ended) > 0 })
 		r.killDaemon()
 	}
 	report := f.wait(t)

@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // The host's disk is full while a session of a VM writes: the VM is paused and says why,
@@ -108,7 +109,7 @@ func awaitVM(t *testing.T, i *installation.Installation, state banger.VMState) (
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	waitFor(t, "v to be "+string(state), func() bool {
+	wait.For(t, "v to be "+string(state), func() bool {
 		var err error
 		if vm, err = i.Client().GetVM(ctx, "v"); err != nil {
 			t.Fatal(err)

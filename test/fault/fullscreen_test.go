@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/internal/emulator"
+	"banger/test/wait"
 )
 
 // Full-screen programs look in an attached terminal, character by character and with
@@ -250,7 +251,7 @@ func (c *comparison) attach(cols, rows int) {
 func (c *comparison) leave() {
 	c.t.Helper()
 	c.server.do("send-keys", "-t", c.terminal, "C-\\")
-	waitFor(c.t, "the terminal to be left", func() bool { return strings.Contains(c.server.look(c.terminal), "status ") })
+	wait.For(c.t, "the terminal to be left", func() bool { return strings.Contains(c.server.look(c.terminal), "status ") })
 	left := c.server.look(c.terminal)
 	for _, want := range []string{
 		"detached from session " + c.session.Name, "status 0", "shown=1 alternate=0 keypad=00 insert=0 wrap=1 origin=0 mouse=00",

@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T) {
@@ -40,7 +41,7 @@ func TestFault_InterruptedImageBuildLeavesNothingAndTheNextOneWorks(t *testing.T
 		t.Errorf("the interrupted build ended with: %v", err)
 	}
 	builders := func() []int { return installation.Processes(t, "environ", "TMPDIR="+scratch+"/banger-image-") }
-	installation.WaitFor(t, "no process of the build is left", func() bool { return len(builders()) == 0 })
+	wait.For(t, "no process of the build is left", func() bool { return len(builders()) == 0 })
 
 	if images := installation.JSON[[]banger.Image](t, i, "image", "list"); len(images) != 1 || images[0].ID != image.ID {
 		t.Errorf("there are images %+v", images)

@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // newWriter starts a client that feeds a session with one line.
@@ -22,7 +23,7 @@ func newWriter(r *rig, x banger.Session) *reader {
 	}
 	c.keepsStdin = true
 	c.start()
-	waitFor(r.t, "the client's line", func() bool { return c.size(stdoutFile) == 5 })
+	wait.For(r.t, "the client's line", func() bool { return c.size(stdoutFile) == 5 })
 	return c
 }
 

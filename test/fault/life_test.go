@@ -6,6 +6,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // witness watches a promise about the sessions of a VM through the phases of its life. A
@@ -23,7 +24,7 @@ func TestFault_TheLifeOfAVMTakesNothingFromItsSessions(t *testing.T) {
 	start := func() { i.MustRun(t, "vm", "start", "v") }
 	kill := func() {
 		i.KillMachine(t, vm)
-		installation.WaitFor(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
+		wait.For(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
 	}
 	witnesses := []witness{answersAreTheSame(i), logsAreReadFromTheDisk(i), followerContinues(t, i), whatWasSyncedIsKept(t, i)}
 	for _, phase := range []struct {
@@ -51,5 +52,5 @@ func TestFault_TheLifeOfAVMTakesNothingFromItsSessions(t *testing.T) {
 func giveTime(t *testing.T, i *installation.Installation, session string) {
 	t.Helper()
 	from := lastLineAt(t, i, session)
-	installation.WaitFor(t, "the guest to have had time", func() bool { return lastLineAt(t, i, session).Sub(from) > 3*time.Second })
+	wait.For(t, "the guest to have had time", func() bool { return lastLineAt(t, i, session).Sub(from) > 3*time.Second })
 }

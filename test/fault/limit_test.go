@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // A session that writes much more than its logs may keep, to a viewer that cannot
@@ -39,7 +40,7 @@ func TestFault_DeliveredAndDeclaredGapsAreWhatWasProduced(t *testing.T) {
 	live := r.watch(x, produced, size/20, func() {
 		faults[rand.IntN(len(faults))]()
 		before := fileSize(t, stdout)
-		waitFor(t, "the session to write more than it may keep", func() bool {
+		wait.For(t, "the session to write more than it may keep", func() bool {
 			return fileSize(t, stdout) >= min(before+2*limit, int64(out.Len()))
 		})
 		for _, name := range []string{sessiondir.StdoutName, sessiondir.StderrName} {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/test/wait"
 )
 
 // attachCommand is a `banger session attach` with a pipe for stdin.
@@ -50,7 +51,7 @@ func (c *attachCommand) types(t *testing.T, text string) {
 
 func (c *attachCommand) waitOutput(t *testing.T, want string) {
 	t.Helper()
-	waitFor(t, "output "+want, func() bool {
+	wait.For(t, "output "+want, func() bool {
 		got, err := os.ReadFile(c.output)
 		return err == nil && string(got) == want
 	})

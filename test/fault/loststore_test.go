@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // What is promised of VMs whether they run or not is seen on two, "running" and "stopped".
@@ -60,7 +61,7 @@ func loseStore(t *testing.T, i *installation.Installation, before map[string]ban
 		}
 	}
 	// The sessions of a guest that runs are known when its link is up.
-	installation.WaitFor(t, "the session of the running VM is known again", func() bool {
+	wait.For(t, "the session of the running VM is known again", func() bool {
 		return i.Run(t, "session", "show", "running", "s").Code == 0
 	})
 	i.MustRun(t, "session", "send", "running", "s", "--data", "in\n")

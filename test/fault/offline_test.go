@@ -10,6 +10,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // The logs of a stopped VM are read from its disk: the same bytes, at the same
@@ -77,7 +78,7 @@ func whatWasSyncedIsKept(whole *testing.T, i *installation.Installation) witness
 				i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("writer", n), "--", "sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.05; done")
 			}
 			for n := range written {
-				installation.WaitFor(t, "a session to write", func() bool { written[n] = read(t, n); return len(written[n]) > 100 })
+				wait.For(t, "a session to write", func() bool { written[n] = read(t, n); return len(written[n]) > 100 })
 			}
 			giveTime(t, i, fmt.Sprint("writer", len(written)-1))
 			follower = begin(whole, i, "session", "logs", "v", "writer0", "-f", "-n", "all")

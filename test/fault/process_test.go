@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // What the kernel of a guest does for a session: its cgroup, in a real VM.
@@ -81,7 +82,7 @@ func killForkStorm(t *testing.T, v *guest) {
 	// It never rests, but has no more than its limit at once.
 	x := v.start("storm", "echo begun; f() { (f) & (f) & wait; }; while :; do f 2>/dev/null; done", "--pids", "150")
 	v.waitOutput("storm", "begun")
-	installation.WaitFor(t, "the storm", func() bool {
+	wait.For(t, "the storm", func() bool {
 		n, err := strconv.Atoi(strings.TrimSpace(v.sh("cat /sys/fs/cgroup/banger/" + string(x.ID) + "/pids.current")))
 		return err == nil && n > 100
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/test/wait"
 )
 
 // Programs that speak over standard streams, and that nobody here wrote, do so
@@ -60,7 +61,7 @@ func TestFault_RealClientsSpeakThroughAttach(t *testing.T) {
 			if len(want) < 20 || strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("through banger the transcript is\n%q\nwithout\n%q", got, want)
 			}
-			waitFor(t, "the end of the server", func() bool {
+			wait.For(t, "the end of the server", func() bool {
 				now, err := r.client().GetSession(t.Context(), "v", string(x.ID))
 				return err == nil && now.Status.Ended()
 			})

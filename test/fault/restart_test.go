@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // pieces are what `logs --json` prints.
@@ -266,5 +267,5 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 	if last := lastLineAt(t, i, "ticks"); x.EndedAt.Before(last) || x.EndedAt.After(killed) {
 		t.Errorf("that ran wrote its last line at %v, was killed at %v, and has ended at %v", last, killed, x.EndedAt)
 	}
-	installation.WaitFor(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
+	wait.For(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
 }

@@ -166,18 +166,3 @@ func runRole(role string, args []string) error {
 	}
 	return fmt.Errorf("there is no role %q", role)
 }
-
-// waitFor waits until something is so, with a bound.
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}

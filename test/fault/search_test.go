@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // A pattern that is followed while everything breaks finds each line, once, where it is.
@@ -42,7 +43,7 @@ func TestFault_FollowedPatternMissesAndRepeatsNoLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			faults[name]()
-			waitFor(t, "the lines of a block, though "+name, func() bool { return have(block * 500) })
+			wait.For(t, "the lines of a block, though "+name, func() bool { return have(block * 500) })
 		}
 	}
 	if _, err := r.client().SendSession(t.Context(), "v", string(x.ID), banger.SendRequest{EOF: true}); err != nil {
@@ -163,9 +164,9 @@ func TestFault_RetentionIsAppliedWhenTheMachineComesBack(t *testing.T) {
 		}
 		return names
 	}
-	installation.WaitFor(t, "all but one session to be removed", func() bool { return len(names()) == 1 })
+	wait.For(t, "all but one session to be removed", func() bool { return len(names()) == 1 })
 	i.MustRun(t, "session", "start", "v", "--name", "new", "--", "true")
-	installation.WaitFor(t, "the one before to be removed", func() bool { n := names(); return len(n) == 1 && n[0] == "new" })
+	wait.For(t, "the one before to be removed", func() bool { n := names(); return len(n) == 1 && n[0] == "new" })
 	if dirs := i.MustRun(t, "vm", "ssh", "v", "--", "ls", "/root/.local/state/banger/sessions"); strings.Count(dirs, "\n") != 1 {
 		t.Errorf("in the guest there are %q", dirs)
 	}

@@ -19,6 +19,7 @@ import (
 	"banger/internal/hosttest"
 	"banger/internal/image/ext4"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 // addHost makes another user's host the VM "v" of an installation, with the session "s",
@@ -101,7 +102,7 @@ func TestState_OneDaemonWhateverBecomesOfItsSocketAndLocks(t *testing.T) {
 		everyCommandWorks(t, i, pid)
 	}
 	// The daemon has made its lock again, by which those who come find it.
-	waitFor(t, "the lock is made again", func() bool {
+	wait.For(t, "the lock is made again", func() bool {
 		held, _, err := filelock.Held(p.DaemonLock())
 		return held && err == nil
 	})

@@ -18,6 +18,7 @@ import (
 
 	"banger"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // gauge is a session that writes a lot whenever it is told to, and says so on stderr.
@@ -237,7 +238,7 @@ func logFrom(t *testing.T, r *rig, x banger.Session, offset string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the end of the session", func() bool {
+	wait.For(t, "the end of the session", func() bool {
 		now, err := r.client().GetSession(t.Context(), "v", string(x.ID))
 		return err == nil && now.Status.Ended()
 	})
@@ -275,7 +276,7 @@ func bytesRead(t *testing.T, pid int) int64 {
 func waitIdle(t *testing.T, pid int) {
 	t.Helper()
 	last, since := "", time.Now()
-	waitFor(t, fmt.Sprintf("process %d to rest", pid), func() bool {
+	wait.For(t, fmt.Sprintf("process %d to rest", pid), func() bool {
 		stat := processStat(t, pid)
 		if now := stat[11] + " " + stat[12]; now != last { // its time on a CPU
 			last, since = now, time.Now()

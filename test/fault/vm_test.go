@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/test/installation"
+	"banger/test/wait"
 )
 
 func TestFault_MachineOfAnInterruptedStartIsAdoptedOrGone(t *testing.T) {
@@ -23,7 +24,7 @@ func TestFault_MachineOfAnInterruptedStartIsAdoptedOrGone(t *testing.T) {
 			await(t, changes, func(vm banger.VM) bool { return vm.State == banger.VMStarting })
 		}, false},
 		{"before its machine is stored", func(t *testing.T, _ *json.Decoder) {
-			installation.WaitFor(t, "the machine is noted", func() bool { return len(machines(t, id)) > 0 })
+			wait.For(t, "the machine is noted", func() bool { return len(machines(t, id)) > 0 })
 		}, false},
 		{"while its guest boots", func(t *testing.T, changes *json.Decoder) {
 			await(t, changes, func(vm banger.VM) bool { return vm.SSHAddress != "" })
@@ -36,7 +37,7 @@ func TestFault_MachineOfAnInterruptedStartIsAdoptedOrGone(t *testing.T) {
 			installation.Kill(t, daemon)
 			start.end(t)
 			if vm := show(t, i, "v"); vm.State == banger.VMFailed {
-				installation.WaitFor(t, "nothing of the machine is left", func() bool { return len(machines(t, id)) == 0 })
+				wait.For(t, "nothing of the machine is left", func() bool { return len(machines(t, id)) == 0 })
 			} else if vm.State != banger.VMStarting && vm.State != banger.VMRunning {
 				t.Errorf("the VM is %s", vm.State)
 			}

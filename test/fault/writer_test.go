@@ -16,6 +16,7 @@ import (
 
 	"banger"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // holding is one writer's time: what was granted, and what it knows.
@@ -124,7 +125,7 @@ func fenceWriters(r *rig, clients int, takeovers int64) {
 			}
 		}()
 	}
-	waitFor(t, "the takeovers", func() bool { return won.Load() >= takeovers })
+	wait.For(t, "the takeovers", func() bool { return won.Load() >= takeovers })
 	last := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleViewer, Client: "the last", From: &banger.LogCursor{}})
 	last.Takeover(sessionstream.Takeover{})
 	text := make(chan []byte, 1)
@@ -132,7 +133,7 @@ func fenceWriters(r *rig, clients int, takeovers int64) {
 	for _, a := range attachments {
 		a.Close()
 	}
-	waitFor(t, "the end", func() bool {
+	wait.For(t, "the end", func() bool {
 		_ = last.CloseStdin() // if the place is its own and stays that
 		return ended.Load() == int64(clients) && len(text) > 0
 	})

@@ -26,37 +26,25 @@ import (
 	"banger/internal/process"
 	"banger/internal/version"
 	"banger/internal/vmm"
+	"banger/test/programs"
 	"banger/test/testimage"
+	"banger/test/wait"
 )
 
 // Binaries is a directory with banger, banger-agent and banger-shim.
 type Binaries string
 
-// Build builds the binaries from this checkout into dir, as they are released,
-// or with the race detector in the one that runs on the host.
-func Build(dir string, race bool) (Binaries, error) {
-	type program struct {
-		name, cgo string
-		flags     []string
-	}
-	release := []string{"-trimpath", "-ldflags=-s -w"}
-	host := program{"banger", "0", release}
+// Put puts the binaries into dir, as they are released, or with the race detector in the one
+// that runs on the host.
+func Put(dir string, race bool) (Binaries, error) {
+	host := programs.Host
 	if race {
-		host = program{"banger", "1", []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}} // as in the Makefile
+		host = programs.RacingHost
 	}
-	for _, c := range []program{host, {"banger-agent", "0", release}, {"banger-shim", "0", release}} {
-		args := append([]string{"build", "-o", filepath.Join(dir, c.name)}, c.flags...)
-		build := exec.Command("go", append(args, "./cmd/"+c.name)...)
-		build.Dir = root()
-		build.Env = append(os.Environ(), "CGO_ENABLED="+c.cgo)
-		if out, err := build.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("cannot build %s: %w\n%s", c.name, err, out)
-		}
-	}
-	return Binaries(dir), nil
+	return Binaries(dir), programs.Put(dir, host, programs.Agent, programs.Shim)
 }
 
-// Main builds the binaries, hands them to set, runs the tests of a package and
+// Main puts the binaries into a directory, hands them to set, runs the tests of a package and
 // then closes what the tests shared. It returns the exit status.
 func Main(m *testing.M, race bool, set func(Binaries), closeShared func() error) int {
 	dir, err := os.MkdirTemp("", "banger-bin-")
@@ -65,7 +53,7 @@ func Main(m *testing.M, race bool, set func(Binaries), closeShared func() error)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	bin, err := Build(dir, race)
+	bin, err := Put(dir, race)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -303,7 +291,7 @@ func Kill(t testing.TB, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	WaitGone(t, p)
+	wait.Gone(t, p)
 }
 
 // KillMachine kills the QEMU process of a VM with SIGKILL and waits until it is gone.

@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/test/wait"
 )
 
 // keyOnlyInAgent leaves a rig's user with no key but those of an ssh-agent.
@@ -74,12 +75,12 @@ func TestRemote_TheUsersAgentLogsInAgainAndCanBeReplaced(t *testing.T) {
 	r.start("cat", "cat")
 	up := r.vm().ReadyAt
 	r.server.Cut()
-	waitFor(t, "the next login", func() bool { return r.vm().ReadyAt.After(up) })
+	wait.For(t, "the next login", func() bool { return r.vm().ReadyAt.After(up) })
 	r.converse("cat", 0, "it has logged in again")
 
 	kill()
 	r.server.Cut()
-	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
 	_, err := r.UnlockRemote(t.Context(), "v", banger.RemoteAnswers{})
 	checkRefused(t, err, first)
 	checkRefused(t, err, "vm unlock")
@@ -87,6 +88,6 @@ func TestRemote_TheUsersAgentLogsInAgainAndCanBeReplaced(t *testing.T) {
 	if _, err := r.UnlockRemote(t.Context(), "v", banger.RemoteAnswers{AgentSocket: second}); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the host to be reachable", func() bool { return r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the host to be reachable", func() bool { return r.vm().UnreachableSince.IsZero() })
 	r.converse("cat", int64(len("it has logged in again\n")), "and again")
 }

@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/test/wait"
 )
 
 // A host that cannot be reached is that since a time; nothing else is said of it, and
@@ -33,7 +34,7 @@ func TestRemote_AHostThatIsAwayIsUnreachableAndNothingIsGuessed(t *testing.T) {
 	<-begun
 	away := time.Now()
 	r.server.Close()
-	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
 	vm := r.vm()
 	if vm.State != banger.VMRunning || vm.UnreachableSince.Before(away) || vm.LastError == "" {
 		t.Errorf("%+v", vm)
@@ -46,13 +47,13 @@ func TestRemote_AHostThatIsAwayIsUnreachableAndNothingIsGuessed(t *testing.T) {
 	// A daemon that begins meanwhile knows as much.
 	r.host.Restart()
 	r.Client = r.host.Client()
-	waitFor(t, "the next daemon to have tried", func() bool { return r.vm().LastError != "" })
+	wait.For(t, "the next daemon to have tried", func() bool { return r.vm().LastError != "" })
 	if x, since := r.session("job"), r.vm().UnreachableSince; x.Status != banger.StatusRunning || !since.Equal(vm.UnreachableSince) {
 		t.Errorf("the next daemon says %+v, unreachable since %s, not %s", x.SessionState, since, vm.UnreachableSince)
 	}
 
 	r.server.Open()
-	waitFor(t, "the host to be back", func() bool { return r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the host to be back", func() bool { return r.vm().UnreachableSince.IsZero() })
 	r.send("job", "after\n", true)
 	if x := r.wait("job"); x.ExitCode == nil || *x.ExitCode != 5 {
 		t.Errorf("%+v", x.SessionState)
@@ -73,7 +74,7 @@ func TestRemote_AFollowerOfAHostThatIsAwayOutlastsTheDaemon(t *testing.T) {
 	r.start("job", `while read line; do echo "$line"; done`)
 	r.send("job", "one\ntwo\n", false)
 	r.server.Close()
-	waitFor(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the host to be unreachable", func() bool { return !r.vm().UnreachableSince.IsZero() })
 
 	requests := map[string]banger.LogRequest{
 		"one\ntwo\nthree\n": {Lines: -1}, "two\nthree\n": {From: new(int64(4))}, "three\n": {Cursor: &banger.LogCursor{Stdout: 8}},
@@ -97,7 +98,7 @@ func TestRemote_AFollowerOfAHostThatIsAwayOutlastsTheDaemon(t *testing.T) {
 			})
 		}
 	}
-	waitFor(t, "the daemon to have all requests", func() bool { return waitingForLink() == len(requests)*each })
+	wait.For(t, "the daemon to have all requests", func() bool { return waitingForLink() == len(requests)*each })
 	r.host.Restart()
 	r.Client = r.host.Client()
 	r.server.Open()
@@ -228,11 +229,11 @@ func TestRemote_AnOldVersionGoesWhenNothingRunsIt(t *testing.T) {
 	if x := r.wait("job"); x.ExitCode == nil || *x.ExitCode != 6 {
 		t.Errorf("%+v", x.SessionState)
 	}
-	waitFor(t, "the end of the shim, beside the one that waits", func() bool { return len(r.server.Processes("\x00banger-shim\x00")) == 1 })
+	wait.For(t, "the end of the shim, beside the one that waits", func() bool { return len(r.server.Processes("\x00banger-shim\x00")) == 1 })
 
 	r.host.Upgrade(otherBuild(t, "third"))
 	r.Client = r.host.Client()
-	waitFor(t, "the third version", func() bool { return len(r.server.Processes("--announce")) == 1 && r.vm().UnreachableSince.IsZero() })
+	wait.For(t, "the third version", func() bool { return len(r.server.Processes("--announce")) == 1 && r.vm().UnreachableSince.IsZero() })
 	r.start("last", "exit 0")
 	r.wait("last")
 	for _, path := range versionsIn(t, r.server.AgentDir()) {

@@ -8,6 +8,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/test/wait"
 )
 
 // A session has what a command by ssh has of its login's environment, except what means
@@ -54,7 +55,7 @@ func TestRemote_SessionsHaveTheEnvironmentOfTheLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.server.Cut()
-	waitFor(t, "the next login", func() bool {
+	wait.For(t, "the next login", func() bool {
 		return environment("again"+string(banger.NewSessionID())[:6], nil)["FROM_RC"] == "second"
 	})
 

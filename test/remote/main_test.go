@@ -157,16 +157,6 @@ func (r *rig) converse(name string, from int64, lines ...string) {
 	}
 }
 
-// waitFor waits for something that announces itself to nobody.
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 // versionsIn lists the versions of the agent in a directory on the host.
 func versionsIn(t *testing.T, dir string) []string {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 
 	"banger"
 	"banger/internal/hosttest"
+	"banger/test/wait"
 )
 
 // A host that has taken the user's key away is not asked again and again: the next login
@@ -29,7 +30,7 @@ func TestRemote_ARefusedLoginIsRepeatedOnlyForAReason(t *testing.T) {
 	}
 	before := logins.Load()
 	r.server.Cut()
-	waitFor(t, "the login to be refused", func() bool { return r.vm().LoginRefused })
+	wait.For(t, "the login to be refused", func() bool { return r.vm().LoginRefused })
 	refused := logins.Load()
 	if n := refused - before; n != 1 {
 		t.Errorf("%d logins until it was refused", n)
@@ -57,7 +58,7 @@ func TestRemote_ARefusedLoginIsRepeatedOnlyForAReason(t *testing.T) {
 	if err := needsHost(); banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("a command after a change that does not help: %v", err)
 	}
-	waitFor(t, "the login after the change", func() bool { return logins.Load() == refused+1 && r.vm().LoginRefused })
+	wait.For(t, "the login after the change", func() bool { return logins.Load() == refused+1 && r.vm().LoginRefused })
 
 	// So is that its user says so.
 	if err := os.WriteFile(keys, allowed, 0o644); err != nil {
@@ -66,7 +67,7 @@ func TestRemote_ARefusedLoginIsRepeatedOnlyForAReason(t *testing.T) {
 	if _, err := r.UnlockRemote(t.Context(), "v", banger.RemoteAnswers{}); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the host to be back", func() bool { vm := r.vm(); return vm.UnreachableSince.IsZero() && !vm.LoginRefused })
+	wait.For(t, "the host to be back", func() bool { vm := r.vm(); return vm.UnreachableSince.IsZero() && !vm.LoginRefused })
 	r.converse("job", 0, "it has logged in again")
 	if n := logins.Load() - refused; n != 3 { // the change, vm unlock, and the link
 		t.Errorf("%d logins since the refusal", n)

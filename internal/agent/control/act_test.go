@@ -13,6 +13,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
+	"banger/test/wait"
 )
 
 func (l *link) read(ctx context.Context, r guestapi.GuestLogRead) (page guestapi.GuestLogPage, err error) {
@@ -172,7 +173,7 @@ func TestStop_KillEndsWhatOutlivesTheCommand(t *testing.T) {
 		if i%2 == 0 {
 			l.awaitEnd(s.ID)
 		}
-		waitFor(t, "the shim to be gone", func() bool {
+		wait.For(t, "the shim to be gone", func() bool {
 			err := l.call(t.Context(), guestrpc.MethodStop, guestrpc.StopParams{ID: s.ID}, nil)
 			if code := banger.CodeOf(err); err != nil && code != banger.CodeUnavailable {
 				t.Fatal(err)

@@ -25,6 +25,8 @@ import (
 	"banger/internal/guestrpc"
 	"banger/sessionstream"
 	"banger/test/oldkernel"
+	"banger/test/programs"
+	"banger/test/wait"
 )
 
 // waitLimit bounds every wait of these tests for what must happen.
@@ -56,14 +58,11 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	shim := filepath.Join(dir, "banger-shim")
-	build := exec.Command("go", "build", "-trimpath", "-o", shim, "banger/cmd/banger-shim")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "cannot build shim: %v\n%s", err, out)
+	if err := programs.Put(dir, programs.Shim); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	os.Setenv(shimVariable, shim)
+	os.Setenv(shimVariable, filepath.Join(dir, programs.Shim.Name()))
 	return m.Run()
 }
 
@@ -196,7 +195,7 @@ func sessions(t *testing.T) string {
 		for _, e := range entries {
 			_ = shimclient.Stop(context.Background(), filepath.Join(dir, e.Name()), banger.StopRequest{Kill: true})
 		}
-		waitFor(t, "all shims to end", func() bool {
+		wait.For(t, "all shims to end", func() bool {
 			for _, e := range entries {
 				if conn, err := shimclient.Dial(context.Background(), filepath.Join(dir, e.Name())); err == nil {
 					conn.Close()
@@ -207,18 +206,6 @@ func sessions(t *testing.T) string {
 		})
 	})
 	return dir
-}
-
-// waitFor waits for something that makes no event here.
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(waitLimit)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 func (l *link) pushed(r *jrpc2.Request) {

@@ -10,6 +10,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
+	"banger/test/wait"
 )
 
 func TestLaunch_OnAWarmLinkIsOneRequestAndOneAnswer(t *testing.T) {
@@ -83,7 +84,7 @@ func TestLaunch_OfOneIDStartsOneCommand(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	waitFor(t, "the command to start", func() bool { info, err := os.Stat(marks); return err == nil && info.Size() > 0 })
+	wait.For(t, "the command to start", func() bool { info, err := os.Stat(marks); return err == nil && info.Size() > 0 })
 	again := links[1].launch(g)
 	if again.Status != banger.StatusRunning {
 		t.Errorf("launched once more, it is %+v", again)

@@ -17,6 +17,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
+	"banger/test/wait"
 )
 
 // TestSession_LostShimEndsOnlyItsSession also proves that nothing of the session
@@ -30,7 +31,7 @@ func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
 			s := l.start(banger.StdinPipe, "sh", "-c", "setsid sleep 61 > /dev/null 2>&1 & echo $!; read x; echo $x; read y")
 			l.write(s.ID, "hi\n", false)
 			var out string
-			waitFor(t, "output", func() bool {
+			wait.For(t, "output", func() bool {
 				page, err := l.read(t.Context(), guestapi.GuestLogRead{ID: s.ID, Stream: banger.StreamStdout, MaxBytes: 100})
 				if err != nil {
 					t.Fatal(err)
@@ -52,7 +53,7 @@ func TestSession_LostShimEndsOnlyItsSession(t *testing.T) {
 			if end.StdinOffset != 3 || end.StdoutBytes != int64(len(out)) {
 				t.Errorf("stdin is at %d and stdout at %d, want 3 and %d", end.StdinOffset, end.StdoutBytes, len(out))
 			}
-			waitFor(t, "everything to be dead", func() bool { return !alive(straggler) && !alive(s.GuestPID) })
+			wait.For(t, "everything to be dead", func() bool { return !alive(straggler) && !alive(s.GuestPID) })
 			if got := l.output(s.ID, banger.StreamStdout); got != out {
 				t.Errorf("the output is %q, want %q", got, out)
 			}

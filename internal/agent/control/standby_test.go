@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"banger"
+	"banger/test/wait"
 )
 
 // waiting returns the shims that a process has started and that run nothing.
@@ -32,7 +33,7 @@ func waiting(pid int) (shims []int) {
 // awaitWaiting returns the one shim that waits for a launch.
 func awaitWaiting(t *testing.T, pid int) (shim int) {
 	t.Helper()
-	waitFor(t, "a shim that waits", func() bool {
+	wait.For(t, "a shim that waits", func() bool {
 		shims := waiting(pid)
 		if len(shims) == 1 {
 			shim = shims[0]
@@ -60,7 +61,7 @@ func TestLaunch_DoesWithoutTheShimThatWaited(t *testing.T) {
 	if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "its end", func() bool { return !alive(shim) })
+	wait.For(t, "its end", func() bool { return !alive(shim) })
 	if x := l.start(banger.StdinPipe, "cat"); x.Status != banger.StatusRunning {
 		t.Errorf("%+v", x)
 	}
@@ -72,5 +73,5 @@ func TestControl_TakesTheShimThatWaitsWithIt(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the end of the shim", func() bool { return !alive(shim) })
+	wait.For(t, "the end of the shim", func() bool { return !alive(shim) })
 }

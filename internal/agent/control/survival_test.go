@@ -16,6 +16,7 @@ import (
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
+	"banger/test/wait"
 )
 
 // stat returns the fields of /proc/PID/stat from the third on, none if there is
@@ -130,7 +131,7 @@ func TestSession_ThatEndedWithoutControlIsKnownToTheNext(t *testing.T) {
 	if err := syscall.Kill(s.GuestPID, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the end", func() bool {
+	wait.For(t, "the end", func() bool {
 		state, err := sessiondir.ReadState(os.DirFS(conn))
 		return err == nil && state.Status.Ended()
 	})

@@ -14,6 +14,7 @@ import (
 	"banger"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // attach opens an attachment that is closed when the test ends.
@@ -109,7 +110,7 @@ func TestViewer_BeginsNowOrWithTheLastLines(t *testing.T) {
 	s := sh(t, "seq 100; read x; echo there >&2; read x; echo more", withPipe)
 	s.waitForOutput("100\n") // what is in two pipes at once has no order
 	s.mustSend(nil, "\n", false)
-	waitFor(t, "stderr", func() bool { return s.log("stderr.log") != "" })
+	wait.For(t, "stderr", func() bool { return s.log("stderr.log") != "" })
 	now := s.attach(sessionstream.Attach{Role: sessionstream.RoleViewer})
 	tail := s.attach(sessionstream.Attach{Role: sessionstream.RoleViewer, Tail: new(3)})
 	if at := now.Attached().Output; at == nil || at.Stdout != 292 || at.Stderr != 6 {
@@ -133,7 +134,7 @@ func TestViewer_SeesBothStreamsInTheirOrder(t *testing.T) {
 			line := fmt.Sprintf("%c%d\n", "oe"[stream], i)
 			want.WriteString(line)
 			s.mustSend(nil, line, false)
-			waitFor(t, "the line "+line, func() bool { return strings.HasSuffix(s.log(name), line) })
+			wait.For(t, "the line "+line, func() bool { return strings.HasSuffix(s.log(name), line) })
 		}
 	}
 	late := s.attach(viewer(0))
@@ -259,13 +260,13 @@ func TestWriter_NextConnectionOfItsAttachmentGoesOnAtOnce(t *testing.T) {
 }
 
 func TestTakeover_FencesTheOldWriter(t *testing.T) {
-	wait, goOn := held(t)
-	s := sh(t, wait+"exec cat", withPipe)
+	block, goOn := held(t)
+	s := sh(t, block+"exec cat", withPipe)
 	old := dialRaw(t, s)
 	old.attachWriter("old")
 	// The pipe takes 64 KiB of it, the rest waits in the shim.
 	old.data(bytes.Repeat([]byte("a"), 100_000))
-	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	wait.For(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	heir := s.attach(sessionstream.Attach{Role: sessionstream.RoleViewer, Client: "heir", From: &banger.LogCursor{}})
 	heir.Takeover(sessionstream.Takeover{})
 	var granted *sessionstream.Granted
@@ -343,7 +344,7 @@ func TestWriter_SignalsAreNotHeldUpByStdinThatNobodyReads(t *testing.T) {
 	if _, err := a.Write(data); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	wait.For(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	if err := a.Signal("SIGINT", sessionstream.ToProcess); err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +357,7 @@ func TestWriter_SignalsAreNotHeldUpByStdinThatNobodyReads(t *testing.T) {
 func TestWriter_SignalReachesTheGroup(t *testing.T) {
 	s := sh(t, `sleep 1000; echo never`, withPipe)
 	// Until it is sleep, it is a shell that takes the signal to heart later.
-	waitFor(t, "the child", func() bool { c := childrenOf(t, s.state.GuestPID); return len(c) == 1 && nameOf(c[0]) == "sleep" })
+	wait.For(t, "the child", func() bool { c := childrenOf(t, s.state.GuestPID); return len(c) == 1 && nameOf(c[0]) == "sleep" })
 	a := s.attach(writer("w"))
 	if err := a.Signal("SIGINT", sessionstream.ToGroup); err != nil {
 		t.Fatal(err)
@@ -431,7 +432,7 @@ func TestTTY_ModesAreToldToWhoAttaches(t *testing.T) {
 		defer a.Detach()
 		return a.Attached().Terminal.Modes, a.Attached().Terminal.Keypad
 	}
-	waitFor(t, "the modes", func() bool {
+	wait.For(t, "the modes", func() bool {
 		got, keypad := modes()
 		return keypad && fmt.Sprint(got) == "map[1:true 25:false 1049:true 2004:true]"
 	})

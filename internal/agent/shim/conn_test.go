@@ -19,6 +19,7 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // rawConn is a client that need not behave.
@@ -220,7 +221,7 @@ func TestConn_NumberIsBounded(t *testing.T) {
 		t.Errorf("one too many gets %+v", e)
 	}
 	clients[0].net.Close()
-	waitFor(t, "a place", func() bool {
+	wait.For(t, "a place", func() bool {
 		_, err := s.send(nil, "", false)
 		return err == nil
 	})
@@ -258,8 +259,8 @@ func testShimDeath(t *testing.T, user option) {
 	if !errors.Is(err, shimclient.ErrLost) {
 		t.Errorf("watching ends with %v", err)
 	}
-	waitFor(t, "the command's death", func() bool { return !alive(s.state.GuestPID) })
-	waitFor(t, "the lock", func() bool {
+	wait.For(t, "the command's death", func() bool { return !alive(s.state.GuestPID) })
+	wait.For(t, "the lock", func() bool {
 		lock, err := sessiondir.TryLock(s.dir)
 		if err == nil {
 			lock.Close()

@@ -11,6 +11,7 @@ import (
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
+	"banger/test/wait"
 )
 
 func TestSession_ExitStatusIsKept(t *testing.T) {
@@ -148,7 +149,7 @@ func TestSession_AnOutsiderThatHoldsStdoutDoesNotDelayTheExit(t *testing.T) {
 func TestSession_KillEndsEveryProcess(t *testing.T) {
 	eachWay(t, func(t *testing.T, way option) {
 		s := sh(t, `trap '' TERM HUP; setsid sh -c 'trap "" TERM; sleep 1000 & echo $!; exec sleep 1000' & echo $!; sleep 1000 & echo $!; echo $$; wait`, way)
-		waitFor(t, "four pids", func() bool { return strings.Count(s.stdout(), "\n") == 4 })
+		wait.For(t, "four pids", func() bool { return strings.Count(s.stdout(), "\n") == 4 })
 		s.stop(0)
 		final := s.wait()
 		if final.EndedBy != banger.EndedByKill || final.ExitSignal != "SIGKILL" || final.Status != banger.StatusFailed {
@@ -219,7 +220,7 @@ func TestSession_AStoppedJobIsStoppedToo(t *testing.T) {
 	eachWay(t, func(t *testing.T, way option) {
 		s := sh(t, `trap 'exit 9' TERM; echo ready; kill -STOP $$; sleep 1000`, way)
 		s.waitForOutput("ready")
-		waitFor(t, "the command to stop itself", func() bool {
+		wait.For(t, "the command to stop itself", func() bool {
 			stat, _ := os.ReadFile("/proc/" + itoa(s.state.GuestPID) + "/stat")
 			return strings.Contains(string(stat), ") T ")
 		})

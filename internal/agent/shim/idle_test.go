@@ -12,6 +12,7 @@ import (
 
 	"banger"
 	"banger/internal/agent/shim"
+	"banger/test/wait"
 )
 
 // idle starts sessions that do nothing.
@@ -54,7 +55,7 @@ func TestShim_SleepsWhenIdle(t *testing.T) {
 	}
 	// What was begun by the start settles first.
 	before := wakeups()
-	waitFor(t, "the shims to settle", func() bool {
+	wait.For(t, "the shims to settle", func() bool {
 		<-time.After(300 * time.Millisecond)
 		last := before
 		before = wakeups()

@@ -20,6 +20,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/sessiondir"
+	"banger/test/wait"
 )
 
 func TestSession_ArgumentsAndEnvironmentArriveByteForByte(t *testing.T) {
@@ -193,7 +194,7 @@ func TestSession_ManyStartAtOnce(t *testing.T) {
 
 func TestShim_DetachesFromWhoStartedIt(t *testing.T) {
 	s := sh(t, "read x", withPipe)
-	waitFor(t, "the shim to let go of its standard streams", func() bool {
+	wait.For(t, "the shim to let go of its standard streams", func() bool {
 		return !slices.ContainsFunc([]string{"0", "1", "2"}, func(fd string) bool {
 			target, err := os.Readlink("/proc/" + itoa(s.child.PID()) + "/fd/" + fd)
 			return err != nil || target != "/dev/null"
@@ -259,7 +260,7 @@ func TestStandby_ThatIsGivenUpLeavesNothing(t *testing.T) {
 		failed <- err
 	}()
 	var pid []byte
-	waitFor(t, "the shim to start", func() bool {
+	wait.For(t, "the shim to start", func() bool {
 		pid, err = os.ReadFile(filepath.Join(dir, "pid"))
 		return err == nil && bytes.HasSuffix(pid, []byte("\n"))
 	})

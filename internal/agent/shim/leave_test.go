@@ -11,6 +11,7 @@ import (
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // slowly copies stdin to stdout, a little at a time: what its writers have sent waits
@@ -66,7 +67,7 @@ func TestLeave_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
 				}
 				if way.comes {
 					last.send(&sessionstream.Ping{}) // a sign of life that came later would be an answer
-					waitFor(t, "the pong", func() bool { _, ok := last.receive().(*sessionstream.Pong); return ok })
+					wait.For(t, "the pong", func() bool { _, ok := last.receive().(*sessionstream.Pong); return ok })
 					come()
 				}
 				way.leave(last)
@@ -84,7 +85,7 @@ func TestLeave_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
 				want.Write(data[:attached.Stdin.Offset-int64(want.Len())])
 				last, data = next, labelled(n, stdinWindow)
 			}
-			waitFor(t, "the command to read it all", func() bool { return len(s.stdout()) >= want.Len() })
+			wait.For(t, "the command to read it all", func() bool { return len(s.stdout()) >= want.Len() })
 			s.stop(0)
 			s.wait()
 			if got := s.stdout(); got != want.String() {

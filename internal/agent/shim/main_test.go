@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,6 +21,8 @@ import (
 	"banger/internal/process"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/programs"
+	"banger/test/wait"
 )
 
 // patience bounds every wait of these tests; none takes nearly as long.
@@ -46,27 +47,22 @@ func buildAndRun(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	build := func(name, cgo string, flags ...string) (string, error) {
-		path := filepath.Join(dir, name)
-		cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "banger/cmd/banger-shim")...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("cannot build shim: %w\n%s", err, out)
-		}
-		return path, nil
-	}
-	if binaries.plain, err = build("banger-shim", "0", "-trimpath", "-ldflags=-s -w"); err != nil {
+	if err := programs.Put(dir, programs.Shim); err != nil {
 		return 0, err
 	}
+	binaries.plain = filepath.Join(dir, programs.Shim.Name())
 	binaries.tested = binaries.plain
 	if raceEnabled {
-		race, err := build("banger-shim-race", "1", "-race")
-		if err != nil {
+		race := filepath.Join(dir, "race")
+		if err := os.Mkdir(race, 0o700); err != nil {
+			return 0, err
+		}
+		if err := programs.Put(race, programs.RacingShim); err != nil {
 			return 0, err
 		}
 		// A race fails a test by the shim's exit status. Without this variable
 		// every process with the detector ends with a second of sleep.
-		wrapper := "#!/bin/sh\nGORACE=atexit_sleep_ms=0 exec " + race + "\n"
+		wrapper := "#!/bin/sh\nGORACE=atexit_sleep_ms=0 exec " + filepath.Join(race, programs.RacingShim.Name()) + "\n"
 		binaries.tested = filepath.Join(dir, "shim-race.sh")
 		if err := os.WriteFile(binaries.tested, []byte(wrapper), 0o755); err != nil {
 			return 0, err
@@ -170,7 +166,7 @@ func spawn(ctx context.Context, binary string, lock *os.File, l shim.Launch) (se
 func (s *session) clean() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	waitFor(s.t, "the end of the session", func() bool {
+	wait.For(s.t, "the end of the session", func() bool {
 		_ = shimclient.Stop(ctx, s.dir, banger.StopRequest{Kill: true}) // fails while there are too many connections
 		select {
 		case err := <-s.ended:
@@ -307,27 +303,11 @@ func (s *session) stdout() string { s.t.Helper(); return s.log(sessiondir.Stdout
 func (s *session) waitForOutput(text string) string {
 	s.t.Helper()
 	var out string
-	waitFor(s.t, fmt.Sprintf("output %q", text), func() bool {
+	wait.For(s.t, fmt.Sprintf("output %q", text), func() bool {
 		out = s.stdout()
 		return strings.Contains(out, text)
 	})
 	return out
-}
-
-// waiter is a *testing.T or a *rapid.T.
-type waiter interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
-
-// waitFor waits for something that announces itself to nobody.
-func waitFor(t waiter, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // alive reports whether a process runs; a zombie does not.

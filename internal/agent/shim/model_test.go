@@ -21,6 +21,7 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // model is what a session is to its clients, whatever happens to their connections.
@@ -194,8 +195,8 @@ func (w *world) write(t *rapid.T) {
 	if err != nil {
 		return
 	}
-	waitFor(w, "the acknowledgement", func() bool { return p.knows(func() bool { return p.accepted == int64(len(w.model.text)) }) })
-	waitFor(w, "the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
+	wait.For(w, "the acknowledgement", func() bool { return p.knows(func() bool { return p.accepted == int64(len(w.model.text)) }) })
+	wait.For(w, "the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
 }
 
 // written is where output ends for who attaches.
@@ -216,12 +217,12 @@ func (w *world) makeWriter(p *participant) {
 	if evicted == p {
 		return
 	}
-	waitFor(w, "the grant", func() bool { return p.knows(func() bool { return p.granted != nil }) })
+	wait.For(w, "the grant", func() bool { return p.knows(func() bool { return p.granted != nil }) })
 	if g := *p.granted; g.Offset != int64(len(w.model.text)) || g.EOF != w.model.eof {
 		w.Fatalf("%s is granted %+v", p.name, g)
 	}
 	if evicted != nil && !evicted.gone {
-		waitFor(w, "the eviction", func() bool {
+		wait.For(w, "the eviction", func() bool {
 			return evicted.knows(func() bool { by := evicted.evictedBy; evicted.evictedBy = ""; return by == p.name })
 		})
 	}
@@ -286,7 +287,7 @@ func (w *world) leaveToNext(t *rapid.T) {
 	w.model.writer = next
 	next.from = int(next.Attached().Output.Stdout)
 	w.leave(p)
-	waitFor(w, "the command's output", func() bool { return w.written() >= int64(len(w.model.text)) })
+	wait.For(w, "the command's output", func() bool { return w.written() >= int64(len(w.model.text)) })
 }
 
 // hear returns when the shim has taken in all that was sent by then.
@@ -294,7 +295,7 @@ func (w *world) hear(p *participant) {
 	pongs := 0
 	p.knows(func() bool { pongs = p.pongs; return true })
 	_ = p.Ping()
-	waitFor(w, "the pong", func() bool { return p.knows(func() bool { return p.pongs > pongs }) })
+	wait.For(w, "the pong", func() bool { return p.knows(func() bool { return p.pongs > pongs }) })
 }
 
 // stall stops the command, or lets it continue.
@@ -361,7 +362,7 @@ func (w *world) sendEOF(p *participant) {
 		w.Fatalf("%s closes stdin: %v", p.name, err)
 	}
 	if first && w.model.eof {
-		waitFor(w, "the acknowledgement of the end", func() bool { return p.knows(func() bool { return p.acceptedEOF }) })
+		wait.For(w, "the acknowledgement of the end", func() bool { return p.knows(func() bool { return p.acceptedEOF }) })
 	}
 }
 
@@ -413,7 +414,7 @@ func (w *world) mend(p *participant) {
 		pongs = p.pongs
 		return true
 	})
-	waitFor(w, "a connection", func() bool {
+	wait.For(w, "a connection", func() bool {
 		_ = p.Ping()
 		return p.knows(func() bool { return p.pongs > pongs && !p.conn.isFrail() })
 	})
@@ -429,7 +430,7 @@ func (w *world) finish() {
 	w.sendEOF(p)
 	for _, p := range w.present { // the shim goes away with the session, and waits for nobody for long
 		w.mend(p)
-		waitFor(w, "the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
+		wait.For(w, "the output", func() bool { return p.knows(func() bool { return len(p.output) == len(w.model.text)-p.from }) })
 	}
 	if err := shimclient.Stop(context.Background(), w.session.dir, banger.StopRequest{Kill: true}); err != nil {
 		w.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // Two pipes hold no order of what was written to them, but the shim is told which of
@@ -31,7 +32,7 @@ func TestOrder_OfTwoStreamsIsThatOfTheirWritesThoughBothWait(t *testing.T) {
 			if err := syscall.Kill(s.child.PID(), syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "the shim to stop", func() bool { return processState(s.child.PID()) == "T" })
+			wait.For(t, "the shim to stop", func() bool { return processState(s.child.PID()) == "T" })
 			goOn()
 			if _, err := os.ReadFile(written); err != nil { // waits for the writer
 				t.Fatal(err)

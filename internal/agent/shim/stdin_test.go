@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 func TestStdin_ArrivesByteForByteWithARealEnd(t *testing.T) {
@@ -108,7 +109,7 @@ func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
 			if codeOf(err) != sessionstream.CodeClosed || r.Offset != c.offset || !r.EOF {
 				t.Errorf("%+v, %v", r, err)
 			}
-			waitFor(t, "the state to say so", func() bool { return s.stateOnDisk().StdinEOF })
+			wait.For(t, "the state to say so", func() bool { return s.stateOnDisk().StdinEOF })
 		})
 	}
 	t.Run("from the start", func(t *testing.T) {
@@ -120,8 +121,8 @@ func TestStdin_ThatIsClosedTakesNothing(t *testing.T) {
 }
 
 func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
-	wait, goOn := held(t)
-	s := sh(t, wait+"exec cat", withPipe)
+	block, goOn := held(t)
+	s := sh(t, block+"exec cat", withPipe)
 	data := make([]byte, 200_000) // more than a pipe holds
 	rand.Read(data)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -132,7 +133,7 @@ func TestStdin_AWriteThatIsGivenUpIsCutExactly(t *testing.T) {
 		giving sync.WaitGroup
 	)
 	giving.Go(func() { r, err = s.feed(ctx, nil, string(data), true) })
-	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	wait.For(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	cancel()
 	giving.Wait()
 	if !errors.Is(err, context.Canceled) || r.Offset == 0 || r.Offset >= int64(len(data)) || r.EOF {
@@ -155,7 +156,7 @@ func TestStdin_AClientThatDiesWhileBlockedLosesNothingThatWasAccepted(t *testing
 	conn := dialRaw(t, s)
 	conn.attachWriter("first")
 	conn.data(bytes.Repeat([]byte("x"), 200_000))
-	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	wait.For(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	conn.net.Close()
 	// Its next connection is told the exact position.
 	again := dialRaw(t, s)
@@ -255,7 +256,7 @@ func TestStdin_OfASessionThatEndsIsRefused(t *testing.T) {
 		_, err := s.send(nil, strings.Repeat("x", 200_000), false)
 		done <- err
 	}()
-	waitFor(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
+	wait.For(t, "the pipe to be full", func() bool { return s.stdinOffset() == 65536 })
 	s.stop(0)
 	select {
 	case err := <-done:

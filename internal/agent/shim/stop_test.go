@@ -15,6 +15,7 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestapi"
 	"banger/sessionstream"
+	"banger/test/wait"
 )
 
 // did returns the steps of a stop without their times, which must not go back.
@@ -155,7 +156,7 @@ func TestTimeout_DoesNotEndWhatHasEnded(t *testing.T) {
 		if err := syscall.Kill(parent, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the shim to stop", func() bool { return processState(parent) == "T" })
+		wait.For(t, "the shim to stop", func() bool { return processState(parent) == "T" })
 		if time.Since(s.state.StartedAt) > limit { // its time may have ended before that
 			if err := syscall.Kill(parent, syscall.SIGCONT); err != nil {
 				t.Fatal(err)
@@ -165,8 +166,8 @@ func TestTimeout_DoesNotEndWhatHasEnded(t *testing.T) {
 		}
 		tries++
 		err = syscall.Kill(s.state.GuestPID, syscall.SIGKILL)
-		waitFor(t, "the end of the command", func() bool { return !alive(s.state.GuestPID) })
-		waitFor(t, "the end of its time", func() bool { return time.Since(s.state.StartedAt) > limit })
+		wait.For(t, "the end of the command", func() bool { return !alive(s.state.GuestPID) })
+		wait.For(t, "the end of its time", func() bool { return time.Since(s.state.StartedAt) > limit })
 		if err := errors.Join(err, syscall.Kill(parent, syscall.SIGCONT)); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +193,7 @@ func TestSignal_ReachesTheCommandAloneOrAll(t *testing.T) {
 		signal(guestapi.GuestSignal{ID: "2", Signal: strconv.Itoa(int(syscall.SIGUSR1)), All: true})
 		s.waitForOutput("child\n")
 		if got := s.waitForOutput("parent\nchild\n"); !strings.HasSuffix(got, "parent\n") && strings.Count(got, "parent\n") < 2 {
-			waitFor(t, "the second one at the parent", func() bool { return strings.Count(s.stdout(), "parent\n") == 2 })
+			wait.For(t, "the second one at the parent", func() bool { return strings.Count(s.stdout(), "parent\n") == 2 })
 		}
 	})
 }
@@ -261,9 +262,9 @@ func endSurvivor(t *testing.T, pid int, cgroup string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the end of the survivor", func() bool { return !alive(pid) })
+	wait.For(t, "the end of the survivor", func() bool { return !alive(pid) })
 	if cgroup != "" {
-		waitFor(t, "the end of its cgroup", func() bool { return os.Remove(cgroup) == nil })
+		wait.For(t, "the end of its cgroup", func() bool { return os.Remove(cgroup) == nil })
 	}
 }
 
@@ -299,7 +300,7 @@ func TestUsage_IsOnRecord(t *testing.T) {
 func TestInspect_HasTheBytesOfThisMoment(t *testing.T) {
 	s := sh(t, "echo hello; exec sleep 1000")
 	s.waitForOutput("hello\n")
-	waitFor(t, "the count of the output", func() bool {
+	wait.For(t, "the count of the output", func() bool {
 		now, err := shimclient.Inspect(t.Context(), s.dir)
 		return err == nil && now.StdoutBytes == int64(len("hello\n"))
 	})

@@ -18,6 +18,7 @@ import (
 
 	"banger"
 	"banger/internal/confine"
+	"banger/test/wait"
 )
 
 // newTrial returns a kvm whose QEMU is a shell script, and the function that returns how
@@ -157,17 +158,14 @@ func TestVerdict_EndsWithItsContextAndKillsTheTrial(t *testing.T) {
 		_, err := k.verdict(ctx, kernel)
 		result <- err
 	}()
-	tick, patience := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
-	defer tick.Stop()
-	for processWith("sleep\x00600\x00"+fraction) == 0 {
+	wait.For(t, "a trial", func() bool {
 		select {
-		case <-tick.C:
 		case err := <-result:
 			t.Fatalf("the trial did not begin: %v", err)
-		case <-patience:
-			t.Fatal("no trial was made")
+		default:
 		}
-	}
+		return processWith("sleep\x00600\x00"+fraction) != 0
+	})
 	cancel(cause)
 	if err := <-result; !errors.Is(err, cause) {
 		t.Errorf("the verdict failed with %v, want %v", err, cause)

@@ -20,6 +20,7 @@ import (
 
 	"banger"
 	"banger/internal/vmm"
+	"banger/test/wait"
 )
 
 // start starts a machine that is killed when the test ends.
@@ -114,7 +115,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 	if got := order(t, m, "ready", strconv.Itoa(written)); got != "done\n" {
 		t.Fatalf("write to the ready port: %q", got)
 	}
-	waitFor(t, "the ready file is full, and no more than that", func() bool {
+	wait.For(t, "the ready file is full, and no more than that", func() bool {
 		info, err := os.Stat(filepath.Join(spec.StateDir, "ready"))
 		if err != nil || info.Size() > kept {
 			t.Fatalf("the ready file: %v, %v", info, err)
@@ -126,7 +127,7 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 	before := greeting(t, m)
 	order(t, m, "reboot")
 	var after string
-	waitFor(t, "the guest is back", func() bool {
+	wait.For(t, "the guest is back", func() bool {
 		conn, err := m.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err) // the machine continues
@@ -143,21 +144,6 @@ func TestMachine_GuestMayPrintForEverAndReboot(t *testing.T) {
 	}
 	if len(bytes.TrimSpace(console)) == 0 {
 		t.Error("the console log is empty")
-	}
-}
-
-// waitFor looks until is holds; there is nothing to wait on from outside.
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(bootTimeout)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not in %v: %s", bootTimeout, what)
-		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"banger"
 	"banger/internal/vmm"
+	"banger/test/wait"
 )
 
 // startTestScribe starts a scribe in a directory.
@@ -99,7 +100,7 @@ func TestScribe_WhatAMachineSaysIsBoundedThoughNoDaemonLives(t *testing.T) {
 		}
 	}
 	end := flood(t, out.console, 1)
-	waitFor(t, "the newest output is there", func() bool {
+	wait.For(t, "the newest output is there", func() bool {
 		data, err := os.ReadFile(filepath.Join(dir, consoleName))
 		return err == nil && bytes.HasSuffix(data, end)
 	})
@@ -112,27 +113,13 @@ func TestScribe_WhatAMachineSaysIsBoundedThoughNoDaemonLives(t *testing.T) {
 	}
 }
 
-// waitFor looks until is holds: the scribe tells nobody what it has written.
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.After(time.Minute); !is(); {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("not in a minute: %s", what)
-		}
-	}
-}
-
 func TestScribe_WritesAtOnceAndEverythingBeforeTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	_, scribe, out := startTestScribe(t, dir)
 	if _, err := io.WriteString(out.ready, "ready x\n"); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "a line is written while the machine runs", func() bool {
+	wait.For(t, "a line is written while the machine runs", func() bool {
 		ready, err := announced(filepath.Join(dir, readyName))
 		return err == nil && ready
 	})
@@ -158,7 +145,7 @@ func TestScribe_GoesOnOnAFullDisk(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	_, _, out := startTestScribe(t, dir)
 	end := flood(t, out.console, 16<<20)
-	waitFor(t, "the newest output is there", func() bool {
+	wait.For(t, "the newest output is there", func() bool {
 		data, err := os.ReadFile(filepath.Join(dir, consoleName))
 		return err == nil && bytes.HasSuffix(data, end[len(end)-64:])
 	})

@@ -15,6 +15,7 @@ import (
 	"banger/internal/image/initrd"
 	"banger/internal/machine/qemu"
 	"banger/internal/vmm"
+	"banger/test/wait"
 )
 
 func TestStart_SaysWhatIsWrong(t *testing.T) {
@@ -83,7 +84,7 @@ func TestStart_StarterThatIsKilledLeavesNoUnknownMachine(t *testing.T) {
 			adopted++
 		}
 		// The gate that nobody opened gives up by itself.
-		waitFor(t, "nothing runs any more", func() bool { return len(processesOf(t, spec.VMID)) == 0 })
+		wait.For(t, "nothing runs any more", func() bool { return len(processesOf(t, spec.VMID)) == 0 })
 
 		again, err := newDriver().Start(t.Context(), spec)
 		if err != nil {
