@@ -40,10 +40,7 @@ func Identify(pid int) (Identity, error) {
 }
 
 // Alive reports whether the identified process still exists, as a zombie too.
-func (id Identity) Alive() bool {
-	now, err := Identify(id.PID)
-	return err == nil && now == id
-}
+func (id Identity) Alive() bool { return id.check() == nil }
 
 // Open returns a pidfd of the process, which the runtime's poller can wait on; the
 // caller closes it. It fails with ErrGone, and on kernels without pidfds; pidfd_open(2).
@@ -56,15 +53,30 @@ func (id Identity) Open() (*os.File, error) {
 		return nil, ErrGone
 	}
 	if err != nil {
+		// The number may be a thread's: EINVAL, in newer kernels ENOENT. Either has other
+		// reasons too.
+		if threads := errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT); threads && errors.Is(id.check(), ErrGone) {
+			return nil, ErrGone
+		}
 		return nil, fmt.Errorf("cannot open process %d: %w", id.PID, err)
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	// Whoever had the pid when it was opened keeps it while the pidfd is open and
 	// unreaped, so the identity is checked after, not before.
-	if !id.Alive() {
-		return nil, errors.Join(ErrGone, f.Close())
+	if err := id.check(); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// check fails with ErrGone if the process has ended, or its pid means another one or a
+// thread now, and with another error if that cannot be told.
+func (id Identity) check() error {
+	now, err := Identify(id.PID)
+	if err == nil && now != id {
+		return ErrGone
+	}
+	return err
 }
 
 // AwaitEnd returns nil when the process has ended, though nobody may have reaped it. It

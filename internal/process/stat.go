@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stat is what the kernel says of a process: the fields of /proc/PID/stat behind the
@@ -23,7 +25,7 @@ const (
 // there is none.
 func ReadStat(pid int) (Stat, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) { // it may end between open and read
 		return nil, ErrGone
 	}
 	if err != nil {
