@@ -23,7 +23,7 @@ import (
 
 // daemon is what serves of one.
 type daemon struct {
-	sessions *session.Service
+	sessions *session.Services
 	vms      *machine.Service
 }
 
@@ -37,7 +37,7 @@ func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.
 	d := &daemon{sessions: newSessions(ctx, records)}
 	d.vms = machine.New(ctx, machine.Config{
 		Store: records, Images: images{}, Disks: disks{}, Drivers: drivers, Links: guest.NewLinks(nil, log),
-		Sessions: d.sessions, Paths: p, Log: log,
+		Sessions: d.sessions.Reconciler, Paths: p, Log: log,
 	})
 	if err := d.vms.Adopt(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -48,8 +48,9 @@ func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.
 // Close waits for what is under way.
 func (d *daemon) Close() error { return errors.Join(d.sessions.Close(), d.vms.Close()) }
 
-func newSessions(ctx context.Context, records *store.Store) *session.Service {
-	return session.New(ctx, records, guest.NewLinks(nil, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler))
+func newSessions(ctx context.Context, records *store.Store) *session.Services {
+	log := slog.New(slog.DiscardHandler)
+	return session.New(ctx, session.Config{Store: records, Guests: guest.NewLinks(nil, log), Log: log})
 }
 
 // disks are the real ones.
@@ -170,7 +171,7 @@ func end(ctx context.Context, records *store.Store, p paths.Paths) error {
 		return err
 	}
 	defer d.Close()
-	if _, err := d.sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
+	if _, err := d.sessions.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
 		return err
 	}
 	before, began := processor(), time.Now()

@@ -162,7 +162,7 @@ func TestAttach_LendsTheTerminalAndGivesItBack(t *testing.T) {
 			out := c.stdout.String()
 			return strings.Contains(out, "\x1b[?2004l") && strings.Contains(out, "\x1b[?1049l") && strings.Contains(out, "\x1b[?25h")
 		})
-		if _, err := l.Sessions.StopSession(t.Context(), "dev", "raw", banger.StopRequest{Kill: true}); err != nil {
+		if _, err := l.Control.StopSession(t.Context(), "dev", "raw", banger.StopRequest{Kill: true}); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Sessions.RemoveSession(t.Context(), "dev", "raw", true); err != nil {

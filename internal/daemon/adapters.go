@@ -42,10 +42,6 @@ func (disks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) err
 	return ext4.ReadDisk(ctx, path, f)
 }
 
-// stopped gives the session service the disks of the VM service, which is made
-// after it.
-type stopped struct{ *machine.Service }
-
 // remotes is the driver of remote hosts.
 func remotes(o Options) *remote.Driver {
 	return remote.New(remote.Config{

@@ -107,20 +107,19 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	defer watchClock(ctx, links, o.Log)()
 	defer watchNetwork(ctx, links, o.Log)()
 
-	onDisk := &stopped{}
-	sessions := session.New(ctx, records, links, onDisk, o.Log)
 	ages, err := agesClock(ctx, p, records, o.Log)
 	if err != nil {
 		return err
 	}
-	sessions.Retain(settings.Retention, ages)
+	sessions := session.New(ctx, session.Config{Store: records, Guests: links, Retention: settings.Retention, Clock: ages, Log: o.Log})
 	machines := machine.New(ctx, machine.Config{
 		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Drivers: drivers, Links: links, Sessions: sessions, Paths: p, Restored: restored,
+		Drivers: drivers, Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
 		ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
-	onDisk.Service = machines
+	streams, attachments := session.NewOutput(sessions, machines)
+	sessions.Retain()
 	if err := machines.Adopt(ctx); err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Remotes: machines, Sessions: sessions, Streams: sessions, Control: sessions, Images: images, Events: records, Trash: machines, Attachments: sessions,
+		VMs: machines, Remotes: machines, Sessions: sessions.Sessions, Streams: streams, Control: sessions.Control, Images: images, Events: records, Trash: machines, Attachments: attachments,
 		Host: &host{store: records, trash: machines, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
 	}, version.String())
 	if err := announce(o.Ready); err != nil {

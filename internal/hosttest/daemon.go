@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"banger"
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/localsocket"
@@ -25,14 +26,15 @@ import (
 // daemon is what a daemon is made of, but for images.
 type daemon struct {
 	store    *store.Store
-	sessions *session.Service
+	sessions *session.Services
+	streams  *session.Streams
 	vms      *machine.Service
 	cancel   context.CancelFunc
 	served   chan error // result of serving the API
 }
 
 // startDaemon does what a daemon does when it starts.
-func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers vmm.Drivers, work machine.Disks, log *slog.Logger) (*daemon, error) {
+func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers vmm.Drivers, work machine.Disks, retention banger.Retention, log *slog.Logger) (*daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
@@ -46,13 +48,14 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers 
 	}
 	links := guest.NewLinks(signer, log)
 	d := &daemon{store: records, cancel: cancel, served: make(chan error, 1)}
-	onDisk := &stopped{}
-	d.sessions = session.New(ctx, records, links, onDisk, log)
+	d.sessions = session.New(ctx, session.Config{Store: records, Guests: links, Retention: retention, Log: log})
 	d.vms = machine.New(ctx, machine.Config{
 		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Drivers: drivers, Links: links,
-		Sessions: d.sessions, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
+		Sessions: d.sessions.Reconciler, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
-	onDisk.Service = d.vms
+	streams, attachments := session.NewOutput(d.sessions, d.vms)
+	d.streams = streams
+	d.sessions.Retain()
 	if _, err := records.PutImage(ctx, image); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -67,7 +70,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers 
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions, Streams: d.sessions, Control: d.sessions, Events: d.store, Trash: d.vms, Attachments: d.sessions}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions.Sessions, Streams: streams, Control: d.sessions.Control, Events: d.store, Trash: d.vms, Attachments: attachments}, version.String())
 	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
 	return d, nil
 }
@@ -82,9 +85,6 @@ func (d *daemon) close() error {
 	d.cancel()
 	return errors.Join(d.sessions.Close(), d.vms.Close(), d.store.Close())
 }
-
-// stopped gives the session service the disks of the VM service.
-type stopped struct{ *machine.Service }
 
 // RunDaemon is the main function of a process that is a daemon, and that a test may
 // kill. Its VMs have the machine at address, and their sessions in
@@ -122,7 +122,7 @@ func runDaemon(ctx context.Context, p paths.Paths, work machine.Disks, ready fun
 	if err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, p, signer, drivers, work, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d, err := startDaemon(ctx, p, signer, drivers, work, banger.Retention{}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,9 @@ import (
 // Restart replaces them.
 type Host struct {
 	Store    *store.Store
-	Sessions *session.Service
+	Sessions *session.Sessions
+	Streams  *session.Streams
+	Control  *session.Control
 	VMs      *machine.Service
 	Driver   *inmem.Driver
 	Paths    paths.Paths
@@ -42,7 +44,8 @@ type Host struct {
 	wrap   func(*inmem.Driver) vmm.Driver
 	disks  machine.Disks
 	remote vmm.Driver // nil: no remote hosts
-	home   string     // of the daemon's user, for remote hosts
+	keep   banger.Retention
+	home   string // of the daemon's user, for remote hosts
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
@@ -62,6 +65,8 @@ type Options struct {
 	State string
 	// Home, if not empty, is the home of the daemon's user, for remote hosts.
 	Home string
+	// Retention says which ended sessions are removed; the zero value removes none.
+	Retention banger.Retention
 }
 
 // New makes a host that is closed when the test ends.
@@ -83,7 +88,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 		t.Fatal(err)
 	}
 	h := &Host{
-		t: t, wrap: o.Driver, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		t: t, wrap: o.Driver, keep: o.Retention, signer: signer, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Paths: paths.Paths{
 			Config: filepath.Join(dir, "config"), Data: filepath.Join(dir, "data"),
 			State: filepath.Join(dir, "state"),
@@ -123,11 +128,12 @@ func (h *Host) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, drivers, h.disks, h.log)
+	d, err := startDaemon(context.Background(), h.Paths, h.signer, drivers, h.disks, h.keep, h.log)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.daemon, h.Store, h.Sessions, h.VMs = d, d.store, d.sessions, d.vms
+	h.daemon, h.Store, h.VMs = d, d.store, d.vms
+	h.Sessions, h.Streams, h.Control = d.sessions.Sessions, d.streams, d.sessions.Control
 }
 
 // Client returns a client of the API, which is served but for images and the host.

@@ -16,7 +16,7 @@ import (
 	"banger/sessionstream"
 )
 
-// Attachments serves the streams of sessions; session.Service does.
+// Attachments serves the streams of sessions; session.Attachments does.
 type Attachments interface {
 	// AttachSession finds a session and returns what serves its streams on a connection,
 	// until one side ends or ctx does, and closes that. Of two connections of one

@@ -84,7 +84,7 @@ func session(t *testing.T, h *hosttest.Host, vm, name string) banger.Session {
 // feedToEnd sends the rest of a session's stdin and returns the ended session.
 func feedToEnd(t *testing.T, h *hosttest.Host, vm, name, text string) banger.Session {
 	t.Helper()
-	if _, err := h.Sessions.SendSession(t.Context(), vm, name, banger.SendRequest{Data: strings.NewReader(text), EOF: true}); err != nil {
+	if _, err := h.Streams.SendSession(t.Context(), vm, name, banger.SendRequest{Data: strings.NewReader(text), EOF: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Sessions.WaitSession(t.Context(), vm, name); err != nil {
@@ -96,7 +96,7 @@ func feedToEnd(t *testing.T, h *hosttest.Host, vm, name, text string) banger.Ses
 func output(t *testing.T, h *hosttest.Host, vm, name string) string {
 	t.Helper()
 	var text bytes.Buffer
-	_, err := h.Sessions.ReadLogs(t.Context(), vm, name, banger.LogRequest{Stream: banger.StreamStdout, Lines: -1}, func(c banger.LogChunk) error {
+	_, err := h.Streams.ReadLogs(t.Context(), vm, name, banger.LogRequest{Stream: banger.StreamStdout, Lines: -1}, func(c banger.LogChunk) error {
 		_, err := text.Write(c.Data)
 		return err
 	})

@@ -76,7 +76,7 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	// What is asked of its sessions is answered, not waited for.
 	_, err = h.Sessions.StartSession(t.Context(), "v", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/true"}})
 	mustBePaused(t, "start session", err)
-	_, err = h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true})
+	_, err = h.Control.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true})
 	mustBePaused(t, "stop session", err)
 	_, err = h.Client().Attach(t.Context(), "v", string(x.ID), sessionstream.Attach{Role: sessionstream.RoleViewer})
 	if refused, ok := errors.AsType[*sessionstream.Error](err); !ok || refused.Code != sessionstream.CodePaused {
@@ -102,7 +102,7 @@ func TestPause_AVMForWhichTheDiskIsFullSaysSoAndContinuesByItself(t *testing.T) 
 	if vm := waitState(t, h, "v", banger.VMRunning); vm.LastError != "" {
 		t.Errorf("it runs, and says %q", vm.LastError)
 	}
-	if _, err := h.Sessions.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true}); err != nil {
+	if _, err := h.Control.StopSession(t.Context(), "v", string(x.ID), banger.StopRequest{Kill: true}); err != nil {
 		t.Errorf("its sessions cannot be reached: %v", err)
 	}
 }

@@ -59,7 +59,7 @@ type Links interface {
 	Retry(id banger.VMID)
 }
 
-// Sessions is told what concerns sessions; internal/session.Service does.
+// Sessions is told what concerns sessions; internal/session.Reconciler does.
 type Sessions interface {
 	Guest(id banger.VMID) guestapi.GuestHandler
 	// MachineEnded is called before the end of the machine is recorded, and again

@@ -4,13 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"time"
 
 	"banger"
 	"banger/internal/records"
 	"banger/sessionstream"
 )
+
+// Attachments serves those who attach to sessions.
+type Attachments struct {
+	finder   *finder
+	launcher *launcher
+	shims    *shims
+	seats    seats           // who serves which attachment
+	ctx      context.Context // they end with it
+	log      *slog.Logger
+}
 
 // AttachSession finds a session, starting, running or ended, and returns what serves its
 // streams on one connection: package sessionstream is spoken there. One whose launch
@@ -20,10 +30,10 @@ import (
 // with a higher number has come for the same attachment: numbers are in the order in
 // which clients have come. What lasts is the attachment, which a client takes to the next
 // daemon.
-func (s *Service) AttachSession(ctx context.Context, vmRef, ref string) (serve func(ctx context.Context, conn net.Conn, number int64), err error) {
-	x, err := s.GetSession(ctx, vmRef, ref)
-	if err == nil && !s.claimed(x.ID) { // a launch in hand is waited for on the connection
-		x, err = s.settled(ctx, x)
+func (s *Attachments) AttachSession(ctx context.Context, vmRef, ref string) (serve func(ctx context.Context, conn net.Conn, number int64), err error) {
+	x, err := s.finder.session(ctx, vmRef, ref)
+	if err == nil && !s.launcher.launches.claimed(x.ID) { // a launch in hand is waited for on the connection
+		x, err = s.launcher.settled(ctx, x)
 	}
 	if err != nil {
 		return nil, err
@@ -31,7 +41,7 @@ func (s *Service) AttachSession(ctx context.Context, vmRef, ref string) (serve f
 	return func(ctx context.Context, conn net.Conn, number int64) { s.serveAttachment(ctx, conn, x, number) }, nil
 }
 
-func (s *Service) serveAttachment(ctx context.Context, conn net.Conn, x banger.Session, number int64) {
+func (s *Attachments) serveAttachment(ctx context.Context, conn net.Conn, x banger.Session, number int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	closing := context.AfterFunc(s.ctx, cancel)
@@ -40,7 +50,7 @@ func (s *Service) serveAttachment(ctx context.Context, conn net.Conn, x banger.S
 	unblock := context.AfterFunc(ctx, func() { conn.Close() })
 	defer unblock()
 	r := newRelay(conn, x)
-	r.dial = func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) }
+	r.dial = func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.ID) }
 	r.admit = func() *sessionstream.Error { return s.checkAwake(ctx, x) }
 	r.sit = func(attachID string, end context.CancelCauseFunc) *sessionstream.Error {
 		return s.seats.take(seat{x.ID, attachID}, number, end)
@@ -53,11 +63,11 @@ func (s *Service) serveAttachment(ctx context.Context, conn net.Conn, x banger.S
 
 // checkAwake refuses a new attachment to a session whose VM is paused. One that is there
 // already waits, and misses nothing.
-func (s *Service) checkAwake(ctx context.Context, x banger.Session) *sessionstream.Error {
+func (s *Attachments) checkAwake(ctx context.Context, x banger.Session) *sessionstream.Error {
 	if x.Status.Ended() {
 		return nil
 	}
-	vm, err := s.store.GetVM(ctx, x.VMID)
+	vm, err := s.finder.store.GetVM(ctx, x.VMID)
 	if err != nil {
 		return refusal(err)
 	}
@@ -65,42 +75,6 @@ func (s *Service) checkAwake(ctx context.Context, x banger.Session) *sessionstre
 		return &sessionstream.Error{Code: sessionstream.CodePaused, Text: err.Error()}
 	}
 	return nil
-}
-
-// The pauses between attempts to reach a shim that is about to begin or to end
-// double from the shortest to the longest.
-const (
-	minDialPause = 10 * time.Millisecond
-	maxDialPause = time.Second
-)
-
-// dial opens a connection to what serves a session's streams: its shim, once that runs
-// and the link is up, or if the session has ended, ourselves.
-func (s *Service) dial(ctx context.Context, id banger.SessionID) (net.Conn, error) {
-	for pause := minDialPause; ; pause = min(2*pause, maxDialPause) {
-		x, err := s.store.GetSession(ctx, id)
-		if err == nil && x.Status == banger.StatusStarting {
-			x, err = s.launched(ctx, x)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if x.Status.Ended() {
-			return s.play(ctx, x), nil
-		}
-		guest, err := s.guests.Guest(ctx, x.VMID)
-		if err == nil {
-			var conn net.Conn
-			if conn, err = guest.Attach(ctx, x.ID, x.GuestStateDir); err == nil {
-				return conn, nil
-			}
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), err)
-		}
-	}
 }
 
 // refusal puts an error into the form in which a client of a stream gets it.

@@ -146,7 +146,7 @@ func TestAttach_NextWriterIsGrantedWhatTheLastOneLeft(t *testing.T) {
 				want.Write(data[:grant.Offset-int64(want.Len())])
 			}
 			last.send(&sessionstream.Detach{})
-			if _, err := h.Sessions.StopSession(t.Context(), vmName, "s", banger.StopRequest{Grace: time.Minute}); err != nil {
+			if _, err := h.Control.StopSession(t.Context(), vmName, "s", banger.StopRequest{Grace: time.Minute}); err != nil {
 				t.Fatal(err)
 			}
 			wait(t, h, "s")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"runtime"
 	"slices"
 
@@ -30,7 +31,8 @@ const (
 // ending records the ends of one VM's sessions when its machine has ended. While some are
 // recorded, the next ones are read.
 type ending struct {
-	*Service
+	store Store
+	log   *slog.Logger
 	vm    banger.VMID
 	end   vmm.MachineEnd
 	ended map[banger.SessionID]bool // before it: only that no process of theirs is alive any more is recorded

@@ -3,21 +3,36 @@ package session
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
-	"time"
+	"sync"
 
 	"banger"
 	"banger/internal/guestapi"
-	"banger/internal/records"
 )
 
+// Reconciler keeps the records of sessions true to what guests report and to what is on
+// the disks of machines that have ended.
+type Reconciler struct {
+	store    Store
+	launches *launches
+	recorder *recorder
+	paces    *paces
+	keeper   *keeper
+	tasks    *tasks
+	log      *slog.Logger
+
+	mu    sync.Mutex             // guards boots
+	boots map[banger.VMID]string // ids; see follower.GuestUp
+}
+
 // Guest returns the handler of what one VM's guest reports.
-func (s *Service) Guest(id banger.VMID) guestapi.GuestHandler { return &follower{s, id} }
+func (r *Reconciler) Guest(id banger.VMID) guestapi.GuestHandler { return &follower{r, id} }
 
 // follower brings the records of one VM's sessions in line with its guest.
 type follower struct {
-	*Service
+	*Reconciler
 	vm banger.VMID
 }
 
@@ -31,7 +46,7 @@ func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g gue
 	if err != nil {
 		return err
 	}
-	f.paceOf(f.vm).begin(sessions)
+	f.paces.of(f.vm).begin(sessions)
 	if f.bootOf(f.vm) != hello.BootID {
 		if _, err := f.applyAll(ctx, g, sessions, nil); err != nil {
 			return err
@@ -54,7 +69,7 @@ func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g gue
 		}
 	}
 	for _, x := range sessions {
-		if x.Status.Ended() || reported[x.ID] || f.claimed(x.ID) {
+		if x.Status.Ended() || reported[x.ID] || f.launches.claimed(x.ID) {
 			continue
 		}
 		err := f.settle(ctx, g, x)
@@ -71,16 +86,16 @@ func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g gue
 
 // bootOf returns the boot of a VM's guest whose disk this process has gone through, "" if
 // that has to be done again.
-func (s *Service) bootOf(vm banger.VMID) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.boots[vm]
+func (r *Reconciler) bootOf(vm banger.VMID) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.boots[vm]
 }
 
-func (s *Service) setBoot(vm banger.VMID, boot string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.boots[vm] = boot
+func (r *Reconciler) setBoot(vm banger.VMID, boot string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.boots[vm] = boot
 }
 
 // changesAtOnce is how many sessions change in one transaction. All others wait for it.
@@ -150,13 +165,13 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 // GuestChanged implements guestapi.GuestHandler. What a guest reports too often is recorded
 // later, and only the newest of it.
 func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) error {
-	p := f.paceOf(f.vm)
+	p := f.paces.of(f.vm)
 	what, first, err := p.admit(r)
 	if err != nil {
 		return err
 	}
 	if first {
-		f.work.Go(func() { f.recordLate(f.ctx, p) })
+		f.tasks.work.Go(func() { f.recordLate(f.tasks.ctx, p) })
 	}
 	switch what {
 	case recordLater:
@@ -171,7 +186,7 @@ func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) er
 
 // record copies a report into its record, unless the report is invalid.
 func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
-	err := f.apply(ctx, f.vm, r)
+	err := f.recorder.apply(ctx, f.vm, r)
 	if isRefused(err) {
 		// A guest can say this as often as it likes.
 		f.log.Debug("guest reports an impossible change", "vm", f.vm, "session", r.ID, "cause", err)
@@ -194,77 +209,11 @@ func isRefused(err error) bool {
 func (f *follower) settle(ctx context.Context, g guestapi.Guest, x banger.Session) error {
 	if x.Status != banger.StatusStarting {
 		f.setBoot(f.vm, "") // should it be there again, that corrects its record
-		return f.recordMissing(ctx, x.ID)
+		return f.recorder.recordMissing(ctx, x.ID)
 	}
 	report, err := g.Abandon(ctx, x.ID)
 	if err != nil {
 		return err
 	}
-	return f.apply(ctx, f.vm, report)
-}
-
-// apply copies a guest's report into the record, unless the record is newer.
-func (s *Service) apply(ctx context.Context, vm banger.VMID, r guestapi.GuestSession) error {
-	return s.update(ctx, r.ID, func(x *banger.Session) error { return takeReport(x, vm, r) })
-}
-
-// takeReport copies a report of a VM's guest into the record x, unless that is newer.
-// An invalid one changes nothing.
-func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) error {
-	if x.VMID != vm {
-		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
-	}
-	if r.Sequence <= x.Sequence {
-		return nil
-	}
-	if err := records.CheckTransition(x.SessionState, r.SessionState); err != nil {
-		return err
-	}
-	x.SessionState = r.SessionState
-	if r.GuestStateDir != "" {
-		setGuestDir(x, r.GuestStateDir)
-	}
-	if r.Status.Ended() {
-		x.EndedAt = endOf(r.SessionState, r.EndedAt)
-	}
-	return nil
-}
-
-// recordMissing records the end of a session that ran and that its guest does not
-// know.
-func (s *Service) recordMissing(ctx context.Context, id banger.SessionID) error {
-	return s.update(ctx, id, func(x *banger.Session) error {
-		if !x.Status.Ended() {
-			fail(x, banger.EndedByShimLost)
-			x.LastError = "the guest has no record of it any more; its end cannot be known"
-		}
-		return nil
-	})
-}
-
-func (s *Service) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
-	x, err := s.store.UpdateSession(ctx, id, change)
-	if err == nil {
-		s.recorded(x)
-		s.paceOf(x.VMID).recorded(x)
-	}
-	if err == nil && x.Status.Ended() {
-		s.keeper.lookNow(x.VMID)
-	}
-	return err
-}
-
-// fail makes a session one that has ended now without its guest's word for it.
-func fail(x *banger.Session, by banger.EndedBy) {
-	x.Status, x.EndedBy = banger.StatusFailed, by
-	x.EndedAt = endOf(x.SessionState, time.Now().UTC())
-}
-
-// endOf returns at, or when the session started if that is later: the two are
-// told by clocks that differ and that may be set.
-func endOf(s banger.SessionState, at time.Time) time.Time {
-	if at.Before(s.StartedAt) {
-		return s.StartedAt
-	}
-	return at
+	return f.recorder.apply(ctx, f.vm, report)
 }

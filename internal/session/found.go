@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -31,12 +32,12 @@ const (
 // TakeIn records those sessions of a VM that its guest has and that have no record: the
 // store was lost, or is older than they are. If the guest is shared, those that another
 // installation has started are left out.
-func (s *Service) TakeIn(ctx context.Context, vm banger.VMID, g guestapi.Guest, shared bool) error {
-	unknown, err := s.unknown(ctx, vm, g)
+func (r *Reconciler) TakeIn(ctx context.Context, vm banger.VMID, g guestapi.Guest, shared bool) error {
+	unknown, err := r.unknown(ctx, vm, g)
 	if err != nil {
 		return err
 	}
-	t := s.taker(vm)
+	t := r.taker(vm)
 	for ids := range slices.Chunk(unknown, reportsAtOnce) {
 		var reports []guestapi.GuestSession
 		for page, err := range g.Sessions(ctx, ids) {
@@ -46,8 +47,8 @@ func (s *Service) TakeIn(ctx context.Context, vm banger.VMID, g guestapi.Guest, 
 			reports = append(reports, page...)
 		}
 		slices.SortStableFunc(reports, byStart)
-		for _, r := range reports {
-			if err := t.addReported(ctx, vm, g, r, shared); err != nil {
+		for _, report := range reports {
+			if err := t.addReported(ctx, vm, g, report, shared); err != nil {
 				return err
 			}
 		}
@@ -73,8 +74,8 @@ func (t *taker) addReported(ctx context.Context, vm banger.VMID, g guestapi.Gues
 }
 
 // unknown returns the sessions of a guest that have no record, oldest first.
-func (s *Service) unknown(ctx context.Context, vm banger.VMID, g guestapi.Guest) ([]banger.SessionID, error) {
-	known, err := s.knownIDs(ctx, vm)
+func (r *Reconciler) unknown(ctx context.Context, vm banger.VMID, g guestapi.Guest) ([]banger.SessionID, error) {
+	known, err := r.knownIDs(ctx, vm)
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +84,9 @@ func (s *Service) unknown(ctx context.Context, vm banger.VMID, g guestapi.Guest)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range page {
-			if !known[r.ID] && len(started) < maxFound {
-				started[r.ID] = r.StartedAt
+		for _, x := range page {
+			if !known[x.ID] && len(started) < maxFound {
+				started[x.ID] = x.StartedAt
 			}
 		}
 	}
@@ -114,8 +115,8 @@ func reportedSession(vm banger.VMID, r guestapi.GuestSession, spec guestapi.Gues
 	return x
 }
 
-func (s *Service) knownIDs(ctx context.Context, vm banger.VMID) (map[banger.SessionID]bool, error) {
-	sessions, err := s.store.ListSessions(ctx, vm)
+func (r *Reconciler) knownIDs(ctx context.Context, vm banger.VMID) (map[banger.SessionID]bool, error) {
+	sessions, err := r.store.ListSessions(ctx, vm)
 	known := make(map[banger.SessionID]bool, len(sessions))
 	for _, x := range sessions {
 		known[x.ID] = true
@@ -125,12 +126,12 @@ func (s *Service) knownIDs(ctx context.Context, vm banger.VMID) (map[banger.Sess
 
 // TakeInFromDisk is TakeIn for a VM whose machine has ended. Those whose end is not
 // on the disk have ended as end says.
-func (s *Service) TakeInFromDisk(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
-	known, err := s.knownIDs(ctx, vm)
+func (r *Reconciler) TakeInFromDisk(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
+	known, err := r.knownIDs(ctx, vm)
 	if err != nil {
 		return err
 	}
-	t := s.taker(vm)
+	t := r.taker(vm)
 	return end.Disk(ctx, func(ctx context.Context, disk fs.FS) error {
 		ids, err := sessionsOn(ctx, disk, known)
 		if err != nil {
@@ -235,14 +236,17 @@ func clipNote(text string) string {
 
 // taker stores sessions that were found, many at once.
 type taker struct {
-	*Service
+	store        Store
+	log          *slog.Logger
 	vm           banger.VMID
 	batch        []records.FoundSession
 	batchBytes   int
 	count, bytes int
 }
 
-func (s *Service) taker(vm banger.VMID) *taker { return &taker{Service: s, vm: vm} }
+func (r *Reconciler) taker(vm banger.VMID) *taker {
+	return &taker{store: r.store, log: r.log, vm: vm}
+}
 
 // add stores a session, now or with the next ones.
 func (t *taker) add(ctx context.Context, x records.FoundSession) error {
@@ -264,7 +268,7 @@ func (t *taker) flush(ctx context.Context) error {
 	if len(t.batch) == 0 {
 		return nil
 	}
-	n, err := t.Service.store.RestoreSessions(context.WithoutCancel(ctx), t.batch)
+	n, err := t.store.RestoreSessions(context.WithoutCancel(ctx), t.batch)
 	if err != nil {
 		return err
 	}

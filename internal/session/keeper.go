@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -13,24 +14,26 @@ import (
 // a VM that cannot be reached is looked at again when it can. All its times are those of
 // clock. A nil keeper does nothing.
 type keeper struct {
-	service *Service
+	store   Store
+	remover *remover
 	clock   Clock
 	policy  banger.Retention
+	log     *slog.Logger
 	wake    chan struct{} // has an element after due has changed
 
 	mu  sync.Mutex                // guards due
 	due map[banger.VMID]time.Time // when to look at which VM
 }
 
-// Retain has ended sessions removed as a policy says, from now until Close, by the age
-// that they have on clock. It must be called before anything else.
-func (s *Service) Retain(policy banger.Retention, clock Clock) {
-	s.store.clock = clock
+// newKeeper returns nil for a policy that removes nothing.
+func newKeeper(policy banger.Retention, clock Clock, store Store, remover *remover, log *slog.Logger) *keeper {
 	if policy.IsZero() {
-		return
+		return nil
 	}
-	s.keeper = &keeper{service: s, clock: clock, policy: policy, wake: make(chan struct{}, 1), due: map[banger.VMID]time.Time{}}
-	s.work.Go(func() { s.keeper.run(s.ctx) })
+	return &keeper{
+		store: store, remover: remover, clock: clock, policy: policy, log: log,
+		wake: make(chan struct{}, 1), due: map[banger.VMID]time.Time{},
+	}
 }
 
 // lookNow makes the keeper look at a VM soon.
@@ -85,7 +88,7 @@ func (k *keeper) run(ctx context.Context) {
 
 func (k *keeper) save() {
 	if err := k.clock.Save(); err != nil {
-		k.service.log.Warn("cannot save the clock that ages are counted by", "cause", err)
+		k.log.Warn("cannot save the clock that ages are counted by", "cause", err)
 	}
 }
 
@@ -107,20 +110,19 @@ func (k *keeper) first(now time.Time) (vm banger.VMID, at time.Time, found bool)
 
 // prune removes what the policy gives up of a VM's sessions.
 func (k *keeper) prune(ctx context.Context, vm banger.VMID) {
-	s := k.service
-	sessions, err := s.store.ListSessions(ctx, vm)
+	sessions, err := k.store.ListSessions(ctx, vm)
 	if err != nil {
-		s.log.Error("cannot look for sessions that are kept too long", "vm", vm, "cause", err)
+		k.log.Error("cannot look for sessions that are kept too long", "vm", vm, "cause", err)
 		return
 	}
 	gone, next := expire(sessions, k.policy, k.clock.Now())
-	for i, err := range s.removeExpired(ctx, vm, gone, false) {
+	for i, err := range k.remover.removeExpired(ctx, vm, gone, false) {
 		x := gone[i]
 		if err != nil {
-			s.log.Info("session is left until its VM can be reached", "vm", vm, "session", x.ID, "why", x.reason, "cause", err)
+			k.log.Info("session is left until its VM can be reached", "vm", vm, "session", x.ID, "why", x.reason, "cause", err)
 			continue
 		}
-		s.log.Info("session is kept no longer", "vm", vm, "session", x.ID, "name", x.Name, "why", x.reason)
+		k.log.Info("session is kept no longer", "vm", vm, "session", x.ID, "name", x.Name, "why", x.reason)
 	}
 	if !next.IsZero() {
 		k.look(vm, next)

@@ -34,8 +34,7 @@ func until(t *testing.T, h *hosttest.Host, kind banger.EventKind, name string) {
 }
 
 func TestRetain_KeepsWhatThePolicySaysWhenSessionsEndAndWhenGuestsComeUp(t *testing.T) {
-	h := hosttest.New(t, bin)
-	h.Sessions.Retain(banger.Retention{Keep: new(2)}, systemClock{})
+	h := hosttest.NewWith(t, bin, hosttest.Options{Retention: banger.Retention{Keep: new(2)}})
 	vm := h.StartVM(vmName)
 	for n := range 4 {
 		startIn(t, h, vmName, shell(fmt.Sprint("s", n), "echo"))
@@ -70,7 +69,7 @@ var errAll = errors.New("all of it")
 
 func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.Retain(banger.Retention{OlderThan: time.Hour}, systemClock{})
+		r.retain(t, banger.Retention{OlderThan: time.Hour}, systemClock{})
 		began := time.Now()
 		for n := range 3 {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
@@ -78,7 +77,7 @@ func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 				t.Fatal(err)
 			}
 			for sequence, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
-				if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, int64(sequence+1), status)); err != nil {
+				if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, int64(sequence+1), status)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -109,7 +108,7 @@ func TestRetain_NoLogIsRemovedBecauseAClockIsWrongOrIsSet(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		clock := &heldClock{}
 		clock.set(time.Now())
-		r.Retain(banger.Retention{OlderThan: time.Hour}, clock)
+		r.retain(t, banger.Retention{OlderThan: time.Hour}, clock)
 		for n, guestsTime := range []time.Duration{-400 * time.Hour, 0, 400 * time.Hour} {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
 			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
@@ -117,7 +116,7 @@ func TestRetain_NoLogIsRemovedBecauseAClockIsWrongOrIsSet(t *testing.T) {
 			}
 			ended := report(x.ID, 1, banger.StatusFailed)
 			ended.StartedAt, ended.EndedAt = time.Time{}, time.Now().Add(guestsTime)
-			if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), ended); err != nil {
+			if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), ended); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -169,7 +168,7 @@ func (r *rig) names(t *testing.T) (names []string) {
 
 func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.Retain(banger.Retention{Keep: new(0)}, systemClock{})
+		r.retain(t, banger.Retention{Keep: new(0)}, systemClock{})
 		asked := 0
 		r.reach(func(ctx context.Context) (guestapi.Guest, error) {
 			asked++
@@ -180,7 +179,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusFailed)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusFailed)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(24 * time.Hour) // of the bubble's time
@@ -190,7 +189,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 		}
 		r.get(t)
 		r.reach(func(context.Context) (guestapi.Guest, error) { return r.guest, nil })
-		if err := r.Service.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

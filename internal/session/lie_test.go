@@ -165,7 +165,7 @@ func (l *liar) log(x banger.Session) (text string, err error) {
 	for _, r := range []banger.LogRequest{{Lines: 200}, {Lines: -1, Limit: 1 << 20}} {
 		var got bytes.Buffer
 		l.within("logs of "+x.Name, func(ctx context.Context) {
-			_, err = l.h.Sessions.ReadLogs(ctx, vmName, x.Name, r, func(c banger.LogChunk) error {
+			_, err = l.h.Streams.ReadLogs(ctx, vmName, x.Name, r, func(c banger.LogChunk) error {
 				got.Write(c.Data)
 				return nil
 			})
@@ -424,7 +424,7 @@ func TestLie_SizeOfALog(t *testing.T) {
 		l.within("what became of the sessions", func(ctx context.Context) { l.restart(ctx) })
 		l.within("the beginning of the log", func(ctx context.Context) {
 			var got bytes.Buffer
-			_, err := l.h.Sessions.ReadLogs(ctx, vmName, "lying", banger.LogRequest{Lines: -1, Limit: 1 << 20}, func(c banger.LogChunk) error {
+			_, err := l.h.Streams.ReadLogs(ctx, vmName, "lying", banger.LogRequest{Lines: -1, Limit: 1 << 20}, func(c banger.LogChunk) error {
 				got.Write(c.Data)
 				return nil
 			})
@@ -435,7 +435,7 @@ func TestLie_SizeOfALog(t *testing.T) {
 		l.within("the end of the log", func(ctx context.Context) {
 			soon, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
-			_, err := l.h.Sessions.ReadLogs(soon, vmName, "lying", banger.LogRequest{Lines: 200}, func(banger.LogChunk) error { return nil })
+			_, err := l.h.Streams.ReadLogs(soon, vmName, "lying", banger.LogRequest{Lines: 200}, func(banger.LogChunk) error { return nil })
 			if soon.Err() == nil && err != nil {
 				t.Error(err)
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 // ListSessions implements banger.SessionService.
-func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) (all []banger.Session, err error) {
+func (s *Sessions) ListSessions(ctx context.Context, f banger.SessionFilter) (all []banger.Session, err error) {
 	for after := ""; ; {
 		page, next, err := s.PageSessions(ctx, f, after, 0)
 		if err != nil {
@@ -24,7 +24,7 @@ func (s *Service) ListSessions(ctx context.Context, f banger.SessionFilter) (all
 }
 
 // SummarizeSessions implements banger.SessionService.
-func (s *Service) SummarizeSessions(ctx context.Context, f banger.SessionFilter) (all []banger.SessionSummary, err error) {
+func (s *Sessions) SummarizeSessions(ctx context.Context, f banger.SessionFilter) (all []banger.SessionSummary, err error) {
 	for after := ""; ; {
 		page, next, err := s.PageSummaries(ctx, f, after, 0)
 		if err != nil {
@@ -38,12 +38,12 @@ func (s *Service) SummarizeSessions(ctx context.Context, f banger.SessionFilter)
 }
 
 // PageSessions implements banger.SessionService.
-func (s *Service) PageSessions(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.Session, string, error) {
+func (s *Sessions) PageSessions(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.Session, string, error) {
 	return s.page(ctx, f, after, limit, true)
 }
 
 // PageSummaries implements banger.SessionService.
-func (s *Service) PageSummaries(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.SessionSummary, string, error) {
+func (s *Sessions) PageSummaries(ctx context.Context, f banger.SessionFilter, after string, limit int) ([]banger.SessionSummary, string, error) {
 	page, next, err := s.page(ctx, f, after, limit, false)
 	summaries := make([]banger.SessionSummary, len(page))
 	for i, x := range page {
@@ -53,7 +53,7 @@ func (s *Service) PageSummaries(ctx context.Context, f banger.SessionFilter, aft
 }
 
 // page returns a part of a list. A place is the store's, in decimal.
-func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string, limit int, whole bool) ([]banger.Session, string, error) {
+func (s *Sessions) page(ctx context.Context, f banger.SessionFilter, after string, limit int, whole bool) ([]banger.Session, string, error) {
 	r := records.SessionPageRequest{Match: f.Match, Limit: limit, Whole: whole}
 	if limit == 0 {
 		r.Limit = banger.MaxPageSessions
@@ -72,13 +72,13 @@ func (s *Service) page(ctx context.Context, f banger.SessionFilter, after string
 		return nil, "", err
 	}
 	if f.VM != "" {
-		vm, err := s.vm(ctx, f.VM)
+		vm, err := s.finder.vm(ctx, f.VM)
 		if err != nil {
 			return nil, "", err
 		}
 		r.VM = vm.ID
 	}
-	page, next, err := s.store.PageSessions(ctx, r)
+	page, next, err := s.finder.store.PageSessions(ctx, r)
 	if err != nil || next == 0 {
 		return page, "", err
 	}

@@ -6,18 +6,32 @@ import (
 
 	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/keylock"
 )
 
+// Streams implements banger.SessionStreams.
+type Streams struct {
+	finder   *finder
+	launcher *launcher
+	pages    *pages
+	shims    *shims
+
+	stdin keylock.Locks[banger.SessionID] // each is held by who sends to the session
+	// senderID is that of all attachments that send: they take turns, and the next
+	// need not wait for the lease of one whose link broke at its end.
+	senderID string
+}
+
 // ReadLogs implements banger.SessionStreams.
-func (s *Service) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
-	x, err := s.GetSession(ctx, vmRef, ref)
+func (s *Streams) ReadLogs(ctx context.Context, vmRef, ref string, r banger.LogRequest, fn func(banger.LogChunk) error) (banger.LogEnd, error) {
+	x, err := s.finder.session(ctx, vmRef, ref)
 	if err == nil {
-		x, err = s.settled(ctx, x)
+		x, err = s.launcher.settled(ctx, x)
 	}
 	if err != nil {
 		return banger.LogEnd{}, err
 	}
-	return s.newReading(x, r, fn).run(ctx)
+	return newReading(s.pages, x, r, fn).run(ctx)
 }
 
 // firstPage turns a request into the first read of the guest's files.

@@ -13,12 +13,12 @@ import (
 var errMatched = errors.New("a match was found")
 
 // MatchSession implements banger.SessionStreams.
-func (s *Service) MatchSession(ctx context.Context, vmRef, ref string, r banger.MatchRequest) (banger.Match, error) {
+func (s *Streams) MatchSession(ctx context.Context, vmRef, ref string, r banger.MatchRequest) (banger.Match, error) {
 	pattern, err := linematch.Compile(r)
 	if err != nil {
 		return banger.Match{}, err
 	}
-	x, err := s.GetSession(ctx, vmRef, ref)
+	x, err := s.finder.session(ctx, vmRef, ref)
 	if err != nil {
 		return banger.Match{}, err
 	}

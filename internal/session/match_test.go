@@ -34,7 +34,7 @@ func TestMatch_FindsWhatWasWrittenBeforeAndWhatComes(t *testing.T) {
 		"[0-9]{4}":    "stdout 3888 1000",
 		"e: |ready$x": "stdout 3896 e: ",
 	} {
-		got, err := match(t, banger.MatchRequest{Pattern: pattern}, h.Sessions)
+		got, err := match(t, banger.MatchRequest{Pattern: pattern}, h.Streams)
 		if text := fmt.Sprintf("%s %d %s", got.Stream, got.Offset, got.Text); err != nil || text != want || got.End != got.Offset+int64(len(got.Text)) {
 			t.Errorf("%q: %s, %v, want %s", pattern, text, err, want)
 		}
@@ -42,7 +42,7 @@ func TestMatch_FindsWhatWasWrittenBeforeAndWhatComes(t *testing.T) {
 	// From behind one match the next is found, until there is none yet.
 	next := banger.LogCursor{}
 	for _, want := range []string{"6", "7", "16", "17", "26"} {
-		got, err := match(t, banger.MatchRequest{Pattern: "[0-9]?[67]$", Cursor: &next, Stream: banger.StreamStdout}, h.Sessions)
+		got, err := match(t, banger.MatchRequest{Pattern: "[0-9]?[67]$", Cursor: &next, Stream: banger.StreamStdout}, h.Streams)
 		if err != nil || string(got.Text) != want || got.Offset < next.Stdout {
 			t.Fatalf("%+v, %v, want %s", got, err, want)
 		}
@@ -50,7 +50,7 @@ func TestMatch_FindsWhatWasWrittenBeforeAndWhatComes(t *testing.T) {
 	}
 	found := make(chan error, 1)
 	go func() {
-		got, err := match(t, banger.MatchRequest{Pattern: "hello .*"}, h.Sessions)
+		got, err := match(t, banger.MatchRequest{Pattern: "hello .*"}, h.Streams)
 		if err == nil && string(got.Text) != "hello world" {
 			err = fmt.Errorf("matched %q", got.Text)
 		}
@@ -62,12 +62,12 @@ func TestMatch_FindsWhatWasWrittenBeforeAndWhatComes(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if got, err := h.Sessions.MatchSession(ctx, vmName, "s", banger.MatchRequest{Pattern: "name$"}); !errors.Is(err, context.DeadlineExceeded) {
+	if got, err := h.Streams.MatchSession(ctx, vmName, "s", banger.MatchRequest{Pattern: "name$"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the end of a line that has none: %+v, %v", got, err)
 	}
 	none := make(chan error, 1)
 	go func() {
-		_, err := match(t, banger.MatchRequest{Pattern: "never"}, h.Sessions)
+		_, err := match(t, banger.MatchRequest{Pattern: "never"}, h.Streams)
 		none <- err
 	}()
 	send(t, h, "s", "\n", false)
@@ -80,7 +80,7 @@ func TestMatch_LastLineNeedsNoEnd(t *testing.T) {
 	h := newHost(t)
 	start(t, h, shell("s", `printf 'a\nlast'`))
 	wait(t, h, "s")
-	if got, err := match(t, banger.MatchRequest{Pattern: "last$"}, h.Sessions); err != nil || got.Offset != 2 {
+	if got, err := match(t, banger.MatchRequest{Pattern: "last$"}, h.Streams); err != nil || got.Offset != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -89,7 +89,7 @@ func TestMatch_OfALineWithoutEndIsBounded(t *testing.T) {
 	h := newHost(t)
 	start(t, h, shell("s", `head -c 1000000 /dev/zero; echo needle`))
 	wait(t, h, "s")
-	if got, err := match(t, banger.MatchRequest{Pattern: "needle$"}, h.Sessions); err != nil || got.Offset != 1_000_000 {
+	if got, err := match(t, banger.MatchRequest{Pattern: "needle$"}, h.Streams); err != nil || got.Offset != 1_000_000 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -106,7 +106,7 @@ func TestMatch_RefusesWhatCannotBeLookedFor(t *testing.T) {
 		"beyond":         {Pattern: "a", Cursor: &banger.LogCursor{Stderr: 1}},
 		"too much of it": {Pattern: strings.Repeat("(a{1000}){1000}", 10)},
 	} {
-		if _, err := match(t, r, h.Sessions); banger.CodeOf(err) != banger.CodeInvalid {
+		if _, err := match(t, r, h.Streams); banger.CodeOf(err) != banger.CodeInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -115,7 +115,7 @@ func TestMatch_RefusesWhatCannotBeLookedFor(t *testing.T) {
 func TestLogs_LimitedReadingsGoOnWithoutLossOrRepeat(t *testing.T) {
 	h := newHost(t)
 	start(t, h, shell("s", "seq 500; seq 500 >&2; read x"))
-	if _, err := match(t, banger.MatchRequest{Pattern: "^500$", Stream: banger.StreamStderr}, h.Sessions); err != nil {
+	if _, err := match(t, banger.MatchRequest{Pattern: "^500$", Stream: banger.StreamStderr}, h.Streams); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs strings.Builder
@@ -123,7 +123,7 @@ func TestLogs_LimitedReadingsGoOnWithoutLossOrRepeat(t *testing.T) {
 	ended := false
 	for reads := 0; !ended; reads++ {
 		got := 0
-		end, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Cursor: &next, Limit: 100}, func(c banger.LogChunk) error {
+		end, err := h.Streams.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Cursor: &next, Limit: 100}, func(c banger.LogChunk) error {
 			if got += len(c.Data); c.Stream == banger.StreamStderr {
 				errs.Write(c.Data)
 			} else {

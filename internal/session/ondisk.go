@@ -18,13 +18,13 @@ import (
 // been read nothing newer can be on it. Of what cannot be read the end is a presumption,
 // which the guest corrects at its next boot. After an error some ends may be recorded: the
 // next call records the others.
-func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
-	s.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
-	sessions, err := s.store.ListSessions(ctx, vm)
+func (r *Reconciler) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
+	r.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
+	sessions, err := r.store.ListSessions(ctx, vm)
 	if err != nil {
 		return err
 	}
-	e := ending{Service: s, vm: vm, end: end, ended: map[banger.SessionID]bool{}}
+	e := ending{store: r.store, log: r.log, vm: vm, end: end, ended: map[banger.SessionID]bool{}}
 	var ids []banger.SessionID
 	for _, x := range sessions {
 		ended := x.Status.Ended()
@@ -33,7 +33,7 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.Mach
 		}
 		if ids = append(ids, x.ID); ended {
 			e.ended[x.ID] = true
-		} else if err := s.interrupt(ctx, x.ID); err != nil {
+		} else if err := r.launches.interrupt(ctx, x.ID); err != nil {
 			return err
 		}
 	}
@@ -43,8 +43,8 @@ func (s *Service) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.Mach
 	if err := e.record(ctx, ids); err != nil {
 		return err
 	}
-	s.forgetPace(vm)
-	s.keeper.lookNow(vm)
+	r.paces.forget(vm)
+	r.keeper.lookNow(vm)
 	return nil
 }
 

@@ -29,26 +29,34 @@ type pace struct {
 	failed   error
 }
 
-// paceOf returns that of a VM's guest.
-func (s *Service) paceOf(vm banger.VMID) *pace {
+// paces are those of the guests that have reported something. Safe for concurrent use.
+type paces struct {
+	mu   sync.Mutex // guards kept
+	kept map[banger.VMID]*pace
+}
+
+func newPaces() *paces { return &paces{kept: map[banger.VMID]*pace{}} }
+
+// of returns that of a VM's guest.
+func (s *paces) of(vm banger.VMID) *pace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.paces[vm]
+	p := s.kept[vm]
 	if p == nil {
 		p = &pace{
 			tokens: guestbudget.NewStoreWrites(),
 			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]guestapi.GuestSession{},
 		}
-		s.paces[vm] = p
+		s.kept[vm] = p
 	}
 	return p
 }
 
-// forgetPace is called when a guest is no more.
-func (s *Service) forgetPace(vm banger.VMID) {
+// forget is called when a guest is no more.
+func (s *paces) forget(vm banger.VMID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.paces, vm)
+	delete(s.kept, vm)
 }
 
 // begin takes the records of a guest's sessions, and drops what is late: there is a whole

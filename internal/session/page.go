@@ -17,12 +17,18 @@ type Disks interface {
 	ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error
 }
 
-// readPage reads a page of a log where it is: in the guest of a VM that runs, else
+// pages reads logs, a page at a time.
+type pages struct {
+	reach *reach
+	disks Disks
+}
+
+// read reads a page of a log where it is: in the guest of a VM that runs, else
 // on its disk. Who is patient waits for a remote host that does not answer, too.
-func (s *Service) readPage(ctx context.Context, x banger.Session, r guestapi.GuestLogRead, patient bool) (page guestapi.GuestLogPage, err error) {
-	reach := s.withGuest
+func (p *pages) read(ctx context.Context, x banger.Session, r guestapi.GuestLogRead, patient bool) (page guestapi.GuestLogPage, err error) {
+	reach := p.reach.withGuest
 	if patient {
-		reach = s.awaitGuest
+		reach = p.reach.awaitGuest
 	}
 	const maxMoves = 5 // the VM may be stopped and started in between
 	for range maxMoves {
@@ -33,7 +39,7 @@ func (s *Service) readPage(ctx context.Context, x banger.Session, r guestapi.Gue
 		if banger.CodeOf(err) != banger.CodeState {
 			return page, err
 		}
-		err = s.disks.ReadSessions(ctx, x.VMID, func(ctx context.Context, sessions fs.FS) (err error) {
+		err = p.disks.ReadSessions(ctx, x.VMID, func(ctx context.Context, sessions fs.FS) (err error) {
 			page, err = pageOf(ctx, sessions, x, r)
 			return err
 		})

@@ -12,25 +12,9 @@ import (
 	"banger/sessionstream"
 )
 
-// play returns a connection on which an ended session is served as its shim would
-// have done: what is left of the output, out of the logs, and then the exit.
-func (s *Service) play(ctx context.Context, x banger.Session) net.Conn {
-	ours, theirs := net.Pipe()
-	p := &player{service: s, session: x, conn: ours, reader: sessionstream.NewReader(ours), writer: sessionstream.NewWriter(ours)}
-	s.work.Go(func() {
-		defer ours.Close()
-		stop := context.AfterFunc(s.ctx, func() { ours.Close() })
-		defer stop()
-		if err := p.serve(s.ctx); err != nil {
-			_ = p.writer.WriteControl(refusal(err))
-		}
-	})
-	return theirs
-}
-
 // player serves one connection.
 type player struct {
-	service *Service
+	pages   *pages
 	session banger.Session
 	conn    net.Conn
 	reader  *sessionstream.Reader
@@ -90,7 +74,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		next.Tail = new(int)
 	}
 	for first := true; ; first = false {
-		page, err := p.service.readPage(ctx, p.session, next, true)
+		page, err := p.pages.read(ctx, p.session, next, true)
 		if err != nil {
 			return p.unreadable(next.Cursor, err)
 		}

@@ -79,7 +79,7 @@ func TestPrune_RemovesWhatIsNamedAndTellsWhatIsLeft(t *testing.T) {
 	if got := sessionNames(t, h, "other"); !slices.Equal(got, []string{"o0", "o1"}) {
 		t.Errorf("of the other VM there are %q", got)
 	}
-	_, err := h.Sessions.ReadLogs(t.Context(), vmName, "s3", all, nil)
+	_, err := h.Streams.ReadLogs(t.Context(), vmName, "s3", all, nil)
 	if banger.CodeOf(err) != banger.CodeNotFound {
 		t.Errorf("the log of one that was removed: %v", err)
 	}

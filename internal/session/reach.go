@@ -27,18 +27,24 @@ const glance = 50 * time.Millisecond
 
 var errSilent = errors.New("the host is silent")
 
+// reach asks guests.
+type reach struct {
+	guests Guests
+	store  Store
+}
+
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
 // to answer, or a VM that is paused: that may take days.
-func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
+func (r *reach) withGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
 	for patience := glance; ; patience = unreachableAfter {
 		bounded, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
-		err := s.awaitGuest(bounded, id, f)
+		err := r.awaitGuest(bounded, id, f)
 		silent := errors.Is(context.Cause(bounded), errSilent) && ctx.Err() == nil
 		cancel()
 		if !silent || banger.CodeOf(err) != banger.CodeUnavailable {
 			return err
 		}
-		if err := s.checkReachable(ctx, id); err != nil {
+		if err := r.checkReachable(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -48,11 +54,11 @@ func (s *Service) withGuest(ctx context.Context, id banger.VMID, f func(guestapi
 // are taken in before the link to its guest counts as up. It fails with CodeUnavailable if
 // they are not, so that nobody takes a session that is unknown for one that never was. do is what cannot be
 // done without.
-func (s *Service) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
+func (r *reach) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
 	bounded, cancel := context.WithTimeout(ctx, unreachableAfter)
 	defer cancel()
-	cause := s.withGuest(bounded, vm.ID, func(guestapi.Guest) error { return nil })
-	now, err := s.store.GetVM(ctx, vm.ID)
+	cause := r.withGuest(bounded, vm.ID, func(guestapi.Guest) error { return nil })
+	now, err := r.store.GetVM(ctx, vm.ID)
 	if err != nil || !now.SessionsUnknown {
 		return err
 	}
@@ -65,12 +71,12 @@ func (s *Service) awaitKnown(ctx context.Context, vm banger.VM, do string) error
 
 // checkReachable fails for a VM that is paused, and for a remote host that has refused the
 // login or been silent for some time.
-func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
-	vm, err := s.store.GetVM(ctx, id)
+func (r *reach) checkReachable(ctx context.Context, id banger.VMID) error {
+	vm, err := r.store.GetVM(ctx, id)
 	if err == nil {
 		err = records.CheckNotPaused(vm, "reach", "the guest")
 	}
-	if refused := s.guests.Refused(id); refused != nil && err == nil {
+	if refused := r.guests.Refused(id); refused != nil && err == nil {
 		return banger.Errorf(banger.CodeUnavailable, "cannot reach VM %s: its login was refused: %w", vm.Name, refused).
 			WithHint("once that is fixed, run: banger vm unlock %s; until then it is retried once an hour", vm.Name)
 	}
@@ -86,11 +92,11 @@ func (s *Service) checkReachable(ctx context.Context, id banger.VMID) error {
 // time that one broke, until ctx ends. f must be safe to repeat. A guest that
 // itself cannot do its part now, as while a shim is dying, is asked again for
 // some seconds.
-func (s *Service) awaitGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
+func (r *reach) awaitGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
 	var last guestapi.Guest
 	pause := minGuestPause
 	for {
-		guest, err := s.guests.Guest(ctx, id)
+		guest, err := r.guests.Guest(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 // reading is one reading of a session's output. Each page names where it begins, so
 // a broken link costs neither a byte nor a repetition.
 type reading struct {
-	service *Service
+	pages   *pages
 	session banger.Session
 	request banger.LogRequest
 	fn      func(banger.LogChunk) error
@@ -33,8 +33,8 @@ type reading struct {
 	end     banger.LogEnd
 }
 
-func (s *Service) newReading(x banger.Session, r banger.LogRequest, fn func(banger.LogChunk) error) *reading {
-	return &reading{service: s, session: x, request: r, fn: fn, left: r.Limit}
+func newReading(p *pages, x banger.Session, r banger.LogRequest, fn func(banger.LogChunk) error) *reading {
+	return &reading{pages: p, session: x, request: r, fn: fn, left: r.Limit}
 }
 
 // errUntil ends the wait for output that would be too late.
@@ -114,16 +114,16 @@ func (l *reading) nextPage(ctx context.Context, read *guestapi.GuestLogRead) (gu
 		defer cancel()
 	}
 	if !read.Wait || l.request.Until.IsZero() {
-		return l.service.readPage(ctx, l.session, *read, l.request.Follow)
+		return l.pages.read(ctx, l.session, *read, l.request.Follow)
 	}
 	waiting, cancel := context.WithDeadlineCause(ctx, l.request.Until, errUntil)
 	defer cancel()
-	page, err := l.service.readPage(waiting, l.session, *read, true)
+	page, err := l.pages.read(waiting, l.session, *read, true)
 	if err == nil || !errors.Is(context.Cause(waiting), errUntil) || ctx.Err() != nil {
 		return page, err
 	}
 	read.Wait, l.request.Follow = false, false
-	return l.service.readPage(ctx, l.session, *read, l.request.Follow)
+	return l.pages.read(ctx, l.session, *read, l.request.Follow)
 }
 
 // begin is told where the reading begins.

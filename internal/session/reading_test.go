@@ -18,7 +18,7 @@ func chunksOf(t *testing.T, h *hosttest.Host, r banger.LogRequest) ([]banger.Log
 		r.Stream = banger.StreamBoth
 	}
 	var chunks []banger.LogChunk
-	end, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", r, func(c banger.LogChunk) error {
+	end, err := h.Streams.ReadLogs(t.Context(), vmName, "s", r, func(c banger.LogChunk) error {
 		chunks = append(chunks, c)
 		return nil
 	})
@@ -33,7 +33,7 @@ func say(t *testing.T, h *hosttest.Host, line string) {
 	t.Helper()
 	send(t, h, "s", line+"\n", false)
 	for _, pattern := range []string{"^" + line + "$", "^err " + line + "$"} {
-		if _, err := match(t, banger.MatchRequest{Pattern: pattern}, h.Sessions); err != nil {
+		if _, err := match(t, banger.MatchRequest{Pattern: pattern}, h.Streams); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestLogs_FollowThatIsBrokenOffIsNotAtTheEnd(t *testing.T) {
 	start(t, h, echoing())
 	say(t, h, "one")
 	enough := errors.New("enough")
-	end, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true}, func(c banger.LogChunk) error {
+	end, err := h.Streams.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true}, func(c banger.LogChunk) error {
 		if string(c.Data) != "one\n" {
 			return enough
 		}
@@ -184,7 +184,7 @@ func TestLogs_GrepFollowsAndTellsGaps(t *testing.T) {
 	got := make(chan banger.LogChunk, 100)
 	done := make(chan error, 1)
 	go func() {
-		_, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{}, Follow: true, Grep: "needle"},
+		_, err := h.Streams.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Cursor: &banger.LogCursor{}, Follow: true, Grep: "needle"},
 			func(c banger.LogChunk) error { got <- c; return nil })
 		done <- err
 	}()
@@ -217,7 +217,7 @@ func TestLogs_TimesAndPatternsThatCannotBeAreRefused(t *testing.T) {
 		"before all clocks":   {Since: time.Unix(-1, 0)},
 		"after all calendars": {Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
-		_, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", r, func(banger.LogChunk) error { return errors.New("it was read") })
+		_, err := h.Streams.ReadLogs(t.Context(), vmName, "s", r, func(banger.LogChunk) error { return errors.New("it was read") })
 		if banger.CodeOf(err) != banger.CodeInvalid {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -24,15 +24,15 @@ const searchPatience = 30 * time.Second
 var errEnough = errors.New("the limit of the search is reached")
 
 // SearchSessions implements banger.SessionStreams.
-func (s *Service) SearchSessions(ctx context.Context, r banger.SearchRequest, fn func(banger.SearchResult) error) (banger.SearchEnd, error) {
+func (s *Streams) SearchSessions(ctx context.Context, r banger.SearchRequest, fn func(banger.SearchResult) error) (banger.SearchEnd, error) {
 	if err := checkSearch(r); err != nil {
 		return banger.SearchEnd{}, err
 	}
-	places, err := s.selectSessions(ctx, r.VMs, banger.SessionFilter{Status: r.Status, Tags: r.Tags})
+	places, err := s.finder.selectSessions(ctx, r.VMs, banger.SessionFilter{Status: r.Status, Tags: r.Tags})
 	if err != nil {
 		return banger.SearchEnd{}, err
 	}
-	search := &search{service: s, request: r, fn: fn, slots: make(slots, searchParallel)}
+	search := &search{pages: s.pages, store: s.finder.store, request: r, fn: fn, slots: make(slots, searchParallel)}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, place := range places {
 		group.Go(func() error { return search.vm(ctx, place) })
@@ -66,7 +66,8 @@ func searchReading(r banger.SearchRequest) banger.LogRequest {
 
 // search is one search.
 type search struct {
-	service *Service
+	pages   *pages
+	store   Store
 	request banger.SearchRequest
 	slots   slots
 
@@ -108,7 +109,7 @@ func (q *search) session(ctx context.Context, vm banger.VM, x banger.Session, wh
 		return nil, err
 	}
 	defer q.slots.give()
-	reading := q.service.newReading(x, searchReading(q.request), func(line banger.LogChunk) error {
+	reading := newReading(q.pages, x, searchReading(q.request), func(line banger.LogChunk) error {
 		if line.Gap > 0 {
 			return nil
 		}
@@ -122,7 +123,7 @@ func (q *search) session(ctx context.Context, vm banger.VM, x banger.Session, wh
 		err = context.Cause(ctx)
 	}
 	if err == nil && cause != nil {
-		if _, gone := q.service.store.GetSession(ctx, x.ID); banger.CodeOf(gone) == banger.CodeNotFound {
+		if _, gone := q.store.GetSession(ctx, x.ID); banger.CodeOf(gone) == banger.CodeNotFound {
 			return nil, nil // it has been removed meanwhile
 		}
 	}

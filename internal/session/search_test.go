@@ -31,7 +31,7 @@ func startIn(t *testing.T, h *hosttest.Host, vm string, r banger.SessionRequest)
 // line, and how it ended.
 func search(t *testing.T, h *hosttest.Host, r banger.SearchRequest) (hits []string, end banger.SearchEnd) {
 	t.Helper()
-	end, err := h.Sessions.SearchSessions(t.Context(), r, func(result banger.SearchResult) error {
+	end, err := h.Streams.SearchSessions(t.Context(), r, func(result banger.SearchResult) error {
 		if result.Failure != nil {
 			t.Errorf("failure: %+v", result.Failure)
 			return nil
@@ -92,7 +92,7 @@ func TestSearch_FindsLinesInRunningAndInStoppedVMs(t *testing.T) {
 		}
 		name, session, _ := strings.Cut(vm, "/")
 		var text strings.Builder
-		_, err := h.Sessions.ReadLogs(t.Context(), name, session, banger.LogRequest{Stream: banger.Stream(stream), From: &offset}, func(c banger.LogChunk) error {
+		_, err := h.Streams.ReadLogs(t.Context(), name, session, banger.LogRequest{Stream: banger.Stream(stream), From: &offset}, func(c banger.LogChunk) error {
 			text.Write(c.Data)
 			return nil
 		})
@@ -112,12 +112,12 @@ func TestSearch_EndsAtItsLimitAndWithItsCaller(t *testing.T) {
 	}
 	enough := errors.New("enough")
 	calls := 0
-	_, err := h.Sessions.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { calls++; return enough })
+	_, err := h.Streams.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { calls++; return enough })
 	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("after %d calls: %v", calls, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = h.Sessions.SearchSessions(ctx, banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { cancel(); return nil })
+	_, err = h.Streams.SearchSessions(ctx, banger.SearchRequest{Pattern: "7"}, func(banger.SearchResult) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("with its context it ends with %v", err)
 	}
@@ -129,7 +129,7 @@ func TestSearch_EndsThoughASessionWritesFasterThanItIsRead(t *testing.T) {
 		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
 			t.Fatal(err)
 		}
 		const written = 1000 // when the search begins; there is always more
@@ -161,11 +161,11 @@ func TestSearch_RefusesWhatCannotBeLookedFor(t *testing.T) {
 		"a limit":      {Pattern: "a", Limit: -1},
 		"strange time": {Pattern: "a", Since: time.Unix(-1, 0)},
 	} {
-		if _, err := h.Sessions.SearchSessions(t.Context(), r, nil); banger.CodeOf(err) != banger.CodeInvalid {
+		if _, err := h.Streams.SearchSessions(t.Context(), r, nil); banger.CodeOf(err) != banger.CodeInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := h.Sessions.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "a", VMs: []string{"none"}}, nil); banger.CodeOf(err) != banger.CodeNotFound {
+	if _, err := h.Streams.SearchSessions(t.Context(), banger.SearchRequest{Pattern: "a", VMs: []string{"none"}}, nil); banger.CodeOf(err) != banger.CodeNotFound {
 		t.Errorf("of no VM: %v", err)
 	}
 }
@@ -178,7 +178,7 @@ func TestSearch_VMThatCannotBeReachedIsToldOfAndGivenUp(t *testing.T) {
 			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Service.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+			if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
 				t.Fatal(err)
 			}
 		}

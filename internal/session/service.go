@@ -5,18 +5,11 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"path"
-	"strings"
 	"sync"
-	"time"
 
 	"banger"
 	"banger/internal/guestapi"
-	"banger/internal/keylock"
-	"banger/internal/records"
-	"banger/internal/sessiondir"
 )
 
 // Guests gives the running guests; internal/guest.Links does.
@@ -28,166 +21,94 @@ type Guests interface {
 	Refused(id banger.VMID) error
 }
 
-// Service implements banger.SessionService, SessionStreams and SessionControl.
-type Service struct {
-	store  *stampedStore
-	guests Guests
-	disks  Disks
-	log    *slog.Logger
-
-	// Launches continue when the client that asked for them has gone, until Close.
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-
-	stdin keylock.Locks[banger.SessionID] // each is held by who sends to the session
-	// senderID is that of all attachments that send: they take turns, and the next
-	// need not wait for the lease of one whose link broke at its end.
-	senderID string
-
-	seats seats // who serves which attachment
-
-	keeper *keeper // nil: nothing is removed without a request
-
-	mu       sync.Mutex                   // guards the fields below
-	launches map[banger.SessionID]*launch // that this process has in hand
-	boots    map[banger.VMID]string       // ids; see follower.GuestUp
-	paces    map[banger.VMID]*pace        // of guests that have reported something
+// Config is what Services are made of. Store, Guests and Log are needed.
+type Config struct {
+	Store  Store
+	Guests Guests
+	// Retention says which ended sessions are removed without a request; the zero value
+	// removes none.
+	Retention banger.Retention
+	// Clock tells how old an ended session is; nil is the host's clock.
+	Clock Clock
+	Log   *slog.Logger
 }
 
-// New returns a service. Its launches end with Close, which comes before the end of
-// guests and disks, whatever becomes of ctx.
-func New(ctx context.Context, store Store, guests Guests, disks Disks, log *slog.Logger) *Service {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	return &Service{
-		store: &stampedStore{store, wallClock{}}, guests: guests, disks: disks, log: log, ctx: ctx, cancel: cancel,
-		senderID: string(banger.NewSessionID()), launches: map[banger.SessionID]*launch{}, boots: map[banger.VMID]string{},
-		paces: map[banger.VMID]*pace{},
+// Services are those of all sessions that need no disk. NewOutput makes the others of
+// them, once there is somebody who reads the disks of VMs that do not run: that is told
+// of guests and machines by Reconciler, and so comes in between.
+type Services struct {
+	Sessions   *Sessions
+	Control    *Control
+	Reconciler *Reconciler
+
+	finder   *finder
+	reach    *reach
+	launcher *launcher
+	keeper   *keeper // nil: nothing is removed without a request
+	tasks    *tasks
+	log      *slog.Logger
+}
+
+// New returns services that do nothing before they are called. What they have begun ends
+// with Close, which comes before the end of guests and disks, whatever becomes of ctx.
+func New(ctx context.Context, c Config) *Services {
+	if c.Clock == nil {
+		c.Clock = wallClock{}
+	}
+	store := &stampedStore{c.Store, c.Clock}
+	tasks := newTasks(ctx)
+	reach := &reach{guests: c.Guests, store: store}
+	finder := &finder{store: store, reach: reach}
+	remover := &remover{store: store, reach: reach}
+	keeper := newKeeper(c.Retention, c.Clock, store, remover, c.Log)
+	launches := newLaunches(tasks.ctx)
+	paces := newPaces()
+	recorder := &recorder{store: store, launches: launches, paces: paces, keeper: keeper}
+	launcher := &launcher{store: store, reach: reach, launches: launches, recorder: recorder, tasks: tasks, log: c.Log}
+	control := &Control{finder: finder, reach: reach, launcher: launcher, recorder: recorder}
+	return &Services{
+		Sessions: &Sessions{finder: finder, reach: reach, launcher: launcher, control: control, remover: remover, clock: c.Clock},
+		Control:  control,
+		Reconciler: &Reconciler{
+			store: store, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
+			boots: map[banger.VMID]string{},
+		},
+		finder: finder, reach: reach, launcher: launcher, keeper: keeper, tasks: tasks, log: c.Log,
+	}
+}
+
+// NewOutput returns the services of what sessions read and write, of VMs that run and of
+// those that do not. They end with s.
+func NewOutput(s *Services, disks Disks) (*Streams, *Attachments) {
+	pages := &pages{reach: s.reach, disks: disks}
+	shims := &shims{store: s.finder.store, guests: s.reach.guests, launcher: s.launcher, pages: pages, tasks: s.tasks}
+	streams := &Streams{finder: s.finder, launcher: s.launcher, pages: pages, shims: shims, senderID: string(banger.NewSessionID())}
+	return streams, &Attachments{finder: s.finder, launcher: s.launcher, shims: shims, ctx: s.tasks.ctx, log: s.log}
+}
+
+// Retain begins to remove ended sessions as Config.Retention says, until Close.
+func (s *Services) Retain() {
+	if s.keeper != nil {
+		s.tasks.work.Go(func() { s.keeper.run(s.tasks.ctx) })
 	}
 }
 
 // Close gives up the launches in hand, and waits for them; the next daemon settles them.
 // It ends attachments, too, for which whoever serves their connections waits.
-func (s *Service) Close() error {
-	s.cancel()
-	s.work.Wait()
+func (s *Services) Close() error {
+	s.tasks.cancel()
+	s.tasks.work.Wait()
 	return nil
 }
 
-// GetSession implements banger.SessionService.
-func (s *Service) GetSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
-	vm, err := s.vm(ctx, vmRef)
-	if err != nil {
-		return banger.Session{}, err
-	}
-	x, err := s.store.ResolveSession(ctx, vm.ID, ref)
-	if !vm.SessionsUnknown || banger.CodeOf(err) != banger.CodeNotFound {
-		return x, err
-	}
-	if err := s.awaitKnown(ctx, vm, fmt.Sprintf("find session %q", ref)); err != nil {
-		return x, err
-	}
-	return s.store.ResolveSession(ctx, vm.ID, ref)
+// tasks are what continues when the client that asked for it has gone, until Close.
+type tasks struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
 }
 
-// InspectSession implements banger.SessionService.
-func (s *Service) InspectSession(ctx context.Context, vmRef, ref string) (banger.Session, error) {
-	x, err := s.GetSession(ctx, vmRef, ref)
-	if err != nil || x.Status.Ended() || x.Status == banger.StatusStarting {
-		return x, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
-	defer cancel()
-	_ = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { // the record is an answer, too
-		now, err := g.Inspect(ctx, x.ID)
-		if err == nil && records.CheckTransition(x.SessionState, now.SessionState) == nil {
-			x.SessionState = now.SessionState
-		}
-		return err
-	})
-	return x, nil
-}
-
-// inspectTimeout is how long the counters of a session are waited for.
-const inspectTimeout = 2 * time.Second
-
-// RemoveSession implements banger.SessionService.
-func (s *Service) RemoveSession(ctx context.Context, vmRef, ref string, force bool) error {
-	x, err := s.GetSession(ctx, vmRef, ref)
-	if err != nil {
-		return err
-	}
-	if !x.Status.Ended() {
-		if !force {
-			return banger.Errorf(banger.CodeState, "cannot remove session %q: it is %s", x.Name, x.Status).
-				WithHint("end it first with session stop or kill, or remove it with --force")
-		}
-		if _, err := s.end(ctx, x, banger.StopRequest{Kill: true}); err != nil {
-			return err
-		}
-	}
-	return s.remove(ctx, x)
-}
-
-// remove removes a session that has ended. The guest forgets first: a record without a
-// directory tells that it is gone, a directory without a record would be found by
-// nobody.
-func (s *Service) remove(ctx context.Context, x banger.Session) error {
-	err := s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Remove(ctx, x.ID) })
-	if err != nil {
-		return err
-	}
-	return s.store.DeleteSession(ctx, x.ID)
-}
-
-func (s *Service) vm(ctx context.Context, ref string) (banger.VM, error) {
-	vms, err := s.store.ListVMs(ctx)
-	if err != nil {
-		return banger.VM{}, err
-	}
-	return records.Resolve("vm", ref, vms)
-}
-
-// newSession is the record of a session that is about to be launched.
-func newSession(vm banger.VMID, r banger.SessionRequest) banger.Session {
-	return recordOf(banger.NewSessionID(), vm, r)
-}
-
-// recordOf is the record of a session before its guest has said anything of it.
-func recordOf(id banger.SessionID, vm banger.VMID, r banger.SessionRequest) banger.Session {
-	x := banger.Session{
-		ID: id, VMID: vm, Name: r.Name, Launch: r.Launch, SecretEnv: r.SecretEnv.Names(), Tags: r.Tags,
-		SessionState:  banger.SessionState{Status: banger.StatusStarting},
-		Backend:       "ssh",
-		AttachBackend: "shim",
-		AttachMode:    "pipe",
-		Attachable:    true,
-		Reattachable:  true,
-	}
-	if r.TTY {
-		x.AttachMode = "tty"
-	}
-	if x.Name == "" {
-		x.Name = defaultName(r.Command, id)
-	}
-	return x
-}
-
-// setGuestDir records where a session lies in its guest, which only that can say.
-func setGuestDir(x *banger.Session, dir string) {
-	x.GuestStateDir = dir
-	x.StdoutLogPath, x.StderrLogPath = path.Join(dir, sessiondir.StdoutName), path.Join(dir, sessiondir.StderrName)
-	if x.TTY {
-		x.StderrLogPath = ""
-	}
-}
-
-// defaultName is the command's base name and the beginning of the id.
-func defaultName(command banger.ByteString, id banger.SessionID) string {
-	const idBytes = 6
-	base := strings.ToValidUTF8(path.Base(string(command)), "_")
-	if room := banger.MaxNameBytes - idBytes - 1; len(base) > room {
-		base = strings.ToValidUTF8(base[:room], "")
-	}
-	return base + "-" + string(id[:idBytes])
+func newTasks(ctx context.Context) *tasks {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return &tasks{ctx: ctx, cancel: cancel}
 }

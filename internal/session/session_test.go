@@ -61,7 +61,7 @@ func read(t *testing.T, h *hosttest.Host, name string, r banger.LogRequest) stri
 	t.Helper()
 	var out bytes.Buffer
 	r.Stream = banger.StreamStdout
-	_, err := h.Sessions.ReadLogs(t.Context(), vmName, name, r, func(c banger.LogChunk) error {
+	_, err := h.Streams.ReadLogs(t.Context(), vmName, name, r, func(c banger.LogChunk) error {
 		out.Write(c.Data)
 		return nil
 	})
@@ -73,7 +73,7 @@ func read(t *testing.T, h *hosttest.Host, name string, r banger.LogRequest) stri
 
 func send(t *testing.T, h *hosttest.Host, name, data string, eof bool) banger.SendResult {
 	t.Helper()
-	r, err := h.Sessions.SendSession(t.Context(), vmName, name, banger.SendRequest{Data: strings.NewReader(data), EOF: eof})
+	r, err := h.Streams.SendSession(t.Context(), vmName, name, banger.SendRequest{Data: strings.NewReader(data), EOF: eof})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestSession_FollowerMissesAndRepeatsNothingWhenTheLinkIsCut(t *testing.T) {
 	got := make(chan string)
 	done := make(chan error, 1)
 	go func() {
-		_, err := h.Sessions.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
+		_, err := h.Streams.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
 			func(c banger.LogChunk) error { got <- string(c.Data); return nil })
 		done <- err
 	}()
@@ -162,7 +162,7 @@ func TestSession_StdinIsTakenOnceThroughCutLinks(t *testing.T) {
 	}
 	// The reader cuts the link between two pieces of what is sent.
 	pieces := &cutting{r: strings.NewReader(want.String()), cut: h.Cut}
-	r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: pieces, EOF: true})
+	r, err := h.Streams.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: pieces, EOF: true})
 	if err != nil || !r.EOF || r.Offset != int64(want.Len()) {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -191,12 +191,12 @@ func TestSession_RetriedInputIsTakenOnce(t *testing.T) {
 	start(t, h, shell("s", "cat"))
 	zero, beyond := int64(0), int64(100)
 	for range 2 {
-		r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("hello\n"), Offset: &zero})
+		r, err := h.Streams.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("hello\n"), Offset: &zero})
 		if err != nil || r.Offset != 6 {
 			t.Fatalf("got %+v, %v", r, err)
 		}
 	}
-	r, err := h.Sessions.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("x"), Offset: &beyond})
+	r, err := h.Streams.SendSession(t.Context(), vmName, "s", banger.SendRequest{Data: strings.NewReader("x"), Offset: &beyond})
 	if banger.CodeOf(err) != banger.CodeState || r.Offset != 6 {
 		t.Errorf("an offset beyond what was accepted: %+v, %v", r, err)
 	}
@@ -341,7 +341,7 @@ func TestSession_WaitingCallEndsWithItsClient(t *testing.T) {
 	calls := map[string]func() error{
 		"wait": func() error { _, err := h.Sessions.WaitSession(ctx, vmName, "s"); return err },
 		"logs": func() error {
-			_, err := h.Sessions.ReadLogs(ctx, vmName, "s", banger.LogRequest{Follow: true}, func(banger.LogChunk) error { return nil })
+			_, err := h.Streams.ReadLogs(ctx, vmName, "s", banger.LogRequest{Follow: true}, func(banger.LogChunk) error { return nil })
 			return err
 		},
 	}

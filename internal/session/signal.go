@@ -11,14 +11,14 @@ import (
 )
 
 // SignalSession implements banger.SessionControl.
-func (s *Service) SignalSession(ctx context.Context, vmRef, ref string, r banger.SignalRequest) error {
+func (c *Control) SignalSession(ctx context.Context, vmRef, ref string, r banger.SignalRequest) error {
 	name, err := signalName(r.Signal)
 	if err != nil {
 		return err
 	}
-	x, err := s.GetSession(ctx, vmRef, ref)
+	x, err := c.finder.session(ctx, vmRef, ref)
 	if err == nil {
-		x, err = s.settled(ctx, x)
+		x, err = c.launcher.settled(ctx, x)
 	}
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *Service) SignalSession(ctx context.Context, vmRef, ref string, r banger
 	}
 	request := guestapi.GuestSignal{ID: string(banger.NewSessionID()), Signal: name, All: r.All}
 	asked := 0
-	err = s.withGuest(ctx, x.VMID, func(g guestapi.Guest) error {
+	err = c.reach.withGuest(ctx, x.VMID, func(g guestapi.Guest) error {
 		asked++
 		return g.Signal(ctx, x.ID, request)
 	})

@@ -15,10 +15,10 @@ const senderName = "session send"
 // SendSession implements banger.SessionStreams. Senders wait for each other, so
 // that what two of them send does not mingle; who is attached as the writer is not
 // waited for.
-func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.SendRequest) (banger.SendResult, error) {
-	x, err := s.GetSession(ctx, vmRef, ref)
+func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.SendRequest) (banger.SendResult, error) {
+	x, err := s.finder.session(ctx, vmRef, ref)
 	if err == nil {
-		x, err = s.settled(ctx, x)
+		x, err = s.launcher.settled(ctx, x)
 	}
 	if err != nil {
 		return banger.SendResult{}, err
@@ -37,7 +37,7 @@ func (s *Service) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 	}
 	defer unlock()
 	config := sessionstream.Config{
-		Dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, x.ID) },
+		Dial: func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.ID) },
 		Attach: sessionstream.Attach{
 			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true, RawLine: r.RawLine,
 		},

@@ -84,11 +84,16 @@ func (s *stub) Remove(context.Context, banger.SessionID) error { return nil }
 // rig is a session service over a real store, within one synctest bubble, with
 // one running VM.
 type rig struct {
-	*session.Service
-	store  *store.Store
-	writes atomic.Int64 // transactions of sessions that the service has asked for
-	vm     banger.VM
-	guest  *stub
+	*session.Sessions
+	*session.Streams
+	*session.Control
+	*session.Attachments
+	*session.Reconciler
+	services *session.Services
+	store    *store.Store
+	writes   atomic.Int64 // transactions of sessions that the services have asked for
+	vm       banger.VM
+	guest    *stub
 
 	mu   sync.Mutex // guards find
 	find func(ctx context.Context) (guestapi.Guest, error)
@@ -138,9 +143,9 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		}
 		r := &rig{store: records, guest: &stub{}}
 		r.find = func(context.Context) (guestapi.Guest, error) { return r.guest, nil }
-		r.Service = session.New(t.Context(), counted{records, &r.writes}, r, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		r.open(t, session.Config{})
 		defer func() {
-			if err := r.Close(); err != nil {
+			if err := r.services.Close(); err != nil {
 				t.Error(err)
 			}
 			if err := records.Close(); err != nil {
@@ -156,6 +161,25 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		}
 		test(t, r)
 	})
+}
+
+// open makes the services. Other fields of c than those for which the rig has something
+// are taken as they are.
+func (r *rig) open(t *testing.T, c session.Config) {
+	c.Store, c.Guests, c.Log = counted{r.store, &r.writes}, r, slog.New(slog.NewTextHandler(t.Output(), nil))
+	r.services = session.New(t.Context(), c)
+	r.Sessions, r.Control, r.Reconciler = r.services.Sessions, r.services.Control, r.services.Reconciler
+	r.Streams, r.Attachments = session.NewOutput(r.services, nil)
+}
+
+// retain makes the services again, for a retention by the ages on a clock.
+func (r *rig) retain(t *testing.T, policy banger.Retention, clock session.Clock) {
+	t.Helper()
+	if err := r.services.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.open(t, session.Config{Retention: policy, Clock: clock})
+	r.services.Retain()
 }
 
 // begin starts a session s in the background.

@@ -1,5 +1,5 @@
-// Package store keeps banger's records in one SQLite file, for machine.Service,
-// session.Service and image.Service; storetest is the whole of the contract as a test suite.
+// Package store keeps banger's records in one SQLite file, for the services of VMs,
+// sessions and images; storetest is the whole of the contract as a test suite.
 //
 // There is one connection that writes and a few that read. The file is in WAL
 // mode with synchronous=FULL, so a write that has returned has reached the disk

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"banger"
+	"banger/internal/guestapi"
+	"banger/internal/records"
+)
+
+// recorder changes the record of one session, and lets all know that have to.
+type recorder struct {
+	store    Store
+	launches *launches
+	paces    *paces
+	keeper   *keeper
+}
+
+func (r *recorder) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
+	x, err := r.store.UpdateSession(ctx, id, change)
+	if err == nil {
+		r.launches.recorded(x)
+		r.paces.of(x.VMID).recorded(x)
+	}
+	if err == nil && x.Status.Ended() {
+		r.keeper.lookNow(x.VMID)
+	}
+	return err
+}
+
+// apply copies a guest's report into the record, unless the record is newer.
+func (r *recorder) apply(ctx context.Context, vm banger.VMID, report guestapi.GuestSession) error {
+	return r.update(ctx, report.ID, func(x *banger.Session) error { return takeReport(x, vm, report) })
+}
+
+// recordMissing records the end of a session that ran and that its guest does not
+// know.
+func (r *recorder) recordMissing(ctx context.Context, id banger.SessionID) error {
+	return r.update(ctx, id, func(x *banger.Session) error {
+		if !x.Status.Ended() {
+			fail(x, banger.EndedByShimLost)
+			x.LastError = "the guest has no record of it any more; its end cannot be known"
+		}
+		return nil
+	})
+}
+
+// failLaunch records that a session never ran.
+func (r *recorder) failLaunch(ctx context.Context, id banger.SessionID, stage banger.LaunchStage, cause error) error {
+	return r.update(ctx, id, func(x *banger.Session) error {
+		if x.Status == banger.StatusStarting { // else the guest knew better in the meantime
+			fail(x, banger.EndedByLaunch)
+			x.LaunchStage, x.LaunchMessage = stage, cause.Error()
+		}
+		return nil
+	})
+}
+
+// takeReport copies a report of a VM's guest into the record x, unless that is newer.
+// An invalid one changes nothing.
+func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) error {
+	if x.VMID != vm {
+		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
+	}
+	if r.Sequence <= x.Sequence {
+		return nil
+	}
+	if err := records.CheckTransition(x.SessionState, r.SessionState); err != nil {
+		return err
+	}
+	x.SessionState = r.SessionState
+	if r.GuestStateDir != "" {
+		setGuestDir(x, r.GuestStateDir)
+	}
+	if r.Status.Ended() {
+		x.EndedAt = endOf(r.SessionState, r.EndedAt)
+	}
+	return nil
+}
+
+// fail makes a session one that has ended now without its guest's word for it.
+func fail(x *banger.Session, by banger.EndedBy) {
+	x.Status, x.EndedBy = banger.StatusFailed, by
+	x.EndedAt = endOf(x.SessionState, time.Now().UTC())
+}
+
+// endOf returns at, or when the session started if that is later: the two are
+// told by clocks that differ and that may be set.
+func endOf(s banger.SessionState, at time.Time) time.Time {
+	if at.Before(s.StartedAt) {
+		return s.StartedAt
+	}
+	return at
+}
