@@ -13,11 +13,7 @@ import (
 func TestSystemd_LogoutTakesNeitherVMNorSessionNorTheWayToThem(t *testing.T) {
 	const session = "logout"
 	l := sharedLab(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(l.as(t, labUser, `tail -n 50 ~/.local/state/banger/daemon.log; banger vm console-log v || true`))
-		}
-	})
+	l.logOnFailure(t)
 	l.logIn(t, labUser)
 	doctorFindsKVM(t, l)
 	l.startCounting(t, "v", session).to(t, 3)

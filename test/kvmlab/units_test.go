@@ -13,6 +13,7 @@ import (
 func TestSystemd_RestartOfTheSystemUnitLeavesVMsAndSessionsRunning(t *testing.T) {
 	const session = "system-unit"
 	l := sharedLab(t)
+	l.logOnFailure(t)
 	l.root(t, `systemctl enable --now "banger@$1"`, labUser)
 	l.logIn(t, labUser)
 	t.Cleanup(func() {
@@ -34,6 +35,7 @@ func TestSystemd_RestartOfTheSystemUnitLeavesVMsAndSessionsRunning(t *testing.T)
 func TestSystemd_TheUserUnitEndsNoMachineAndStartsThoseThatStartWithTheHost(t *testing.T) {
 	const session = "user-unit"
 	l := sharedLab(t)
+	l.logOnFailure(t)
 	l.root(t, `loginctl enable-linger "$1"`, labUser)
 	l.logIn(t, labUser)
 	l.as(t, labUser, `systemctl --user enable --now banger`)

@@ -68,13 +68,32 @@ func (l *lab) runningVM(t *testing.T, name string) banger.VM {
 func (l *lab) awaitRunning(t *testing.T, before banger.VM) {
 	t.Helper()
 	events := l.lines(t, labUser, "banger", "events", "--json", "--since", strconv.FormatInt(before.Revision, 10))
+	last := before
 	for events.Scan() {
 		vm := decode[banger.Event](t, events.Text()).VM
-		if vm != nil && vm.ID == before.ID && vm.State == banger.VMRunning {
+		if vm == nil || vm.ID != before.ID {
+			continue
+		}
+		if last = *vm; last.State == banger.VMRunning {
 			return
 		}
 	}
-	t.Fatalf("the events ended before the VM ran: %v", events.Err())
+	t.Fatalf("the events ended before the VM ran, which was last seen as %+v: %v", last, events.Err())
+}
+
+// logOnFailure logs at the end of a test that has failed what the user's daemon and the VM
+// "v" have said.
+func (l *lab) logOnFailure(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(l.as(t, labUser, `ls -l /dev/kvm
+tail -n 50 ~/.local/state/banger/daemon.log || true
+banger vm list --json || true
+banger vm console-log v || true`))
+			t.Log(l.root(t, `journalctl --no-pager -b -u "user@$1" -n 100 || true`, labUID))
+		}
+	})
 }
 
 // stopsCleanly stops the VM "v", which its guest has to see.

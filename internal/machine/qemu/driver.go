@@ -156,6 +156,7 @@ func (d *Driver) accelerator(ctx context.Context, kernel string) (Accel, error) 
 	if v.Usable {
 		return AccelKVM, nil
 	}
+	d.config.Log.Info("the guest is emulated: KVM does not work", "cause", v.Reason)
 	return AccelTCG, nil
 }
 
