@@ -49,6 +49,7 @@ type Options struct {
 func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	ctx, shutdown := context.WithCancel(ctx)
 	defer shutdown()
+	defer raiseHeap()()
 
 	if err := p.Create(); err != nil {
 		return err

@@ -1,0 +1,24 @@
+package daemon
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+)
+
+func TestDaemon_CollectsItsHeapLaterThanAnEmptyOne(t *testing.T) {
+	before := heapGoal()
+	release := raiseHeap()
+	defer release()
+	if after := heapGoal(); after < before+heapFloor {
+		t.Errorf("the heap is collected at %d bytes with the floor, at %d without", after, before)
+	}
+}
+
+// heapGoal returns at which size the heap is collected next.
+func heapGoal() uint64 {
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	return goal[0].Value.Uint64()
+}
