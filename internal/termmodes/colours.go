@@ -18,9 +18,15 @@ const (
 	maxNamed       = 32
 )
 
-// setColours carries out OSC 4 and 5: pairs of an index and a colour. What is too long or
+// palette are the colours of a terminal that were changed.
+type palette struct {
+	colours map[colour]string
+	named   map[string]string // kitty's colours (OSC 21)
+}
+
+// setIndexed carries out OSC 4 and 5: pairs of an index and a colour. What is too long or
 // otherwise cannot be a colour is only remembered as to be taken back.
-func (m *Modes) setColours(osc int, text string) {
+func (p *palette) setIndexed(osc int, text string) {
 	limit := maxPalette
 	if osc == 5 {
 		limit = maxSpecial
@@ -29,77 +35,77 @@ func (m *Modes) setColours(osc int, text string) {
 		var value string
 		value, rest, _ = strings.Cut(rest, ";")
 		if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < limit {
-			m.setColour(colour{osc, i}, value)
+			p.set(colour{osc, i}, value)
 		}
 	}
 }
 
 // setDynamic carries out OSC 10 to 19: colours, the first of which is that of the number.
-func (m *Modes) setDynamic(osc int, text string) {
+func (p *palette) setDynamic(osc int, text string) {
 	for value := range strings.SplitSeq(text, ";") {
 		if osc > 19 {
 			return
 		}
-		m.setColour(colour{osc, 0}, value)
+		p.set(colour{osc, 0}, value)
 		osc++
 	}
 }
 
-func (m *Modes) setColour(c colour, value string) {
+func (p *palette) set(c colour, value string) {
 	if value == "?" || value == "" {
 		return
 	}
 	if len(value) > maxColourBytes || !isASCIIText(value) {
 		value = ""
 	}
-	if m.colours == nil {
-		m.colours = map[colour]string{}
+	if p.colours == nil {
+		p.colours = map[colour]string{}
 	}
-	m.colours[c] = value
+	p.colours[c] = value
 }
 
-// resetColours carries out OSC 104 and 105, of some or of all.
-func (m *Modes) resetColours(osc int, text string) {
+// reset carries out OSC 104 and 105, of some or of all.
+func (p *palette) reset(osc int, text string) {
 	for index := range strings.SplitSeq(text, ";") {
 		i, err := strconv.Atoi(index)
-		for c := range m.colours {
+		for c := range p.colours {
 			if c.osc == osc && (text == "" || err == nil && c.index == i) {
-				delete(m.colours, c)
+				delete(p.colours, c)
 			}
 		}
 	}
 }
 
 // setNamed carries out OSC 21, kitty's way: key=value, and key alone to reset it.
-func (m *Modes) setNamed(text string) {
+func (p *palette) setNamed(text string) {
 	for pair := range strings.SplitSeq(text, ";") {
 		key, value, ok := strings.Cut(pair, "=")
 		switch {
 		case !ok:
-			delete(m.named, key)
-		case value == "?" || key == "" || len(pair) > maxColourBytes || !isASCIIText(pair) || len(m.named) >= maxNamed:
+			delete(p.named, key)
+		case value == "?" || key == "" || len(pair) > maxColourBytes || !isASCIIText(pair) || len(p.named) >= maxNamed:
 		default:
-			if m.named == nil {
-				m.named = map[string]string{}
+			if p.named == nil {
+				p.named = map[string]string{}
 			}
-			m.named[key] = value
+			p.named[key] = value
 		}
 	}
 }
 
-// sortedColours returns those that were changed, in order.
-func (m *Modes) sortedColours() []colour {
+// sorted returns those that were changed, in order.
+func (p *palette) sorted() []colour {
 	var all []colour
-	for c := range m.colours {
+	for c := range p.colours {
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b colour) int { return (a.osc-b.osc)*maxPalette + a.index - b.index })
 	return all
 }
 
-func (m *Modes) appendSetColours(b []byte) []byte {
-	for _, c := range m.sortedColours() {
-		switch value := m.colours[c]; {
+func (p *palette) appendSet(b []byte) []byte {
+	for _, c := range p.sorted() {
+		switch value := p.colours[c]; {
 		case value == "":
 		case c.osc < 10:
 			b = fmt.Appendf(b, "\x1b]%d;%d;%s\x1b\\", c.osc, c.index, value)
@@ -107,24 +113,35 @@ func (m *Modes) appendSetColours(b []byte) []byte {
 			b = fmt.Appendf(b, "\x1b]%d;%s\x1b\\", c.osc, value)
 		}
 	}
-	for _, name := range sorted(m.named) {
-		if value := m.named[name]; value != "" {
+	for _, name := range sorted(p.named) {
+		if value := p.named[name]; value != "" {
 			b = fmt.Appendf(b, "\x1b]21;%s=%s\x1b\\", name, value)
 		}
 	}
 	return b
 }
 
-func (m *Modes) appendResetColours(b []byte) []byte {
-	for _, c := range m.sortedColours() {
+func (p *palette) appendReset(b []byte) []byte {
+	for _, c := range p.sorted() {
 		if c.osc < 10 {
 			b = fmt.Appendf(b, "\x1b]%d;%d\x1b\\", c.osc+100, c.index)
 		} else {
 			b = fmt.Appendf(b, "\x1b]%d\x1b\\", c.osc+100)
 		}
 	}
-	for _, name := range sorted(m.named) {
+	for _, name := range sorted(p.named) {
 		b = fmt.Appendf(b, "\x1b]21;%s\x1b\\", name)
 	}
 	return b
+}
+
+// forget is what RIS does. Not every terminal then forgets its colours, so they are to be
+// taken back still, but not to be set.
+func (p *palette) forget() {
+	for c := range p.colours {
+		p.colours[c] = ""
+	}
+	for name := range p.named {
+		p.named[name] = ""
+	}
 }

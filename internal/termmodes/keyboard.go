@@ -79,7 +79,7 @@ func (k *keyStack) appendReset(b []byte) []byte {
 }
 
 // keyboard carries out CSI … u.
-func (m *Modes) keyboard(p *parser) {
+func (m interpreter) keyboard(p *parser) {
 	keys := &m.keys[m.screen()]
 	switch p.mark {
 	case '>':
@@ -99,7 +99,7 @@ const maxKeyResource = 15
 
 // modifyKeys carries out XTMODKEYS (CSI > p ; v m), its disabling (CSI > p n), and
 // XTFMTKEYS (CSI > p ; v f). Without a value a resource is reset, without anything all are.
-func (m *Modes) modifyKeys(p *parser, final byte) {
+func (m interpreter) modifyKeys(p *parser, final byte) {
 	values := &m.keyModes
 	if final == 'f' {
 		values = &m.formats

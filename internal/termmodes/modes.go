@@ -22,8 +22,7 @@ type Modes struct {
 	charsets charsets
 	kept     [2]kept // DECSC, of each screen
 	settings map[setting]int
-	colours  map[colour]string
-	named    map[string]string // kitty's colours (OSC 21)
+	palette  palette
 	titles   titles
 	pointer  pointer
 	margins  margins
@@ -63,7 +62,7 @@ func (m *Modes) Keypad() bool { return m.keypad }
 func (m *Modes) AltScreen() bool { return m.private[1049] || m.private[1047] || m.private[47] }
 
 // Scan takes in what is written next; sequences may be cut anywhere.
-func (m *Modes) Scan(p []byte) { m.parser.scan(p, m) }
+func (m *Modes) Scan(p []byte) { m.parser.scan(p, interpreter{m}) }
 
 // Pending returns how many of the last bytes are the beginning of a sequence that is
 // not complete.
@@ -187,13 +186,6 @@ func (m *Modes) bringBack() {
 	m.settings = change(m.settings, protection, k.protected, 0)
 }
 
-// remember carries out XTSAVE of one private mode.
-func (m *Modes) remember(mode int) {
-	if canBeSaved(mode) {
-		m.saved = change(m.saved, mode, m.isOn(mode), initially(mode))
-	}
-}
-
 // isOn reports whether a private mode is on.
 func (m *Modes) isOn(mode int) bool {
 	if on, differs := m.private[mode]; differs {
@@ -202,45 +194,9 @@ func (m *Modes) isOn(mode int) bool {
 	return initially(mode)
 }
 
-// restore carries out XTRESTORE of one private mode.
-func (m *Modes) restore(mode int) {
-	if !canBeSaved(mode) {
-		return
-	}
-	on, differs := m.saved[mode]
-	m.set(mode, differs && on || !differs && initially(mode))
-}
-
-// canBeSaved excepts the modes that move the cursor or change the screen when they are
-// set: they could not be saved again for who attaches.
-func canBeSaved(mode int) bool {
-	return known(mode) && !isScreen(mode) && mode != modeOrigin && mode != modeSideMargin && mode != modeVT52
-}
-
-// reset carries out RIS. Not every terminal then forgets its colours and titles, so
-// they are to be taken back still, but not to be set.
+// reset carries out RIS; titles are kept as colours are.
 func (m *Modes) reset() {
-	again := Modes{parser: m.parser, titles: m.titles, pointer: m.pointer, colours: m.colours, named: m.named}
-	for c := range again.colours {
-		again.colours[c] = ""
-	}
-	for name := range again.named {
-		again.named[name] = ""
-	}
+	again := Modes{parser: m.parser, titles: m.titles, pointer: m.pointer, palette: m.palette}
+	again.palette.forget()
 	*m = again
-}
-
-// softReset carries out DECSTR.
-func (m *Modes) softReset() {
-	m.keypad = false
-	for _, mode := range []int{1, modeOrigin, 7, 25} {
-		m.set(mode, initially(mode))
-	}
-	m.ansi = change(m.ansi, ansiInsert, false, false)
-	m.ansi = change(m.ansi, ansiKeyboard, false, false)
-	noUTF8, eightBit := m.charsets.noUTF8, m.charsets.eightBit
-	m.charsets = charsets{noUTF8: noUTF8, eightBit: eightBit}
-	m.kept[m.screen()] = kept{}
-	m.settings = change(m.settings, protection, 0, 0)
-	m.margins, m.touched.pen = margins{}, false
 }

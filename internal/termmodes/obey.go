@@ -47,8 +47,11 @@ func ansiKnown(mode int) bool {
 
 func ansiInitially(mode int) bool { return mode == ansiSilent }
 
+// interpreter has modes obey what is written.
+type interpreter struct{ *Modes }
+
 // control implements receiver.
-func (m *Modes) control(c byte) {
+func (m interpreter) control(c byte) {
 	switch c {
 	case shiftOut:
 		m.charsets.left = 1
@@ -58,7 +61,7 @@ func (m *Modes) control(c byte) {
 }
 
 // escape implements receiver.
-func (m *Modes) escape(middle []byte, c byte) {
+func (m interpreter) escape(middle []byte, c byte) {
 	if m.charsets.designate(middle, c) {
 		return
 	}
@@ -95,7 +98,7 @@ func (m *Modes) escape(middle []byte, c byte) {
 }
 
 // sequence implements receiver.
-func (m *Modes) sequence(p *parser, c byte) {
+func (m interpreter) sequence(p *parser, c byte) {
 	switch {
 	case p.is('?', ""):
 		m.privateSequence(p, c)
@@ -113,7 +116,7 @@ func (m *Modes) sequence(p *parser, c byte) {
 }
 
 // privateSequence carries out CSI ? ….
-func (m *Modes) privateSequence(p *parser, c byte) {
+func (m interpreter) privateSequence(p *parser, c byte) {
 	for _, mode := range p.params {
 		switch c {
 		case 'h', 'l':
@@ -130,7 +133,7 @@ func (m *Modes) privateSequence(p *parser, c byte) {
 }
 
 // plainSequence carries out CSI … without a mark.
-func (m *Modes) plainSequence(p *parser, c byte) {
+func (m interpreter) plainSequence(p *parser, c byte) {
 	switch c {
 	case 'h', 'l':
 		for _, mode := range p.params {
@@ -173,7 +176,7 @@ func span(p *parser) (from, to int) {
 }
 
 // change carries out a setting.
-func (m *Modes) change(p *parser, c byte) {
+func (m interpreter) change(p *parser, c byte) {
 	s := setting(p.middle) + setting(rune(c))
 	if p.mark != 0 {
 		s = setting(rune(p.mark)) + s
@@ -193,7 +196,7 @@ func (m *Modes) change(p *parser, c byte) {
 }
 
 // str implements receiver.
-func (m *Modes) str(kind byte, text []byte) {
+func (m interpreter) str(kind byte, text []byte) {
 	if kind != ']' {
 		return
 	}
@@ -206,31 +209,68 @@ func (m *Modes) str(kind byte, text []byte) {
 	case osc >= 0 && osc <= 2:
 		m.titles.set(osc, string(rest))
 	case osc == 4 || osc == 5:
-		m.setColours(osc, string(rest))
+		m.palette.setIndexed(osc, string(rest))
 	case osc == 8:
 		_, target, _ := bytes.Cut(rest, []byte(";"))
 		m.touched.link = len(target) > 0
 	case osc == 9:
 		m.progress(string(rest))
 	case osc >= 10 && osc <= 19:
-		m.setDynamic(osc, string(rest))
+		m.palette.setDynamic(osc, string(rest))
 	case osc == 21:
-		m.setNamed(string(rest))
+		m.palette.setNamed(string(rest))
 	case osc == 22:
 		m.pointer.obey(string(rest))
 	case osc == 104 || osc == 105:
-		m.resetColours(osc-100, string(rest))
+		m.palette.reset(osc-100, string(rest))
 	case osc >= 110 && osc <= 119:
-		delete(m.colours, colour{osc - 100, 0})
+		delete(m.palette.colours, colour{osc - 100, 0})
 	}
 }
 
 // longString implements receiver. What matters of a string that is too long is at its beginning.
-func (m *Modes) longString(kind byte, text []byte) { m.str(kind, text) }
+func (m interpreter) longString(kind byte, text []byte) { m.str(kind, text) }
 
 // progress carries out OSC 9 ; 4 ; state ; percent, the bar of ConEmu and others.
-func (m *Modes) progress(text string) {
+func (m interpreter) progress(text string) {
 	if state, ok := strings.CutPrefix(text, "4;"); ok {
 		m.touched.progress = !strings.HasPrefix(state, "0")
 	}
+}
+
+// softReset carries out DECSTR.
+func (m interpreter) softReset() {
+	m.keypad = false
+	for _, mode := range []int{1, modeOrigin, 7, 25} {
+		m.set(mode, initially(mode))
+	}
+	m.ansi = change(m.ansi, ansiInsert, false, false)
+	m.ansi = change(m.ansi, ansiKeyboard, false, false)
+	noUTF8, eightBit := m.charsets.noUTF8, m.charsets.eightBit
+	m.charsets = charsets{noUTF8: noUTF8, eightBit: eightBit}
+	m.kept[m.screen()] = kept{}
+	m.settings = change(m.settings, protection, 0, 0)
+	m.margins, m.touched.pen = margins{}, false
+}
+
+// remember carries out XTSAVE of one private mode.
+func (m interpreter) remember(mode int) {
+	if canBeSaved(mode) {
+		m.saved = change(m.saved, mode, m.isOn(mode), initially(mode))
+	}
+}
+
+// restore carries out XTRESTORE of one private mode.
+func (m interpreter) restore(mode int) {
+	if !canBeSaved(mode) {
+		return
+	}
+	on, differs := m.saved[mode]
+	m.set(mode, differs && on || !differs && initially(mode))
+}
+
+// canBeSaved excepts the modes that move the cursor or change the screen when they are
+// set: they could not be saved again for who attaches.
+func canBeSaved(mode int) bool {
+	return known(mode) && !isScreen(mode) && mode != modeOrigin && mode != modeSideMargin && mode != modeVT52
 }

@@ -241,3 +241,10 @@ func (p *parser) param(i, other int) int {
 func (p *parser) is(mark byte, middle string) bool {
 	return p.mark == mark && string(p.middle) == middle
 }
+
+// endsInText reports whether the terminal is not within a sequence when b has been written.
+func (p *parser) endsInText(b []byte) bool {
+	ahead := parser{state: p.state, kind: p.kind, params: []int{omitted}}
+	ahead.scan(b, interpreter{&Modes{}})
+	return ahead.state == inText
+}

@@ -30,47 +30,53 @@ const maxAnswers = 64
 // Respond takes in what is written next, as Scan does, and returns the answers to all
 // questions that are complete with it, in their order.
 func (r *Responder) Respond(p []byte) []Answer {
-	r.parser.scan(p, r)
+	r.parser.scan(p, asking{interpreter{&r.Modes}, r})
 	answers := r.answers
 	r.answers = nil
 	return answers
 }
 
+// asking is the receiver of what a Responder scans.
+type asking struct {
+	interpreter
+	of *Responder
+}
+
 // sequence implements receiver.
-func (r *Responder) sequence(p *parser, c byte) {
+func (a asking) sequence(p *parser, c byte) {
 	switch {
 	case c == 'c' && p.is(0, "") && p.param(0, 0) == 0: // DA1: a VT220 with colours
-		r.answer("\x1b[?62;22c")
+		a.of.answer("\x1b[?62;22c")
 	case c == 'c' && p.is('>', "") && p.param(0, 0) == 0: // DA2
-		r.answer("\x1b[>1;0;0c")
+		a.of.answer("\x1b[>1;0;0c")
 	case c == 'n' && p.is(0, "") && p.param(0, 0) == 5: // DSR
-		r.answer("\x1b[0n")
+		a.of.answer("\x1b[0n")
 	case c == 'n' && (p.is(0, "") || p.is('?', "")) && p.param(0, 0) == 6: // CPR, DECXCPR
-		r.add(Answer{Extended: p.mark == '?'})
+		a.of.add(Answer{Extended: p.mark == '?'})
 	case c == 'u' && p.is('?', ""):
-		r.answer(fmt.Sprintf("\x1b[?%du", r.keys[r.screen()].flags()))
+		a.of.answer(fmt.Sprintf("\x1b[?%du", a.keys[a.screen()].flags()))
 	case c == 'q' && p.is('>', "") && p.param(0, 0) == 0:
-		r.answer("\x1bP>|banger " + r.Version + "\x1b\\")
+		a.of.answer("\x1bP>|banger " + a.of.Version + "\x1b\\")
 	case c == 'm' && p.is('?', ""): // XTQMODKEYS
-		if value, ok := r.keyModes[p.param(0, 0)]; ok && value != keyDisabled {
-			r.answer(fmt.Sprintf("\x1b[>%d;%dm", p.param(0, 0), value))
+		if value, ok := a.keyModes[p.param(0, 0)]; ok && value != keyDisabled {
+			a.of.answer(fmt.Sprintf("\x1b[>%d;%dm", p.param(0, 0), value))
 		} else {
-			r.answer(fmt.Sprintf("\x1b[>%dm", p.param(0, 0)))
+			a.of.answer(fmt.Sprintf("\x1b[>%dm", p.param(0, 0)))
 		}
 	case c == 'p' && p.is('?', "$"): // DECRQM
-		r.answer(fmt.Sprintf("\x1b[?%d;%d$y", p.param(0, 0), r.privateState(p.param(0, 0))))
+		a.of.answer(fmt.Sprintf("\x1b[?%d;%d$y", p.param(0, 0), a.of.privateState(p.param(0, 0))))
 	case c == 'p' && p.is(0, "$"):
-		r.answer(fmt.Sprintf("\x1b[%d;%d$y", p.param(0, 0), r.ansiState(p.param(0, 0))))
+		a.of.answer(fmt.Sprintf("\x1b[%d;%d$y", p.param(0, 0), a.of.ansiState(p.param(0, 0))))
 	}
-	r.Modes.sequence(p, c)
+	a.interpreter.sequence(p, c)
 }
 
 // escape implements receiver.
-func (r *Responder) escape(middle []byte, c byte) {
+func (a asking) escape(middle []byte, c byte) {
 	if len(middle) == 0 && c == 'Z' { // DECID
-		r.answer("\x1b[?62;22c")
+		a.of.answer("\x1b[?62;22c")
 	}
-	r.Modes.escape(middle, c)
+	a.interpreter.escape(middle, c)
 }
 
 func (r *Responder) answer(text string) { r.add(Answer{Text: []byte(text)}) }
@@ -96,23 +102,23 @@ func modeState(on bool) int {
 	return modeReset
 }
 
-func (m *Modes) privateState(mode int) int {
+func (r *Responder) privateState(mode int) int {
 	switch {
 	case mode == modeSync:
-		return modeState(m.frozen)
+		return modeState(r.frozen)
 	case isScreen(mode):
-		return modeState(m.AltScreen())
+		return modeState(r.AltScreen())
 	case known(mode):
-		return modeState(m.isOn(mode))
+		return modeState(r.isOn(mode))
 	}
 	return modeUnknown
 }
 
-func (m *Modes) ansiState(mode int) int {
+func (r *Responder) ansiState(mode int) int {
 	if !ansiKnown(mode) {
 		return modeUnknown
 	}
-	on, differs := m.ansi[mode]
+	on, differs := r.ansi[mode]
 	return modeState(differs && on || !differs && ansiInitially(mode))
 }
 

@@ -161,7 +161,7 @@ func (m *Modes) BeforeTitle(p []byte) int {
 		if i = indexFrom(p, i, escape); i == len(p) {
 			return i
 		}
-		if mayBeTitle(p[i:]) && m.isText(p[:i]) {
+		if mayBeTitle(p[i:]) && m.parser.endsInText(p[:i]) {
 			return i
 		}
 	}
@@ -175,11 +175,4 @@ func mayBeTitle(p []byte) bool {
 		}
 	}
 	return false
-}
-
-// isText reports whether the terminal is not within a sequence when p has been written.
-func (m *Modes) isText(p []byte) bool {
-	ahead := parser{state: m.parser.state, kind: m.parser.kind, params: []int{omitted}}
-	ahead.scan(p, &Modes{})
-	return ahead.state == inText
 }
