@@ -72,7 +72,7 @@ func (s *Service) build(ctx context.Context, r banger.ImageRecipe, digest string
 	if err := s.sweep(ctx); err != nil {
 		return banger.Image{}, err
 	}
-	defer func() { err = s.explainFull(err) }()
+	defer func() { err = s.need.explain(s.Paths.Images(), err) }()
 	folder, err := s.newFolder()
 	if err != nil {
 		return banger.Image{}, fmt.Errorf("cannot build image: %w", err)
@@ -82,7 +82,7 @@ func (s *Service) build(ctx context.Context, r banger.ImageRecipe, digest string
 			s.Log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.dir, "error", err)
 		}
 	}()
-	if err := s.checkSpace(); err != nil {
+	if err := s.need.check(s.Paths.Images()); err != nil {
 		return banger.Image{}, err
 	}
 	if err := folder.makeScratch(); err != nil {

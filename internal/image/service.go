@@ -61,7 +61,8 @@ type Config struct {
 // an installation.
 type Service struct {
 	Config
-	need space
+	need  space
+	users users
 
 	mu      sync.Mutex            // guards the making of build directories against their removal
 	recipes keylock.Locks[string] // by digest: each is held while a recipe is built or its image deleted
@@ -69,7 +70,7 @@ type Service struct {
 
 // New returns a service. Recover is to be called before it is used.
 func New(c Config) *Service {
-	return &Service{Config: c, need: usualSpace()}
+	return &Service{Config: c, need: usualSpace(), users: users{c.Paths}}
 }
 
 // Recover puts right what the death of an earlier process left: it removes
@@ -134,19 +135,24 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 		return err
 	}
 	defer unlock()
-	users, err := s.lockUsers(unix.LOCK_EX)
+	lock, err := s.users.lock(unix.LOCK_EX)
 	if err != nil {
 		return fmt.Errorf("cannot delete image %s: %w", image.Name, err)
 	}
-	defer users.Close()
-	if err := s.checkUnused(image); err != nil {
+	defer lock.Close()
+	if err := s.users.checkUnused(image); err != nil {
 		return err
 	}
 	if err := s.Store.DeleteImage(ctx, image.ID); err != nil {
 		return err
 	}
-	return errors.Join(s.removeImage(context.WithoutCancel(ctx), image.ID), s.forgetUsers(image.ID))
+	return errors.Join(s.removeImage(context.WithoutCancel(ctx), image.ID), s.users.forget(image.ID))
 }
+
+// Use notes that the VM whose files lie in dir, which exists, boots from an image, so that
+// no installation deletes that before the directory is gone. It fails with CodeCorrupt if
+// somebody just did. To note it again does no harm.
+func (s *Service) Use(id banger.ImageID, dir string) error { return s.users.add(id, dir) }
 
 // Files are the parts of an image that a VM boots from, all absolute paths.
 type Files struct {

@@ -376,10 +376,10 @@ func TestGetImage_TellsANewcomerToBuildTheDefault(t *testing.T) {
 
 func TestExplainFull_LeavesOtherErrorsAlone(t *testing.T) {
 	f, _ := newFakeFixture(t)
-	if err := f.explainFull(syscall.EIO); !errors.Is(err, syscall.EIO) || banger.CodeOf(err) == banger.CodeMissing {
+	if err := f.need.explain(f.Paths.Images(), syscall.EIO); !errors.Is(err, syscall.EIO) || banger.CodeOf(err) == banger.CodeMissing {
 		t.Errorf("got %v", err)
 	}
-	if err := f.explainFull(nil); err != nil {
+	if err := f.need.explain(f.Paths.Images(), nil); err != nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -22,41 +22,40 @@ type space struct {
 // temporary files.
 func usualSpace() space { return space{image: 560 << 20, scratch: 670 << 20} }
 
-// checkSpace refuses a build for which there is no room. With further packages
+// check refuses a build for which there is no room beside the images. With further packages
 // it may turn out too little all the same.
-func (s *Service) checkSpace() error {
+func (s space) check(images string) error {
 	scratch := scratchParent()
-	images := s.Paths.Images()
-	need := map[string]int64{images: s.need.image, scratch: s.need.scratch}
+	need := map[string]int64{images: s.image, scratch: s.scratch}
 	same, err := sameFileSystem(images, scratch)
 	if err != nil {
 		return err
 	}
 	if same {
-		need = map[string]int64{images: s.need.image + s.need.scratch}
+		need = map[string]int64{images: s.image + s.scratch}
 	}
 	for dir, bytes := range need {
-		space, err := diskspace.Of(dir)
+		there, err := diskspace.Of(dir)
 		if err != nil {
 			return err
 		}
-		if space.Free < bytes {
-			return s.diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(space.Free), mebibytes(bytes)))
+		if there.Free < bytes {
+			return diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(there.Free), mebibytes(bytes)))
 		}
 	}
 	return nil
 }
 
-// explainFull makes an error of a full disk one that says what to do.
-func (s *Service) explainFull(err error) error {
+// explain makes an error of a full disk one that says what to do.
+func (s space) explain(images string, err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
-	return s.diskFull(fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
-		err, mebibytes(s.need.image), s.Paths.Images(), mebibytes(s.need.scratch), scratchParent()))
+	return diskFull(fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
+		err, mebibytes(s.image), images, mebibytes(s.scratch), scratchParent()))
 }
 
-func (s *Service) diskFull(detail string) error {
+func diskFull(detail string) error {
 	return banger.Errorf(banger.CodeMissing, "cannot build image: the host's disk is full: %s", detail).
 		WithHint("free some space, or set XDG_DATA_HOME and TMPDIR to other directories")
 }

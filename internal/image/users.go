@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/paths"
 )
 
 // usersPart is the directory beside that of the images which says which VMs boot from
@@ -18,16 +19,17 @@ import (
 // VM is gone says nothing.
 const usersPart = "image-users"
 
-// Use notes that the VM whose files lie in dir, which exists, boots from an image, so that
-// no installation deletes that before the directory is gone. It fails with CodeCorrupt if
-// somebody just did. To note it again does no harm.
-func (s *Service) Use(id banger.ImageID, dir string) error {
-	lock, err := s.lockUsers(unix.LOCK_SH)
+// users are the VMs that boot from the images of an installation.
+type users struct{ paths paths.Paths }
+
+// add is Service.Use.
+func (u users) add(id banger.ImageID, dir string) error {
+	lock, err := u.lock(unix.LOCK_SH)
 	if err != nil {
 		return fmt.Errorf("cannot use image %s: %w", id, err)
 	}
 	defer lock.Close()
-	link := filepath.Join(s.Paths.Data, usersPart, string(id), filepath.Base(dir))
+	link := filepath.Join(u.paths.Data, usersPart, string(id), filepath.Base(dir))
 	if was, err := os.Readlink(link); err == nil && was == dir {
 		return nil
 	}
@@ -41,7 +43,7 @@ func (s *Service) Use(id banger.ImageID, dir string) error {
 	if err != nil {
 		return fmt.Errorf("cannot use image %s: %w", id, err)
 	}
-	if _, err := os.Stat(s.Paths.Image(id)); err != nil {
+	if _, err := os.Stat(u.paths.Image(id)); err != nil {
 		return banger.Errorf(banger.CodeCorrupt, "cannot use image %s: its files are gone: %w", id, err)
 	}
 	return nil
@@ -49,34 +51,34 @@ func (s *Service) Use(id banger.ImageID, dir string) error {
 
 // checkUnused fails with CodeInUse if a VM of another installation boots from an image.
 // Those of this one are the store's to know. The caller holds the lock of the users.
-func (s *Service) checkUnused(image banger.Image) error {
-	users := filepath.Join(s.Paths.Data, usersPart, string(image.ID))
-	links, err := os.ReadDir(users)
+func (u users) checkUnused(image banger.Image) error {
+	dir := filepath.Join(u.paths.Data, usersPart, string(image.ID))
+	links, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, l := range links {
-		dir, err := os.Readlink(filepath.Join(users, l.Name()))
-		if err != nil || filepath.Dir(dir) == s.Paths.VMs() {
+		vm, err := os.Readlink(filepath.Join(dir, l.Name()))
+		if err != nil || filepath.Dir(vm) == u.paths.VMs() {
 			continue
 		}
-		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-			return banger.Errorf(banger.CodeInUse, "cannot delete image %s: a VM of another installation uses it, in %s", image.Name, dir).
+		if _, err := os.Lstat(vm); !errors.Is(err, fs.ErrNotExist) {
+			return banger.Errorf(banger.CodeInUse, "cannot delete image %s: a VM of another installation uses it, in %s", image.Name, vm).
 				WithHint("delete that VM first, with the XDG_STATE_HOME of its installation")
 		}
 	}
 	return nil
 }
 
-// forgetUsers removes what is noted of the VMs of an image that is gone.
-func (s *Service) forgetUsers(id banger.ImageID) error {
-	return os.RemoveAll(filepath.Join(s.Paths.Data, usersPart, string(id)))
+// forget removes what is noted of the VMs of an image that is gone.
+func (u users) forget(id banger.ImageID) error {
+	return os.RemoveAll(filepath.Join(u.paths.Data, usersPart, string(id)))
 }
 
-// lockUsers locks the users of all images; flock(2), of a file that is open for writing,
+// lock locks the users of all images; flock(2), of a file that is open for writing,
 // as NFS wants it. Nobody holds the lock for long.
-func (s *Service) lockUsers(how int) (*os.File, error) {
-	dir := filepath.Join(s.Paths.Data, usersPart)
+func (u users) lock(how int) (*os.File, error) {
+	dir := filepath.Join(u.paths.Data, usersPart)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
