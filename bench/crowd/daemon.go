@@ -24,7 +24,7 @@ import (
 // daemon is what serves of one.
 type daemon struct {
 	sessions *session.Services
-	vms      *machine.Service
+	vms      *machine.Services
 }
 
 // begin returns when clients are served.

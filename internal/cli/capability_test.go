@@ -127,7 +127,7 @@ func remoteHost(t *testing.T) (*live, banger.VM) {
 	home := t.TempDir()
 	hosttest.NewSSHHome(t, home, hosttest.NewSSHServer(t, hosttest.SSHOptions{}))
 	l := &live{hosttest.NewWith(t, bin, hosttest.Options{Home: home}), t}
-	if _, err := l.VMs.AddRemote(t.Context(), banger.RemoteRequest{Name: "far", SSH: "lab"}); err != nil {
+	if _, err := l.Remotes.AddRemote(t.Context(), banger.RemoteRequest{Name: "far", SSH: "lab"}); err != nil {
 		t.Fatal(err)
 	}
 	return l.capable("far")

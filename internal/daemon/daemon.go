@@ -119,7 +119,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 		ClientKey: authorizedKey, Log: o.Log,
 	})
 	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
-	streams, attachments := session.NewOutput(sessions, machines)
+	streams, attachments := session.NewOutput(sessions, machines.Disks)
 	sessions.Retain()
 	if err := machines.Adopt(ctx); err != nil {
 		return err
@@ -140,8 +140,8 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	}
 	defer watch.close()
 	handler := httpapi.New(httpapi.Services{
-		VMs: machines, Remotes: machines, Sessions: sessions.Sessions, Streams: streams, Control: sessions.Control, Images: images, Events: records, Trash: machines, Attachments: attachments,
-		Host: &host{store: records, trash: machines, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
+		VMs: machines.VMs, Remotes: machines.Remotes, Sessions: sessions.Sessions, Streams: streams, Control: sessions.Control, Images: images, Events: records, Trash: machines.Trash, Attachments: attachments,
+		Host: &host{store: records, trash: machines.Trash, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
 	}, version.String())
 	if err := announce(o.Ready); err != nil {
 		return err

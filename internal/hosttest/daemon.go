@@ -28,7 +28,7 @@ type daemon struct {
 	store    *store.Store
 	sessions *session.Services
 	streams  *session.Streams
-	vms      *machine.Service
+	vms      *machine.Services
 	cancel   context.CancelFunc
 	served   chan error // result of serving the API
 }
@@ -53,7 +53,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers 
 		Store: records, Images: images{}, Disks: work, Initrds: initrds{}, Drivers: drivers, Links: links,
 		Sessions: d.sessions.Reconciler, Paths: p, Restored: restored, ClientKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), Log: log,
 	})
-	streams, attachments := session.NewOutput(d.sessions, d.vms)
+	streams, attachments := session.NewOutput(d.sessions, d.vms.Disks)
 	d.streams = streams
 	d.sessions.Retain()
 	if _, err := records.PutImage(ctx, image); err != nil {
@@ -70,7 +70,7 @@ func startDaemon(ctx context.Context, p paths.Paths, signer ssh.Signer, drivers 
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	api := httpapi.New(httpapi.Services{VMs: d.vms, Remotes: d.vms, Sessions: d.sessions.Sessions, Streams: streams, Control: d.sessions.Control, Events: d.store, Trash: d.vms, Attachments: attachments}, version.String())
+	api := httpapi.New(httpapi.Services{VMs: d.vms.VMs, Remotes: d.vms.Remotes, Sessions: d.sessions.Sessions, Streams: streams, Control: d.sessions.Control, Events: d.store, Trash: d.vms.Trash, Attachments: attachments}, version.String())
 	go func() { d.served <- httpapi.Serve(ctx, listener, api, log) }()
 	return d, nil
 }

@@ -32,13 +32,16 @@ import (
 // Host is one installation. Its services are those of the running daemon;
 // Restart replaces them.
 type Host struct {
-	Store    *store.Store
-	Sessions *session.Sessions
-	Streams  *session.Streams
-	Control  *session.Control
-	VMs      *machine.Service
-	Driver   *inmem.Driver
-	Paths    paths.Paths
+	Store     *store.Store
+	Sessions  *session.Sessions
+	Streams   *session.Streams
+	Control   *session.Control
+	VMs       *machine.VMs
+	Remotes   *machine.Remotes
+	Trash     *machine.Trash
+	WorkDisks *machine.DiskReader
+	Driver    *inmem.Driver
+	Paths     paths.Paths
 
 	t      testing.TB
 	wrap   func(*inmem.Driver) vmm.Driver
@@ -132,7 +135,8 @@ func (h *Host) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.daemon, h.Store, h.VMs = d, d.store, d.vms
+	h.daemon, h.Store = d, d.store
+	h.VMs, h.Remotes, h.Trash, h.WorkDisks = d.vms.VMs, d.vms.Remotes, d.vms.Trash, d.vms.Disks
 	h.Sessions, h.Streams, h.Control = d.sessions.Sessions, d.streams, d.sessions.Control
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/keylock"
 	"banger/internal/vmm"
 )
 
@@ -16,12 +17,22 @@ import (
 // and what is on the disk is a guest's.
 const diskTimeout = 30 * time.Second
 
+// DiskReader reads the disks of VMs that do not run.
+type DiskReader struct {
+	locks   *keylock.Locks[banger.VMID]
+	store   Store
+	drivers vmm.Drivers
+	adopter *adopter
+	disks   *workDisks
+	tasks   *tasks
+}
+
 // ReadSessions calls f with the directory of the session directories on the work disk
 // of a VM that does not run, and that is not started meanwhile. A VM that runs is
 // CodeState. f has to heed its context.
-func (s *Service) ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error {
+func (s *DiskReader) ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error {
 	for {
-		ending, err := s.readSessionsOnce(ctx, id, f)
+		ending, err := s.readOnce(ctx, id, f)
 		if err != nil || ending == nil {
 			return err
 		}
@@ -31,24 +42,24 @@ func (s *Service) ReadSessions(ctx context.Context, id banger.VMID, f func(conte
 	}
 }
 
-// readSessionsOnce is ReadSessions, but returns a run that is about to end.
-func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) (ending *run, err error) {
+// readOnce is ReadSessions, but returns a run that is about to end.
+func (s *DiskReader) readOnce(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) (ending *run, err error) {
 	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if s.ctx.Err() != nil {
+	if s.tasks.ctx.Err() != nil {
 		return nil, errDaemonStops // nobody would wait for what is adopted now
 	}
-	vm, err := s.Store.GetVM(ctx, id)
+	vm, err := s.store.GetVM(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Drivers.Require(vm, banger.CanReadDisk, "read the disk of"); err != nil {
+	if err := s.drivers.Require(vm, banger.CanReadDisk, "read the disk of"); err != nil {
 		return nil, err
 	}
-	r, err := s.findRun(ctx, id)
+	r, err := s.adopter.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -58,40 +69,26 @@ func (s *Service) readSessionsOnce(ctx context.Context, id banger.VMID, f func(c
 	if r != nil {
 		return nil, banger.Errorf(banger.CodeState, "cannot read the disk of VM %s: its machine runs", id)
 	}
-	return nil, s.readDisk(ctx, id, diskTimeout, f)
+	return nil, s.disks.read(ctx, id, diskTimeout, f)
 }
 
-// readDisk calls f with the directory of the session directories on a work disk. The
+// workDisks are those of the VMs.
+type workDisks struct {
+	disks Disks
+	homes *homes
+}
+
+// read calls f with the directory of the session directories on a work disk. The
 // caller has a right to the disk: it holds the VM's lock while nothing runs, or the
 // run of a machine that has ended.
-func (s *Service) readDisk(ctx context.Context, id banger.VMID, limit time.Duration, f func(context.Context, fs.FS) error) error {
+func (w *workDisks) read(ctx context.Context, id banger.VMID, limit time.Duration, f func(context.Context, fs.FS) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("reading the disk of VM %s takes longer than %s", id, limit.Round(time.Millisecond)))
 	defer cancel()
-	return s.Disks.ReadDisk(ctx, filepath.Join(s.Paths.VM(id), workDiskName), func(disk fs.FS) error {
+	return w.disks.ReadDisk(ctx, filepath.Join(w.homes.dir(id), workDiskName), func(disk fs.FS) error {
 		sessions, err := fs.Sub(disk, guestconfig.SessionsOnDisk)
 		if err != nil {
 			return err
 		}
 		return f(ctx, sessions)
 	})
-}
-
-// endSessions records what became of the sessions of a machine that ended at a time,
-// zero if nobody saw that. limit bounds the reading of its disk, to which the caller has
-// a right as that of readDisk.
-func (s *Service) endSessions(ctx context.Context, id banger.VMID, by banger.EndedBy, at time.Time, limit time.Duration) error {
-	end := s.machineEnd(id, vmm.MachineEnd{By: by, At: at}, limit)
-	if err := s.Sessions.MachineEnded(ctx, id, end); err != nil {
-		return err
-	}
-	s.takeInFromDisk(ctx, id, end)
-	return nil
-}
-
-// machineEnd is an end with the disk of the VM's machine.
-func (s *Service) machineEnd(id banger.VMID, end vmm.MachineEnd, limit time.Duration) vmm.MachineEnd {
-	end.Disk = func(ctx context.Context, f func(context.Context, fs.FS) error) error {
-		return s.readDisk(ctx, id, limit, f)
-	}
-	return end
 }

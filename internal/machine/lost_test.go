@@ -171,7 +171,7 @@ func TestLostStore_NothingOfARunningAndOfAStoppedVMIsLost(t *testing.T) {
 	if got := output(t, h, "running", "tagged"); got != "out\nin\n" {
 		t.Errorf("output of the session that ran: %q", got)
 	}
-	trash, err := h.VMs.ListTrash(t.Context())
+	trash, err := h.Trash.ListTrash(t.Context())
 	if err != nil || len(trash) != 1 || trash[0].VMID != half {
 		t.Fatalf("trash: %+v, %v", trash, err)
 	}
@@ -412,7 +412,7 @@ func TestTrash_TakesWhatNoVMIsKnownByAndNothingElse(t *testing.T) {
 	})
 	made["live"] = live.ID
 	var trashed []banger.VMID
-	all, err := h.VMs.ListTrash(t.Context())
+	all, err := h.Trash.ListTrash(t.Context())
 	for _, x := range all {
 		trashed = append(trashed, x.VMID)
 		if x.Why == "" || x.Bytes == 0 || x.MovedAt.IsZero() || x.Busy != "" {
@@ -429,7 +429,7 @@ func TestTrash_TakesWhatNoVMIsKnownByAndNothingElse(t *testing.T) {
 			t.Errorf("what is %s: in the trash %v, in its place: %v", kind, slices.Contains(trashed, id), err)
 		}
 	}
-	removed, err := h.VMs.EmptyTrash(t.Context())
+	removed, err := h.Trash.EmptyTrash(t.Context())
 	if err != nil || len(removed) != len(all) {
 		t.Errorf("removed %+v, %v", removed, err)
 	}
@@ -458,7 +458,7 @@ func TestTrash_WhatIsMovedBackIsKnownAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	trash, err := h.VMs.ListTrash(t.Context())
+	trash, err := h.Trash.ListTrash(t.Context())
 	if err != nil || len(trash) != 1 {
 		t.Fatalf("%+v, %v", trash, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -118,10 +119,20 @@ func (c awakeConn) Close() error {
 	return c.Conn.Close()
 }
 
-// followPauses records the pauses of a machine and continues it from those that are
+// pauseFollower follows the pauses of one machine.
+type pauseFollower struct {
+	id      banger.VMID
+	machine vmm.Machine
+	pauses  *pauses
+	store   Store
+	room    room
+	log     *slog.Logger
+}
+
+// follow records the pauses of a machine and continues it from those that are
 // ours to end, until ctx ends or the machine does.
-func (r *run) followPauses(ctx context.Context) {
-	m, ok := r.machine.(vmm.PausingMachine)
+func (f *pauseFollower) follow(ctx context.Context) {
+	m, ok := f.machine.(vmm.PausingMachine)
 	if !ok {
 		return
 	}
@@ -129,21 +140,21 @@ func (r *run) followPauses(ctx context.Context) {
 	defer tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tasks.Go(func() { r.recordPauses(ctx) })
-	tasks.Go(func() { r.endPauses(ctx, m) })
-	if err := m.FollowPauses(ctx, r.pauses.set); err != nil {
-		r.service.Log.Warn("cannot tell whether a machine is paused", "vm", r.id, "cause", err)
+	tasks.Go(func() { f.recordAll(ctx) })
+	tasks.Go(func() { f.endAll(ctx, m) })
+	if err := m.FollowPauses(ctx, f.pauses.set); err != nil {
+		f.log.Warn("cannot tell whether a machine is paused", "vm", f.id, "cause", err)
 	}
 }
 
-// recordPauses keeps the record true. The store may be on the disk that is full: it is
+// recordAll keeps the record true. The store may be on the disk that is full: it is
 // tried again until it has taken the newest status.
-func (r *run) recordPauses(ctx context.Context) {
+func (f *pauseFollower) recordAll(ctx context.Context) {
 	for {
-		status, changed := r.pauses.now()
+		status, changed := f.pauses.now()
 		var again <-chan time.Time
-		if err := r.recordPause(ctx, status); err != nil {
-			r.service.Log.Warn("cannot record that a machine is paused, or continues", "vm", r.id, "cause", err)
+		if err := f.record(ctx, status); err != nil {
+			f.log.Warn("cannot record that a machine is paused, or continues", "vm", f.id, "cause", err)
 			again = time.After(recordRetry)
 		}
 		select {
@@ -155,12 +166,12 @@ func (r *run) recordPauses(ctx context.Context) {
 	}
 }
 
-func (r *run) recordPause(ctx context.Context, status vmm.PauseStatus) error {
-	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+func (f *pauseFollower) record(ctx context.Context, status vmm.PauseStatus) error {
+	_, err := f.store.UpdateVM(ctx, f.id, func(vm *banger.VM) error {
 		paused := status.Pause != vmm.NotPaused
 		switch {
 		case paused && (vm.State == banger.VMStarting || vm.State == banger.VMRunning || vm.State == banger.VMPaused):
-			vm.State, vm.LastError = banger.VMPaused, r.service.explainPause(status)
+			vm.State, vm.LastError = banger.VMPaused, f.explain(status)
 		case !paused && vm.State == banger.VMPaused:
 			vm.State, vm.LastError = banger.VMStarting, ""
 			if !vm.ReadyAt.IsZero() {
@@ -172,8 +183,8 @@ func (r *run) recordPause(ctx context.Context, status vmm.PauseStatus) error {
 	return err
 }
 
-// explainPause says in words why a machine is paused.
-func (s *Service) explainPause(status vmm.PauseStatus) string {
+// explain says in words why a machine is paused.
+func (f *pauseFollower) explain(status vmm.PauseStatus) string {
 	if status.Pause != vmm.PausedForStorage {
 		return cmp.Or(status.Detail, "somebody has paused it, and continues it")
 	}
@@ -181,8 +192,8 @@ func (s *Service) explainPause(status vmm.PauseStatus) string {
 	if status.Detail != "" {
 		why += ": " + status.Detail
 	}
-	if free, err := s.freeRoom(); err == nil && free < resumeRoom {
-		return fmt.Sprintf("the host's disk is full: %s has %s free; it continues by itself at %s", s.Paths.VMs(), mib(free), mib(resumeRoom))
+	if free, err := f.room.free(); err == nil && free < resumeRoom {
+		return fmt.Sprintf("the host's disk is full: %s has %s free; it continues by itself at %s", f.room.dir, mib(free), mib(resumeRoom))
 	}
 	return why + "; it is tried again by itself"
 }
@@ -195,13 +206,13 @@ const (
 	maxContinue = 10 * time.Second
 )
 
-// endPauses continues a machine that is paused for storage, again and again, when the
+// endAll continues a machine that is paused for storage, again and again, when the
 // host may take the write. One that fails once more pauses it again.
-func (r *run) endPauses(ctx context.Context, m vmm.PausingMachine) {
+func (f *pauseFollower) endAll(ctx context.Context, m vmm.PausingMachine) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = minContinue, maxContinue
 	for {
-		status, changed := r.pauses.now()
+		status, changed := f.pauses.now()
 		var again <-chan time.Time
 		if status.Pause == vmm.PausedForStorage {
 			again = time.After(wait.NextBackOff())
@@ -213,11 +224,11 @@ func (r *run) endPauses(ctx context.Context, m vmm.PausingMachine) {
 			return
 		case <-again:
 		}
-		if free, err := r.service.freeRoom(); err == nil && free < resumeRoom {
+		if free, err := f.room.free(); err == nil && free < resumeRoom {
 			continue
 		}
 		if err := m.Continue(ctx, vmm.PausedForStorage); err != nil && ctx.Err() == nil {
-			r.service.Log.Warn("cannot continue a machine", "vm", r.id, "cause", err)
+			f.log.Warn("cannot continue a machine", "vm", f.id, "cause", err)
 		}
 	}
 }
@@ -225,14 +236,14 @@ func (r *run) endPauses(ctx context.Context, m vmm.PausingMachine) {
 // checkStoppable fails for a machine that cannot shut down, since it is paused and the
 // host does not take what its guest has to write. Who pauses machines by hand wants this
 // one continued.
-func (r *run) checkStoppable(ctx context.Context) error {
-	status, changed := r.pauses.now()
-	m, ok := r.machine.(vmm.PausingMachine)
+func (f *pauseFollower) checkStoppable(ctx context.Context) error {
+	status, changed := f.pauses.now()
+	m, ok := f.machine.(vmm.PausingMachine)
 	if !ok || status.Pause == vmm.NotPaused {
 		return nil
 	}
-	if free, err := r.service.freeRoom(); status.Pause == vmm.PausedForStorage && (err != nil || free < resumeRoom) {
-		return r.unstoppable(status)
+	if free, err := f.room.free(); status.Pause == vmm.PausedForStorage && (err != nil || free < resumeRoom) {
+		return f.unstoppable(status)
 	}
 	if err := m.Continue(ctx, status.Pause); err != nil {
 		return err
@@ -251,8 +262,8 @@ func (r *run) checkStoppable(ctx context.Context) error {
 const continuePatience = 5 * time.Second
 
 // unstoppable is why a machine is not ended: what that would lose.
-func (r *run) unstoppable(status vmm.PauseStatus) error {
+func (f *pauseFollower) unstoppable(status vmm.PauseStatus) error {
 	return banger.Errorf(banger.CodeUnavailable, "it is paused, so its guest cannot shut down, and data that it has not written to its disk would be lost: %s",
-		r.service.explainPause(status)).
-		WithHint("make room on the host's disk, or end it all the same with a grace time of 0: banger vm stop --grace 0 %s", r.id)
+		f.explain(status)).
+		WithHint("make room on the host's disk, or end it all the same with a grace time of 0: banger vm stop --grace 0 %s", f.id)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/keylock"
 	"banger/internal/vmm"
 )
 
@@ -14,13 +15,25 @@ import (
 // that has worked.
 const remoteUpTimeout = 3 * time.Minute
 
+// Remotes implements banger.RemoteService.
+type Remotes struct {
+	locks   *keylock.Locks[banger.VMID]
+	store   Store
+	drivers vmm.Drivers
+	links   Links
+	homes   *homes
+	files   *vmFiles
+	runs    *runs
+	deleter *deleter
+}
+
 // AddRemote implements banger.RemoteService. The record comes when the host has been
 // logged in to: what is listed could be used once.
-func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
+func (s *Remotes) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
 	if err := r.Validate(); err != nil {
 		return banger.VM{}, err
 	}
-	if err := s.checkName(ctx, r.Name); err != nil {
+	if err := checkName(ctx, s.store, r.Name); err != nil {
 		return banger.VM{}, err
 	}
 	driver, err := s.enroller()
@@ -45,12 +58,12 @@ func (s *Service) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger
 	if err := run.waitUp(waiting); err != nil {
 		return vm, fmt.Errorf("cannot determine whether VM %s responds: %w", vm.Name, err)
 	}
-	return s.Store.GetVM(ctx, vm.ID)
+	return s.store.GetVM(ctx, vm.ID)
 }
 
 // enroller returns the driver of hosts that are added.
-func (s *Service) enroller() (vmm.Enroller, error) {
-	all := s.Drivers.Enrollers()
+func (s *Remotes) enroller() (vmm.Enroller, error) {
+	all := s.drivers.Enrollers()
 	if len(all) == 0 {
 		return nil, banger.Errorf(banger.CodeMissing, "cannot add VM: this daemon has no driver of remote hosts")
 	}
@@ -58,50 +71,50 @@ func (s *Service) enroller() (vmm.Enroller, error) {
 }
 
 // storeRemote makes the record of a host and begins its run.
-func (s *Service) storeRemote(ctx context.Context, vm banger.VM, m vmm.Machine) (banger.VM, *run, error) {
+func (s *Remotes) storeRemote(ctx context.Context, vm banger.VM, m vmm.Machine) (banger.VM, *run, error) {
 	unlock, err := s.locks.Lock(ctx, vm.ID)
 	if err != nil {
 		return vm, nil, err
 	}
 	defer unlock()
-	if err := s.writeVMFile(vm); err != nil {
-		return vm, nil, errors.Join(err, s.removeFiles(vm.ID))
+	if err := s.files.write(vm); err != nil {
+		return vm, nil, errors.Join(err, s.homes.remove(vm.ID))
 	}
-	if vm, err = s.Store.CreateVM(ctx, vm); err != nil {
-		return vm, nil, errors.Join(err, s.removeFiles(vm.ID))
+	if vm, err = s.store.CreateVM(ctx, vm); err != nil {
+		return vm, nil, errors.Join(err, s.homes.remove(vm.ID))
 	}
-	return vm, s.beginRun(vm, m, ""), nil
+	return vm, s.runs.begin(vm, m, ""), nil
 }
 
 // UnlockRemote implements banger.RemoteService.
-func (s *Service) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+func (s *Remotes) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
 	if err := a.Validate(); err != nil {
 		return banger.VM{}, err
 	}
-	vm, err := s.GetVM(ctx, ref)
+	vm, err := resolve(ctx, s.store, ref)
 	if err != nil {
 		return vm, err
 	}
-	driver, err := s.Drivers.Enroller(vm, "unlock")
+	driver, err := s.drivers.Enroller(vm, "unlock")
 	if err != nil {
 		return vm, err
 	}
-	r := s.run(vm.ID)
+	r := s.runs.of(vm.ID)
 	if r == nil {
 		return vm, banger.Errorf(banger.CodeState, "cannot unlock VM %s: it is being deleted", vm.Name)
 	}
 	if err := driver.Answer(ctx, r.machine, a); err != nil {
 		return vm, fmt.Errorf("cannot unlock VM %s: %w", vm.Name, err)
 	}
-	s.Links.Retry(vm.ID)
-	return s.Store.GetVM(ctx, vm.ID)
+	s.links.Retry(vm.ID)
+	return s.store.GetVM(ctx, vm.ID)
 }
 
 // forget lets go of a remote host. Nothing is done to it, and nothing said of its
 // sessions, which continue.
-func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
+func (s *Remotes) forget(ctx context.Context, vm banger.VM, force bool) error {
 	if !force {
-		sessions, err := s.Store.ListSessions(ctx, vm.ID)
+		sessions, err := s.store.ListSessions(ctx, vm.ID)
 		if err != nil {
 			return err
 		}
@@ -112,7 +125,7 @@ func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 			}
 		}
 	}
-	if r := s.run(vm.ID); r != nil {
+	if r := s.runs.of(vm.ID); r != nil {
 		if m, ok := r.machine.(vmm.Standing); ok {
 			m.Forget()
 		}
@@ -120,6 +133,6 @@ func (s *Service) forget(ctx context.Context, vm banger.VM, force bool) error {
 			return err
 		}
 	}
-	_, err := s.deleteStopped(ctx, vm.ID)
+	_, err := s.deleter.deleteStopped(ctx, vm.ID)
 	return err
 }

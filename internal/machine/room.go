@@ -16,22 +16,25 @@ const (
 	resumeRoom = 128 << 20
 )
 
-// freeRoom returns how many bytes are free where the VMs are.
-func (s *Service) freeRoom() (int64, error) {
-	space, err := diskspace.Of(s.Paths.VMs())
+// room is what is free where the VMs are.
+type room struct{ dir string }
+
+// free returns how many bytes are free where the VMs are.
+func (r room) free() (int64, error) {
+	space, err := diskspace.Of(r.dir)
 	return space.Free, err
 }
 
-// checkRoom fails if the host's disk is so full that a machine would only be paused.
-func (s *Service) checkRoom(verb, name string) error {
-	free, err := s.freeRoom()
+// check fails if the host's disk is so full that a machine would only be paused.
+func (r room) check(verb, name string) error {
+	free, err := r.free()
 	if err != nil {
 		return err
 	}
 	if free >= startRoom {
 		return nil
 	}
-	return banger.Errorf(banger.CodeMissing, "cannot %s VM %s: the host's disk is full: %s has %s free, and %s are needed", verb, name, s.Paths.VMs(), mib(free), mib(startRoom)).
+	return banger.Errorf(banger.CodeMissing, "cannot %s VM %s: the host's disk is full: %s has %s free, and %s are needed", verb, name, r.dir, mib(free), mib(startRoom)).
 		WithHint("free some space, for example with: banger vm delete NAME; banger doctor shows what uses it")
 }
 

@@ -16,77 +16,34 @@ import (
 // link up and records how the machine ends. It is released when the machine has
 // ended or the service closes.
 type run struct {
-	service *Service
-	id      banger.VMID
-	machine vmm.Machine
-	pauses  *pauses
-
-	up       chan struct{} // closed when the guest has answered for the first time
+	runs     *runs
+	id       banger.VMID
+	machine  vmm.Machine
+	pauses   *pauses
+	pausing  *pauseFollower
+	presence *presence
 	released chan struct{} // closed when nothing of the run is left
-	upOnce   sync.Once
 
 	mu     sync.Mutex       // guards the fields below
-	guest  guestapi.Guest   // while the link is up
-	linked chan struct{}    // closed when the link comes up the next time
 	asked  banger.StoppedBy // how the guest was last asked to shut down
 	killed bool             // the machine was killed while it ran
-}
-
-// beginRun takes over a machine. The caller holds the VM's lock.
-func (s *Service) beginRun(vm banger.VM, m vmm.Machine, hostKey string) *run {
-	r := &run{service: s, id: vm.ID, machine: m, pauses: newPauses(), up: make(chan struct{}), released: make(chan struct{}), linked: make(chan struct{})}
-	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMPaused || vm.State == banger.VMStopping) {
-		r.noteUp() // an earlier daemon had its answer
-	}
-	seen := m
-	_, pauses := m.(vmm.PausingMachine)
-	if dialer, ok := m.(vmm.Dialer); ok && pauses {
-		seen = awake{dialer, r.pauses}
-	}
-	serve, err := s.Links.Open(vmm.GuestAccess{VMID: vm.ID, Machine: seen, User: loginUser, HostKey: hostKey}, r)
-	if err != nil {
-		s.Log.Error("cannot open link to guest", "vm", vm.ID, "cause", err)
-		serve = func(context.Context) error { return err }
-	}
-	s.mu.Lock()
-	s.runs[vm.ID] = r
-	s.mu.Unlock()
-	go r.loop(serve)
-	return r
-}
-
-// run returns the run of a VM, nil if it has none.
-func (s *Service) run(id banger.VMID) *run {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.runs[id]
-}
-
-func (s *Service) allRuns() []*run {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*run
-	for _, r := range s.runs {
-		all = append(all, r)
-	}
-	return all
 }
 
 // loop holds the run until its machine ends or the service closes, and then
 // releases it.
 func (r *run) loop(serve func(context.Context) error) {
-	s := r.service
+	s := r.runs
 	defer close(r.released)
 	var pauses sync.WaitGroup
-	watching, cancel := context.WithCancel(s.ctx)
-	pauses.Go(func() { r.followPauses(watching) })
-	err := serve(s.ctx)
-	if s.ctx.Err() == nil && !r.machineDone() {
-		s.Log.Error("link has ended though its machine runs", "vm", r.id, "cause", err)
+	watching, cancel := context.WithCancel(s.tasks.ctx)
+	pauses.Go(func() { r.pausing.follow(watching) })
+	err := serve(s.tasks.ctx)
+	if s.tasks.ctx.Err() == nil && !r.machineDone() {
+		s.log.Error("link has ended though its machine runs", "vm", r.id, "cause", err)
 	}
 	select {
 	case <-r.machine.Done():
-	case <-s.ctx.Done(): // the machine continues
+	case <-s.tasks.ctx.Done(): // the machine continues
 	}
 	cancel()
 	pauses.Wait()
@@ -94,11 +51,9 @@ func (r *run) loop(serve func(context.Context) error) {
 		r.ended(now())
 	}
 	if err := r.machine.Close(); err != nil {
-		s.Log.Warn("cannot let go of machine", "vm", r.id, "cause", err)
+		s.log.Warn("cannot let go of machine", "vm", r.id, "cause", err)
 	}
-	s.mu.Lock()
-	delete(s.runs, r.id)
-	s.mu.Unlock()
+	s.forget(r.id)
 }
 
 // recordRetry is between two attempts to record an end, for example while the
@@ -109,16 +64,16 @@ const recordRetry = time.Second
 // service closes at the same time. Until it is recorded the VM has its run: it is
 // neither started again nor deleted.
 func (r *run) ended(at time.Time) {
-	s := r.service
+	s := r.runs
 	for {
-		err := r.recordEnd(context.WithoutCancel(s.ctx), at)
+		err := r.recordEnd(context.WithoutCancel(s.tasks.ctx), at)
 		if err == nil {
 			return
 		}
-		s.Log.Error("cannot record the end of a machine", "vm", r.id, "cause", err)
+		s.log.Error("cannot record the end of a machine", "vm", r.id, "cause", err)
 		select {
 		case <-time.After(recordRetry):
-		case <-s.ctx.Done():
+		case <-s.tasks.ctx.Done():
 			return // the next daemon records it
 		}
 	}
@@ -127,13 +82,13 @@ func (r *run) ended(at time.Time) {
 // recordEnd records the sessions' end before that of the VM, so that a crash in
 // between leaves what the next daemon records again.
 func (r *run) recordEnd(ctx context.Context, at time.Time) error {
-	s := r.service
-	vm, err := s.Store.GetVM(ctx, r.id)
+	s := r.runs
+	vm, err := s.store.GetVM(ctx, r.id)
 	if err != nil {
 		return err
 	}
 	if _, standing := r.machine.(vmm.Standing); standing { // it was forgotten
-		_, err := s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+		_, err := s.store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 			forgetMachine(vm)
 			return nil
 		})
@@ -144,10 +99,10 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	if stopped {
 		cause = banger.EndedByVMStopped
 	}
-	if err := s.endSessions(ctx, r.id, cause, at, diskTimeout); err != nil {
+	if err := s.reporter.endSessions(ctx, r.id, cause, at, diskTimeout); err != nil {
 		return err
 	}
-	_, err = s.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+	_, err = s.store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		forgetMachine(vm)
 		if stopped || vm.State == banger.VMStopping {
 			vm.State, vm.LastError, vm.StoppedBy = banger.VMStopped, "", r.stoppedBy()
@@ -198,69 +153,24 @@ func (r *run) poweredOff() bool {
 	return ok && m.PoweredOff()
 }
 
-// askOverLink asks the guest to shut down, if its link is up.
-func (r *run) askOverLink(ctx context.Context) error {
-	r.mu.Lock()
-	power, ok := r.guest.(guestapi.GuestPower)
-	r.mu.Unlock()
-	if !ok {
-		return errNoLink
-	}
-	err := power.PowerOff(ctx)
-	if err == nil {
-		r.setAsked(banger.StoppedByGuest)
-	}
-	return err
-}
-
-// pressButton asks the guest to shut down by the power button.
-func (r *run) pressButton(ctx context.Context) error {
-	m, ok := r.machine.(vmm.Powered)
-	if !ok {
-		return errNoPower
-	}
-	err := m.PowerDown(ctx)
-	if err == nil {
-		r.setAsked(banger.StoppedByACPI)
-	}
-	return err
-}
-
 func (r *run) setAsked(by banger.StoppedBy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = by
 }
 
-func (r *run) setGuest(g guestapi.Guest) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.guest = g
-	if g != nil {
-		close(r.linked)
-		r.linked = make(chan struct{})
-	}
-}
-
-// nextLink returns a channel that is closed when the link comes up again.
-func (r *run) nextLink() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.linked
-}
-
 // GuestUp implements guestapi.GuestHandler: sessions are reconciled before the VM
 // counts as running.
 func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
-	if err := r.service.takeInFromGuest(ctx, r.id, g); err != nil {
+	if err := r.runs.reporter.takeInFromGuest(ctx, r.id, g); err != nil {
 		return err
 	}
-	err := r.service.Sessions.Guest(r.id).GuestUp(ctx, hello, g)
+	err := r.runs.reporter.sessions.Guest(r.id).GuestUp(ctx, hello, g)
 	if err != nil {
 		return err
 	}
 	_, standing := r.machine.(vmm.Standing)
-	_, err = r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+	_, err = r.runs.store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		if vm.State == banger.VMStarting || vm.State == banger.VMPaused { // one that answers is not paused
 			vm.State, vm.ReadyAt, vm.LastError = banger.VMRunning, now(), ""
 		}
@@ -271,27 +181,25 @@ func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi
 		return nil
 	})
 	if err == nil {
-		r.setGuest(g)
-		r.noteUp()
+		r.presence.set(g)
+		r.presence.noteUp()
 	}
 	return err
 }
 
-func (r *run) noteUp() { r.upOnce.Do(func() { close(r.up) }) }
-
 // GuestChanged implements guestapi.GuestHandler.
 func (r *run) GuestChanged(ctx context.Context, s guestapi.GuestSession) error {
-	return r.service.Sessions.Guest(r.id).GuestChanged(ctx, s)
+	return r.runs.reporter.sessions.Guest(r.id).GuestChanged(ctx, s)
 }
 
 // GuestDown implements guestapi.GuestHandler. Of a standing machine the record says since
 // when it cannot be reached, and why: all else about it stays as it was known.
 func (r *run) GuestDown(ctx context.Context, cause error) error {
-	r.setGuest(nil)
+	r.presence.set(nil)
 	if _, standing := r.machine.(vmm.Standing); !standing {
 		return nil
 	}
-	_, err := r.service.Store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
+	_, err := r.runs.store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		if vm.UnreachableSince.IsZero() {
 			vm.UnreachableSince = now()
 		}
@@ -320,15 +228,15 @@ func (r *run) waitUp(ctx context.Context) error {
 	for {
 		status, changed := r.pauses.now()
 		if status.Pause != vmm.NotPaused {
-			return errors.New("it is paused: " + r.service.explainPause(status))
+			return errors.New("it is paused: " + r.pausing.explain(status))
 		}
 		select {
-		case <-r.up:
+		case <-r.presence.up:
 			return nil
 		case <-changed:
 			continue
 		case <-r.released:
-			if r.service.ctx.Err() != nil {
+			if r.runs.tasks.ctx.Err() != nil {
 				return errDaemonStops
 			}
 			return errMachineEnded

@@ -8,14 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"time"
 
 	"banger"
 	"banger/internal/guestapi"
 	"banger/internal/guestconfig"
 	"banger/internal/keylock"
 	"banger/internal/paths"
-	"banger/internal/records"
 	"banger/internal/vmm"
 )
 
@@ -72,7 +70,7 @@ type Sessions interface {
 	TakeInFromDisk(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error
 }
 
-// Config is what a Service is made of; every field but Restored is needed.
+// Config is what Services are made of; every field but Restored is needed.
 type Config struct {
 	Store    Store
 	Images   Images
@@ -90,54 +88,91 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Service implements banger.VMService. Its machines outlive it.
-type Service struct {
-	Config
+// Services are those of VMs. Their machines outlive them.
+type Services struct {
+	VMs     *VMs
+	Remotes *Remotes
+	Trash   *Trash
+	Disks   *DiskReader
 
-	// Runs continue when the client that asked for them has gone, until Close.
-	ctx    context.Context
-	cancel context.CancelFunc
-	stops  sync.WaitGroup // of machines that are being ended, and what else continues until Close
-	starts sync.WaitGroup // of VMs that start with the host
-
-	locks keylock.Locks[banger.VMID] // each is held by whoever changes the VM
-	mu    sync.Mutex                 // guards runs
-	runs  map[banger.VMID]*run       // of machines that may be running
+	takeover   *takeover
+	autostarts *autostarts
+	runs       *runs
+	tasks      *tasks
 }
 
-// New returns a service whose runs end with Close, whatever becomes of ctx: calls that
+// New returns services whose runs end with Close, whatever becomes of ctx: calls that
 // the end of a daemon breaks off must not see their guests go first. Adopt must be
 // called before anything else.
-func New(ctx context.Context, c Config) *Service {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Service{Config: c, ctx: ctx, cancel: cancel, runs: map[banger.VMID]*run{}}
-	s.Store = filed{c.Store, s}
-	return s
+func New(ctx context.Context, c Config) *Services {
+	tasks, locks := newTasks(ctx), &keylock.Locks[banger.VMID]{}
+	homes, room := &homes{c.Paths}, room{c.Paths.VMs()}
+	files := &vmFiles{homes: homes, drivers: c.Drivers}
+	store := filed{Store: c.Store, files: files, log: c.Log}
+	work := &workDisks{disks: c.Disks, homes: homes}
+	reporter := &reporter{store: store, sessions: c.Sessions, drivers: c.Drivers, disks: work, log: c.Log}
+	runs := &runs{store: store, links: c.Links, reporter: reporter, room: room, tasks: tasks, log: c.Log, kept: map[banger.VMID]*run{}}
+	adopter := &adopter{store: store, drivers: c.Drivers, homes: homes, runs: runs, reporter: reporter, log: c.Log}
+	deleter := &deleter{locks: locks, store: store, homes: homes, runs: runs, adopter: adopter, log: c.Log}
+	trash := &Trash{paths: c.Paths, drivers: c.Drivers, log: c.Log}
+	creator := &creator{store: store, images: c.Images, disks: c.Disks, drivers: c.Drivers, homes: homes, files: files, room: room}
+	boots := &boots{store: store, images: c.Images, initrds: c.Initrds, drivers: c.Drivers, homes: homes, clientKey: c.ClientKey, log: c.Log}
+	starter := &starter{locks: locks, store: store, homes: homes, room: room, runs: runs, adopter: adopter, boots: boots}
+	stopper := &stopper{locks: locks, store: store, runs: runs, adopter: adopter}
+	remotes := &Remotes{locks: locks, store: store, drivers: c.Drivers, links: c.Links, homes: homes, files: files, runs: runs, deleter: deleter}
+	recovery := &recovery{
+		store: store, drivers: c.Drivers, homes: homes, files: files, trash: trash, adopter: adopter, deleter: deleter,
+		restored: c.Restored, log: c.Log,
+	}
+	return &Services{
+		VMs: &VMs{
+			store: store, drivers: c.Drivers, homes: homes, runs: runs, creator: creator, starter: starter, stopper: stopper,
+			deleter: deleter, remotes: remotes, clientKeyFile: c.Paths.ClientKey(),
+		},
+		Remotes:    remotes,
+		Trash:      trash,
+		Disks:      &DiskReader{locks: locks, store: store, drivers: c.Drivers, adopter: adopter, disks: work, tasks: tasks},
+		takeover:   &takeover{locks: locks, store: store, drivers: c.Drivers, images: c.Images, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
+		autostarts: &autostarts{store: store, starter: starter, tasks: tasks, log: c.Log},
+		runs:       runs,
+		tasks:      tasks,
+	}
 }
 
+// Adopt takes over the machines that an earlier daemon started, records the end
+// of those that run no more, and brings records and directories in line. It does not
+// wait for guests, nor for long for disks: the ends that are not recorded when it returns
+// are recorded after it, and whoever needs such a VM waits for its end alone. A machine that
+// cannot be adopted makes its VM a failed one and hinders nobody else.
+func (s *Services) Adopt(ctx context.Context) error { return s.takeover.run(ctx) }
+
+// Autostart begins to start the VMs that are to start with the host and that no daemon
+// has started since its boot: once a boot, so that one which its user stops stays
+// stopped. It returns at once and waits for no guest; Close ends it. A VM that cannot
+// be started says so in its record and hinders no other.
+func (s *Services) Autostart() { s.autostarts.begin() }
+
 // Close lets go of all machines, which run on, and waits until that is done. Who calls
-// the service has ended before.
-func (s *Service) Close() error {
-	s.cancel()
-	s.starts.Wait()
-	for _, r := range s.allRuns() {
+// the services has ended before.
+func (s *Services) Close() error {
+	s.tasks.cancel()
+	s.tasks.starts.Wait()
+	for _, r := range s.runs.all() {
 		<-r.released
 	}
-	s.stops.Wait()
+	s.tasks.work.Wait()
 	return nil
 }
 
-// ListVMs implements banger.VMService.
-func (s *Service) ListVMs(ctx context.Context) ([]banger.VM, error) { return s.Store.ListVMs(ctx) }
-
-// GetVM implements banger.VMService.
-func (s *Service) GetVM(ctx context.Context, ref string) (banger.VM, error) {
-	vms, err := s.Store.ListVMs(ctx)
-	if err != nil {
-		return banger.VM{}, err
-	}
-	return records.Resolve("vm", ref, vms)
+// tasks are what continues when the client that asked for it has gone, until Close.
+type tasks struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup // machines that are being ended, and what else continues
+	starts sync.WaitGroup // VMs that start with the host
 }
 
-// now is the time of a record.
-func now() time.Time { return time.Now().UTC() }
+func newTasks(ctx context.Context) *tasks {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return &tasks{ctx: ctx, cancel: cancel}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"banger"
 	"banger/internal/files"
+	"banger/internal/paths"
 	"banger/internal/vmm"
 )
 
@@ -37,9 +39,16 @@ type trashNote struct {
 	Why     string    `json:"why"`
 }
 
-// trash moves a directory that no VM is known by to the trash, unless something uses it.
-func (s *Service) trash(ctx context.Context, id banger.VMID, why string) error {
-	dir := s.Paths.VM(id)
+// Trash implements banger.TrashService.
+type Trash struct {
+	paths   paths.Paths
+	drivers vmm.Drivers
+	log     *slog.Logger
+}
+
+// put moves a directory that no VM is known by to the trash, unless something uses it.
+func (s *Trash) put(ctx context.Context, id banger.VMID, why string) error {
+	dir := s.paths.VM(id)
 	release, err := s.unused(ctx, dir)
 	if err != nil {
 		return err
@@ -51,25 +60,25 @@ func (s *Service) trash(ctx context.Context, id banger.VMID, why string) error {
 		return err
 	}
 	if err := files.Write(filepath.Join(dir, trashNoteName), note, 0o600); err != nil {
-		s.Log.Warn("cannot note why a directory is in the trash", "vm", id, "why", why, "cause", err)
+		s.log.Warn("cannot note why a directory is in the trash", "vm", id, "why", why, "cause", err)
 	}
-	if err := os.MkdirAll(s.Paths.VMTrash(), 0o700); err != nil {
+	if err := os.MkdirAll(s.paths.VMTrash(), 0o700); err != nil {
 		return err
 	}
-	to := filepath.Join(s.Paths.VMTrash(), string(id)+"-"+at.Format(trashTimeFormat))
+	to := filepath.Join(s.paths.VMTrash(), string(id)+"-"+at.Format(trashTimeFormat))
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("cannot move %s: %s exists", dir, to)
 	}
 	if err := os.Rename(dir, to); err != nil {
 		return err
 	}
-	s.Log.Warn("a directory that no VM is known by is in the trash", "vm", id, "path", to, "why", why)
-	return errors.Join(files.SyncDir(s.Paths.VMTrash()), files.SyncDir(s.Paths.VMs()))
+	s.log.Warn("a directory that no VM is known by is in the trash", "vm", id, "path", to, "why", why)
+	return errors.Join(files.SyncDir(s.paths.VMTrash()), files.SyncDir(s.paths.VMs()))
 }
 
 // unused fails with CodeInUse while a machine may run in a directory, is being started
 // in it, or a file of it is locked. Until release is called no machine is started there.
-func (s *Service) unused(ctx context.Context, dir string) (release func(), err error) {
+func (s *Trash) unused(ctx context.Context, dir string) (release func(), err error) {
 	lock, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -109,8 +118,8 @@ func (s *Service) unused(ctx context.Context, dir string) (release func(), err e
 
 // checkNotRunning fails with CodeInUse if a driver knows the machine that is noted in a
 // directory, and it may run.
-func (s *Service) checkNotRunning(ctx context.Context, dir string, ref json.RawMessage) error {
-	for _, driver := range s.Drivers.Starters() {
+func (s *Trash) checkNotRunning(ctx context.Context, dir string, ref json.RawMessage) error {
+	for _, driver := range s.drivers.Starters() {
 		m, err := driver.Adopt(ctx, ref)
 		if err == nil {
 			return errors.Join(inUse(dir, "its machine runs"), m.Close())
@@ -140,8 +149,8 @@ func fileLocked(path string) (bool, error) {
 }
 
 // ListTrash implements banger.TrashService.
-func (s *Service) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
-	entries, err := os.ReadDir(s.Paths.VMTrash())
+func (s *Trash) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
+	entries, err := os.ReadDir(s.paths.VMTrash())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -162,13 +171,13 @@ func (s *Service) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
 }
 
 // trashed describes one directory in the trash, if it is one.
-func (s *Service) trashed(ctx context.Context, name string) (t banger.Trashed, ok bool) {
+func (s *Trash) trashed(ctx context.Context, name string) (t banger.Trashed, ok bool) {
 	id, stamp, _ := strings.Cut(name, "-")
 	at, err := time.Parse(trashTimeFormat, stamp)
 	if err != nil || !banger.ValidID(id) {
 		return t, false
 	}
-	t = banger.Trashed{Path: filepath.Join(s.Paths.VMTrash(), name), VMID: banger.VMID(id), MovedAt: at}
+	t = banger.Trashed{Path: filepath.Join(s.paths.VMTrash(), name), VMID: banger.VMID(id), MovedAt: at}
 	t.Bytes, err = allocated(t.Path)
 	if err != nil {
 		t.Busy = err.Error()
@@ -209,12 +218,12 @@ func allocated(dir string) (total int64, err error) {
 }
 
 // EmptyTrash implements banger.TrashService.
-func (s *Service) EmptyTrash(ctx context.Context) ([]banger.Trashed, error) {
-	return s.removeTrash(ctx, func(banger.Trashed) bool { return true })
+func (s *Trash) EmptyTrash(ctx context.Context) ([]banger.Trashed, error) {
+	return s.remove(ctx, func(banger.Trashed) bool { return true })
 }
 
-// removeTrash removes those directories in the trash for which due is.
-func (s *Service) removeTrash(ctx context.Context, due func(banger.Trashed) bool) (removed []banger.Trashed, err error) {
+// remove removes those directories in the trash for which due is.
+func (s *Trash) remove(ctx context.Context, due func(banger.Trashed) bool) (removed []banger.Trashed, err error) {
 	all, err := s.ListTrash(ctx)
 	if err != nil {
 		return nil, err
@@ -231,7 +240,7 @@ func (s *Service) removeTrash(ctx context.Context, due func(banger.Trashed) bool
 			errs = append(errs, fmt.Errorf("cannot remove %s: %w", t.Path, err))
 			continue
 		}
-		s.Log.Info("a directory in the trash has been removed", "path", t.Path, "moved_at", t.MovedAt, "why", t.Why)
+		s.log.Info("a directory in the trash has been removed", "path", t.Path, "moved_at", t.MovedAt, "why", t.Why)
 		removed = append(removed, t)
 	}
 	return removed, errors.Join(errs...)
@@ -244,13 +253,13 @@ const (
 	trashPause      = 24 * time.Hour
 )
 
-// keepTrash removes from the trash what has been too old at two looks, until ctx ends.
-func (s *Service) keepTrash(ctx context.Context) {
+// keep removes from the trash what has been too old at two looks, until ctx ends.
+func (s *Trash) keep(ctx context.Context) {
 	old := map[string]bool{}
 	for pause := trashFirstPause; ; pause = trashPause {
 		var err error
-		if old, err = s.expireTrash(ctx, old); err != nil && ctx.Err() == nil {
-			s.Log.Error("cannot look after the trash", "cause", err)
+		if old, err = s.expire(ctx, old); err != nil && ctx.Err() == nil {
+			s.log.Error("cannot look after the trash", "cause", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -260,11 +269,11 @@ func (s *Service) keepTrash(ctx context.Context) {
 	}
 }
 
-// expireTrash removes what is too old now and was so before, and returns what was too
+// expire removes what is too old now and was so before, and returns what was too
 // old now.
-func (s *Service) expireTrash(ctx context.Context, before map[string]bool) (old map[string]bool, err error) {
+func (s *Trash) expire(ctx context.Context, before map[string]bool) (old map[string]bool, err error) {
 	old, at := map[string]bool{}, now()
-	_, err = s.removeTrash(ctx, func(t banger.Trashed) bool {
+	_, err = s.remove(ctx, func(t banger.Trashed) bool {
 		if at.Sub(t.MovedAt) < TrashTime {
 			return false
 		}

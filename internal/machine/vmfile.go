@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"banger"
 	"banger/internal/files"
+	"banger/internal/vmm"
 )
 
 // vmFileName is the file in the directory of a VM from which the VM is known again
@@ -32,8 +34,14 @@ var ofARun = [...]string{
 	"stopped_at", "stopped_by", "unreachable_since", "ends_with", "sessions_unknown", "revision", "capabilities",
 }
 
+// vmFiles are those files.
+type vmFiles struct {
+	homes   *homes
+	drivers vmm.Drivers
+}
+
 // describe returns the content of a VM's file.
-func (s *Service) describe(vm banger.VM) ([]byte, error) {
+func (f *vmFiles) describe(vm banger.VM) ([]byte, error) {
 	record, err := json.Marshal(vm)
 	if err != nil {
 		return nil, err
@@ -45,7 +53,7 @@ func (s *Service) describe(vm banger.VM) ([]byte, error) {
 	for _, name := range ofARun {
 		delete(members, name)
 	}
-	if vm.Machine != nil && s.Drivers.Standing(vm) {
+	if vm.Machine != nil && f.drivers.Standing(vm) {
 		members["machine"] = vm.Machine
 	}
 	members["version"] = json.RawMessage(fmt.Sprint(vmFileVersion))
@@ -53,19 +61,19 @@ func (s *Service) describe(vm banger.VM) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// writeVMFile makes the file of a VM say what its record says. The directory of a
+// write makes the file of a VM say what its record says. The directory of a
 // remote host is made: it holds nothing else.
-func (s *Service) writeVMFile(vm banger.VM) error {
-	data, err := s.describe(vm)
+func (f *vmFiles) write(vm banger.VM) error {
+	data, err := f.describe(vm)
 	if err != nil {
 		return err
 	}
-	dir := s.Paths.VM(vm.ID)
+	dir := f.homes.dir(vm.ID)
 	path := filepath.Join(dir, vmFileName)
 	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
 		return nil
 	}
-	if s.Drivers.Standing(vm) {
+	if f.drivers.Standing(vm) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
 		}
@@ -73,14 +81,14 @@ func (s *Service) writeVMFile(vm banger.VM) error {
 	if err := files.Write(path, data, 0o600); err != nil {
 		return fmt.Errorf("cannot write file of VM %s: %w", vm.Name, err)
 	}
-	return files.SyncDir(s.Paths.VMs())
+	return files.SyncDir(f.homes.paths.VMs())
 }
 
-// readVMFile returns what the directory of a VM says of it. One that says nothing is
+// read returns what the directory of a VM says of it. One that says nothing is
 // fs.ErrNotExist, one that a newer banger has written CodeMismatch, and what makes no
 // sense CodeCorrupt.
-func (s *Service) readVMFile(id banger.VMID) (banger.VM, error) {
-	file, err := os.Open(filepath.Join(s.Paths.VM(id), vmFileName))
+func (f *vmFiles) read(id banger.VMID) (banger.VM, error) {
+	file, err := os.Open(filepath.Join(f.homes.dir(id), vmFileName))
 	if err != nil {
 		return banger.VM{}, err
 	}
@@ -106,15 +114,15 @@ func (s *Service) readVMFile(id banger.VMID) (banger.VM, error) {
 	}
 	vm := found.VM
 	vm.Machine = found.Machine
-	return vm, s.checkVMFile(id, found.Version, vm)
+	return vm, f.check(id, found.Version, vm)
 }
 
-// checkVMFile refuses a description that no daemon of ours writes.
-func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
-	if _, err := s.Drivers.Of(vm); err != nil {
+// check refuses a description that no daemon of ours writes.
+func (f *vmFiles) check(id banger.VMID, version int, vm banger.VM) error {
+	if _, err := f.drivers.Of(vm); err != nil {
 		return err
 	}
-	standing := s.Drivers.Standing(vm)
+	standing := f.drivers.Standing(vm)
 	request := banger.VMRequest{Name: vm.Name}
 	if !standing {
 		request = banger.VMRequest{Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB, SystemDiskMiB: vm.SystemDiskMiB, WorkDiskMiB: vm.WorkDiskMiB}
@@ -140,20 +148,6 @@ func (s *Service) checkVMFile(id banger.VMID, version int, vm banger.VM) error {
 	return nil
 }
 
-// checkParts looks whether a VM of ours has what it cannot be used without.
-func (s *Service) checkParts(id banger.VMID) error {
-	for _, name := range []string{systemDiskName, workDiskName, hostKeyName} {
-		info, err := os.Stat(filepath.Join(s.Paths.VM(id), name))
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-			return banger.Errorf(banger.CodeCorrupt, "its file %s is missing", name)
-		}
-		if err != nil {
-			return fmt.Errorf("its file %s cannot be used: %w", name, err)
-		}
-	}
-	return nil
-}
-
 func corruptVMFile(cause error) error {
 	return banger.Errorf(banger.CodeCorrupt, "its %s makes no sense: %w", vmFileName, cause)
 }
@@ -161,29 +155,30 @@ func corruptVMFile(cause error) error {
 // filed is a store that keeps the file of each VM true to its record.
 type filed struct {
 	Store
-	service *Service
+	files *vmFiles
+	log   *slog.Logger
 }
 
 // UpdateVM implements Store.
 func (f filed) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (banger.VM, error) {
 	stale := false
 	vm, err := f.Store.UpdateVM(ctx, id, func(vm *banger.VM) error {
-		before, err := f.service.describe(*vm)
+		before, err := f.files.describe(*vm)
 		if err != nil {
 			return err
 		}
 		if err := change(vm); err != nil {
 			return err
 		}
-		after, err := f.service.describe(*vm)
+		after, err := f.files.describe(*vm)
 		stale = !bytes.Equal(before, after)
 		return err
 	})
 	if err != nil || !stale {
 		return vm, err
 	}
-	if err := f.service.writeVMFile(vm); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a VM without a directory there is nothing to know
-		f.service.Log.Error("the file of a VM is older than its record until the next daemon starts", "vm", id, "cause", err)
+	if err := f.files.write(vm); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a VM without a directory there is nothing to know
+		f.log.Error("the file of a VM is older than its record until the next daemon starts", "vm", id, "cause", err)
 	}
 	return vm, nil
 }

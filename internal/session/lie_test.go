@@ -469,7 +469,7 @@ func TestLie_Names(t *testing.T) {
 		}
 	}
 	l.judge("lying\n")
-	l.check(l.h.VMs.ReadSessions(t.Context(), l.vm.ID, func(_ context.Context, sessions fs.FS) error {
+	l.check(l.h.WorkDisks.ReadSessions(t.Context(), l.vm.ID, func(_ context.Context, sessions fs.FS) error {
 		entries, err := fs.ReadDir(sessions, ".")
 		for _, e := range entries {
 			if strings.ContainsAny(e.Name(), "/\x00") || e.Name() == ".." {

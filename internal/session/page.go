@@ -9,7 +9,7 @@ import (
 	"banger/internal/sessiondir"
 )
 
-// Disks gives what is on the disks of VMs that do not run; internal/machine.Service
+// Disks gives what is on the disks of VMs that do not run; internal/machine.DiskReader
 // does.
 type Disks interface {
 	// ReadSessions calls f with the directory of a VM's session directories. A VM that
