@@ -7,13 +7,16 @@ import (
 
 	"banger"
 	"banger/internal/paths"
-	"banger/internal/store"
 )
 
 // wait counts the processor's time too: what waiters cost whom nothing concerns.
-func wait(ctx context.Context, records *store.Store, p paths.Paths) error {
-	sessions := newSessions(ctx, records)
-	defer sessions.Close()
+func wait(ctx context.Context, p paths.Paths) error {
+	d, err := open(ctx, p, gone{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	records, sessions := d.Store, d.Sessions.Sessions
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	all, err := records.ListSessions(ctx, "")
@@ -23,7 +26,7 @@ func wait(ctx context.Context, records *store.Store, p paths.Paths) error {
 	ended := make(chan string, len(all))
 	for _, x := range all {
 		go func() {
-			if _, err := sessions.Sessions.WaitSession(ctx, string(x.VMID), string(x.ID)); err == nil {
+			if _, err := sessions.WaitSession(ctx, string(x.VMID), string(x.ID)); err == nil {
 				ended <- x.Name
 			}
 		}()
@@ -62,22 +65,26 @@ func quiet() {
 	}
 }
 
-func find(ctx context.Context, records *store.Store, p paths.Paths) error {
-	sessions := newSessions(ctx, records)
-	defer sessions.Close()
-	if _, err := sessions.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
+func find(ctx context.Context, p paths.Paths) error {
+	d, err := open(ctx, p, gone{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	sessions := d.Sessions.Sessions
+	if _, err := sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
 		return err
 	}
 	const lookups = 20
 	began := time.Now()
 	for i := range lookups {
-		if _, err := sessions.Sessions.GetSession(ctx, "v0", fmt.Sprint("s", 100+i)); err != nil {
+		if _, err := sessions.GetSession(ctx, "v0", fmt.Sprint("s", 100+i)); err != nil {
 			return err
 		}
 	}
 	took := time.Since(began) / lookups
 	began = time.Now()
-	list, err := sessions.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"})
+	list, err := sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"})
 	if err != nil || len(list) == 0 {
 		return fmt.Errorf("%d sessions, %w", len(list), err)
 	}

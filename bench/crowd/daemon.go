@@ -12,45 +12,21 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/guest"
+	"banger/internal/daemon"
 	"banger/internal/image/ext4"
 	"banger/internal/machine"
 	"banger/internal/paths"
-	"banger/internal/session"
 	"banger/internal/store"
 	"banger/internal/vmm"
 )
 
-// daemon is what serves of one.
-type daemon struct {
-	sessions *session.Services
-	vms      *machine.Services
-}
-
-// begin returns when clients are served.
-func begin(ctx context.Context, records *store.Store, p paths.Paths, driver vmm.Driver) (*daemon, error) {
-	log := slog.New(slog.DiscardHandler)
+// open returns a daemon that has not begun, on a host with a driver.
+func open(ctx context.Context, p paths.Paths, driver vmm.Driver) (*daemon.Daemon, error) {
 	drivers, err := vmm.NewDrivers(driver)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{sessions: newSessions(ctx, records)}
-	d.vms = machine.New(ctx, machine.Config{
-		Store: records, Images: images{}, Disks: disks{}, Drivers: drivers, Links: guest.NewLinks(nil, log),
-		Sessions: d.sessions.Reconciler, Paths: p, Log: log,
-	})
-	if err := d.vms.Adopt(ctx); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
-}
-
-// Close waits for what is under way.
-func (d *daemon) Close() error { return errors.Join(d.sessions.Close(), d.vms.Close()) }
-
-func newSessions(ctx context.Context, records *store.Store) *session.Services {
-	log := slog.New(slog.DiscardHandler)
-	return session.New(ctx, session.Config{Store: records, Guests: guest.NewLinks(nil, log), Log: log})
+	return daemon.New(ctx, daemon.Parts{Paths: p, Drivers: drivers, Images: images{}, Disks: disks{}, Log: slog.New(slog.DiscardHandler)})
 }
 
 // disks are the real ones.
@@ -68,10 +44,14 @@ func (images) Use(banger.ImageID, string) error { return nil }
 // driverName is the one of all VMs here.
 const driverName = "qemu"
 
+// kind is what its machines are.
+var kind = vmm.Kind{Noun: "a VM of the benchmark"}
+
 // gone is a driver whose machines have ended with their host.
 type gone struct{ vmm.Driver }
 
-func (gone) Name() string { return driverName }
+func (gone) Name() string   { return driverName }
+func (gone) Kind() vmm.Kind { return kind }
 
 func (gone) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	return nil, vmm.ErrMachineGone
@@ -89,7 +69,8 @@ type machines struct {
 
 func newMachines() *machines { return &machines{died: make(chan struct{})} }
 
-func (m *machines) Name() string { return driverName }
+func (m *machines) Name() string   { return driverName }
+func (m *machines) Kind() vmm.Kind { return kind }
 
 func (m *machines) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	m.handle.Add(1)
@@ -121,7 +102,13 @@ func (m oneMachine) WaitReady(ctx context.Context) error {
 }
 
 // restart measures until clients are served, and until the ends of all are recorded.
-func restart(ctx context.Context, records *store.Store, p paths.Paths) error {
+func restart(ctx context.Context, p paths.Paths) error {
+	d, err := open(ctx, p, gone{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	records := d.Store
 	since, err := records.Revision(ctx)
 	if err != nil {
 		return err
@@ -144,11 +131,9 @@ func restart(ctx context.Context, records *store.Store, p paths.Paths) error {
 		})
 	}()
 	began := time.Now()
-	d, err := begin(ctx, records, p, gone{})
-	if err != nil {
+	if err := d.Begin(ctx); err != nil {
 		return err
 	}
-	defer d.Close()
 	served := time.Since(began)
 	if err := <-ended; !errors.Is(err, errDone) {
 		return err
@@ -164,21 +149,24 @@ var errDone = errors.New("done")
 
 // end measures from the death of a machine until the ends of its sessions and its own are
 // recorded, by a daemon that has served its clients before.
-func end(ctx context.Context, records *store.Store, p paths.Paths) error {
+func end(ctx context.Context, p paths.Paths) error {
 	m := newMachines()
-	d, err := begin(ctx, records, p, alive{m})
+	d, err := open(ctx, p, alive{m})
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if _, err := d.sessions.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
+	if err := d.Begin(ctx); err != nil {
+		return err
+	}
+	if _, err := d.Sessions.Sessions.SummarizeSessions(ctx, banger.SessionFilter{VM: "v0"}); err != nil {
 		return err
 	}
 	before, began := processor(), time.Now()
 	close(m.died)
 	m.handle.Wait()
 	took, used := time.Since(began), processor()-before
-	if err := check(ctx, records); err != nil {
+	if err := check(ctx, d.Store); err != nil {
 		return err
 	}
 	return result(took.Nanoseconds(), used.Nanoseconds())

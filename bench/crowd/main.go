@@ -1,4 +1,4 @@
-// Command crowd is what BenchmarkCrowd measures: banger's own store and services with more
+// Command crowd is what BenchmarkCrowd measures: banger's own daemon with more
 // VMs and sessions than a benchmark can start. It uses only what an older banger has too, so
 // that it can be built in the working tree of one. The disks are real, with the directories
 // of all sessions and with a journal to be replayed, as a crash leaves them. Stand-ins are
@@ -26,7 +26,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger/internal/paths"
-	"banger/internal/store"
 )
 
 func main() {
@@ -42,22 +41,17 @@ func run(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(p.VMs(), 0o700); err != nil {
 		return err
 	}
-	records, err := store.Open(ctx, p.Database())
-	if err != nil {
-		return err
-	}
-	defer records.Close()
 	switch args[0] {
 	case "seed":
-		return seed(ctx, records, p, args[2], args[3])
+		return seed(ctx, p, args[2], args[3])
 	case "restart":
-		return restart(ctx, records, p)
+		return restart(ctx, p)
 	case "end":
-		return end(ctx, records, p)
+		return end(ctx, p)
 	case "wait":
-		return wait(ctx, records, p)
+		return wait(ctx, p)
 	case "find":
-		return find(ctx, records, p)
+		return find(ctx, p)
 	}
 	return fmt.Errorf("cannot %q", args[0])
 }

@@ -21,7 +21,7 @@ import (
 
 // seed makes a store and the disks of its VMs, and has a daemon find them running: so they
 // have what the first daemon of a version that sees them adds.
-func seed(ctx context.Context, records *store.Store, p paths.Paths, vms, sessions string) error {
+func seed(ctx context.Context, p paths.Paths, vms, sessions string) error {
 	nVMs, err := strconv.Atoi(vms)
 	if err != nil {
 		return err
@@ -30,16 +30,17 @@ func seed(ctx context.Context, records *store.Store, p paths.Paths, vms, session
 	if err != nil {
 		return err
 	}
-	for v := range nVMs {
-		if err := seedVM(ctx, records, p, fmt.Sprint("v", v), nSessions); err != nil {
-			return err
-		}
-	}
-	d, err := begin(ctx, records, p, alive{newMachines()})
+	d, err := open(ctx, p, alive{newMachines()})
 	if err != nil {
 		return err
 	}
-	return d.Close()
+	defer d.Close()
+	for v := range nVMs {
+		if err := seedVM(ctx, d.Store, p, fmt.Sprint("v", v), nSessions); err != nil {
+			return err
+		}
+	}
+	return d.Begin(ctx)
 }
 
 func seedVM(ctx context.Context, records *store.Store, p paths.Paths, name string, sessions int) error {

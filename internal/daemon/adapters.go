@@ -26,10 +26,11 @@ func (i imageFiles) Files(ctx context.Context, id banger.ImageID) (machine.Image
 	return machine.ImageFiles{ID: id, Root: f.Root, Kernel: f.Kernel, Modules: f.Modules}, err
 }
 
-// fileSystems gives the image service its root file systems.
-type fileSystems struct{}
+// FileSystems gives the image service its root file systems.
+type FileSystems struct{}
 
-func (fileSystems) FromTar(r io.Reader, path string) error { return ext4.FromTar(r, path) }
+// FromTar implements image.FileSystems.
+func (FileSystems) FromTar(r io.Reader, path string) error { return ext4.FromTar(r, path) }
 
 // disks gives the VM service its disks.
 type disks struct{}

@@ -4,174 +4,155 @@ package daemon
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
+	"net"
 	"strings"
-	"time"
 
-	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/crypto/ssh"
 
+	"banger"
 	"banger/internal/config"
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/image"
-	"banger/internal/image/initrd"
-	"banger/internal/image/mmdebstrap"
-	"banger/internal/localsocket"
 	"banger/internal/machine"
-	"banger/internal/machine/qemu"
 	"banger/internal/paths"
 	"banger/internal/session"
 	"banger/internal/store"
-	"banger/internal/systemd"
 	"banger/internal/version"
 	"banger/internal/vmm"
 )
 
-// Options are what differs between one run of the daemon and another.
-type Options struct {
+// Parts are what differs between one daemon and another: that of a user, that of a test.
+// Paths and Log are needed; who uses only a part of a Daemon leaves out what that does
+// without.
+type Parts struct {
+	Paths    paths.Paths
+	Settings config.Config
+	Drivers  vmm.Drivers
+
+	// Builder and FileSystems make images.
+	Builder     image.RootBuilder
+	FileSystems image.FileSystems
+	// Images are what VMs boot from; nil: the images that Builder makes.
+	Images  machine.Images
+	Disks   machine.Disks
+	Initrds machine.Initrds
+
+	// Signer is how guests know the daemon; nil: the key in Paths, which is made the
+	// first time.
+	Signer ssh.Signer
+	// Host is what the state of the host is told by; nil: there is no banger.HostService.
+	Host *Host
+
 	Log *slog.Logger
-	// Ready is closed when the daemon serves; nil if nobody waits for that.
-	Ready *os.File
-	// GuestBinaries is the directory with banger-agent and banger-shim, and those of other
-	// architectures in directories by Go's names for them.
-	GuestBinaries string
-	// KVMTrialLimit is qemu.Config.TrialLimit.
-	KVMTrialLimit time.Duration
 }
 
-// Run serves one installation until ctx ends or a client asks for the end, and
-// then lets go of everything: VMs and sessions keep running, and the next daemon
-// adopts them. It may be killed at any moment to the same effect.
-func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
-	ctx, shutdown := context.WithCancel(ctx)
-	defer shutdown()
-	defer raiseHeap()()
+// Daemon is the store of an installation and all that works on it. Begin comes before
+// requests, and Close at the end.
+type Daemon struct {
+	Store       *store.Store
+	Images      *image.Service
+	VMs         *machine.Services
+	Sessions    *session.Services
+	Streams     *session.Streams
+	Attachments *session.Attachments
 
-	if err := p.Create(); err != nil {
-		return err
-	}
-	if err := claimState(p); err != nil {
-		return err
-	}
-	held, err := lock(p.DaemonLock())
-	if err != nil {
-		return err
-	}
-	defer held.Close()
-	if err := endPredecessors(ctx, p.Database(), o.Log); err != nil {
-		return err
-	}
-	settings, err := config.Load(p.Settings())
-	if err != nil {
-		return err
-	}
+	ctx   context.Context // never ends
+	parts Parts
+	links *guest.Links
+	host  banger.HostService // nil: there is none
+}
 
-	cgroups := systemd.NewHost()
-	driver := qemu.New(qemu.Config{
-		VerdictCache: p.KVMVerdict(), TrialLimit: o.KVMTrialLimit, Poweroff: initrd.Poweroff, Cgroups: cgroups, Log: o.Log,
-	})
-	drivers, err := vmm.NewDrivers(driver, remotes(o))
-	if err != nil {
-		return err
-	}
-
-	signer, authorizedKey, err := clientKey(p.ClientKey())
-	if err != nil {
-		return err
+// New opens the store, which nobody else may have open, and makes what works on it.
+func New(ctx context.Context, parts Parts) (_ *Daemon, err error) {
+	p, log := parts.Paths, parts.Log
+	if parts.Signer == nil {
+		if parts.Signer, err = clientKey(p.ClientKey()); err != nil {
+			return nil, err
+		}
 	}
 	records, err := store.Open(ctx, p.Database())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, records.Close()) }()
-	restored, err := records.Restored(ctx)
+	d, err := compose(ctx, parts, records, log)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, records.Close())
 	}
-	defer func() { err = errors.Join(err, releaseState(context.WithoutCancel(ctx), p, records, drivers)) }()
-
-	builder := mmdebstrap.New()
-	images := image.New(image.Config{Store: records, Builder: builder, FS: fileSystems{}, Paths: p, Log: o.Log})
-	if err := images.Recover(ctx); err != nil {
-		return err
-	}
-	if o.Ready != nil { // a command has started it, and may end with its login
-		if _, err := cgroups.Keep(ctx, []int{os.Getpid()}, "banger-daemon-"+strings.ToLower(rand.Text()[:8])+".scope", "banger daemon"); err != nil {
-			o.Log.Warn("cannot give the daemon a scope of its own", "cause", err)
-		}
-	}
-	links := guest.NewLinks(signer, o.Log)
-	defer watchClock(ctx, links, o.Log)()
-	defer watchNetwork(ctx, links, o.Log)()
-
-	ages, err := agesClock(ctx, p, records, o.Log)
-	if err != nil {
-		return err
-	}
-	sessions := session.New(ctx, session.Config{Store: records, Guests: links, Retention: settings.Retention, Clock: ages, Log: o.Log})
-	machines := machine.New(ctx, machine.Config{
-		Store: records, Images: imageFiles{images}, Disks: disks{}, Initrds: newInitrds(p.Initrds(), o.GuestBinaries),
-		Drivers: drivers, Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
-		ClientKey: authorizedKey, Log: o.Log,
-	})
-	defer func() { err = errors.Join(err, sessions.Close(), machines.Close()) }() // sessions use guests
-	streams, attachments := session.NewOutput(sessions, machines.Disks)
-	sessions.Retain()
-	if err := machines.Adopt(ctx); err != nil {
-		return err
-	}
-	if err := records.Continue(ctx); err != nil {
-		return err
-	}
-	defer keepCopies(ctx, records, o.Log)()
-	machines.Autostart()
-
-	listener, err := localsocket.Listen(p.Socket())
-	if err != nil {
-		return err
-	}
-	watch, err := newGuard(p, held, listener, shutdown, o.Log)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	defer watch.close()
-	handler := httpapi.New(httpapi.Services{
-		VMs: machines.VMs, Remotes: machines.Remotes, Sessions: sessions.Sessions, Streams: streams, Control: sessions.Control, Images: images, Events: records, Trash: machines.Trash, Attachments: attachments,
-		Host: &host{store: records, trash: machines.Trash, paths: p, settings: settings, driver: driver, images: images, builder: builder, cgroups: cgroups, shutdown: shutdown},
-	}, version.String())
-	if err := announce(o.Ready); err != nil {
-		return err
-	}
-	o.Log.Info("daemon serves", "socket", p.Socket(), "version", version.String())
-	return httpapi.Serve(ctx, listener, handler, o.Log)
+	return d, nil
 }
 
-// announce says that the daemon serves: to the command that waits for that, or, where
-// none has started it, to the service manager if there is one; sd_notify(3).
-func announce(ready *os.File) error {
-	if ready != nil {
-		return ready.Close()
+// compose makes each part of those before it.
+func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.Logger) (*Daemon, error) {
+	p := parts.Paths
+	restored, err := records.Restored(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := sdnotify.SdNotify(true, sdnotify.SdNotifyReady); err != nil {
-		return fmt.Errorf("cannot notify service manager: %w", err)
+	ages, err := agesClock(ctx, p, records, log)
+	if err != nil {
+		return nil, err
 	}
+	images := image.New(image.Config{Store: records, Builder: parts.Builder, FS: parts.FileSystems, Paths: p, Log: log})
+	if parts.Images == nil {
+		parts.Images = imageFiles{images}
+	}
+	links := guest.NewLinks(parts.Signer, log)
+	sessions := session.New(ctx, session.Config{
+		Store: records, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
+	})
+	vms := machine.New(ctx, machine.Config{
+		Store: records, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
+		Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
+		ClientKey: authorizedKey(parts.Signer), Log: log,
+	})
+	streams, attachments := session.NewOutput(sessions, vms.Disks)
+	d := &Daemon{
+		Store: records, Images: images, VMs: vms, Sessions: sessions, Streams: streams, Attachments: attachments,
+		ctx: context.WithoutCancel(ctx), parts: parts, links: links,
+	}
+	if parts.Host != nil {
+		d.host = &host{Host: *parts.Host, store: records, trash: vms.Trash, images: images, paths: p, settings: parts.Settings}
+	}
+	return d, nil
+}
+
+// authorizedKey is the line of authorized_keys by which guests know a signer.
+func authorizedKey(signer ssh.Signer) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+}
+
+// Begin takes over what an earlier daemon has left, and starts what starts with the host.
+func (d *Daemon) Begin(ctx context.Context) error {
+	if err := d.Images.Recover(ctx); err != nil {
+		return err
+	}
+	d.Sessions.Retain()
+	if err := d.VMs.Adopt(ctx); err != nil {
+		return err
+	}
+	if err := d.Store.Continue(ctx); err != nil {
+		return err
+	}
+	d.VMs.Autostart()
 	return nil
 }
 
-// keepCopies has the store copied until stop is called, which waits for the end of it.
-func keepCopies(ctx context.Context, records *store.Store, log *slog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		records.KeepCopies(ctx, log)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
+// Serve serves the API on listener, which it closes, until ctx ends.
+func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
+	handler := httpapi.New(httpapi.Services{
+		VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images,
+		Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams, Attachments: d.Attachments,
+		Events: d.Store, Host: d.host,
+	}, version.String())
+	return httpapi.Serve(ctx, listener, handler, d.parts.Log)
+}
+
+// Close lets go of everything: VMs and sessions keep running, and the next daemon adopts
+// them. Serve has returned before.
+func (d *Daemon) Close() error {
+	err := errors.Join(d.Sessions.Close(), d.VMs.Close()) // sessions use guests
+	return errors.Join(err, releaseState(d.ctx, d.parts.Paths, d.Store, d.parts.Drivers), d.Store.Close())
 }

@@ -24,17 +24,22 @@ import (
 	"banger/internal/version"
 )
 
+// Host is what tells of the host, and what ends the daemon on it. Every field is needed.
+type Host struct {
+	Driver   *qemu.Driver
+	Builder  *mmdebstrap.Builder
+	Cgroups  *systemd.Host
+	Shutdown context.CancelFunc
+}
+
 // host implements banger.HostService.
 type host struct {
+	Host
 	store    *store.Store
 	trash    banger.TrashService
+	images   *image.Service
 	paths    paths.Paths
 	settings config.Config // that are in use
-	driver   *qemu.Driver
-	images   *image.Service
-	builder  *mmdebstrap.Builder
-	cgroups  *systemd.Host
-	shutdown context.CancelFunc
 }
 
 // Info implements banger.HostService.
@@ -58,13 +63,13 @@ func (h *host) Info(ctx context.Context) (banger.DaemonInfo, error) {
 
 // Shutdown implements banger.HostService.
 func (h *host) Shutdown(context.Context) error {
-	h.shutdown()
+	h.Host.Shutdown()
 	return nil
 }
 
 // Doctor implements banger.HostService.
 func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
-	checks := h.driver.Checks(ctx, h.anyKernel(ctx))
+	checks := h.Driver.Checks(ctx, h.anyKernel(ctx))
 	if deep {
 		images, err := h.checkImages(ctx)
 		if err != nil {
@@ -73,7 +78,7 @@ func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 		checks = append(checks, images...)
 	}
 	return append(checks, h.checkTrash(ctx), h.checkCopies(),
-		checkImageBuilder(h.builder.Check()),
+		checkImageBuilder(h.Builder.Check()),
 		checkProgram("mkfs.ext4", "e2fsprogs", "makes disks"),
 		checkProgram("ssh", "openssh-client", "is what banger vm ssh runs"),
 		checkHostOfState(h.paths),

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -17,21 +16,21 @@ import (
 )
 
 // clientKey reads the key by which guests know this installation, and makes it
-// the first time. The second result is its authorized_keys line.
-func clientKey(path string) (ssh.Signer, string, error) {
+// the first time.
+func clientKey(path string) (ssh.Signer, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		data, err = newClientKey(path)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot read SSH key %s: %w", path, err)
+		return nil, fmt.Errorf("cannot read SSH key %s: %w", path, err)
 	}
 	signer, err := ssh.ParsePrivateKey(data)
 	if err != nil {
-		return nil, "", banger.Errorf(banger.CodeCorrupt, "cannot parse SSH key %s: %w", path, err).
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot parse SSH key %s: %w", path, err).
 			WithHint("put back the key that the guests know, or remove the file and restart the VMs")
 	}
-	return signer, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+	return signer, nil
 }
 
 func newClientKey(path string) ([]byte, error) {

@@ -9,7 +9,7 @@ import (
 // checkLifetime says what on the host would end machines without a request.
 func (h *host) checkLifetime(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "lifetime", Status: banger.CheckOK, Detail: "only a shutdown of the host ends a VM without a request"}
-	threat, remedy, err := h.cgroups.NextThreat()
+	threat, remedy, err := h.Cgroups.NextThreat()
 	if err != nil {
 		c.Status, c.Detail = banger.CheckWarn, err.Error()
 		return c

@@ -18,6 +18,8 @@ import (
 
 	"banger"
 	"banger/client"
+	"banger/internal/config"
+	"banger/internal/daemon"
 	"banger/internal/guestconfig"
 	"banger/internal/machine"
 	"banger/internal/machine/inmem"
@@ -52,7 +54,7 @@ type Host struct {
 	guests *Guests
 	signer ssh.Signer
 	log    *slog.Logger
-	daemon *daemon
+	server *server
 }
 
 // Options change what a host is made of. The zero value changes nothing.
@@ -131,27 +133,29 @@ func (h *Host) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	d, err := startDaemon(context.Background(), h.Paths, h.signer, drivers, h.disks, h.keep, h.log)
+	s, err := serve(context.Background(), daemon.Parts{
+		Paths: h.Paths, Settings: config.Config{Retention: h.keep}, Drivers: drivers, Disks: h.disks, Signer: h.signer, Log: h.log,
+	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.daemon, h.Store = d, d.store
-	h.VMs, h.Remotes, h.Trash, h.WorkDisks = d.vms.VMs, d.vms.Remotes, d.vms.Trash, d.vms.Disks
-	h.Sessions, h.Streams, h.Control = d.sessions.Sessions, d.streams, d.sessions.Control
+	h.server, h.Store = s, s.Store
+	h.VMs, h.Remotes, h.Trash, h.WorkDisks = s.VMs.VMs, s.VMs.Remotes, s.VMs.Trash, s.VMs.Disks
+	h.Sessions, h.Control, h.Streams = s.Sessions.Sessions, s.Sessions.Control, s.Streams
 }
 
-// Client returns a client of the API, which is served but for images and the host.
+// Client returns a client of the API, which is served but for the host.
 func (h *Host) Client() *client.Client { return client.New(h.Paths.Socket(), version.String()) }
 
 // shut ends the daemon's part, if there is one: there is none if the last start failed.
 func (h *Host) shut() {
-	if h.daemon == nil {
+	if h.server == nil {
 		return
 	}
-	if err := h.daemon.stop(); err != nil {
+	if err := h.server.stop(); err != nil {
 		h.t.Errorf("cannot close host: %v", err)
 	}
-	h.daemon = nil
+	h.server = nil
 }
 
 // close ends what runs in the guests too.

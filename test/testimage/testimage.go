@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,11 +15,10 @@ import (
 	"github.com/gofrs/flock"
 
 	"banger"
+	"banger/internal/daemon"
 	"banger/internal/image"
-	"banger/internal/image/ext4"
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/paths"
-	"banger/internal/store"
 )
 
 // Recipe is that of the image: Debian as users get it, with what tests run in it.
@@ -50,24 +48,19 @@ func Files(ctx context.Context) (files image.Files, err error) {
 		return files, fmt.Errorf("cannot lock test image: %w", err)
 	}
 	defer lock.Close()
-	records, err := store.Open(ctx, p.Database())
-	if err != nil {
-		return files, err
-	}
-	defer func() { err = errors.Join(err, records.Close()) }()
-	images := image.New(image.Config{
-		Store: records, Builder: mmdebstrap.New(), FS: fileSystems{}, Paths: p, Log: slog.New(slog.DiscardHandler),
+	d, err := daemon.New(ctx, daemon.Parts{
+		Paths: p, Builder: mmdebstrap.New(), FileSystems: daemon.FileSystems{}, Log: slog.New(slog.DiscardHandler),
 	})
-	if err := images.Recover(ctx); err != nil {
-		return files, err
-	}
-	built, err := images.BuildImage(ctx, banger.DefaultImageName, Recipe(), nil)
 	if err != nil {
 		return files, err
 	}
-	return images.Files(ctx, built.ID)
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.Images.Recover(ctx); err != nil {
+		return files, err
+	}
+	built, err := d.Images.BuildImage(ctx, banger.DefaultImageName, Recipe(), nil)
+	if err != nil {
+		return files, err
+	}
+	return d.Images.Files(ctx, built.ID)
 }
-
-type fileSystems struct{}
-
-func (fileSystems) FromTar(r io.Reader, path string) error { return ext4.FromTar(r, path) }
