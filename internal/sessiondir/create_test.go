@@ -231,36 +231,3 @@ func TestWriteState_FolderWithoutASpareWorks(t *testing.T) {
 		t.Errorf("state is %+v, %v", got, err)
 	}
 }
-
-// A reader that is overtaken by two writes sees a whole state.
-func TestReadState_IsWholeWhileItIsWritten(t *testing.T) {
-	dir, lock, err := sessiondir.Create(t.TempDir(), launch())
-	must(t, err)
-	defer lock.Close()
-	state, err := sessiondir.ReadState(os.DirFS(dir))
-	must(t, err)
-	stop := make(chan struct{})
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		for n := int64(2); ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			state.Sequence, state.StdoutBytes = n, n
-			state.LastError = strings.Repeat(string(rune('a'+n%26)), 6000)
-			if err := sessiondir.WriteState(dir, state); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	for range 3000 {
-		got, err := sessiondir.ReadState(os.DirFS(dir))
-		if err != nil || got.Sequence > 1 && (got.StdoutBytes != got.Sequence || strings.Trim(got.LastError, string(rune('a'+got.Sequence%26))) != "") {
-			t.Fatalf("state %d has %d bytes and %.20q: %v", got.Sequence, got.StdoutBytes, got.LastError, err)
-		}
-	}
-	close(stop)
-	writer.Wait()
-}

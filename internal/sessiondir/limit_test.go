@@ -133,48 +133,6 @@ func TestWriter_KeepsTheNewestAndOffsetsStayTrue(t *testing.T) {
 	}
 }
 
-// While output is given up at the one end, readers never take its hole for output.
-func TestReader_IsNotOvertakenByTheLimit(t *testing.T) {
-	dir := t.TempDir()
-	w, err := sessiondir.OpenWriter(dir, true, 64<<10)
-	must(t, err)
-	defer w.Close()
-	follower, err := w.Follow(banger.LogCursor{})
-	must(t, err)
-	const total = 8 << 20
-	written := make(chan error, 1)
-	go func() {
-		for at := int64(0); at < total; at += 4 << 10 {
-			if _, err := w.Append(banger.StreamStdout, pattern(at, 4<<10), epoch.Add(time.Duration(at))); err != nil {
-				written <- err
-				return
-			}
-		}
-		written <- nil
-	}()
-	var read, followed []banger.LogChunk
-	r, next := sessiondir.NewLiveReader(os.DirFS(dir)), banger.LogCursor{}
-	for next.Stdout < total || follower.At().Stdout < total {
-		chunks, after, _, err := r.Page(banger.StreamStdout, next, 16<<10)
-		if err != nil && banger.CodeOf(err) != banger.CodeUnavailable {
-			t.Fatal(err)
-		}
-		read, next = append(read, chunks...), after
-		if gap, ok := follower.Gap(); ok {
-			followed = append(followed, gap)
-		}
-		if stream, n := follower.Run(); n > 0 {
-			at, p := follower.At().Stdout, make([]byte, n)
-			if err := follower.Read(p); err == nil {
-				followed = append(followed, banger.LogChunk{Stream: stream, Offset: at, Data: p})
-			}
-		}
-	}
-	must(t, <-written)
-	t.Logf("missed by a reader: %d bytes, by a follower: %d",
-		checkCovers(t, read, banger.StreamStdout, 0, total), checkCovers(t, followed, banger.StreamStdout, 0, total))
-}
-
 // busyFS has something happen just before the first piece of stdout is read.
 type busyFS struct {
 	fs.FS

@@ -350,24 +350,6 @@ func TestTail_ReadsNoMoreThanItLeavesToPrintAndOneBlock(t *testing.T) {
 	}
 }
 
-// TestPage_FindsItsPlaceWithoutReadingTheJournal reads the end of a journal of
-// some hundred blocks.
-func TestPage_FindsItsPlaceWithoutReadingTheJournal(t *testing.T) {
-	var writes []write
-	for i := range 300_000 {
-		stream := banger.StreamStdout
-		if i%2 == 0 {
-			stream = banger.StreamStderr
-		}
-		writes = append(writes, write{stream, "x\n", time.Duration(i) * time.Millisecond})
-	}
-	fsys := countingFS{os.DirFS(session(t, writes...)), map[string]int64{}}
-	_, _, _, err := sessiondir.NewReader(fsys).Page(banger.StreamBoth, banger.LogCursor{Stdout: 299_000, Stderr: 299_000}, 1000)
-	if got := fsys.read[sessiondir.JournalName]; err != nil || got > 24<<10 {
-		t.Errorf("read %d bytes of the journal: %v", got, err)
-	}
-}
-
 // FuzzJournal gives the reader any journal at all beside known logs.
 func FuzzJournal(f *testing.F) {
 	dir := f.TempDir()

@@ -1,3 +1,5 @@
+//go:build !unit
+
 package sshd_test
 
 import (
@@ -16,8 +18,20 @@ import (
 	"strings"
 	"testing"
 
+	"banger/internal/agent/sshd"
+
 	"golang.org/x/crypto/ssh"
 )
+
+// newTCPServer starts a server on a port of the loopback, as OpenSSH needs it.
+func newTCPServer(t *testing.T) *testServer {
+	t.Helper()
+	l, err := sshd.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newServerOn(t, l)
+}
 
 // openSSH runs one of the user's own OpenSSH tools against the server, with what
 // it needs to know the server and nothing of the user's configuration.
@@ -35,7 +49,7 @@ func (s *testServer) openSSH(t *testing.T, stdin io.Reader, tool string, args ..
 func (s *testServer) openSSHOptions(t *testing.T, tool string) []string {
 	t.Helper()
 	dir := t.TempDir()
-	host, port, err := net.SplitHostPort(s.address)
+	host, port, err := net.SplitHostPort(s.address.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +71,7 @@ func (s *testServer) openSSHOptions(t *testing.T, tool string) []string {
 }
 
 func TestOpenSSH_RunsCommandsWithBinaryStreams(t *testing.T) {
-	s := newServer(t)
+	s := newTCPServer(t)
 	data := make([]byte, 1<<20)
 	source := rand.NewChaCha8([32]byte{2})
 	if _, err := source.Read(data); err != nil {
@@ -76,14 +90,14 @@ func TestOpenSSH_RunsCommandsWithBinaryStreams(t *testing.T) {
 }
 
 func TestOpenSSH_GetsATerminal(t *testing.T) {
-	out, errOut, err := newServer(t).openSSH(t, strings.NewReader(""), "ssh", "-tt", "root@127.0.0.1", "tty && stty -a | grep -o iutf8")
+	out, errOut, err := newTCPServer(t).openSSH(t, strings.NewReader(""), "ssh", "-tt", "root@127.0.0.1", "tty && stty -a | grep -o iutf8")
 	if err != nil || !strings.HasPrefix(out, "/dev/pts/") {
 		t.Errorf("got %q, %q, %v", out, errOut, err)
 	}
 }
 
 func TestOpenSSH_CopiesFilesBothWays(t *testing.T) {
-	s := newServer(t)
+	s := newTCPServer(t)
 	dir := t.TempDir()
 	data := make([]byte, 3<<20)
 	source := rand.NewChaCha8([32]byte{3})
@@ -122,7 +136,7 @@ func TestOpenSSH_RsyncWorks(t *testing.T) {
 	if _, err := exec.LookPath("rsync"); err != nil {
 		t.Fatal("rsync is missing: apt-get install rsync")
 	}
-	s := newServer(t)
+	s := newTCPServer(t)
 	local := filepath.Join(t.TempDir(), "tree")
 	if err := os.MkdirAll(filepath.Join(local, "sub"), 0o700); err != nil {
 		t.Fatal(err)
@@ -141,7 +155,7 @@ func TestOpenSSH_RsyncWorks(t *testing.T) {
 }
 
 func TestOpenSSH_ForwardsRemotePorts(t *testing.T) {
-	s := newServer(t)
+	s := newTCPServer(t)
 	target := echoListener(t, "tcp", "127.0.0.1:0")
 	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()

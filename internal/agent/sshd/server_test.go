@@ -44,9 +44,9 @@ func TestMain(m *testing.M) {
 // waitLimit bounds every wait of these tests; it is reached by failures only.
 const waitLimit = 30 * time.Second
 
-// testServer is a server on a loopback port.
+// testServer is a server on a socket.
 type testServer struct {
-	address string
+	address net.Addr
 	key     ssh.Signer
 	keyPEM  []byte
 	hostKey ssh.PublicKey
@@ -54,10 +54,26 @@ type testServer struct {
 	stop    func() // as SIGTERM does; returns when the server has stopped
 }
 
-// newServer starts a server whose users are root and other, who is nobody.
+// newServer starts a server whose users are root and other, who is nobody. It needs no
+// network.
 func newServer(t *testing.T) *testServer {
 	t.Helper()
-	s := &testServer{home: t.TempDir()}
+	dir, err := os.MkdirTemp("", "s-") // short: it is part of a socket's address
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "ssh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newServerOn(t, l)
+}
+
+// newServerOn starts one that serves a listener.
+func newServerOn(t *testing.T, l net.Listener) *testServer {
+	t.Helper()
+	s := &testServer{address: l.Addr(), home: t.TempDir()}
 	users := fmt.Sprintf("root:x:%d:%d::%s:/bin/bash\nother:x:65534:65534::/nonexistent:/bin/sh\nbroken:x:0:0::/:/no/such/shell\n",
 		os.Getuid(), os.Getgid(), s.home)
 	etc := t.TempDir()
@@ -82,11 +98,6 @@ func newServer(t *testing.T) *testServer {
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	l, err := sshd.Listen(ctx, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = l.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, l) }()
 	stopped := false
@@ -137,7 +148,7 @@ func (s *testServer) clientConfig(user string) *ssh.ClientConfig {
 
 func (s *testServer) dial(t *testing.T, user string) *ssh.Client {
 	t.Helper()
-	client, err := ssh.Dial("tcp", s.address, s.clientConfig(user))
+	client, err := ssh.Dial(s.address.Network(), s.address.String(), s.clientConfig(user))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +192,7 @@ func TestServer_RefusesWrongKeyPasswordAndUnknownUser(t *testing.T) {
 	} {
 		config := s.clientConfig("root")
 		change(config)
-		client, err := ssh.Dial("tcp", s.address, config)
+		client, err := ssh.Dial(s.address.Network(), s.address.String(), config)
 		if err == nil {
 			client.Close()
 			t.Errorf("%s: the login succeeded", name)
@@ -196,7 +207,7 @@ func TestServer_ConnectionsThatSayNothingAreBounded(t *testing.T) {
 	const more = 40 // than are admitted
 	closed := make(chan struct{}, more)
 	for range more {
-		conn, err := net.Dial("tcp", s.address)
+		conn, err := net.Dial(s.address.Network(), s.address.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +230,7 @@ func TestServer_ConnectionsThatSayNothingAreBounded(t *testing.T) {
 func TestServer_ConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
 	s := newServer(t)
 	for range 100 {
-		conn, err := net.Dial("tcp", s.address)
+		conn, err := net.Dial(s.address.Network(), s.address.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +238,7 @@ func TestServer_ConnectionsThatSayNothingKeepNobodyOut(t *testing.T) {
 	}
 	established := s.dial(t, "root")
 	for range 100 {
-		conn, err := net.Dial("tcp", s.address)
+		conn, err := net.Dial(s.address.Network(), s.address.String())
 		if err != nil {
 			t.Fatal(err)
 		}

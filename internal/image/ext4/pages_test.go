@@ -1,7 +1,6 @@
 package ext4
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"testing/iotest"
 
 	"banger/internal/ext4fs"
 )
@@ -25,23 +23,6 @@ type countedImage struct {
 func (c *countedImage) ReadAt(p []byte, off int64) (int, error) {
 	c.reads.Add(1)
 	return c.ReaderAt.ReadAt(p, off)
-}
-
-func TestPages_AreTheImage(t *testing.T) {
-	content := make([]byte, 3*pagesKept*pageBytes+77)
-	for i := range content {
-		content[i] = byte(i * i >> 8)
-	}
-	p := &pages{image: bytes.NewReader(content)}
-	if err := iotest.TestReader(io.NewSectionReader(p, 0, int64(len(content))), content); err != nil {
-		t.Error(err)
-	}
-	for off := 0; off < len(content); off += 997 {
-		b := make([]byte, min(100, len(content)-off))
-		if n, err := p.ReadAt(b, int64(off)); n < len(b) || !bytes.Equal(b, content[off:][:len(b)]) {
-			t.Fatalf("%d bytes at %d: %v", n, off, err)
-		}
-	}
 }
 
 // A machine may have had 10,000 sessions, each in a directory of its own.
