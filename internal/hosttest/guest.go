@@ -3,6 +3,8 @@ package hosttest
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -34,6 +36,7 @@ type Guests struct {
 	bin    Binaries
 	dir    string // holds the session directories of all VMs
 	client ssh.PublicKey
+	users  passwd.DB
 
 	mu    sync.Mutex // guards conns
 	conns map[net.Conn]struct{}
@@ -42,7 +45,23 @@ type Guests struct {
 // NewGuests returns guests whose sessions lie in dir, and that let in who has the
 // client's key.
 func NewGuests(t testing.TB, bin Binaries, dir string, client ssh.PublicKey) *Guests {
-	return &Guests{t: t, bin: bin, dir: dir, client: client, conns: map[net.Conn]struct{}{}}
+	t.Helper()
+	users, err := usersOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Guests{t: t, bin: bin, dir: dir, client: client, users: users, conns: map[net.Conn]struct{}{}}
+}
+
+// usersOf are those of this host. Where it is not root who runs the tests, that user is
+// "root", with a home that may be entered.
+func usersOf(dir string) (passwd.DB, error) {
+	if os.Geteuid() == 0 {
+		return passwd.System(), nil
+	}
+	etc := filepath.Join(dir, "etc")
+	entry := fmt.Sprintf("root:x:%d:%d::%s:/bin/sh\n", os.Geteuid(), os.Getegid(), dir)
+	return passwd.At(etc), errors.Join(os.MkdirAll(etc, 0o700), os.WriteFile(filepath.Join(etc, "passwd"), []byte(entry), 0o600))
 }
 
 // driver makes a driver of such guests, which change may be nil or change.
@@ -81,7 +100,7 @@ func (g *Guests) Serve(spec vmm.MachineSpec, conn net.Conn) {
 		return
 	}
 	server := sshd.New(sshd.Config{
-		HostKey: signer, AuthorizedKeys: []ssh.PublicKey{g.client}, Users: passwd.System(),
+		HostKey: signer, AuthorizedKeys: []ssh.PublicKey{g.client}, Users: g.users,
 		Subsystems: map[string][]string{guestconfig.ControlSubsystem: {
 			g.bin.Agent, "control", "--sessions-dir", g.SessionsDir(spec.VMID), "--shim", g.bin.Shim,
 		}},
