@@ -201,57 +201,55 @@ func collect(t *testing.T, a *sessionstream.Attachment) <-chan []banger.LogChunk
 }
 
 func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
-	t.Run("on the loopback", func(t *testing.T) {
-		l := newLoopbackOn(t, func(dir string) {
-			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=32m,mode=700"); err != nil {
-				t.Fatalf("cannot mount a small file system (this test needs root): %v", err)
+	l := newLoopbackOn(t, func(dir string) {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=700", sized(9, 32))); err != nil {
+			t.Fatalf("cannot mount a small file system (this test needs root): %v", err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+				t.Error(err)
 			}
-			t.Cleanup(func() {
-				if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-					t.Error(err)
-				}
-			})
 		})
-		filler := filepath.Join(l.dir, guestsName, "filler")
-		fillDisk(smallDisk{
-			rig: &rig{l, t},
-			fill: func() {
-				if err := fillWith(filler); !errors.Is(err, syscall.ENOSPC) {
-					t.Fatal(err)
-				}
-			},
-			free: func() {
-				if err := os.Remove(filler); err != nil {
-					t.Fatal(err)
-				}
-			},
-		}, 20, int64(sized(2<<20, 8<<20)))
 	})
-	t.Run("in a VM", func(t *testing.T) {
-		i := installation.New(t, bin)
-		i.StartVM(t, "v", "--work-disk", "64M")
-		m := newMachine(t, i)
-		d := smallDisk{
-			rig: &rig{m, t},
-			fill: func() {
-				r := m.installation.Run(t, "vm", "ssh", "v", "--", "cat /dev/zero >> /root/filler; cat /dev/zero >> /root/filler; df -k /root >&2; exit 7")
-				if r.Code != 7 || !strings.Contains(string(r.Stderr), "No space left") {
-					t.Fatalf("the disk is not full: %s", r)
-				}
-			},
-			free: func() { m.installation.MustRun(t, "vm", "ssh", "v", "--", "rm /root/filler") },
-		}
-		// A slow machine has less to write if others have most of its disk already.
-		sessions := sized(10, 20)
-		const size, reserve = 1 << 20, 4 << 20
-		left := reserve + sessions*size*2/5
-		m.installation.MustRun(t, "vm", "ssh", "v", "--", fmt.Sprintf("fallocate -l $(($(df --output=avail -k /root | tail -1) - %d))K /root/ballast", left>>10))
-		fillDisk(d, sessions, size)
-		m.installation.MustRun(t, "vm", "stop", "v")
-		for n, x := range map[string]int{"s0": 2, fmt.Sprint("s", sessions-1): 3} { // and on the disk of the stopped VM
-			d.checkLogs(banger.Session{ID: banger.SessionID(n), Name: n}, scribbled(t, x, size))
-		}
-	})
+	filler := filepath.Join(l.dir, guestsName, "filler")
+	fillDisk(smallDisk{
+		rig: &rig{l, t},
+		fill: func() {
+			if err := fillWith(filler); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatal(err)
+			}
+		},
+		free: func() {
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}, sized(10, 20), int64(sized(1<<20, 8<<20)))
+}
+
+// fillGuest fills the work disk of the VM v, which is small.
+func fillGuest(t *testing.T, i *installation.Installation) {
+	m := newMachine(t, i)
+	d := smallDisk{
+		rig: &rig{m, t},
+		fill: func() {
+			r := m.installation.Run(t, "vm", "ssh", "v", "--", "cat /dev/zero >> /root/filler; cat /dev/zero >> /root/filler; df -k /root >&2; exit 7")
+			if r.Code != 7 || !strings.Contains(string(r.Stderr), "No space left") {
+				t.Fatalf("the disk is not full: %s", r)
+			}
+		},
+		free: func() { m.installation.MustRun(t, "vm", "ssh", "v", "--", "rm /root/filler") },
+	}
+	// A slow machine has less to write if others have most of its disk already.
+	sessions := sized(10, 20)
+	const size, reserve = 1 << 20, 4 << 20
+	left := reserve + sessions*size*2/5
+	m.installation.MustRun(t, "vm", "ssh", "v", "--", fmt.Sprintf("fallocate -l $(($(df --output=avail -k /root | tail -1) - %d))K /root/ballast", left>>10))
+	fillDisk(d, sessions, size)
+	m.installation.MustRun(t, "vm", "stop", "v")
+	for n, x := range map[string]int{"s0": 2, fmt.Sprint("s", sessions-1): 3} { // and on the disk of the stopped VM
+		d.checkLogs(banger.Session{ID: banger.SessionID(n), Name: n}, scribbled(t, x, size))
+	}
 }
 
 // fillWith writes a file until its disk has no byte left.

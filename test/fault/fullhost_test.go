@@ -17,10 +17,8 @@ import (
 	"banger/test/wait"
 )
 
-// The host's disk is full while a session of a VM writes: the VM is paused and says why,
-// calls are answered, the daemon may die, another VM can be deleted. When there is room
-// it continues by itself, and what the session wrote is what it wrote.
-func TestFault_AFullHostPausesAVMAndNothingOfItIsLost(t *testing.T) {
+// A VM whose disks are on a small file system of the host, and whose work disk is small, too.
+func TestFault_AVMLosesNothingToFullDisks(t *testing.T) {
 	disk, err := os.MkdirTemp("", "b-") // short: sockets lie in it
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +34,15 @@ func TestFault_AFullHostPausesAVMAndNothingOfItIsLost(t *testing.T) {
 	})
 	i := installation.New(t, bin)
 	i.Setenv("XDG_STATE_HOME", disk)
-	i.StartVM(t, "v")
+	i.StartVM(t, "v", "--work-disk", "64M")
+	t.Run("a full host pauses it and nothing of it is lost", func(t *testing.T) { fillHost(t, i, disk) })
+	t.Run("its own full disk takes no session and no exit", func(t *testing.T) { fillGuest(t, i) }) // and stops it
+}
+
+// The host's disk is full while a session of a VM writes: the VM is paused and says why,
+// calls are answered, the daemon may die, another VM can be deleted. When there is room
+// it continues by itself, and what the session wrote is what it wrote.
+func fillHost(t *testing.T, i *installation.Installation, disk string) {
 	i.MustRun(t, "vm", "create", "spare")
 	c := i.Client()
 
@@ -84,6 +90,9 @@ func TestFault_AFullHostPausesAVMAndNothingOfItIsLost(t *testing.T) {
 	})
 	if err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
 		t.Errorf("%d bytes came of %d, or others; %v", got.Len(), want.Len(), err)
+	}
+	if err := c.RemoveSession(t.Context(), "v", string(x.ID), false); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package fault
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -51,6 +53,20 @@ func TestFault_TheLifeOfAVMTakesNothingFromItsSessions(t *testing.T) {
 // do so each second. A session that writes all the time tells.
 func giveTime(t *testing.T, i *installation.Installation, session string) {
 	t.Helper()
-	from := lastLineAt(t, i, session)
-	wait.For(t, "the guest to have had time", func() bool { return lastLineAt(t, i, session).Sub(from) > 3*time.Second })
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Limit)
+	defer cancel()
+	passed := errors.New("enough time has passed")
+	var from time.Time
+	_, err := i.Client().ReadLogs(ctx, "v", session, banger.LogRequest{Stream: banger.StreamStdout, Lines: 1, Follow: true}, func(c banger.LogChunk) error {
+		if from.IsZero() {
+			from = c.Time
+		}
+		if c.Time.Sub(from) > 3*time.Second {
+			return passed
+		}
+		return nil
+	})
+	if !errors.Is(err, passed) {
+		t.Fatalf("the guest has not had time: %v", err)
+	}
 }

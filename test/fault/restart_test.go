@@ -268,4 +268,5 @@ func TestFault_MachineThatEndsWithoutADaemonStillTellsWhatBecameOfItsSessions(t 
 		t.Errorf("that ran wrote its last line at %v, was killed at %v, and has ended at %v", last, killed, x.EndedAt)
 	}
 	wait.For(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
+	t.Run("retention is applied when it comes back", func(t *testing.T) { applyRetention(t, i) })
 }

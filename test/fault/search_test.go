@@ -135,17 +135,11 @@ func loseDisk(t *testing.T, i *installation.Installation) {
 }
 
 // Retention that is set in config.toml outlasts the daemon, and reaches what ended
-// with its machine when that runs again.
-func TestFault_RetentionIsAppliedWhenTheMachineComesBack(t *testing.T) {
-	i := shared.Running(t, bin, "v")
-	for n := range 3 {
-		i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("old", n), "--", "true")
-		i.MustRun(t, "session", "wait", "v", fmt.Sprint("old", n))
-	}
-	i.MustRun(t, "vm", "stop", "v")
+// with its machine, which was killed, when that runs again.
+func applyRetention(t *testing.T, i *installation.Installation) {
 	there := len(installation.JSON[[]banger.Session](t, i, "session", "list"))
 	if r := i.Run(t, "session", "prune", "--keep", "1"); r.Code != 3 || strings.Count(string(r.Stderr), "cannot remove session") != there-1 {
-		t.Errorf("of a stopped machine: %s", r)
+		t.Errorf("of a machine that does not run: %s", r)
 	}
 	if err := os.WriteFile(i.Paths().Settings(), []byte("[retention]\nkeep = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
