@@ -2,13 +2,11 @@ package guest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"path"
-	"sync/atomic"
 	"time"
 
 	"github.com/creachadair/jrpc2"
@@ -19,7 +17,6 @@ import (
 	"banger/internal/guestbudget"
 	"banger/internal/guestconfig"
 	"banger/internal/guestrpc"
-	"banger/internal/jsonshape"
 	"banger/internal/sessiondir"
 	"banger/internal/sshhost"
 	"banger/internal/vmm"
@@ -33,19 +30,11 @@ var errNoGreeting = fmt.Errorf("the guest's control process has not answered for
 
 // control is one run of the guest's control process. It is a guestapi.Guest.
 type control struct {
+	caller
 	client *connection
 	ssh    *ssh.Session
-	rpc    *jrpc2.Client
-	outbox *outbox
-	turn   turns
-	// Of a remote host: how its agent is run, and that its server forwards no sockets.
-	host         Host
-	commands     *vmm.AgentCommands
-	noForwarding atomic.Bool
-	changes      *changes
-	ended        chan struct{} // closed when the exec channel is
-	cause        error         // why, where it is known; set before that
-	stderr       chan struct{} // closed when its stderr has been read to the end
+	host   *hostSockets  // nil: a guest of ours
+	stderr chan struct{} // closed when its stderr has been read to the end
 }
 
 // openControl starts the control process on a connection, which is closed if ctx
@@ -78,33 +67,16 @@ func (k *link) openControl(ctx context.Context, client *connection, commands *vm
 		session.Close()
 		return nil, fmt.Errorf("cannot start the guest's control process: %w", err)
 	}
-	c := &control{client: client, ssh: session, commands: commands, turn: k.turns, changes: newChanges(k.budget), ended: make(chan struct{}), stderr: make(chan struct{})}
-	c.host, _ = k.access.Machine.(Host)
+	c := &control{
+		caller: caller{turn: k.turns, changes: newChanges(k.budget), ended: make(chan struct{})},
+		client: client, ssh: session, stderr: make(chan struct{}),
+	}
+	if host, ok := k.access.Machine.(Host); ok {
+		c.host = &hostSockets{client: client, host: host, commands: commands}
+	}
 	go func() { defer close(c.stderr); k.said.pass(stderr) }()
 	c.startRPC(context.WithoutCancel(ctx), guestrpc.NewHostChannel(out, stdin))
 	return c, nil
-}
-
-func (c *control) startRPC(ctx context.Context, channel *guestrpc.Channel) {
-	started := make(chan struct{})
-	// The RPC client has a goroutine for each message that waits for its lock. To
-	// queue for the lock before each Recv keeps a flood of messages in the guest.
-	c.outbox = newOutbox(channel, c.turn, func() { <-started; c.rpc.IsStopped() })
-	c.rpc = jrpc2.NewClient(c.outbox, &jrpc2.ClientOptions{
-		OnNotify: c.changes.notify,
-		OnCancel: func(cli *jrpc2.Client, rsp *jrpc2.Response) {
-			// The guest need not work for nobody. A failure means that the link
-			// is down, which ends the work too. It does not block: see outbox.
-			_ = cli.Notify(ctx, "rpc.cancel", []json.RawMessage{json.RawMessage(rsp.ID())})
-		},
-		OnStop: func(_ *jrpc2.Client, err error) {
-			if isNonsense(err) {
-				c.cause = err
-			}
-			close(c.ended)
-		},
-	})
-	close(started)
 }
 
 // close ends the control process and waits for what reads from it. A guest that
@@ -117,101 +89,6 @@ func (c *control) close() {
 	<-c.stderr
 	<-c.outbox.done
 	c.outbox.parsed()
-}
-
-func (c *control) hasEnded() bool {
-	select {
-	case <-c.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// hello asks who is there. To ask again is a sign of life.
-func (c *control) hello(ctx context.Context) (guestapi.GuestHello, error) {
-	var hello guestapi.GuestHello
-	if err := c.call(ctx, guestrpc.MethodHello, nil, &hello); err != nil {
-		return hello, fmt.Errorf("cannot greet the guest: %w", err)
-	}
-	return hello, checkHello(hello)
-}
-
-// deliver passes changes to h until the control process or ctx ends.
-func (c *control) deliver(ctx context.Context, h guestapi.GuestHandler) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-c.ended:
-			return c.endError()
-		case <-c.changes.wake:
-		}
-		if err := c.flush(ctx, h); err != nil {
-			return err
-		}
-	}
-}
-
-// endError says that the control process has ended, and why if that is known.
-func (c *control) endError() error {
-	if c.cause != nil {
-		return fmt.Errorf("%w: %w", errControlEnded, c.cause)
-	}
-	return errControlEnded
-}
-
-// flush passes what is pending to h.
-func (c *control) flush(ctx context.Context, h guestapi.GuestHandler) error {
-	pending, err := c.changes.take()
-	if err != nil {
-		return err
-	}
-	defer c.changes.done(pending)
-	for _, s := range pending {
-		if err := h.GuestChanged(ctx, s.GuestSession); err != nil {
-			return fmt.Errorf("cannot record session %s: %w", s.ID, err)
-		}
-	}
-	return nil
-}
-
-// call does one request and decodes its answer.
-func (c *control) call(ctx context.Context, method string, params, result any) error {
-	data, err := c.ask(ctx, method, params)
-	if err != nil || result == nil {
-		return err
-	}
-	if err := (jsonshape.Shape{Values: guestbudget.AnswerValues}).Check(data); err != nil {
-		return misunderstood("answer", "the one to %s: %w", method, err)
-	}
-	defer c.turn.take(len(data))()
-	if err := json.Unmarshal(data, result); err != nil {
-		return misunderstood("answer", "the one to %s: %w", method, err)
-	}
-	return nil
-}
-
-// ask does one request and turns what went wrong into a banger.Error.
-func (c *control) ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
-	response, err := c.rpc.Call(ctx, method, params)
-	if err == nil {
-		var result json.RawMessage // UnmarshalResult copies once, ResultString and its conversion twice
-		err = response.UnmarshalResult(&result)
-		return result, err
-	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	refused, ok := errors.AsType[*jrpc2.Error](err)
-	if !ok || c.rpc.IsStopped() && refused.Code != guestrpc.CodeBanger {
-		return nil, banger.Errorf(banger.CodeUnavailable, "cannot reach the guest: %w", err)
-	}
-	var e banger.Error
-	if refused.Code == guestrpc.CodeBanger && json.Unmarshal(refused.Data, &e) == nil && e.Code != "" {
-		return nil, refusal(&e)
-	}
-	return nil, banger.Errorf(banger.CodeInternal, "cannot %s in the guest: %s", method, clip(refused.Message))
 }
 
 // Launch implements guestapi.Guest.
@@ -260,7 +137,7 @@ func (c *control) Inspect(ctx context.Context, id banger.SessionID) (guestapi.Gu
 // OpenSSH's PROTOCOL file.
 func (c *control) Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
 	if c.host != nil {
-		conn, err := c.attachHost(ctx, id, dir)
+		conn, err := c.host.attach(ctx, id, dir)
 		if err != nil {
 			err = banger.Errorf(banger.CodeUnavailable, "cannot reach the session's shim: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -46,10 +47,18 @@ func (k *link) install(ctx context.Context, client *connection) (*vmm.AgentComma
 	return &commands, asRefusal(err)
 }
 
-// attachHost opens a connection to a session's socket on a remote host: forwarded,
+// hostSockets opens the sockets of sessions on a remote host.
+type hostSockets struct {
+	client       *connection
+	host         Host
+	commands     *vmm.AgentCommands // how its agent is run
+	noForwarding atomic.Bool        // its server forwards no sockets
+}
+
+// attach opens a connection to a session's socket on a remote host: forwarded,
 // or where the server forwards none, over a channel of its own. What a refusal means
 // is not told by its reason: OpenSSH has one for both no socket and no forwarding.
-func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
+func (c *hostSockets) attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error) {
 	socket := path.Join(dir, sessiondir.SocketName)
 	forward := len(socket) <= localsocket.MaxPath && !c.noForwarding.Load()
 	if forward {
@@ -67,7 +76,7 @@ func (c *control) attachHost(ctx context.Context, id banger.SessionID, dir strin
 
 // connectAnyhow opens a session's socket through a command, if need be on a
 // connection of its own.
-func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.Conn, error) {
+func (c *hostSockets) connectAnyhow(ctx context.Context, id banger.SessionID) (net.Conn, error) {
 	conn, err := c.connectBy(ctx, c.client, id)
 	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
 		return conn, err
@@ -85,7 +94,7 @@ func (c *control) connectAnyhow(ctx context.Context, id banger.SessionID) (net.C
 }
 
 // connectBy opens a session's socket through a command on the host.
-func (c *control) connectBy(ctx context.Context, client *connection, id banger.SessionID) (net.Conn, error) {
+func (c *hostSockets) connectBy(ctx context.Context, client *connection, id banger.SessionID) (net.Conn, error) {
 	session, err := opened(ctx, client, client.NewSession)
 	if err != nil {
 		return nil, err // nothing is tried again: see connectAnyhow
@@ -102,7 +111,7 @@ func (c *control) connectBy(ctx context.Context, client *connection, id banger.S
 	return conn, nil
 }
 
-func (c *control) startConnect(session *ssh.Session, id banger.SessionID) (net.Conn, error) {
+func (c *hostSockets) startConnect(session *ssh.Session, id banger.SessionID) (net.Conn, error) {
 	in, err1 := session.StdinPipe()
 	out, err2 := session.StdoutPipe()
 	if err := errors.Join(err1, err2, session.Start(c.commands.Connect(id))); err != nil {
