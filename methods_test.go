@@ -27,8 +27,6 @@ func grown() map[string]int {
 		"internal/agent/control.server": 49,
 		"internal/cli.attaching":        28,
 		"internal/emulator.Terminal":    79,
-		"internal/sessiondir.Writer":    24,
-		"internal/sessiondir.view":      27,
 		"internal/store.Store":          62,
 		"internal/store.tx":             29,
 		"sessionstream.Attachment":      29,

@@ -14,13 +14,13 @@ type ending struct {
 }
 
 // readEnding reads the last block.
-func (v *view) readEnding() (e ending) {
-	b, ok := v.previous(v.blocks-1, 0)
+func (f *blockFile) readEnding() (e ending) {
+	b, ok := f.previous(f.blocks-1, 0)
 	if !ok {
 		return e
 	}
 	e.covered, e.stdin, e.stdinEOF = b.begins(), b.stdin, b.stdinEOF
-	for r := range v.records(b) {
+	for r := range f.records(b) {
 		e.add(r)
 		e.last = extent{micros: r.time, timed: true}
 	}

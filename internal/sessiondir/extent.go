@@ -1,18 +1,13 @@
 package sessiondir
 
 import (
-	"bytes"
 	"iter"
 	"slices"
 )
 
-// maxSkipped bounds how many blocks without a valid header are passed over to
-// find the next one, maxScanned how many blocks are read for one page, and on the
-// way back how many that say nothing of output.
-const (
-	maxSkipped = 16
-	maxScanned = 1024
-)
+// maxScanned bounds how many blocks are read for one page, and on the way back how many
+// that say nothing of output.
+const maxScanned = 1024
 
 // extent is a run of bytes of one stream that came at one time, or are missing.
 type extent struct {
@@ -24,87 +19,9 @@ type extent struct {
 	why      reasons // for these reasons
 }
 
-// block is a block of the journal with a valid header.
-type block struct {
-	blockHeader
-	index int64
-}
-
-// readBlock reads the beginning of block i into buf. A block that cannot be read
-// is as one that is not valid: without the journal only times are lost.
-func (v *view) readBlock(i int64, buf []byte) (block, []byte, bool) {
-	n, _ := v.journal.ReadAt(buf, i*blockBytes)
-	h, ok := decodeHeader(buf[:n])
-	return block{h, i}, buf[:n], ok
-}
-
-// maxTorn bounds how often something is read again that is written meanwhile.
-const maxTorn = 100
-
-// readRecords reads the records of a block. The last one may be written to in place at
-// this moment: it is read until it stands still.
-func (v *view) readRecords(b block) []byte {
-	_, buf, _ := v.readBlock(b.index, make([]byte, blockBytes))
-	for range maxTorn {
-		if v.still || b.index < v.blocks-1 {
-			break
-		}
-		_, again, _ := v.readBlock(b.index, make([]byte, blockBytes))
-		if bytes.Equal(buf, again) {
-			break
-		}
-		buf = again
-	}
-	return buf[min(headerBytes, len(buf)):]
-}
-
-// next finds the first valid block after index i whose offsets are not below from.
-func (v *view) next(i int64, from position) (block, bool) {
-	var header [headerBytes]byte
-	for j := i + 1; j < v.blocks && j <= i+1+maxSkipped; j++ {
-		if b, _, ok := v.readBlock(j, header[:]); ok && from.within(b.begins()) {
-			return b, true
-		}
-	}
-	return block{}, false
-}
-
-// previous finds the last valid block from index low up to i.
-func (v *view) previous(i, low int64) (block, bool) {
-	var header [headerBytes]byte
-	for j := i; j >= low && j >= i-maxSkipped; j-- {
-		if b, _, ok := v.readBlock(j, header[:]); ok {
-			return b, true
-		}
-	}
-	return block{}, false
-}
-
 // find returns the last block that begins nowhere beyond p.
 func (v *view) find(p position) (found block, ok bool) {
-	return v.search(func(b block) bool { return b.begins().upTo(v.size).within(p) })
-}
-
-// search returns the last block of those that are early, by binary search: all of
-// them are taken to come before the others. A long run of blocks that are not valid
-// is taken for a torn tail.
-func (v *view) search(early func(block) bool) (found block, ok bool) {
-	low, high := min(v.first, v.blocks), v.blocks // blocks below low are early, those from high are not
-	for low < high {
-		middle := low + (high-low)/2
-		b, valid := v.previous(middle, low)
-		switch {
-		case valid && early(b):
-			found, ok, low = b, true, middle+1
-		case valid:
-			high = b.index
-		case middle-low <= maxSkipped:
-			low = middle + 1
-		default:
-			high = middle
-		}
-	}
-	return found, ok
+	return v.search(v.first, func(b block) bool { return b.begins().upTo(v.size).within(p) })
 }
 
 // extents returns what b says of the bytes from pos up to until, in order: first
@@ -145,20 +62,6 @@ func (v *view) pieces(list []extent, e extent) []extent {
 		list = append(list, missing)
 	}
 	return list
-}
-
-// records yields the records of a block.
-func (v *view) records(b block) iter.Seq[record] {
-	return func(yield func(record) bool) {
-		buf := v.readRecords(b)
-		for now := b.time; ; {
-			r, size := decodeRecord(buf, now)
-			if size == 0 || !yield(r) {
-				return
-			}
-			buf, now = buf[size:], r.time
-		}
-	}
 }
 
 // untimed covers what no record covers.

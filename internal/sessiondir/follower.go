@@ -2,6 +2,7 @@ package sessiondir
 
 import (
 	"errors"
+	"fmt"
 
 	"banger"
 )
@@ -81,7 +82,7 @@ var ErrGap = errors.New("output is not kept any more")
 // Read reads all of p, which is no more than Run has returned, or fails with ErrGap.
 func (f *Follower) Read(p []byte) error {
 	e := &f.plan[0]
-	if err := f.w.readLog(e.stream, p, e.from); err != nil {
+	if err := f.readLog(e.stream, p, e.from); err != nil {
 		return err
 	}
 	if floors, _ := f.w.given(); floors[e.stream] > e.from { // it may have been zeros already
@@ -95,12 +96,19 @@ func (f *Follower) Read(p []byte) error {
 	return nil
 }
 
+// readLog reads all of p, which has been written, from a log.
+func (f *Follower) readLog(stream int, p []byte, from int64) error {
+	if n, err := f.w.logs[stream].ReadAt(p, from); n < len(p) {
+		return fmt.Errorf("cannot read %s: %w", logName(stream), err)
+	}
+	return nil
+}
+
 // look makes the next plan. The journal is needed only where both streams continue, or
 // something was lost ahead, which while a session is followed is seldom so.
 func (f *Follower) look() {
-	v := f.w.view()
+	v, lost, untold := f.w.ahead(f.at)
 	rest := v.untimed(f.at, v.size)
-	lost, untold := f.w.losses(f.at)
 	switch {
 	case len(rest) == 0:
 		f.plan = untold

@@ -30,7 +30,7 @@ const (
 func (w *Writer) trim(i int, now time.Time) (over bool, err error) {
 	keep, why, step := w.limit, becauseLimit, w.limit/trimShare
 	if w.room.due {
-		w.room.look(w.logs[i], position{w.kept(stdout), w.kept(stderr)})
+		w.room.look(w.logs[i], position{w.stored(stdout).bytes(), w.stored(stderr).bytes()})
 	}
 	if most := w.room.most[i]; most > 0 && (keep <= 0 || most < keep) {
 		keep, why, step = most, becauseReserve, min(most/trimShare, trimMost)
@@ -38,7 +38,7 @@ func (w *Writer) trim(i int, now time.Time) (over bool, err error) {
 	if keep <= 0 {
 		return false, nil
 	}
-	kept := w.kept(i)
+	kept := w.stored(i).bytes()
 	if kept <= keep {
 		return false, nil
 	}
@@ -52,7 +52,7 @@ func (w *Writer) trim(i int, now time.Time) (over bool, err error) {
 // reports whether it could.
 func (w *Writer) makeRoom(i int, n int64, now time.Time) bool {
 	w.mu.Lock()
-	kept := w.kept(i)
+	kept := w.stored(i).bytes()
 	n = min(max(n, min(kept/trimShare, trimMost)), kept-fsBlock-banger.MinLogLimit)
 	ok := n > 0 && w.giveUp(i, n, becauseFull, now) == nil
 	if ok { // and it does not grow before there is room
@@ -62,65 +62,29 @@ func (w *Writer) makeRoom(i int, n int64, now time.Time) bool {
 	return ok && w.punch(i) == nil
 }
 
-// kept is how many bytes of a log the disk has.
-func (w *Writer) kept(i int) int64 {
-	size, floor := *w.journal.at.stream(i), w.journal.floor[i]
-	var st unix.Stat_t
-	if w.journal.losses[i].end > floor && unix.Fstat(int(w.logs[i].Fd()), &st) == nil {
-		return min(size-floor, st.Blocks*512) // what was lost takes nothing
-	}
-	if w.logs[i] == nil {
-		return 0
-	}
-	return size - floor
+// stored is what the disk has of a log.
+func (w *Writer) stored(i int) stored {
+	return stored{file: w.logs[i], size: *w.journal.at.stream(i), floor: w.journal.floor[i], lost: w.journal.losses[i].end}
 }
 
 // giveUp gives up the oldest n bytes of what is kept of a log, and with them the
 // journal's blocks that have nothing else.
 func (w *Writer) giveUp(i int, n int64, why reasons, now time.Time) error {
-	floor := (w.behind(i, n) + fsBlock - 1) / fsBlock * fsBlock
+	floor := (w.stored(i).behind(n) + fsBlock - 1) / fsBlock * fsBlock
 	if err := w.journal.discard(i, floor, why, now); err != nil {
 		return err
 	}
-	if first := w.needed(); first > w.journal.first {
+	kept := w.stored(stdout).bytes() + w.stored(stderr).bytes()
+	if first := w.journal.needed(w.look(), kept); first > w.journal.first {
 		return w.journal.shorten(first, now)
 	}
 	return nil
 }
 
-// maxHoles bounds how many holes of a log are passed over at once.
-const maxHoles = 1000
-
-// behind returns the position behind the oldest n bytes that are kept of a log, the
-// holes of what was lost not counted; lseek(2).
-func (w *Writer) behind(i int, n int64) int64 {
-	at := w.journal.floor[i]
-	if w.journal.losses[i].end <= at {
-		return at + n
-	}
-	fd := int(w.logs[i].Fd())
-	for range maxHoles {
-		data, err := unix.Seek(fd, at, unix.SEEK_DATA)
-		if err != nil {
-			break
-		}
-		hole, err := unix.Seek(fd, data, unix.SEEK_HOLE)
-		if err != nil {
-			break
-		}
-		if hole-data >= n {
-			return data + n
-		}
-		n -= hole - data
-		at = hole
-	}
-	return at
-}
-
 // needed returns the first block of the journal that has something to say of what is
-// kept; of a journal that is too long, of what is kept of the one stream.
-func (w *Writer) needed() int64 {
-	j, v := &w.journal, w.look()
+// kept; of a journal that is too long, of what is kept of the one stream. v is a look at
+// it, and kept how many bytes of output there are.
+func (j *journalWriter) needed(v *view, kept int64) int64 {
 	first := j.first
 	at := func(p position) {
 		if b, ok := v.find(p); ok {
@@ -128,7 +92,7 @@ func (w *Writer) needed() int64 {
 		}
 	}
 	at(j.floor)
-	most := max(minJournal, (w.kept(stdout)+w.kept(stderr))/journalShare) / blockBytes
+	most := max(minJournal, kept/journalShare) / blockBytes
 	if v.blocks-first > most {
 		for s := range j.floor {
 			p := v.size

@@ -26,7 +26,7 @@ func (r *Reader) Since(stream banger.Stream, at time.Time) (banger.LogCursor, er
 
 // since is Since in µs since 1970.
 func (v *view) since(micros int64) position {
-	b, ok := v.search(func(b block) bool { return b.time < micros })
+	b, ok := v.search(v.first, func(b block) bool { return b.time < micros })
 	if !ok {
 		return position{}
 	}

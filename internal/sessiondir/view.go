@@ -54,13 +54,11 @@ type view struct {
 	length position       // where their logs end: only what is lost can lie behind that
 	hole   position       // where the logs have their first data
 
-	journal io.ReaderAt
+	blockFile
 	// journalFile is that of journal, if there is one.
 	journalFile fs.File
-	blocks      int64
 	ending
 	written time.Time // when a file was written last
-	still   bool      // nobody writes any more
 	outrun  bool      // more than size is not kept any more
 	crashed bool      // what was written last may be gone
 }
@@ -69,7 +67,7 @@ type view struct {
 // after them, has the times of all that the view shows. still says that nobody writes to
 // them any more.
 func openView(fsys fs.FS, still bool) (*view, error) {
-	v := &view{still: still}
+	v := &view{blockFile: blockFile{still: still}}
 	var journalSize int64
 	for _, f := range []struct {
 		name string
@@ -293,6 +291,6 @@ func (v *view) givenUp() (position, error) {
 	if err != nil {
 		return v.floor, err
 	}
-	again := view{journal: v.journal, blocks: (info.Size() + blockBytes - 1) / blockBytes}
+	again := blockFile{journal: v.journal, blocks: (info.Size() + blockBytes - 1) / blockBytes}
 	return again.readEnding().floor, nil
 }

@@ -177,9 +177,10 @@ func (w *Writer) given() (floor position, why [2]reasons) {
 	return w.journal.floor, w.journal.why
 }
 
-// losses returns the end of the last loss in each stream, and what of the losses
-// at a position is not in the journal yet.
-func (w *Writer) losses(at position) (end position, untold []extent) {
+// ahead is a look at what the journal has so far, which need not be closed, with the end of
+// the last loss in each stream, and what of the losses at a position is not in the journal
+// yet.
+func (w *Writer) ahead(at position) (v *view, end position, untold []extent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	told := w.journal.at.begins()
@@ -189,19 +190,12 @@ func (w *Writer) losses(at position) (end position, untold []extent) {
 			untold = append(untold, extent{stream: s, from: at[s], to: told[s] + p.bytes, gap: true, why: p.why})
 		}
 	}
-	return end, untold
-}
-
-// view is a look at what the journal has so far. It need not be closed.
-func (w *Writer) view() *view {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.look()
+	return w.look(), end, untold
 }
 
 func (w *Writer) look() *view {
 	j := &w.journal
-	v := &view{size: j.at.begins(), length: position{math.MaxInt64, math.MaxInt64}, journal: j.file, blocks: (j.end + blockBytes - 1) / blockBytes}
+	v := &view{size: j.at.begins(), length: position{math.MaxInt64, math.MaxInt64}, blockFile: blockFile{journal: j.file, blocks: (j.end + blockBytes - 1) / blockBytes}}
 	v.first = j.first
 	for i, f := range w.logs {
 		if f != nil {
@@ -209,14 +203,6 @@ func (w *Writer) look() *view {
 		}
 	}
 	return v
-}
-
-// readLog reads all of p, which has been written, from a log.
-func (w *Writer) readLog(stream int, p []byte, from int64) error {
-	if n, err := w.logs[stream].ReadAt(p, from); n < len(p) {
-		return fmt.Errorf("cannot read %s: %w", logName(stream), err)
-	}
-	return nil
 }
 
 // Sync makes durable what has been written until now, and that it is.
