@@ -1,6 +1,7 @@
 package banger_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -153,6 +154,48 @@ func TestImports_FollowTheLayers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a test wires itself is not what is shipped.
+func TestServices_AreWiredByTheDaemonAlone(t *testing.T) {
+	for dir, imports := range moduleImports(t) {
+		if dir == "internal/daemon" {
+			continue
+		}
+		for _, imported := range imports {
+			for constructor := range strings.FieldsSeq("internal/session internal/machine internal/image") {
+				if imported == constructor && calls(t, dir, path.Base(constructor), "New") {
+					t.Errorf("%s calls %s.New, which is for daemon.New", dir, constructor)
+				}
+			}
+		}
+	}
+}
+
+// calls reports whether a file of a directory that is not a test uses a name of a package.
+func calls(t *testing.T, dir, pkg, name string) (found bool) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == name {
+				x, ok := s.X.(*ast.Ident)
+				found = found || ok && x.Name == pkg
+			}
+			return true
+		})
+	}
+	return found
 }
 
 // The programs in guests can carry the terminal emulator: it brings nothing along.

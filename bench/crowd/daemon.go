@@ -45,13 +45,13 @@ func (images) Use(banger.ImageID, string) error { return nil }
 const driverName = "qemu"
 
 // kind is what its machines are.
-var kind = vmm.Kind{Noun: "a VM of the benchmark"}
+func kind() vmm.Kind { return vmm.Kind{Noun: "a VM of the benchmark"} }
 
 // gone is a driver whose machines have ended with their host.
 type gone struct{ vmm.Driver }
 
 func (gone) Name() string   { return driverName }
-func (gone) Kind() vmm.Kind { return kind }
+func (gone) Kind() vmm.Kind { return kind() }
 
 func (gone) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	return nil, vmm.ErrMachineGone
@@ -70,7 +70,7 @@ type machines struct {
 func newMachines() *machines { return &machines{died: make(chan struct{})} }
 
 func (m *machines) Name() string   { return driverName }
-func (m *machines) Kind() vmm.Kind { return kind }
+func (m *machines) Kind() vmm.Kind { return kind() }
 
 func (m *machines) Adopt(context.Context, json.RawMessage) (vmm.Machine, error) {
 	m.handle.Add(1)
