@@ -20,6 +20,10 @@ import (
 // Binaries are the guest's programs.
 type Binaries struct{ Agent, Shim string }
 
+// lostOpening is in the stack of a goroutine that x/crypto never ends: it opens a channel at
+// the very moment at which its connection ends. The guest link does not wait for it.
+const lostOpening = "golang.org/x/crypto/ssh.(*mux).openChannel"
+
 // Main puts the guest's programs into a directory, hands them to set, runs the tests of a
 // package, and removes them. It returns the exit status, which is a failure too if
 // goroutines are left, or processes of these programs. Those are ended however the tests
@@ -47,7 +51,7 @@ func Main(m *testing.M, set func(Binaries)) int {
 	}
 	set(Binaries{Agent: filepath.Join(dir, programs.Agent.Name()), Shim: filepath.Join(dir, programs.Shim.Name())})
 	status := m.Run()
-	if err := goleak.Find(); status == 0 && err != nil {
+	if err := goleak.Find(goleak.IgnoreAnyFunction(lostOpening)); status == 0 && err != nil {
 		fmt.Fprintf(os.Stderr, "goroutines are left after all tests: %v\n", err)
 		return 1
 	}
