@@ -7,28 +7,30 @@ import (
 
 // LogRequest selects a part of a session's output.
 type LogRequest struct {
-	Stream Stream // default StreamBoth
+	Stream Stream `query:"stream" default:"both" doc:"stdout, stderr or both, which is the default"`
 	// Lines counts from the end; negative means from the beginning. Ignored with From.
-	Lines int
+	Lines int `query:"lines" default:"200" without:"since" doc:"begin this number of lines before the end; negative: at the beginning; default 200"`
 	// From is a byte offset in Stream, which must then not be StreamBoth; the
 	// range goes to the end.
-	From *int64
+	From *int64 `query:"from" doc:"begin at this offset; only if stream is stdout or stderr"`
 	// Cursor, if not nil, is where to begin in both streams, instead of Lines and From.
-	Cursor *LogCursor
+	Cursor *LogCursor `query:"cursor" doc:"STDOUT,STDERR: begin at these offsets of the two streams"`
 	// Since, if not zero, begins with the first output at or after it, instead of
 	// Lines; there is no From then. If nothing is so late yet, it begins at the end.
 	// Times of output are those of the guest's clock.
-	Since time.Time
+	Since time.Time `query:"since" doc:"begin with the first output at or after this time, or at the end"`
 	// Until, if not zero, ends before the first output after it; with Follow also when
 	// it is past, by the host's clock.
-	Until time.Time
+	Until time.Time `query:"until" doc:"end before the first output after this time; with follow, also when this time has passed"`
 	// Grep, if not empty, is a regular expression (RE2): only the lines that match
 	// without their ends are passed on, whole, each as one piece; of a line of more than
 	// MaxMatchLine, such a part. Each stream has lines of its own; a reading that begins
 	// within a line takes the rest for one.
-	Grep   string
-	Follow bool  // continue with what is written later, until the session ends
-	Limit  int64 // end after so many bytes, with Grep after the line that has the last of them; 0: no limit
+	Grep   string `query:"grep" doc:"regular expression (RE2): only lines that match, each as one piece"`
+	Follow bool   `query:"follow" doc:"continue until the session has ended"`
+	// Limit ends the reading after so many bytes, with Grep after the line that has the
+	// last of them; 0: no limit.
+	Limit int64 `query:"limit_bytes" doc:"end after this number of bytes"`
 	// Begin, if not nil, is called once before the first piece with the position
 	// at which the reading begins. Who counts on from there with LogCursor.Advance
 	// can continue by Cursor after a cut, without loss or repeat. An error ends the reading.

@@ -5,10 +5,10 @@ type MatchRequest struct {
 	// Pattern is a regular expression in the syntax of package regexp (RE2). It is
 	// looked for in each line without its end; $ is the end of a whole line. In a line
 	// that has no end yet, a match counts as soon as nothing that may follow can undo it.
-	Pattern string
-	Stream  Stream // default StreamBoth
+	Pattern string `query:"regex" required:"true" doc:"regular expression (RE2), applied to each line"`
+	Stream  Stream `query:"stream" doc:"stdout, stderr or both, which is the default"`
 	// Cursor is where to begin; nil is the beginning of the session.
-	Cursor *LogCursor
+	Cursor *LogCursor `query:"cursor" doc:"STDOUT,STDERR: begin at these offsets; default: at the session's beginning"`
 }
 
 // MaxMatchLine is how much of a line is looked at at once: a longer one is looked

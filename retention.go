@@ -7,11 +7,11 @@ import "time"
 // that, by its own clock (Session.EndSeenAt). Sessions with Survivors are not among them,
 // nor counted.
 type Retention struct {
-	OlderThan time.Duration // that ended so long ago; 0: no criterion
-	Keep      *int          // all but so many that ended last; nil: no criterion
+	OlderThan time.Duration `query:"older_than_ms" doc:"criterion: it ended at least this long ago"`                // 0: no criterion
+	Keep      *int          `query:"keep" doc:"criterion: it is not among this number of sessions that ended last"` // nil: no criterion
 	// MaxBytes: those whose logs, with the logs of all that ended later, are more than
 	// so many bytes; 0: no criterion.
-	MaxBytes int64
+	MaxBytes int64 `query:"max_bytes" doc:"criterion: its logs and those of all sessions that ended later exceed this number of bytes"`
 }
 
 // IsZero reports whether r has no criterion.
@@ -33,10 +33,10 @@ func (r Retention) Validate() error {
 // PruneRequest asks for ended sessions to be removed; VM and Tags select as in
 // SessionFilter, and only what they select is counted.
 type PruneRequest struct {
-	VM   string // ref
-	Tags map[string]string
+	VM   string            `query:"vm" doc:"only those of this VM"` // ref
+	Tags map[string]string `query:"tag" doc:"KEY=VALUE; only those with all the tags given"`
 	Retention
-	DryRun bool // only tell
+	DryRun bool `query:"dry_run" doc:"only report what would be removed"`
 }
 
 // PruneResult reports what was removed, or would be, and what had to be left.

@@ -5,14 +5,14 @@ import "time"
 // SearchRequest asks for the lines that match in the output of many sessions; zero
 // fields select all.
 type SearchRequest struct {
-	Pattern string   // see LogRequest.Grep; not empty
-	VMs     []string // refs
-	Status  Status
-	Tags    map[string]string // all must match
-	Stream  Stream            // default StreamBoth
-	Since   time.Time         // as in LogRequest, of each session
-	Until   time.Time
-	Limit   int // end after so many lines; 0: no limit
+	Pattern string            `query:"regex" required:"true" doc:"regular expression (RE2), applied to each line"`
+	VMs     []string          `query:"vm" doc:"only sessions of this VM"` // refs
+	Status  Status            `query:"status" doc:"only sessions with this status"`
+	Tags    map[string]string `query:"tag" doc:"KEY=VALUE; only sessions with all the tags given"`
+	Stream  Stream            `query:"stream" doc:"stdout, stderr or both, which is the default"`
+	Since   time.Time         `query:"since" doc:"only output from this time on"`
+	Until   time.Time         `query:"until" doc:"only output before the first output after this time, for each session"`
+	Limit   int               `query:"limit" doc:"end after this number of lines"` // 0: no limit
 }
 
 // SearchResult is one piece of what a search finds out; exactly one field is set.

@@ -222,9 +222,9 @@ type SessionRequest struct {
 
 // SessionFilter selects sessions; zero fields select all.
 type SessionFilter struct {
-	VM     string // ref
-	Status Status
-	Tags   map[string]string // all must match
+	VM     string            `query:"vm" doc:"only those of this VM"` // ref
+	Status Status            `query:"status" doc:"only those with this status"`
+	Tags   map[string]string `query:"tag" doc:"KEY=VALUE; only those with all the tags given"` // all must match
 }
 
 // Match reports whether the filter selects a session of its VM.
@@ -312,11 +312,11 @@ type SessionControl interface {
 type StopRequest struct {
 	// Kill ends every process at once (SIGKILL), those that outlived the command of a
 	// session (Launch.KeepChildren) too. There is no Grace then.
-	Kill bool
+	Kill bool `query:"kill" doc:"kill every process at once; not together with grace_ms"`
 	// Grace is the time between SIGTERM and SIGKILL, at most MaxStopGrace; 0 is
 	// DefaultStopGrace.
-	Grace time.Duration
-	By    string // who asks, for the record; at most MaxRequesterBytes
+	Grace time.Duration `query:"grace_ms" min:"1" hint:"end it at once with kill=true" doc:"grace period: milliseconds until every process is killed, at least 1; default 10000"`
+	By    string        `query:"by" doc:"the requester, for the record"` // at most MaxRequesterBytes
 }
 
 // WithDefaults returns the request with its grace set: that of a kill is 0.
@@ -332,8 +332,8 @@ const MaxRequesterBytes = 256
 
 // SignalRequest asks for a signal.
 type SignalRequest struct {
-	Signal string // a name such as SIGHUP or hup, or a number; signal(7)
-	All    bool   // to every process of the session, not only to the command
+	Signal string `query:"signal" required:"true" doc:"a name such as SIGHUP or hup, or a number"` // signal(7)
+	All    bool   `query:"all" doc:"to every process of the session, not only to the command"`
 }
 
 // DefaultStopGrace is the time between SIGTERM and SIGKILL of a stop.

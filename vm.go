@@ -99,10 +99,10 @@ type VMUpdate struct {
 // The zero value is a shutdown with DefaultVMStopGrace.
 type VMStopRequest struct {
 	// Kill ends the machine at once: what is not on its disks is lost. There is no Grace then.
-	Kill bool
+	Kill bool `query:"kill" doc:"kill the machine at once; not together with grace_ms"`
 	// Grace is the time that the guest has to shut down before it is killed, at most
 	// MaxStopGrace; 0 is DefaultVMStopGrace.
-	Grace time.Duration
+	Grace time.Duration `query:"grace_ms" min:"1" hint:"end it at once with kill=true" doc:"grace period: milliseconds until the machine is killed, at least 1; default 30000"`
 }
 
 // WithDefaults returns the request with its grace set: that of a kill is 0.

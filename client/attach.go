@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/api"
 	"banger/internal/localsocket"
 	"banger/sessionstream"
 )
@@ -18,7 +19,7 @@ import (
 // becomes one to a session's streams. Attach does it, and continues when the daemon is
 // replaced.
 func (c *Client) DialSession(ctx context.Context, vm, session string) (net.Conn, error) {
-	req, err := c.newRequest(ctx, post(sessionPath+"/attach", vm, session))
+	req, err := newRequest(ctx, c, api.AttachSession, api.SessionRef{VM: vm, Session: session})
 	if err != nil {
 		return nil, err
 	}

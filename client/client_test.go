@@ -67,11 +67,11 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.StartSession(ctx, "v", banger.SessionRequest{Launch: banger.Launch{Command: "\xff", Args: []banger.ByteString{"a\n", ""}}})
 			return err
 		}},
-		{`PageSessions {"v&w" "running" map["a":"b=c"]} "" 1000`, func() error {
+		{`PageSessions {"v&w" "running" map["a":"b=c"]} "" 0`, func() error {
 			_, err := r.ListSessions(ctx, banger.SessionFilter{VM: "v&w", Status: banger.StatusRunning, Tags: map[string]string{"a": "b=c"}})
 			return err
 		}},
-		{`PageSummaries {"" "failed" map[]} "" 1000`, func() error {
+		{`PageSummaries {"" "failed" map[]} "" 0`, func() error {
 			_, err := r.SummarizeSessions(ctx, banger.SessionFilter{Status: banger.StatusFailed})
 			return err
 		}},
@@ -390,8 +390,8 @@ func TestClient_ListsReadEveryPage(t *testing.T) {
 		t.Errorf("%v, %v", summaries, err)
 	}
 	want := []string{
-		`PageSessions {"v" "" map[]} "" 1000`, `PageSessions {"v" "" map[]} "7" 1000`,
-		`PageSummaries {"v" "" map[]} "" 1000`, `PageSummaries {"v" "" map[]} "7" 1000`,
+		`PageSessions {"v" "" map[]} "" 0`, `PageSessions {"v" "" map[]} "7" 0`,
+		`PageSummaries {"v" "" map[]} "" 0`, `PageSummaries {"v" "" map[]} "7" 0`,
 	}
 	if got := fake.Calls(); !slices.Equal(got, want) {
 		t.Errorf("calls %q, want %q", got, want)

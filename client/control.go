@@ -44,39 +44,10 @@ func (c *Client) Attach(ctx context.Context, vm, session string, a sessionstream
 
 // MatchSession implements banger.SessionStreams. It outlasts the daemon.
 func (c *Client) MatchSession(ctx context.Context, vm, session string, r banger.MatchRequest) (m banger.Match, err error) {
-	q := get(sessionPath+"/match", vm, session)
-	q.query.Set("regex", r.Pattern)
-	if r.Stream != "" {
-		q.query.Set("stream", string(r.Stream))
-	}
-	if r.Cursor != nil {
-		q.query.Set("cursor", api.FormatCursor(*r.Cursor))
-	}
+	q := api.MatchSessionRequest{VM: vm, Session: session, Request: r}
 	err = c.resume(ctx, func(func()) (err error) {
-		m, err = call[banger.Match](ctx, c, q)
+		m, err = call(ctx, c, api.MatchSession, q)
 		return err
 	})
 	return m, err
-}
-
-// StopSession implements banger.SessionControl.
-func (c *Client) StopSession(ctx context.Context, vm, session string, r banger.StopRequest) (banger.Session, error) {
-	q := post(sessionPath+"/stop", vm, session)
-	q.stop(r.Kill, r.Grace)
-	if r.By != "" {
-		q.query.Set("by", r.By)
-	}
-	return call[banger.Session](ctx, c, q)
-}
-
-// SignalSession implements banger.SessionControl. It is not repeated: if the
-// connection breaks, it is not known whether the signal was sent.
-func (c *Client) SignalSession(ctx context.Context, vm, session string, r banger.SignalRequest) error {
-	q := post(sessionPath+"/signal", vm, session)
-	q.query.Set("signal", r.Signal)
-	if r.All {
-		q.query.Set("all", "true")
-	}
-	_, err := c.do(ctx, q, nil)
-	return err
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"strconv"
 
 	"banger"
 	"banger/api"
@@ -13,9 +12,7 @@ import (
 func (c *Client) WatchEvents(ctx context.Context, since int64, fn func(banger.Event) error) error {
 	var end error // what ended the watch, of the daemon or of fn
 	err := c.resume(ctx, func(alive func()) error {
-		q := get("/v1/events")
-		q.query.Set("since", strconv.FormatInt(since, 10))
-		return stream(ctx, c, q, func(line api.EventLine) (done bool) {
+		return stream(ctx, c, api.WatchEvents, api.WatchEventsRequest{Since: since}, func(line api.EventLine) (done bool) {
 			alive()
 			switch {
 			case line.Error != nil:

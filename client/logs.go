@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"net/url"
-	"strconv"
 	"time"
 
 	"banger"
@@ -19,7 +17,7 @@ func (c *Client) ReadLogs(ctx context.Context, vm, session string, r banger.LogR
 		if reading.isFull() {
 			return nil // only the end was cut off
 		}
-		return stream(ctx, c, reading.next(vm, session), func(line api.LogLine) (done bool) {
+		return stream(ctx, c, api.ReadLogs, reading.next(vm, session), func(line api.LogLine) (done bool) {
 			alive()
 			return reading.take(line)
 		})
@@ -46,47 +44,16 @@ type logReading struct {
 // isFull reports whether all that was asked for has come.
 func (l *logReading) isFull() bool { return l.limited && l.request.Limit <= 0 }
 
-// next returns the request for what is still to be read.
-func (l *logReading) next(vm, session string) request {
-	q := get(sessionPath+"/logs", vm, session)
+// next returns the request for what is still to be read. Where it begins is said once.
+func (l *logReading) next(vm, session string) api.SessionQuery[banger.LogRequest] {
 	r := l.request
-	q.query.Set("stream", string(r.Stream))
-	q.query.Set("follow", strconv.FormatBool(r.Follow))
-	if r.Limit > 0 {
-		q.query.Set("limit_bytes", strconv.FormatInt(r.Limit, 10))
+	if r.Cursor != nil {
+		r.From, r.Since = nil, time.Time{}
 	}
-	switch {
-	case r.Cursor != nil:
-		q.query.Set("cursor", api.FormatCursor(*r.Cursor))
-	case !r.Since.IsZero():
-		setTime(q.query, "since", r.Since)
-		if r.From != nil {
-			q.query.Set("from", strconv.FormatInt(*r.From, 10))
-		}
-	case r.From != nil:
-		q.query.Set("from", strconv.FormatInt(*r.From, 10))
-	default:
-		q.query.Set("lines", strconv.Itoa(r.Lines))
+	if r.Cursor != nil || r.From != nil || !r.Since.IsZero() {
+		r.Lines = banger.DefaultLogLines // which is not sent
 	}
-	setTime(q.query, "until", r.Until)
-	if r.Grep != "" {
-		q.query.Set("grep", r.Grep)
-	}
-	return q
-}
-
-// setTags adds a parameter for each tag.
-func setTags(query url.Values, tags map[string]string) {
-	for key, value := range tags {
-		query.Add("tag", key+"="+value)
-	}
-}
-
-// setTime sets a parameter, unless t is zero.
-func setTime(query url.Values, name string, t time.Time) {
-	if !t.IsZero() {
-		query.Set(name, t.UTC().Format(time.RFC3339Nano))
-	}
+	return api.SessionQuery[banger.LogRequest]{VM: vm, Session: session, Request: r}
 }
 
 // take handles one line and reports whether it was the last.

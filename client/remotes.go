@@ -9,22 +9,18 @@ import (
 
 // AddRemote implements banger.RemoteService. It reports its steps to [banger.WithSteps].
 func (c *Client) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
-	q := post("/v1/remotes")
-	q.json = r
-	return c.logIn(ctx, q)
+	return logIn(ctx, c, api.AddRemote, api.Body[banger.RemoteRequest]{Body: r})
 }
 
 // UnlockRemote implements banger.RemoteService. It reports its steps to [banger.WithSteps].
 func (c *Client) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
-	q := post("/v1/vms/{vm}/unlock", ref)
-	q.json = a
-	return c.logIn(ctx, q)
+	return logIn(ctx, c, api.UnlockRemote, api.VMBody[banger.RemoteAnswers]{VM: ref, Body: a})
 }
 
 // logIn reads the lines of a login to a remote host.
-func (c *Client) logIn(ctx context.Context, q request) (banger.VM, error) {
+func logIn[Q any](ctx context.Context, c *Client, o api.Operation[Q, api.RemoteLine], q Q) (banger.VM, error) {
 	var last api.RemoteLine
-	err := stream(ctx, c, q, func(line api.RemoteLine) (done bool) {
+	err := stream(ctx, c, o, q, func(line api.RemoteLine) (done bool) {
 		if line.Step != "" {
 			banger.Step(ctx, line.Step)
 		}

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 
 	"banger"
+	"banger/api"
 )
 
 // pieceBytes is what one request of a send with an offset carries.
@@ -21,18 +21,14 @@ func (c *Client) SendSession(ctx context.Context, vm, session string, r banger.S
 	if r.Offset != nil {
 		return c.sendAt(ctx, vm, session, r)
 	}
-	q := post(sessionPath+"/stdin", vm, session)
-	q.query.Set("eof", strconv.FormatBool(r.EOF))
-	q.query.Set("raw_line", strconv.FormatBool(r.RawLine))
 	if r.Data != nil {
-		q.bytes = io.NopCloser(r.Data)
+		r.Data = io.NopCloser(r.Data)
 	}
-	return c.send(ctx, q)
+	return c.send(ctx, api.SessionQuery[banger.SendRequest]{VM: vm, Session: session, Request: r})
 }
 
-func (c *Client) send(ctx context.Context, q request) (banger.SendResult, error) {
-	var result banger.SendResult
-	accepted, err := c.do(ctx, q, &result)
+func (c *Client) send(ctx context.Context, q api.SessionQuery[banger.SendRequest]) (banger.SendResult, error) {
+	result, accepted, err := exchange(ctx, c, api.SendSession, q)
 	if accepted != nil {
 		result = *accepted
 	}
@@ -43,12 +39,11 @@ func (c *Client) send(ctx context.Context, q request) (banger.SendResult, error)
 func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRequest) (result banger.SendResult, err error) {
 	offset := *r.Offset
 	piece := func(data []byte, eof bool) error {
-		q := post(sessionPath+"/stdin", vm, session)
-		q.query.Set("offset", strconv.FormatInt(offset, 10))
-		q.query.Set("eof", strconv.FormatBool(eof))
-		q.query.Set("raw_line", strconv.FormatBool(r.RawLine))
+		q := api.SessionQuery[banger.SendRequest]{VM: vm, Session: session, Request: banger.SendRequest{
+			Offset: &offset, EOF: eof, RawLine: r.RawLine,
+		}}
 		return c.resume(ctx, func(func()) error {
-			q.bytes = bytes.NewReader(data)
+			q.Request.Data = bytes.NewReader(data)
 			answer, err := c.send(ctx, q)
 			if err == nil || answer.Offset > result.Offset {
 				result = answer

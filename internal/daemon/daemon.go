@@ -143,9 +143,12 @@ func (d *Daemon) Begin(ctx context.Context) error {
 // Serve serves the API on listener, which it closes, until ctx ends.
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	handler := httpapi.New(httpapi.Services{
-		VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images,
-		Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams, Attachments: d.Attachments,
-		Events: d.Store, Host: d.host,
+		Services: banger.Services{
+			VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images,
+			Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams,
+			Events: d.Store, Host: d.host,
+		},
+		Attachments: d.Attachments,
 	}, version.String())
 	return httpapi.Serve(ctx, listener, handler, d.parts.Log)
 }

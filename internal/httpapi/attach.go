@@ -24,29 +24,27 @@ type Attachments interface {
 	AttachSession(ctx context.Context, vm, session string) (serve func(ctx context.Context, conn net.Conn, number int64), err error)
 }
 
-// upgradeCall serves a route that changes what is spoken on the connection. An error is
-// of before that; then nothing has been sent.
-type upgradeCall func(*request, http.ResponseWriter) error
-
-// answerUpgrade serves the connection of a request until that ends: a call under way.
-func (s *server) answerUpgrade(route api.Route, serve upgradeCall) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		request, err := s.newRequest(w, r, route)
-		if err == nil && !asksFor(r, route.Upgrade) {
+// upgraded serves an operation that changes what is spoken on the connection, until that
+// ends: a call under way. An error of serve is of before the change; then nothing has been
+// sent.
+func upgraded[Q any](s *server, o api.Operation[Q, api.None], serve func(http.ResponseWriter, *http.Request, Q) error) handler {
+	return handler{o.ID, func(w http.ResponseWriter, r *http.Request) {
+		q, err := prepared(s, w, r, o)
+		if err == nil && !asksFor(r, o.Upgrade) {
 			w.Header().Set("Connection", "Upgrade")
-			w.Header().Set("Upgrade", route.Upgrade)
-			err := banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not ask for an upgrade of its connection to %s", route.Upgrade).
-				WithHint("send the headers `Connection: Upgrade` and `Upgrade: %s` over HTTP/1.1; see docs/PROTOCOL.md", route.Upgrade)
+			w.Header().Set("Upgrade", o.Upgrade)
+			err := banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not ask for an upgrade of its connection to %s", o.Upgrade).
+				WithHint("send the headers `Connection: Upgrade` and `Upgrade: %s` over HTTP/1.1; see docs/PROTOCOL.md", o.Upgrade)
 			writeResult(w, http.StatusUpgradeRequired, api.ErrorBody{Error: err})
 			return
 		}
 		if err == nil {
-			err = serve(request, w)
+			err = serve(w, r, q)
 		}
 		if err != nil {
 			writeError(w, r, err)
 		}
-	}
+	}}
 }
 
 // asksFor reports whether a request asks for an upgrade to a protocol: RFC 9110, section
@@ -69,12 +67,12 @@ func hasToken(lists []string, token string) bool {
 
 // attachSession makes the connection one to a session's streams. What the client has sent
 // behind its request belongs to them already.
-func (s *server) attachSession(r *request, w http.ResponseWriter) error {
+func (s *server) attachSession(w http.ResponseWriter, r *http.Request, q api.SessionRef) error {
 	if r.ContentLength != 0 {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request has a body").
 			WithHint("send frames behind the request, without Content-Length and Transfer-Encoding")
 	}
-	ctx, serve, err := s.attachment(r)
+	ctx, serve, err := s.attachment(r.Context(), q)
 	if err != nil || serve == nil {
 		return err
 	}
@@ -96,15 +94,15 @@ func (s *server) attachSession(r *request, w http.ResponseWriter) error {
 	return nil
 }
 
-// attachment returns what serves the streams of a request's session on a connection, nil if
-// the client has gone, and the context in which it does.
-func (s *server) attachment(r *request) (ctx context.Context, serve func(net.Conn), err error) {
-	ctx = untilTheEnd(r.Context())
-	attach, err := s.Attachments.AttachSession(ctx, r.vm(), r.session())
+// attachment returns what serves the streams of a session on a connection, nil if the client
+// has gone, and the context in which it does. asked is that of the request.
+func (s *server) attachment(asked context.Context, q api.SessionRef) (ctx context.Context, serve func(net.Conn), err error) {
+	ctx = untilTheEnd(asked)
+	attach, err := s.Attachments.AttachSession(ctx, q.VM, q.Session)
 	if err != nil {
 		return ctx, nil, err
 	}
-	number, ok := numberOf(r.Context())
+	number, ok := numberOf(asked)
 	if !ok {
 		return ctx, nil, nil
 	}

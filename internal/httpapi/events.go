@@ -12,18 +12,15 @@ import (
 // watchEvents sends events as they happen, and a heartbeat when it is quiet. A
 // watch from now on begins with a heartbeat, so that its client knows from where
 // to continue after a cut.
-func (s *server) watchEvents(r *request, out *stream) error {
-	ctx, cancel := context.WithCancel(r.Context())
+func (s *server) watchEvents(ctx context.Context, q api.WatchEventsRequest, send func(api.EventLine) error) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	told := int64(-1)
-	if since := r.int("since"); since != nil {
-		told = *since
-	}
-	var mu sync.Mutex // guards out and told
+	told := q.Since
+	var mu sync.Mutex // guards send and told
 	beat := func() error {
 		mu.Lock()
 		defer mu.Unlock()
-		return out.send(api.EventLine{Event: &banger.Event{Revision: told, Time: time.Now().UTC(), Kind: api.KindHeartbeat}})
+		return send(api.EventLine{Event: &banger.Event{Revision: told, Time: time.Now().UTC(), Kind: api.KindHeartbeat}})
 	}
 	if told < 0 {
 		info, err := s.Host.Info(ctx)
@@ -44,7 +41,7 @@ func (s *server) watchEvents(r *request, out *stream) error {
 		mu.Lock()
 		defer mu.Unlock()
 		told = e.Revision
-		return out.send(api.EventLine{Event: &e})
+		return send(api.EventLine{Event: &e})
 	})
 	cancel()
 	wg.Wait()

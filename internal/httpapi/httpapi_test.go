@@ -20,6 +20,11 @@ func TestAPI_EveryRouteIsServed(t *testing.T) {
 	r := newRig(t)
 	for _, route := range api.Routes() {
 		path := strings.NewReplacer("{vm}", "v", "{session}", "s", "{image}", "i").Replace(route.Path)
+		for _, p := range route.Query {
+			if p.Required {
+				path += "?" + p.Name + "=1"
+			}
+		}
 		body := ""
 		if route.Body != nil {
 			body = "{}"
@@ -61,7 +66,7 @@ func TestAPI_PlainCurlWorks(t *testing.T) {
 	want := []string{
 		"ListVMs",
 		"CreateVM {Name:dev Image: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}",
-		`PageSessions {"" "" map["a":"b c"]} "" 1000`,
+		`PageSessions {"" "" map["a":"b c"]} "" 0`,
 		`SendSession "a" "b" "x\ny" true`,
 		"Shutdown",
 	}
@@ -106,6 +111,15 @@ func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"POST", "/v1/vms", `{"cpus":"two"}`, "cpus"},
 		{"POST", "/v1/vms", `{"name":"` + strings.Repeat("a", api.MaxBodyBytes) + `"}`, "more than"},
 		{"GET", "/v1/vms?all=true", "", `"all"`},
+		{"POST", "/v1/vms/a/sessions/b/attach?from=1", "", `"from"`},
+		{"GET", "/v1/events?since=1&since=2", "", `"since"`},
+		{"GET", "/v1/events?since=1e3", "", "since"},
+		{"GET", "/v1/sessions?limit=0", "", "limit"},
+		{"GET", "/v1/sessions/summaries?limit=1001", "", "at most 1000"},
+		{"POST", "/v1/vms/a/sessions/b/signal", "", "signal is missing"},
+		{"GET", "/v1/search", "", "regex is missing"},
+		{"GET", "/v1/vms/a/sessions/b/logs?cursor=1,2&cursor=1,2", "", `"cursor"`},
+		{"GET", "/v1/vms/a/sessions/b/logs?limit_bytes=9223372036854775808", "", "limit_bytes"},
 		{"DELETE", "/v1/vms/a?force=yes", "", "true or false"},
 		{"DELETE", "/v1/vms/a?force=true&force=true", "", "2 times"},
 		{"POST", "/v1/vms/a/stop?grace_ms=10s", "", "milliseconds"},

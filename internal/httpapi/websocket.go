@@ -7,22 +7,23 @@ import (
 	"github.com/coder/websocket"
 
 	"banger"
+	"banger/api"
 	"banger/sessionstream"
 )
 
 // attachWebSocket is attachSession for programs that have WebSockets (RFC 6455) and no
 // other connections, such as those in browsers: what is sent in binary messages, end to
 // end, is the stream. A page of another origin is refused.
-func (s *server) attachWebSocket(r *request, w http.ResponseWriter) error {
+func (s *server) attachWebSocket(w http.ResponseWriter, r *http.Request, q api.SessionRef) error {
 	if !hasToken(r.Header["Sec-Websocket-Protocol"], sessionstream.UpgradeToken) {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not offer the subprotocol %s", sessionstream.UpgradeToken).
 			WithHint("in a browser: new WebSocket(url, %q)", sessionstream.UpgradeToken)
 	}
-	ctx, serve, err := s.attachment(r)
+	ctx, serve, err := s.attachment(r.Context(), q)
 	if err != nil || serve == nil {
 		return err
 	}
-	socket, err := websocket.Accept(w, r.Request, &websocket.AcceptOptions{
+	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:    []string{sessionstream.UpgradeToken},
 		CompressionMode: websocket.CompressionDisabled, // it is for slow networks, which this socket is not
 	})

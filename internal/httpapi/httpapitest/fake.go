@@ -52,7 +52,10 @@ var (
 
 // Services returns the fake as every service.
 func (f *Fake) Services() httpapi.Services {
-	return httpapi.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f, Attachments: f}
+	return httpapi.Services{
+		Services:    banger.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f},
+		Attachments: f,
+	}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".

@@ -1,5 +1,5 @@
 // Gendocs writes the files of this repository that are made from its types:
-// api/openapi.json and docs/STATES.md. `go generate ./...` runs it.
+// api/openapi.json, docs/STATES.md and the client's methods that only make a call. `go generate ./...` runs it.
 package main
 
 import (
@@ -47,7 +47,12 @@ func generate(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot describe the API: %w", err)
 	}
+	calls, err := clientCalls(root)
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
+		clientFile:         calls,
 		"api/openapi.json": openAPI,
 		"docs/STATES.md":   states(),
 	}, nil

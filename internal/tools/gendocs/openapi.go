@@ -113,7 +113,15 @@ func parameterSchema(schemas *schemas, p api.Param) any {
 		api.ParamInt:          {"type": "integer", "format": "int64"},
 		api.ParamMilliseconds: {"type": "integer", "format": "int64", "minimum": 0},
 		api.ParamTime:         {"type": "string", "format": "date-time"},
+		api.ParamCursor:       {"type": "string"},
+		api.ParamTag:          {"type": "string"},
 	}[p.Type]
+	if p.Min != nil {
+		schema["minimum"] = *p.Min
+	}
+	if p.Max != nil {
+		schema["maximum"] = *p.Max
+	}
 	if p.Repeated {
 		return object{"type": "array", "items": schema}
 	}

@@ -1,0 +1,14 @@
+package banger
+
+// Services are all that a daemon does, and what a client of it can have done.
+type Services struct {
+	VMs      VMService
+	Remotes  RemoteService
+	Sessions SessionService
+	Streams  SessionStreams
+	Control  SessionControl
+	Images   ImageService
+	Events   EventService
+	Host     HostService
+	Trash    TrashService
+}
