@@ -69,6 +69,14 @@ func (r VMRequest) Validate() error {
 	return nil
 }
 
+// Validate checks the name.
+func (r VMRename) Validate() error {
+	if !validHostname(r.Name) {
+		return Errorf(CodeInvalid, "cannot name VM %.100q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
+	}
+	return nil
+}
+
 // Validate checks everything about a remote host that can be known without it.
 func (r RemoteRequest) Validate() error {
 	switch {

@@ -94,6 +94,11 @@ type VMUpdate struct {
 	Autostart *bool `json:"autostart,omitempty" doc:"start it after each boot of the host, from the next one on"`
 }
 
+// VMRename asks for another name of a VM.
+type VMRename struct {
+	Name string `json:"name" required:"true" doc:"a DNS label; unique"`
+}
+
 // VMStopRequest says how a VM is to end.
 //
 // The zero value is a shutdown with DefaultVMStopGrace.
@@ -129,6 +134,10 @@ type VMService interface {
 
 	// SetVM changes settings, of a running VM too.
 	SetVM(ctx context.Context, ref string, u VMUpdate) (VM, error)
+
+	// RenameVM gives a VM another name, running or not; its guest takes that as its host name
+	// when it next starts. A name that another VM has is CodeExists.
+	RenameVM(ctx context.Context, ref string, r VMRename) (VM, error)
 
 	// StartVM returns when the guest answers; a running VM is left as it is.
 	StartVM(ctx context.Context, ref string) (VM, error)

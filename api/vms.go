@@ -65,6 +65,13 @@ var (
 		return s.VMs.SetVM(ctx, q.VM, q.Body)
 	})
 
+	RenameVM = operation(Route{
+		ID: "renameVM", Method: http.MethodPost, Path: vmPath + "/rename", Summary: "Give a VM another name.",
+		Errors: codes(banger.CodeExists),
+	}, func(ctx context.Context, s banger.Services, q VMBody[banger.VMRename]) (banger.VM, error) {
+		return s.VMs.RenameVM(ctx, q.VM, q.Body)
+	})
+
 	StartVM = operation(Route{
 		ID: "startVM", Method: http.MethodPost, Path: vmPath + "/start", Summary: "Start a VM; answers when its guest responds.",
 		Errors: codes(banger.CodeState, banger.CodeMissing, banger.CodeCorrupt),
@@ -97,6 +104,6 @@ var (
 func vmRoutes() []Route {
 	return []Route{
 		CreateVM.Route, AddRemote.Route, UnlockRemote.Route, ListVMs.Route, GetVM.Route, DeleteVM.Route, SetVM.Route,
-		StartVM.Route, StopVM.Route, ConsoleLog.Route, SSHAccess.Route,
+		RenameVM.Route, StartVM.Route, StopVM.Route, ConsoleLog.Route, SSHAccess.Route,
 	}
 }

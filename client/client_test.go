@@ -54,6 +54,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.SetVM(ctx, "v", banger.VMUpdate{Autostart: &on})
 			return err
 		}},
+		{`RenameVM "v" "w"`, func() error { _, err := r.RenameVM(ctx, "v", banger.VMRename{Name: "w"}); return err }},
 		{`StartVM "v"`, func() error { _, err := r.StartVM(ctx, "v"); return err }},
 		{`StopVM "v" {Kill:true Grace:0s}`, func() error { _, err := r.StopVM(ctx, "v", banger.VMStopRequest{Kill: true}); return err }},
 		{`StopVM "v" {Kill:false Grace:0s}`, func() error { _, err := r.StopVM(ctx, "v", banger.VMStopRequest{}); return err }},

@@ -36,6 +36,11 @@ func (c *Client) SetVM(ctx context.Context, vm string, r banger.VMUpdate) (bange
 	return call(ctx, c, api.SetVM, api.VMBody[banger.VMUpdate]{VM: vm, Body: r})
 }
 
+// RenameVM implements banger.VMService.
+func (c *Client) RenameVM(ctx context.Context, vm string, r banger.VMRename) (banger.VM, error) {
+	return call(ctx, c, api.RenameVM, api.VMBody[banger.VMRename]{VM: vm, Body: r})
+}
+
 // StartVM implements banger.VMService.
 func (c *Client) StartVM(ctx context.Context, vm string) (banger.VM, error) {
 	return call(ctx, c, api.StartVM, api.VMRef{VM: vm})

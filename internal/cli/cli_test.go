@@ -18,6 +18,7 @@ import (
 func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 	for _, line := range []string{
 		"bogus", "vm", "vm bogus", "session", "vm list extra", "vm show", "vm start", "vm show a b",
+		"vm rename dev", "vm rename dev Bad_Name", "vm rename dev a b",
 		"vm list --bogus", "vm create --memory 512", "vm create --cpus 0", "vm create --cpus two",
 		"vm create --memory 5M", "vm create Bad_Name", "vm stop dev --grace -1s",
 		"session start", "session start dev", "session start dev ls", "session start -- ls",

@@ -118,6 +118,7 @@ var commandLines = map[string][]string{
 	"vm delete":       {"v"},
 	"vm gc":           {"", "--dry-run", "--json"},
 	"vm list":         {"", "--json"},
+	"vm rename":       {"v w"},
 	"vm restart":      {"v"},
 	"vm set":          {"v --autostart"},
 	"vm show":         {"v", "v --json"},

@@ -115,6 +115,11 @@ func (f *fake) SetVM(_ context.Context, ref string, u banger.VMUpdate) (banger.V
 	return f.vm(), f.err
 }
 
+func (f *fake) RenameVM(_ context.Context, ref string, r banger.VMRename) (banger.VM, error) {
+	f.ask("rename-vm", ref, r.Name)
+	return f.vm(), f.err
+}
+
 func (f *fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 	f.ask("start-vm", ref)
 	return f.vm(), f.err

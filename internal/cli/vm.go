@@ -12,7 +12,7 @@ import (
 
 func (c *CLI) vmCommand() *cobra.Command {
 	return group("vm", "Create, start and stop virtual machines",
-		c.vmCreateCommand(), c.vmSetCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
+		c.vmCreateCommand(), c.vmSetCommand(), c.vmRenameCommand(), c.vmStartCommand(), c.vmStopCommand(), c.vmRestartCommand(),
 		c.vmAddCommand(), c.vmUnlockCommand(), c.vmDeleteCommand(), c.vmGCCommand(), c.vmListCommand(), c.vmShowCommand(), c.vmSSHCommand(),
 		c.vmConsoleLogCommand())
 }

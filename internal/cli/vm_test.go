@@ -153,3 +153,22 @@ func drawBar(terminal *os.File, ok bool) {
 	}
 	p.end(ok)
 }
+
+func TestVMRename_NamesTheVMAndCompletesIt(t *testing.T) {
+	f := &fake{running: true, vms: []banger.VM{{ID: "v1", Name: "dev"}}}
+	if out := f.must(t, "vm", "rename", "dev", "build"); out != "" {
+		t.Errorf("it prints %q", out)
+	}
+	if diff := cmp.Diff([]string{"rename-vm dev build"}, f.asked); diff != "" {
+		t.Error(diff)
+	}
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{{[]string{"d"}, true}, {[]string{"dev", ""}, false}} {
+		out := f.must(t, append([]string{"__complete", "vm", "rename"}, c.args...)...)
+		if strings.Contains(out, "dev") != c.want {
+			t.Errorf("%q is completed with %q", c.args, out)
+		}
+	}
+}

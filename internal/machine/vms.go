@@ -58,6 +58,21 @@ func (s *VMs) SetVM(ctx context.Context, ref string, u banger.VMUpdate) (banger.
 	})
 }
 
+// RenameVM implements banger.VMService. The store judges whether the name is free.
+func (s *VMs) RenameVM(ctx context.Context, ref string, r banger.VMRename) (banger.VM, error) {
+	if err := r.Validate(); err != nil {
+		return banger.VM{}, err
+	}
+	vm, err := s.GetVM(ctx, ref)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	return s.store.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+		vm.Name = r.Name
+		return nil
+	})
+}
+
 // resolve returns the VM that a ref means.
 func resolve(ctx context.Context, store Store, ref string) (banger.VM, error) {
 	vms, err := store.ListVMs(ctx)

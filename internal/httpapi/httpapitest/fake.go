@@ -106,6 +106,12 @@ func (f *Fake) SetVM(_ context.Context, ref string, u banger.VMUpdate) (banger.V
 	return f.VM, f.Err
 }
 
+// RenameVM implements banger.VMService.
+func (f *Fake) RenameVM(_ context.Context, ref string, r banger.VMRename) (banger.VM, error) {
+	f.record("RenameVM %q %q", ref, r.Name)
+	return f.VM, f.Err
+}
+
 // StartVM implements banger.VMService.
 func (f *Fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 	f.record("StartVM %q", ref)

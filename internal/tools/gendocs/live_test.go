@@ -231,6 +231,8 @@ func (j *judge) aSession() {
 	j.ask("sshAccess", "", "", 0, "vm")
 	j.ask("createVM", "", `{"name":"vm"}`, 0)
 	j.ask("setVM", "", `{"autostart":true}`, 0, "vm")
+	j.ask("renameVM", "", `{"name":"renamed"}`, 0, "vm")
+	j.ask("renameVM", "", `{"name":"vm"}`, 0, "renamed")
 	j.ask("deleteVM", "", "", 0, "vm")
 	j.ask("stopVM", "?grace_ms=10000", "", 0, "vm")
 	j.ask("startVM", "", "", 0, "vm")
