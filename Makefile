@@ -26,12 +26,12 @@ RACE     := -race -vet=off -gcflags=modernc.org/sqlite/lib=-race=false
 # The programs that tests run: built once, then copied by each package; see test/programs,
 # which has the same flags.
 PROGRAMS := $(CURDIR)/.cache/programs
-test unit e2e fault bench kvm-lab: export BANGER_TEST_PROGRAMS = $(PROGRAMS)
+test unit e2e fault interop bench kvm-lab: export BANGER_TEST_PROGRAMS = $(PROGRAMS)
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
 FIRST := ./test/fault ./test/kvmlab ./test/e2e ./test/remote ./internal/machine/qemu \
 	./internal/agent/shim ./internal/session ./internal/image ./internal/sessiondir ./internal/store
 
-.PHONY: all build programs demo test unit check e2e fuzz fault bench kvm-lab generate install install-deps clean
+.PHONY: all build programs demo test unit check e2e fuzz fault interop bench kvm-lab generate install install-deps clean
 
 all: build
 
@@ -59,8 +59,9 @@ test: build programs
 
 # The fast part of it, as an ordinary user, without a VM and without a network. A file of
 # tests that need more of those, or long, says so: //go:build !unit
+# More packages at a time than CPUs: many tests wait for processes.
 unit: programs
-	$(GO) list ./... | grep -v '^banger/\(test\|bench\)\b' | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -timeout 5m
+	$(GO) list ./... | grep -v '^banger/\(test\|bench\)\b' | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -p 4 -timeout 5m
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
 # what is compiled here is what build needs.
@@ -71,6 +72,7 @@ check:
 		test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	shellcheck scripts/* findings/* .ci/run internal/machine/remote/probe.sh
 	$(GO) vet ./...
+	$(GO) vet -tags interop ./test/interop
 	$(LINT) run
 	@before=$$(git status --porcelain; git diff); $(GO) generate ./... && \
 		test "$$before" = "$$(git status --porcelain; git diff)" || { git diff --stat; echo 'generated files were stale'; exit 1; }
@@ -99,6 +101,12 @@ bench: build programs
 kvm-lab: export BANGER_LAB_FULL = 1
 kvm-lab: install-deps build programs
 	$(TEST) -count=1 -timeout 40m -v ./test/kvmlab
+
+# With programs by others, which it installs; their versions and the outcomes are committed.
+interop: export BANGER_INTEROP_RESULTS = $(CURDIR)/test/interop/RESULTS.md
+interop: build programs
+	./scripts/install-deps run test interop
+	$(TEST) -tags interop -count=1 -timeout 20m -v ./test/interop
 
 # Each fuzz test for a while; go test takes one target of one package at a time.
 fuzz:

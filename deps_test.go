@@ -125,6 +125,7 @@ func layers() map[string]layer {
 		"test/e2e":                     support,
 		"test/fault":                   support,
 		"test/installation":            support,
+		"test/interop":                 support,
 		"test/kvmlab":                  support,
 		"test/oldkernel":               support,
 		"test/programs":                support,
