@@ -75,7 +75,9 @@ func (m *tmux) do(commands ...[]string) string {
 		}
 		args = append(args, c...)
 	}
-	out, err := exec.Command("tmux", args...).CombinedOutput()
+	cmd := exec.Command("tmux", args...)
+	cmd.Env = append(os.Environ(), "SHELL=/bin/sh") // the user's own may let nobody in
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		m.t.Fatalf("tmux %q: %v: %s", commands, err, out)
 	}
