@@ -10,7 +10,7 @@ import (
 // ByteString is a string of arbitrary bytes without NUL: an argument, an
 // environment value, a path (POSIX.1-2017, 3.271 and exec). In JSON it is a
 // plain string if it is valid UTF-8, else {"base64": "…"}, so that bytes that
-// are no text arrive as they are.
+// are not text arrive unchanged.
 type ByteString string
 
 type byteStringBase64 struct {

@@ -22,11 +22,11 @@ const (
 	CodeUnavailable Code = "unavailable"         // the guest or the daemon cannot be reached now
 	CodeTimeout     Code = "timeout"             // a time limit of the request ran out
 	CodeMissing     Code = "missing_requirement" // the host lacks a program, a permission or disk space
-	CodeCorrupt     Code = "corrupt"             // a file of ours is not what we wrote
+	CodeCorrupt     Code = "corrupt"             // a file that banger wrote is damaged
 	CodeGone        Code = "gone"                // it existed, and is no longer kept
 	CodeMismatch    Code = "version_mismatch"    // two builds of banger that cannot work together
 	CodeQuestion    Code = "question"            // only the user can answer; see question
-	CodeInternal    Code = "internal"            // a defect of ours
+	CodeInternal    Code = "internal"            // a bug in banger
 )
 
 // Codes returns all codes, in their order.

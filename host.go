@@ -8,7 +8,7 @@ type CheckStatus string
 // The results of a check.
 const (
 	CheckOK   CheckStatus = "ok"
-	CheckWarn CheckStatus = "warn" // banger works, with less
+	CheckWarn CheckStatus = "warn" // banger works, with limitations
 	CheckFail CheckStatus = "fail" // banger does not work
 )
 
@@ -20,7 +20,7 @@ type Check struct {
 	Hint   string      `json:"hint,omitempty" doc:"the next step"`
 }
 
-// DaemonInfo is what the daemon says of itself.
+// DaemonInfo describes the running daemon.
 type DaemonInfo struct {
 	Version  string `json:"version" doc:"version of the daemon's build"`
 	PID      int    `json:"pid" doc:"the daemon's process"`
@@ -32,7 +32,7 @@ type DaemonInfo struct {
 	Sessions int    `json:"sessions" doc:"records, ended or not"`
 }
 
-// HostService tells about the host and the daemon itself.
+// HostService reports on the host and on the daemon itself.
 type HostService interface {
 	// Doctor checks everything that banger needs of the host. It may boot a
 	// trial guest, which takes some seconds, once per host boot.

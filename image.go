@@ -12,7 +12,7 @@ type ImageRecipe struct {
 	Mirror  string   `json:"mirror,omitempty" doc:"http or https URL of a Debian mirror, used alone; default: deb.debian.org and security.debian.org"`
 }
 
-// DefaultSuite is the Debian release of an image unless told otherwise.
+// DefaultSuite is the default Debian release of an image.
 const DefaultSuite = "bookworm"
 
 // Image is a read-only root file system with its kernel, shared by VMs.

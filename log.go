@@ -37,7 +37,7 @@ type LogRequest struct {
 	Begin func(LogCursor) error
 }
 
-// LogEnd is where a reading of logs has ended.
+// LogEnd is where the output that was read ends.
 type LogEnd struct {
 	Next  LogCursor `json:"next" doc:"where to continue"`
 	AtEnd bool      `json:"at_end" doc:"there was no output beyond it"`
@@ -53,7 +53,7 @@ const (
 // ValidTime reports whether a time lies within these years.
 func ValidTime(t time.Time) bool { return t.UTC().Year() >= MinYear && t.UTC().Year() <= MaxYear }
 
-// DefaultLogLines is what logs prints of a session's end unless told otherwise.
+// DefaultLogLines is how many lines of a session's end logs prints by default.
 const DefaultLogLines = 200
 
 // LogChunk is a run of bytes that a session wrote to one stream.
@@ -74,7 +74,7 @@ const (
 	GapDiskReserve = "disk reserve"   // old output gave way to keep the last of the work disk free
 	GapDiskFull    = "disk full"      // the work disk took no more
 	GapWriteError  = "write error"    // it could not be written for another cause
-	GapUnknown     = "reason unknown" // a crash or a damaged disk took it, or what told the reason
+	GapUnknown     = "reason unknown" // a crash or a damaged disk took it, or the reason
 )
 
 // LogCursor is a position in both streams of a session.

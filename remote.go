@@ -10,7 +10,7 @@ type RemoteRequest struct {
 	Answers      RemoteAnswers `json:"answers,omitzero"`
 }
 
-// RemoteAnswers are what a user has said to questions.
+// RemoteAnswers are a user's answers to questions.
 type RemoteAnswers struct {
 	HostKeys    []string          `json:"host_keys,omitempty" doc:"fingerprints of accepted host keys"`
 	Passphrases map[string]string `json:"passphrases,omitempty" doc:"by the path of the private key; kept in memory only"`

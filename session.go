@@ -31,9 +31,9 @@ type EndedBy string
 // The causes of an end.
 const (
 	EndedByExit      EndedBy = "exit"       // the command exited by itself
-	EndedBySignal    EndedBy = "signal"     // a signal, and no stop was asked for
-	EndedByStop      EndedBy = "stop"       // a stop was asked for, whatever the command made of it
-	EndedByKill      EndedBy = "kill"       // a kill was asked for
+	EndedBySignal    EndedBy = "signal"     // a signal, and no stop was requested
+	EndedByStop      EndedBy = "stop"       // a stop was requested, however the command reacted
+	EndedByKill      EndedBy = "kill"       // a kill was requested
 	EndedByTimeout   EndedBy = "timeout"    // its time limit ran out
 	EndedByOOM       EndedBy = "oom"        // the kernel's out-of-memory killer
 	EndedByLaunch    EndedBy = "launch"     // it never ran; see LaunchStage
@@ -302,7 +302,7 @@ type SessionControl interface {
 	// it at once. It returns when the session has ended.
 	StopSession(ctx context.Context, vm, session string, r StopRequest) (Session, error)
 	// SignalSession sends a signal, once. A session that has ended is CodeState. If
-	// it cannot be told whether the signal was sent, the error is CodeUnavailable.
+	// it is unknown whether the signal was sent, the error is CodeUnavailable.
 	SignalSession(ctx context.Context, vm, session string, r SignalRequest) error
 }
 

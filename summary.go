@@ -8,10 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// SessionSummary is what a list of sessions shows of one: its Session without what only
-// who looks at that one wants to know.
-//
-// A thousand of them are read in a tenth of the time.
+// SessionSummary is a session as lists show it: its Session without the details. Reading a
+// thousand of them takes a tenth of the time.
 type SessionSummary struct {
 	ID          SessionID         `json:"id"`
 	VMID        VMID              `json:"vm_id"`

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Trashed is a directory that was found among those of the VMs and that no VM could be
-// known by.
+// Trashed is a directory that was found among those of the VMs but belongs to none.
 type Trashed struct {
 	Path    string    `json:"path" doc:"its absolute path"`
 	VMID    VMID      `json:"vm_id" doc:"its name among the directories of VMs, before it was moved"`
@@ -16,11 +15,11 @@ type Trashed struct {
 	Busy    string    `json:"busy,omitempty" doc:"why it cannot be removed; absent if it can"`
 }
 
-// TrashService keeps what was found and not known. Safe for concurrent use.
+// TrashService keeps directories that belong to no VM. Safe for concurrent use.
 type TrashService interface {
 	// ListTrash returns what is in the trash, oldest first.
 	ListTrash(ctx context.Context) ([]Trashed, error)
-	// EmptyTrash removes all that is in the trash but what is in use, and returns what
+	// EmptyTrash removes everything in the trash that is not in use, and returns what
 	// it has removed.
 	EmptyTrash(ctx context.Context) ([]Trashed, error)
 }

@@ -31,7 +31,7 @@ type StoppedBy string
 const (
 	StoppedByGuest  StoppedBy = "guest"  // the guest shut down, asked over its link or by its own user
 	StoppedByACPI   StoppedBy = "acpi"   // the guest shut down, asked by the power button
-	StoppedByKilled StoppedBy = "killed" // it was killed, as was asked for or because the guest did not shut down in time: what was not on its disks is lost
+	StoppedByKilled StoppedBy = "killed" // it was killed, on request or because the guest did not shut down in time: what was not on its disks is lost
 )
 
 // VM is the record of one virtual machine.
@@ -63,7 +63,7 @@ type VM struct {
 	Autostart        bool      `json:"autostart,omitempty" doc:"whether the first daemon after each boot of the host starts it"`
 	HostBootID       string    `json:"host_boot_id,omitempty" doc:"the boot of the host in which it was last started or created, or its autostart was set"`
 	EndsWith         string    `json:"ends_with,omitempty" doc:"of the running machine: what on the host would end it without a request, and what prevents that; absent if only the end of the host does"`
-	// LoginRefused tells a host that was reached and let nobody in from one that is away.
+	// LoginRefused distinguishes a host that refused the login from one that does not answer.
 	LoginRefused bool `json:"login_refused,omitempty" doc:"of an unreachable remote host: it answered, but refused the login or cannot be used; it is retried after vm unlock, after a change of the user's ssh configuration, keys or known hosts, or after an hour"`
 	// SessionsUnknown is set with the record or before anybody can ask for a session.
 	SessionsUnknown bool  `json:"sessions_unknown,omitempty" doc:"whether it may have sessions without a record: the store was lost or restored, and neither the guest nor the disk has been read since"`
@@ -71,7 +71,7 @@ type VM struct {
 
 	// Machine is what the driver needs to adopt the running machine again; only
 	// the driver reads it. Empty when no machine may be running. It stays in the
-	// store: it is in no JSON of a VM, so neither the API nor an event tells it.
+	// store: the JSON of a VM leaves it out, and so do the API and events.
 	Machine json.RawMessage `json:"-"`
 }
 
@@ -89,7 +89,7 @@ type VMRequest struct {
 	Autostart     bool   `json:"autostart,omitempty" doc:"start it after each boot of the host"`
 }
 
-// VMUpdate changes what is set of a VM; a nil field stays as it is.
+// VMUpdate changes settings of a VM; a nil field leaves its setting unchanged.
 type VMUpdate struct {
 	Autostart *bool `json:"autostart,omitempty" doc:"start it after each boot of the host, from the next one on"`
 }

@@ -96,14 +96,14 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	cwd := flags.String("cwd", "", "working `DIRECTORY`, absolute (default: the user's home)")
 	env := flags.StringArray("env", nil, "set an environment variable; `KEY[=VALUE]` without a value passes on your own; repeatable")
 	secrets := flags.StringArray("secret-env", nil, "pass on the variable `NAME` of your environment and keep its value out of records, logs, files and process lists; repeatable")
-	tags := flags.StringArray("tag", nil, "`KEY=VALUE` to find the session by; repeatable")
+	tags := flags.StringArray("tag", nil, "label the session with `KEY=VALUE`, which list and search can select by; repeatable")
 	required := flags.StringArray("require", nil, "fail the launch unless this `COMMAND` exists in the guest; repeatable")
 	limit := logLimit(banger.DefaultLogLimit)
-	flags.Var(&limit, "log-limit", "keep this much of each output stream, the newest; none keeps all")
+	flags.Var(&limit, "log-limit", "keep only the newest output, up to this much of each stream; none keeps all")
 	flags.BoolVar(&r.SyncWrites, "sync", false, "fsync every write: nothing is lost if the VM crashes, but output is slower (default: up to 1 s may be lost)")
 	timeout := flags.Duration("timeout", 0, "stop the session after this time (default: never)")
 	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL when --timeout expires")
-	flags.BoolVar(&r.KeepChildren, "keep-children", false, "do not kill processes that outlive the command; redirect their output, they get SIGPIPE if they write to the session")
+	flags.BoolVar(&r.KeepChildren, "keep-children", false, "do not kill processes that outlive the command; redirect their output: they get SIGPIPE if they write to the session")
 	stdin := addChoice(cmd, "stdin", "standard input: closed from the start, or a pipe for attach and send",
 		string(banger.StdinClosed), string(banger.StdinPipe))
 	return func(argv []string) (banger.SessionRequest, error) {

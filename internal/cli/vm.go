@@ -42,7 +42,7 @@ func (c *CLI) startVM(ctx context.Context, ref string) (banger.VM, error) {
 func (c *CLI) vmSetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "set VM",
-		Short:             "Change the settings of a VM, running or not",
+		Short:             "Change the settings of a running or stopped VM",
 		Example:           "  banger vm set dev --autostart\n  banger vm set dev --autostart=false",
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),

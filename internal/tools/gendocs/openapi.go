@@ -43,7 +43,7 @@ func openAPI(source *source) ([]byte, error) {
 		},
 		"servers": []object{{
 			"url":         "http://banger",
-			"description": "HTTP/1.1 on the unix socket that `banger daemon status --json` names. The host's name is not looked at.",
+			"description": "HTTP/1.1 on the unix socket that `banger daemon status --json` names. The Host header is ignored.",
 		}},
 		"security": []object{}, // whoever may open the socket may do everything
 		"paths":    paths,
