@@ -42,6 +42,12 @@ func houseWords() []houseWord {
 		word("less than none", "less than none", `\bless than none\b`, `"is negative"`, ``),
 		word("is none of", "is none of", `\bis none of (a|b|std|%)`, `"is not one of"`, ``),
 		word("be the daemon", "Be the daemon", `\bBe the daemon\b`, `"run the daemon"`, ``),
+		word("tells of", " of", `\b([Tt]ells?|told) of\b`, `"reports", "says" or "notifies", by what happens`, ``),
+		word("told otherwise", "told otherwise", `\btold otherwise\b`, `"by default"`, ``),
+		word("so many", "so many", `\bso many (bytes|lines|times|rows|together|that)\b`, `"this number of", or the name of the parameter`, ``),
+		word("who reads", " who ", `\b([Ff]or|by|to|from|of) who (is|has|does|holds|[a-z]+s)\b`, `"whoever", or who that is: a client, a caller, a reader`, ``),
+		word("heed", "eed", `\b[Hh]eed(s|ed)?\b`, `"handle" or "respect"`, ``),
+		word("obey", "bey", `\b[Oo]bey(s|ed)?\b`, `"handle" or "carry out"`, ``),
 		word("somebody else's host", "of somebody else", `\b(host|machine) of somebody else\b`, `"a remote host"`, ``),
 	}
 }

@@ -28,7 +28,7 @@ type LogRequest struct {
 	// within a line takes the rest for one.
 	Grep   string `query:"grep" doc:"regular expression (RE2): only lines that match, each as one piece"`
 	Follow bool   `query:"follow" doc:"continue until the session has ended"`
-	// Limit ends the reading after so many bytes, with Grep after the line that has the
+	// Limit ends the reading after this number of bytes, with Grep after the line that has the
 	// last of them; 0: no limit.
 	Limit int64 `query:"limit_bytes" doc:"end after this number of bytes"`
 	// Begin, if not nil, is called once before the first piece with the position

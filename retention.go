@@ -10,7 +10,7 @@ type Retention struct {
 	OlderThan time.Duration `query:"older_than_ms" doc:"criterion: it ended at least this long ago"`                // 0: no criterion
 	Keep      *int          `query:"keep" doc:"criterion: it is not among this number of sessions that ended last"` // nil: no criterion
 	// MaxBytes: those whose logs, with the logs of all that ended later, are more than
-	// so many bytes; 0: no criterion.
+	// this number of bytes; 0: no criterion.
 	MaxBytes int64 `query:"max_bytes" doc:"criterion: its logs and those of all sessions that ended later exceed this number of bytes"`
 }
 

@@ -48,7 +48,7 @@ func (s Session) Summary() SessionSummary {
 const ellipsis = "…"
 
 // CommandLine writes the command as one would type it in a shell, roughly: for the eye. It
-// is cut if it has more than so many bytes; 0 means no limit.
+// is cut if it is longer than most bytes; 0 means no limit.
 func (l Launch) CommandLine(most int) string {
 	most = cmp.Or(most, math.MaxInt-1)
 	line := make([]byte, 0, 64)

@@ -75,19 +75,19 @@ func (m *measure) most(peers ...string) quantity {
 	return best
 }
 
-// fewer notes whether theirs is so many times ours.
+// fewer notes whether theirs is at least that factor times ours.
 func (m *measure) fewer(what string, ours, theirs quantity, times float64) {
 	ratio := theirs.Value / ours.Value
 	m.Verdicts = append(m.Verdicts, verdict{what, ours, theirs, ratio, fmt.Sprintf("1/%g", times), ratio >= times})
 }
 
-// atMost notes whether ours is at most so many times theirs.
+// atMost notes whether ours is at most a factor times theirs.
 func (m *measure) atMost(what string, ours, theirs quantity, limit float64) {
 	ratio := ours.Value / theirs.Value
 	m.Verdicts = append(m.Verdicts, verdict{what, ours, theirs, ratio, fmt.Sprintf("≤ %g", limit), ratio <= limit})
 }
 
-// atLeast notes whether ours is at least so many times theirs.
+// atLeast notes whether ours is at least a factor times theirs.
 func (m *measure) atLeast(what string, ours, theirs quantity, limit float64) {
 	ratio := ours.Value / theirs.Value
 	m.Verdicts = append(m.Verdicts, verdict{what, ours, theirs, ratio, fmt.Sprintf("≥ %g", limit), ratio >= limit})

@@ -49,7 +49,7 @@ func alternate(b *testing.B, rounds int, contenders ...contender) []series {
 	return all
 }
 
-// perSecond turns what so many bytes took into bytes per second.
+// perSecond turns what a number of bytes took into bytes per second.
 func perSecond(all []series, bytes int) []series {
 	for _, s := range all {
 		for at, took := range s.Samples {

@@ -56,7 +56,7 @@ func (workDisks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error)
 	return ext4.ReadDisk(ctx, path, f)
 }
 
-// writeLog starts a session that writes so many bytes of lines to stdout, and then a
+// writeLog starts a session that writes a number of bytes in lines to stdout, and then a
 // word to stderr, and returns when they are in its logs. It runs on.
 func writeLog(b *testing.B, h *hosttest.Host, name string, size int) {
 	script := fmt.Sprintf("yes 'a line of a log as it may well be, of so many characters' | head -c %d; echo; echo written >&2; exec sleep 100000", size)

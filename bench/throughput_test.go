@@ -85,7 +85,7 @@ func (p *place) receiveLive(b *testing.B, produce string, size int) time.Duratio
 	return took
 }
 
-// receive receives so many bytes of a session's stdout, and ends the attachment.
+// receive receives size bytes of a session's stdout, and ends the attachment.
 func receive(b *testing.B, a attachment, size int) {
 	b.Helper()
 	defer a.Close()
@@ -107,7 +107,7 @@ func (p *place) remove(b *testing.B, x banger.Session) {
 	}
 }
 
-// readAll returns how long it takes until a command has written so many bytes and ended.
+// readAll returns how long it takes until a command has written size bytes and ended.
 func readAll(b *testing.B, cmd *exec.Cmd, size int) time.Duration {
 	b.Helper()
 	return timed(b, func() error {

@@ -119,7 +119,7 @@ func (c *Exit) check() error {
 }
 
 // checkState refuses a state that no shim of ours tells: it comes from a guest, and an
-// exit status of 256 would be one of 0 for who asks for it.
+// exit status of 256 would be one of 0 for a caller that asks for it.
 func checkState(s banger.SessionState) error {
 	if err := records.CheckState(s); err != nil {
 		return errorf(CodeInvalid, "the session's state is wrong: %v", err)

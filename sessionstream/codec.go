@@ -11,7 +11,7 @@ import (
 	"banger/internal/jsonfault"
 )
 
-// Controls returns a zero value of each control, by who sends it.
+// Controls returns a zero value of each control, by sender.
 func Controls() (client, server []Control) {
 	return []Control{&Attach{}, &Takeover{}, &Resize{}, &Signal{}, &Stop{}, &EOF{}, &Detach{}, &Ping{}},
 		[]Control{&Attached{}, &Granted{}, &Live{}, &State{}, &Gap{}, &Evicted{}, &Exit{}, &StdinAck{}, &Signalled{}, &Pong{}, &Error{}}
@@ -49,7 +49,7 @@ func encodeControl(c Control) ([]byte, error) {
 
 // decodeControl is strict: exactly one type, nothing after it, and in a client's
 // control no unknown member, which would be a wish that is not heard. What a
-// newer server tells beyond what is known here does no harm.
+// newer server adds does no harm.
 func decodeControl(payload []byte) (Control, error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	typ, err := openControl(dec)

@@ -20,10 +20,10 @@ type Role string
 
 // The roles.
 const (
-	// RoleObserver is told of every change of the session's state, and may signal
+	// RoleObserver is notified of every change of the session's state, and may signal
 	// and stop it.
 	RoleObserver Role = "observer"
-	// RoleViewer is for who reads: it gets the session's output.
+	// RoleViewer is for readers: it gets the session's output.
 	RoleViewer Role = "viewer"
 	// RoleWriter is a viewer that also feeds stdin, signals the command and sets
 	// the size of its terminal. A session has one writer at a time.
@@ -61,7 +61,7 @@ type (
 		Client string `json:"client,omitempty"`
 		// Resume says that this is a further connection of the attachment.
 		Resume bool `json:"resume,omitempty"`
-		// From is where output begins, of each stream; Tail so many lines before the
+		// From is where output begins, of each stream; Tail this number of lines before the
 		// end of both. Without either it begins with what is written from now on.
 		From *banger.LogCursor `json:"from,omitempty"`
 		Tail *int              `json:"tail,omitempty" doc:"number of lines before the end of both streams at which output begins; 0 to 1048576, not with from"`
@@ -71,7 +71,7 @@ type (
 		Window *Window `json:"window,omitempty"`
 		// RawLine has stdin that a terminal in line mode drops, behind the 4,095 bytes of a
 		// line that it holds, fed and counted all the same, instead of refused with CodeLine:
-		// for a keyboard, whose user the terminal's bell tells, or a program that is about to
+		// for a keyboard, whose user the terminal's bell warns, or a program that is about to
 		// leave line mode. A server before revision 3 does so always.
 		RawLine bool `json:"raw_line,omitempty" doc:"bytes of a long line that a terminal in line mode drops count as accepted, instead of being refused"`
 	}
@@ -94,7 +94,7 @@ type (
 	// with the default grace; a grace of 0 that is given kills at once.
 	Stop struct {
 		GraceMS *int64 `json:"grace_ms,omitempty" doc:"milliseconds until every process is killed, 0 to 86400000; absent: 10000; 0 kills at once"`
-		By      string `json:"by,omitempty"` // who asks, for the session's record
+		By      string `json:"by,omitempty"` // the requester, for the session's record
 	}
 	// EOF closes the session's stdin behind what was sent.
 	EOF struct {
@@ -150,7 +150,7 @@ type (
 	Live struct {
 		Stdout int64 `json:"stdout" doc:"position in stdout; queries in output before it have been answered"`
 	}
-	// State tells an observer of a change.
+	// State reports a change to an observer.
 	State struct {
 		State banger.SessionState `json:"state"`
 	}
@@ -161,12 +161,12 @@ type (
 		To     int64         `json:"to" doc:"position after the last one: output continues there"`
 		Reason string        `json:"reason" doc:"log limit, disk reserve, disk full, write error or reason unknown; several are separated by a comma and a space"`
 	}
-	// Evicted tells a writer that it is a viewer from now on. What it has sent and
+	// Evicted notifies a writer that it is a viewer from now on. What it has sent and
 	// was not acknowledged before is dropped.
 	Evicted struct {
 		By string `json:"by"` // the client of the new writer, as it says; may be empty
 	}
-	// Exit tells the final state; nothing follows it.
+	// Exit has the final state; nothing follows it.
 	Exit struct {
 		State banger.SessionState `json:"state"`
 	}
@@ -176,7 +176,7 @@ type (
 		Offset int64 `json:"offset" doc:"bytes of stdin accepted since the session began"`
 		EOF    bool  `json:"eof" doc:"stdin is closed"`
 	}
-	// Signalled tells an observer that its signal was sent; before an Exit that this
+	// Signalled confirms to an observer that its signal was sent; before an Exit that this
 	// may have caused.
 	Signalled struct {
 		ID string `json:"id,omitempty" doc:"id of the signal"`
@@ -234,13 +234,13 @@ const (
 	CodeIO          ErrorCode = "io"          // the system refused it
 	CodeHeld        ErrorCode = "held"        // another attachment is the writer
 	CodeReplaced    ErrorCode = "replaced"    // a newer connection of the same attachment has taken this one's place
-	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer; never sent, it is for who writes in Go
+	CodeEvicted     ErrorCode = "evicted"     // another attachment has become the writer; never sent, it is for writers in Go
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 	CodePaused      ErrorCode = "paused"      // the session's VM is paused, and a new attachment would wait for its end
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
 )
 
-// Err returns the error of who was evicted, which says who has taken its place.
+// Err returns the error of the evicted writer, which says who has taken its place.
 func (c *Evicted) Err() *Error {
 	by := c.By
 	if by == "" {

@@ -36,7 +36,7 @@ func newInlet(r io.Reader, buf []byte) (*inlet, error) {
 	return in, err
 }
 
-// need reads until so many bytes are there. The end of the stream before the first of
+// need reads until n bytes are there. The end of the stream before the first of
 // them is io.EOF, behind it io.ErrUnexpectedEOF.
 func (in *inlet) need(n int) error {
 	if in.end-in.begin >= n {

@@ -11,7 +11,7 @@ import (
 	"testing/iotest"
 )
 
-// pieces is a reader that returns so many bytes at once at most, another number each time.
+// pieces is a reader that returns at most the next of these numbers of bytes each time.
 type pieces struct {
 	r   io.Reader
 	rng *rand.Rand

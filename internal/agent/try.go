@@ -74,7 +74,7 @@ func holdsSessions(dir string) bool {
 }
 
 // tryPlace does what a session does: files that are renamed and synced, a lock, a socket that
-// is connected to. Where sessions are already, a lack of room is for them to tell.
+// is connected to. Where there are sessions already, they report a lack of space.
 func tryPlace(ctx context.Context, state string, used bool) error {
 	sweepTrials(state)
 	dir, err := os.MkdirTemp(state, trialPrefix)

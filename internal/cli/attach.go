@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// noticeAfter is how long a connection may be lost before the user is told.
+	// noticeAfter is how long a connection may be lost before the user is notified.
 	noticeAfter = 2 * time.Second
 	// leaveTimeout is how long a detach may take, whatever the connection does.
 	leaveTimeout = 2 * time.Second
@@ -49,9 +49,9 @@ type attaching struct {
 	attachment *sessionstream.Attachment
 	terminal   *terminal // lent to the session; nil if it has none or we have none
 	out, errs  io.Writer // for stdout and stderr of the session
-	replay     *replay   // what becomes of output that is raw on a terminal; belongs to who receives
+	replay     *replay   // what becomes of output that is raw on a terminal; belongs to the receiver
 
-	writes sync.Mutex // held by who writes to an attachment
+	writes sync.Mutex // held while writing to an attachment
 
 	mu       sync.Mutex              // guards everything below, and changes of attachment
 	end      context.CancelCauseFunc // ends the attachment
@@ -60,7 +60,7 @@ type attaching struct {
 	stopping bool                    // this process is to stop when it has left
 	writing  bool                    // we are the writer
 	position banger.LogCursor        // behind the last byte that was written out
-	lost     *time.Timer             // until the user is told that the connection is lost
+	lost     *time.Timer             // until the user is notified that the connection is lost
 	repaint  *time.Timer             // until the program is asked a second time
 	cropped  *cropped                // what output goes through, if our terminal is too small for it
 	left     context.CancelFunc      // ends the wait for a detach
@@ -238,7 +238,7 @@ func (a *attaching) receive() (*banger.SessionState, error) {
 		} else if exit, ok := m.Control.(*sessionstream.Exit); ok {
 			return &exit.State, nil
 		} else {
-			err = a.heed(m.Control)
+			err = a.handle(m.Control)
 		}
 		if err != nil {
 			a.attachment.Detach()
@@ -278,8 +278,8 @@ func (a *attaching) isRaw(out io.Writer) bool {
 	return isFile && isTerminal(out)
 }
 
-// heed takes in a control of the session.
-func (a *attaching) heed(c sessionstream.Control) error {
+// handle takes in a control of the session.
+func (a *attaching) handle(c sessionstream.Control) error {
 	switch c := c.(type) {
 	case *sessionstream.Granted:
 		a.mu.Lock()
@@ -299,7 +299,7 @@ func (a *attaching) heed(c sessionstream.Control) error {
 		a.mu.Unlock()
 		return printGap(a.Stderr, c.Stream, c.To-c.From, c.Reason)
 	case *sessionstream.Error:
-		if c.Code != sessionstream.CodeClosed { // that stdin is closed is told to who writes to it
+		if c.Code != sessionstream.CodeClosed { // whoever writes to stdin learns that it is closed
 			fmt.Fprintf(a.Stderr, "banger: %s\n", safe(c.Text))
 		}
 	}
@@ -322,7 +322,7 @@ func (a *attaching) leave(end context.CancelCauseFunc) {
 	a.current().Detach()
 }
 
-// connectionLost tells the user if a connection does not come back soon.
+// connectionLost notifies the user if a connection does not come back soon.
 func (a *attaching) connectionLost(error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

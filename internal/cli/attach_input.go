@@ -67,7 +67,7 @@ func (a *attaching) lostInput() int {
 	return a.attachment.Unaccepted()
 }
 
-// tellLost tells the user of input that may be lost.
+// tellLost warns the user about input that may be lost.
 func (a *attaching) tellLost(n int) {
 	if n > 0 {
 		fmt.Fprintf(a.Stderr, "banger: the last %d bytes of input may not have reached it\n", n)
@@ -75,7 +75,7 @@ func (a *attaching) tellLost(n int) {
 }
 
 // readStdin feeds the session with our stdin until that ends or the detach keys
-// are typed. Of a viewer nothing but those keys is heeded. kept was read before.
+// are typed. Of a viewer, all other keys are ignored. kept was read before.
 func (a *attaching) readStdin(kept []byte) {
 	defer a.terminal.guard()
 	if !a.write(kept) {
@@ -114,7 +114,7 @@ func (a *attaching) readStdin(kept []byte) {
 	}
 }
 
-// watchSignals heeds those that concern an attachment. The function that it
+// watchSignals handles those that concern an attachment. The function that it
 // returns ends that.
 func (a *attaching) watchSignals(ctx context.Context, end context.CancelCauseFunc) (stop func()) {
 	giveBack := takeSignals(ctx, func(s syscall.Signal) bool {

@@ -74,7 +74,7 @@ func (a *attaching) paint(ctx context.Context) error {
 
 var errEnough = errors.New("enough was read")
 
-// modesOf returns the state of a session's terminal. An older shim tells less of it.
+// modesOf returns the state of a session's terminal. An older shim reports less of it.
 func modesOf(t *sessionstream.Terminal) *termmodes.Modes {
 	if t.Setup == nil {
 		return termmodes.Of(t.Modes, t.Keypad)

@@ -10,7 +10,7 @@ type keyFilter struct {
 
 	held   []typed // may be the beginning of the keys, with what means nothing between them
 	part   []byte  // a sequence that is not complete
-	passed int     // so many bytes of part have been passed on already
+	passed int     // how many bytes of part have been passed on already
 }
 
 // typed is one key, or what else a terminal sends.

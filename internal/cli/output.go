@@ -55,7 +55,7 @@ func (c *CLI) printJSON(v any) error {
 }
 
 // encodeJSON prints one value and a newline. On a terminal its text is the same JSON
-// without characters that the terminal would obey.
+// without characters that the terminal would interpret.
 func (c *CLI) encodeJSON(v any, indent string) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)

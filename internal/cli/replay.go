@@ -11,14 +11,14 @@ import (
 
 // replay makes an attachment's output fit for a terminal. Up to where it became live,
 // output is old: it draws, and has no other effect a second time. What is live passes
-// as it is. The position comes from who serves the session, so that each question of
+// as it is. The position comes from whoever serves the session, so that each question of
 // the program is answered once: by this terminal, or before.
 type replay struct {
 	stdout, stderr termmodes.Quiet
 	live           banger.LogCursor
 }
 
-// newReplay begins behind what attached says. told says that a Live is to come, and that
+// newReplay begins behind what attached says. told says that a Live follows, and that
 // all is old until then.
 func newReplay(attached sessionstream.Attached, told bool) *replay {
 	r := &replay{live: banger.LogCursor{Stdout: attached.State.StdoutBytes, Stderr: attached.State.StderrBytes}}

@@ -24,7 +24,7 @@ func TestAttach_AReplayHasNoSideEffects(t *testing.T) {
 			t.Errorf("%v: the terminal gets %q", args, shown)
 		}
 		// What the program answers to the first keys may be old here. Each key waits for the
-		// answer to the one before, so that none is left for who comes next.
+		// answer to the one before, so that none is left for whoever comes next.
 		for n := 0; !strings.Contains(c.stdout.String(), "\x1b[c\x07live"); n = strings.Count(c.stdout.String(), "live") {
 			fmt.Fprint(c.stdin, "x")
 			c.waitFor("an answer", func() bool { return strings.Count(c.stdout.String(), "live") > n })

@@ -87,8 +87,8 @@ func stopUntilContinued() {
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
 }
 
-// watch calls heed with each of some signals, one at a time, until stop.
-func watch(heed func(syscall.Signal), which ...os.Signal) (stop func()) {
+// watch calls handle with each of some signals, one at a time, until stop.
+func watch(handle func(syscall.Signal), which ...os.Signal) (stop func()) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, which...)
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -97,7 +97,7 @@ func watch(heed func(syscall.Signal), which ...os.Signal) (stop func()) {
 		for {
 			select {
 			case s := <-caught:
-				heed(s.(syscall.Signal))
+				handle(s.(syscall.Signal))
 			case <-quit:
 				return
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 // setAndTakenBack is what a program sets in the terminal that it believes to have, what
-// sets it for who attaches later, and what takes it back from who leaves.
+// sets it for a client that attaches later, and what takes it back from one that leaves.
 var setAndTakenBack = []struct{ name, set, again, back string }{
 	{"kitty's keyboard", `\033[>1u`, "\x1b[>1u", "\x1b[<1u"},
 	{"modifyOtherKeys", `\033[>4;2m`, "\x1b[>4;2m", "\x1b[>4m"},

@@ -28,7 +28,7 @@ func (h *host) checkTrash(ctx context.Context) banger.Check {
 	return c
 }
 
-// checkCopies tells of the copies of the store.
+// checkCopies reports the copies of the store.
 func (h *host) checkCopies() banger.Check {
 	c := banger.Check{Name: "store copies", Status: banger.CheckOK}
 	path, at, err := store.NewestCopy(h.paths.Database())

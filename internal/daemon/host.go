@@ -24,7 +24,7 @@ import (
 	"banger/internal/version"
 )
 
-// Host is what tells of the host, and what ends the daemon on it. Every field is needed.
+// Host reports on the host, and ends the daemon on it. Every field is needed.
 type Host struct {
 	Driver   *qemu.Driver
 	Builder  *mmdebstrap.Builder

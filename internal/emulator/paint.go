@@ -170,7 +170,7 @@ func (c Color) sgr(first, bright int, other string) string {
 	}
 }
 
-// lineSGR is that of an underline's colour. With colons, who does not know it passes
+// lineSGR is that of an underline's colour. With colons, a terminal that does not know it passes
 // over it.
 func (c Color) lineSGR() string {
 	if r, g, b, ok := c.RGB(); ok {

@@ -265,7 +265,7 @@ func (t *Terminal) Resize(rows, cols int) {
 	}
 }
 
-// resize leaves out so many rows at the top, and those at the bottom that do not fit.
+// resize leaves out that many rows at the top, and those at the bottom that do not fit.
 func (g *grid) resize(rows, cols, gone int) {
 	next := newGrid(rows, cols)
 	for y := range min(rows, len(g.rows)-gone) {

@@ -1,6 +1,6 @@
 // Package filelock takes locks on files that end with their holder, however that
 // ends: open file description locks, fcntl_locking(2). Unlike those of flock(2)
-// somebody can look whether one is held without getting in the way of who is
+// anybody can see whether one is held without getting in the way of whoever is
 // about to take it, and a file system of a network carries them.
 package filelock
 

@@ -58,7 +58,7 @@ func lies() map[string]lie {
 	stop := func(ctx context.Context, g guestapi.Guest) error {
 		return g.Stop(ctx, sessionID, banger.StopRequest{Kill: true})
 	}
-	// result answers with text, part repeated to so many bytes, and text again.
+	// result answers with text, part repeated to size bytes, and text again.
 	result := func(before, part, after string, size int) func(io.Writer, json.RawMessage) error {
 		return func(w io.Writer, id json.RawMessage) error {
 			return repeat(w, `{"jsonrpc":"2.0","id":`+string(id)+`,"result":`+before, part, after+"}\n", size)

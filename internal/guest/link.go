@@ -43,7 +43,7 @@ type link struct {
 	budget  *guestbudget.Budget
 	turns   turns // of all links
 	log     *slog.Logger
-	said    sayings       // of the control process that runs
+	said    stderrLog     // of the control process that runs
 	checks  chan struct{} // has an element while a sign of life is wanted at once
 
 	// Each has an element while the link is to be tried again: for any reason, and if it
@@ -199,7 +199,7 @@ func (k *link) serve(ctx context.Context, client *connection, commands *vmm.Agen
 	watch.Wait()
 	c.close()
 	if up {
-		// What the guest told before its end counts, also if ctx was what ended.
+		// What the guest reported before its end counts, also if ctx was what ended.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 		defer cancel()
 		if lost := c.flush(ctx, k.handler); lost != nil {
@@ -250,7 +250,7 @@ func (k *link) use(ctx context.Context, c *control, hello guestapi.GuestHello) (
 	return true, c.deliver(ctx, k.handler)
 }
 
-// publish tells users that the link is up with control c, or down because of err.
+// publish notifies users that the link is up with control c, or down because of err.
 func (k *link) publish(c *control, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -277,7 +277,7 @@ func drain(c chan struct{}) {
 	}
 }
 
-// close tells users that the link will not come up again.
+// close notifies users that the link will not come up again.
 func (k *link) close(why error) {
 	k.mu.Lock()
 	k.closed = true

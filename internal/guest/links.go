@@ -49,7 +49,7 @@ func (l *Links) Open(access vmm.GuestAccess, handler guestapi.GuestHandler) (ser
 	log, budget := l.log.With("vm", access.VMID), guestbudget.New()
 	k := &link{
 		access: access, handler: handler, dialer: dialer, hostKey: hostKey, signer: l.signer,
-		log: log, said: sayings{log: log, budget: budget.HostLog}, budget: budget, turns: l.turns,
+		log: log, said: stderrLog{log: log, budget: budget.HostLog}, budget: budget, turns: l.turns,
 		checks: make(chan struct{}, 1), reason: make(chan struct{}, 1), hurry: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := l.add(k); err != nil {

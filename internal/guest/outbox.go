@@ -39,14 +39,14 @@ func (o *outbox) Send(msg []byte) error {
 	defer o.mu.Unlock()
 	if o.failed == nil && o.bytes+len(msg) > guestbudget.OutboxBytes {
 		o.failed = fmt.Errorf("cannot send message: the guest has left %d bytes unread", o.bytes)
-		o.rouse()
+		o.signal()
 	}
 	if o.failed != nil {
 		return o.failed
 	}
 	o.queue = append(o.queue, msg)
 	o.bytes += len(msg)
-	o.rouse()
+	o.signal()
 	return nil
 }
 
@@ -69,12 +69,12 @@ func (o *outbox) Close() error {
 	if o.failed == nil {
 		o.failed = errors.New("cannot send message: the link is closed")
 	}
-	o.rouse()
+	o.signal()
 	return nil
 }
 
-// rouse wakes run. The caller holds mu.
-func (o *outbox) rouse() {
+// signal wakes run. The caller holds mu.
+func (o *outbox) signal() {
 	select {
 	case o.wake <- struct{}{}:
 	default:

@@ -9,7 +9,7 @@ type turns chan struct{}
 
 func newTurns() turns { return make(turns, guestbudget.MessagesAtOnce) }
 
-// take waits for a turn for a message of so many bytes, and returns the function that
+// take waits for a turn for a message of that size, and returns the function that
 // ends it. Nobody waits for anything else meanwhile.
 func (t turns) take(bytes int) (done func()) {
 	if bytes <= guestbudget.LargeMessage || t == nil {

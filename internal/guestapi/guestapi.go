@@ -55,7 +55,7 @@ type GuestPower interface {
 }
 
 // GuestLaunch is the whole of what a guest gets to start a session; it is kept
-// in the session's directory, so that a disk tells its sessions by itself.
+// in the session's directory, so that the sessions of a disk can be read from it alone.
 type GuestLaunch struct {
 	ID banger.SessionID `json:"id"`
 	// VMID says whose the session is where several installations use one host.
@@ -124,7 +124,7 @@ type GuestHello struct {
 	Clock *GuestClock `json:"clock,omitempty"`
 }
 
-// GuestClock is what a guest tells of its clock.
+// GuestClock is what a guest reports of its clock.
 type GuestClock struct {
 	Now          time.Time `json:"now"`
 	Synchronised bool      `json:"synchronised"` // something in the guest keeps it right, such as NTP
@@ -133,14 +133,14 @@ type GuestClock struct {
 // GuestProtocol is the version of the control protocol between daemon and agent.
 const GuestProtocol = 4
 
-// GuestHandler is told what a guest reports over its link.
+// GuestHandler gets what a guest reports over its link.
 type GuestHandler interface {
 	// GuestUp is called each time the link has been made, before anyone else gets to
 	// use it. An error breaks the link, which then reconnects.
 	GuestUp(ctx context.Context, hello GuestHello, guest Guest) error
 	// GuestChanged is called with the newest state of a session after it has
 	// changed; states in between may be skipped. Never concurrently. Only of sessions
-	// that this link has been asked about by their ids, or has launched, changes are told.
+	// that this link has been asked about by their ids, or has launched, changes are reported.
 	GuestChanged(ctx context.Context, s GuestSession) error
 	// GuestDown is called each time the link has gone down, or could not be made.
 	GuestDown(ctx context.Context, cause error) error

@@ -38,10 +38,10 @@ func NewRate(amount int, each time.Duration, burst int) *Rate {
 	return &Rate{rate.NewLimiter(rate.Limit(float64(amount)/each.Seconds()), burst)}
 }
 
-// Take takes n if there are so many, and reports whether it has.
+// Take takes n if there are enough, and reports whether it has.
 func (r *Rate) Take(n int) bool { return r.limiter.AllowN(time.Now(), n) }
 
-// Await takes n as soon as there are so many. It fails with ctx, and at once if n is
+// Await takes n as soon as there are enough. It fails with ctx, and at once if n is
 // more than the burst.
 func (r *Rate) Await(ctx context.Context, n int) error { return r.limiter.WaitN(ctx, n) }
 
@@ -54,7 +54,7 @@ type Bytes struct {
 // NewBytes returns n bytes that nobody holds.
 func NewBytes(n int) *Bytes { return &Bytes{left: n} }
 
-// Take takes n if so many are left, and reports whether it has.
+// Take takes n if enough are left, and reports whether it has.
 func (b *Bytes) Take(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

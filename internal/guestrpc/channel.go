@@ -26,8 +26,8 @@ const maxBlobBytes = guestapi.MaxLogPageBytes
 // creachadair/jrpc2.
 //
 // Between the messages it carries blobs: bytes that belong to an answer and would
-// be several times the work as JSON. A blob is a line "#ID SIZE", then so many
-// bytes. Who asks for one makes up its id and tells it in the request; the answer
+// be several times the work as JSON. A blob is a line "#ID SIZE", then that many
+// bytes. Who asks for one makes up its id and sends it in the request; the answer
 // comes behind the blob. One that nobody expects is thrown away.
 //
 // Send and the methods for blobs are safe for concurrent use.
@@ -36,7 +36,7 @@ type Channel struct {
 	limit int              // bytes of a line
 	shape *jsonshape.Shape // of a message; nil: every line is taken
 
-	writing sync.Mutex // held by who writes
+	writing sync.Mutex // held while writing
 	wc      io.WriteCloser
 
 	mu      sync.Mutex       // guards the fields below

@@ -25,13 +25,13 @@ const (
 	MethodSignal   = "session.signal"   // SignalParams → null
 	MethodInspect  = "session.inspect"  // IDParams → guestapi.GuestSession
 	MethodSpec     = "session.spec"     // SpecParams → SpecPart of what it was launched with
-	MethodSetClock = "clock.set"        // ClockParams → null; only where hello told of a clock
+	MethodSetClock = "clock.set"        // ClockParams → null; only where hello reported a clock
 	// Shuts the guest down: none → null, when that has begun. Only in machines of ours, and
 	// not in those of older builds.
 	MethodPowerOff = "machine.power_off"
 
 	// NotifyChanged is pushed by the guest with a guestapi.GuestSession after every
-	// change of a state that no answer on this link has told. It is sent for all
+	// change of a state that no answer on this link has reported. It is sent for all
 	// changes after the hello was answered.
 	NotifyChanged = "session.changed"
 )

@@ -1,4 +1,4 @@
-// Package hostid tells the hosts apart that share a directory over a network.
+// Package hostid distinguishes the hosts that share a directory over a network.
 package hostid
 
 import (
@@ -52,7 +52,7 @@ func MachineID() string {
 }
 
 // Is reports whether two are the same host, in this boot or another. Those that have ids
-// are told apart by them, others by their boot or their name.
+// are distinguished by them, others by their boot or their name.
 func (h Host) Is(other Host) bool {
 	if h.MachineID != "" && other.MachineID != "" {
 		return h.MachineID == other.MachineID

@@ -13,7 +13,7 @@ import (
 // Limits of a server.
 const (
 	headerTimeout = 10 * time.Second
-	// stopTimeout is for calls that do not heed the end of their context at once.
+	// stopTimeout is for calls that do not end with their context at once.
 	stopTimeout = 5 * time.Second
 )
 

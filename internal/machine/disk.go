@@ -29,7 +29,7 @@ type DiskReader struct {
 
 // ReadSessions calls f with the directory of the session directories on the work disk
 // of a VM that does not run, and that is not started meanwhile. A VM that runs is
-// CodeState. f has to heed its context.
+// CodeState. f must end with its context.
 func (s *DiskReader) ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error {
 	for {
 		ending, err := s.readOnce(ctx, id, f)

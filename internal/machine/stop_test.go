@@ -13,8 +13,8 @@ import (
 	"banger/internal/vmm"
 )
 
-// stubborn is a host whose guests power off only when told to obey.
-func stubborn(t *testing.T, obey *atomic.Bool, pressed chan<- struct{}) *hosttest.Host {
+// stubborn is a host whose guests power off only when asked by a test.
+func stubborn(t *testing.T, complies *atomic.Bool, pressed chan<- struct{}) *hosttest.Host {
 	t.Helper()
 	return hosttest.NewWith(t, bin, hosttest.Options{Guest: func(g *inmem.Guest) {
 		g.PowerButton = func(vmm.MachineSpec) bool {
@@ -22,15 +22,15 @@ func stubborn(t *testing.T, obey *atomic.Bool, pressed chan<- struct{}) *hosttes
 			case pressed <- struct{}{}:
 			default:
 			}
-			return obey.Load()
+			return complies.Load()
 		}
 	}})
 }
 
 func TestStop_DoesNotHoldUpTheEndOfTheDaemonAndIsFinishedByTheNext(t *testing.T) {
-	var obey atomic.Bool
+	var complies atomic.Bool
 	pressed := make(chan struct{}, 1)
-	h := stubborn(t, &obey, pressed)
+	h := stubborn(t, &complies, pressed)
 	h.StartVM("v")
 	stopped := make(chan error, 1)
 	go func(vms banger.VMService) {
@@ -38,7 +38,7 @@ func TestStop_DoesNotHoldUpTheEndOfTheDaemonAndIsFinishedByTheNext(t *testing.T)
 		stopped <- err
 	}(h.VMs)
 	<-pressed
-	obey.Store(true)
+	complies.Store(true)
 	h.Restart()
 	if err := <-stopped; banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("the call ended with %v", err)
@@ -49,9 +49,9 @@ func TestStop_DoesNotHoldUpTheEndOfTheDaemonAndIsFinishedByTheNext(t *testing.T)
 }
 
 func TestStop_IsCarriedOutThoughItsClientGoes(t *testing.T) {
-	var obey atomic.Bool
+	var complies atomic.Bool
 	pressed := make(chan struct{}, 1)
-	h := stubborn(t, &obey, pressed)
+	h := stubborn(t, &complies, pressed)
 	h.StartVM("v")
 	ctx, leave := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
@@ -161,8 +161,8 @@ func TestVM_CallsAtTheSameTimeLeaveASoundRecord(t *testing.T) {
 }
 
 func TestStop_TellsHowTheMachineEnded(t *testing.T) {
-	var obey atomic.Bool
-	h := stubborn(t, &obey, make(chan struct{}, 1))
+	var complies atomic.Bool
+	h := stubborn(t, &complies, make(chan struct{}, 1))
 	if _, err := h.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestStop_TellsHowTheMachineEnded(t *testing.T) {
 		}
 	}
 	stop("a guest that ignores the button", time.Millisecond, banger.StoppedByKilled)
-	obey.Store(true)
+	complies.Store(true)
 	stop("a guest that obeys the button", time.Minute, banger.StoppedByACPI)
 	stop("a kill that is asked for", 0, banger.StoppedByKilled)
 	vm, err := h.VMs.StartVM(t.Context(), "v")

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groups are those of rtnetlink(7) that tell of addresses and routes: what decides whether
+// groups are those of rtnetlink(7) that report addresses and routes: what decides whether
 // another host can be reached.
 const groups = unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
 
 // Watch calls changed after each change of an address or a route, until ctx ends, whose
-// error it returns. Several changes may be told as one, also where the kernel had more to
-// tell than it keeps (ENOBUFS).
+// error it returns. Several changes may be reported as one, also where the kernel had more to
+// report than it keeps (ENOBUFS).
 func Watch(ctx context.Context, changed func()) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {

@@ -98,7 +98,7 @@ func nobodyAnswers(err error) bool {
 
 // Dial connects to the daemon and starts one if none runs. A launcher that has
 // reached a daemon before starts another only in place of one that died: that
-// leaves its socket behind, while one that was told to stop takes it away, and
+// leaves its socket behind, while one that was asked to stop removes it, and
 // a client that is still following something must not undo that.
 func (l *Launcher) Dial(ctx context.Context) (net.Conn, error) {
 	reached := l.reached.Load()
@@ -112,7 +112,7 @@ func (l *Launcher) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 // start holds the start lock, so that of many callers one starts a daemon and
-// the others find it. With deadOnly it starts none in place of one that was told to stop.
+// the others find it. With deadOnly it starts none in place of one that was asked to stop.
 func (l *Launcher) start(ctx context.Context, deadOnly bool) (net.Conn, error) {
 	if err := l.paths.Create(); err != nil {
 		return nil, err

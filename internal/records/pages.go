@@ -8,7 +8,7 @@ type SessionPageRequest struct {
 	// Match selects sessions, which it gets in short; it must be quick and not use the store.
 	Match func(banger.Session) bool
 	After int64 // the place of the session before the first one; 0 begins
-	Limit int   // at most so many, and at least one
+	Limit int   // how many at most; at least one
 	Whole bool  // return them whole; a page also ends after MaxPageBytes of launches
 }
 

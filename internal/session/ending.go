@@ -14,15 +14,15 @@ import (
 	"banger/internal/vmm"
 )
 
-// The ends of sessions that are recorded in one transaction, for which all others wait: so
-// many, or so many bytes of what was read. They need less of a full disk than the store's
+// The ends of sessions that are recorded in one transaction, for which all others wait: at
+// most this number, or this number of bytes of what was read. They need less of a full disk than the store's
 // reserve has.
 const (
 	endsAtOnce  = 1000
 	endsAtBytes = 4 << 20
 )
 
-// What is read before it can be recorded: so many transactions, each in so large steps.
+// What is read before it can be recorded: this number of transactions, each in steps of this size.
 const (
 	endsAhead   = 3
 	readsInStep = 100

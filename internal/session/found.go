@@ -23,7 +23,7 @@ const (
 	maxFoundBytes = 256 << 20 // of what they were launched with
 )
 
-// Sessions that are stored in one transaction: so many, or so many bytes.
+// Sessions that are stored in one transaction: at most this number, or this number of bytes.
 const (
 	foundAtOnce  = changesAtOnce
 	foundAtBytes = 4 << 20

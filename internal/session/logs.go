@@ -16,7 +16,7 @@ type Streams struct {
 	pages    *pages
 	shims    *shims
 
-	stdin keylock.Locks[banger.SessionID] // each is held by who sends to the session
+	stdin keylock.Locks[banger.SessionID] // each is held while something is sent to the session
 	// senderID is that of all attachments that send: they take turns, and the next
 	// need not wait for the lease of one whose link broke at its end.
 	senderID string

@@ -15,7 +15,7 @@ import (
 )
 
 // endedSessions puts sessions that have ended on a VM's disk and into the store, with
-// reports of so many bytes.
+// reports of that size.
 func endedSessions(t *testing.T, create func(banger.Session) error, dir string, vm banger.VMID, count, bytes int) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

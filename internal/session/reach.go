@@ -21,9 +21,9 @@ const (
 // who does not mean to: a link that broke is mostly made again at once.
 const unreachableAfter = 10 * time.Second
 
-// glance is how long a guest is waited for before the record of its VM is read: one whose
+// firstTry is how long a guest is waited for before the record of its VM is read: one whose
 // link is up is there at once.
-const glance = 50 * time.Millisecond
+const firstTry = 50 * time.Millisecond
 
 var errSilent = errors.New("the host is silent")
 
@@ -36,7 +36,7 @@ type reach struct {
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
 // to answer, or a VM that is paused: that may take days.
 func (r *reach) withGuest(ctx context.Context, id banger.VMID, f func(guestapi.Guest) error) error {
-	for patience := glance; ; patience = unreachableAfter {
+	for patience := firstTry; ; patience = unreachableAfter {
 		bounded, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 		err := r.awaitGuest(bounded, id, f)
 		silent := errors.Is(context.Cause(bounded), errSilent) && ctx.Err() == nil

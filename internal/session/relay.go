@@ -188,7 +188,7 @@ func (r *relay) pass(h sessionstream.Header, buffer []byte) error {
 		if err != nil {
 			return err
 		}
-		return r.obey(c)
+		return r.handle(c)
 	case sessionstream.ChannelStdin:
 		for {
 			n, err := r.reader.Read(buffer)
@@ -218,9 +218,9 @@ func (r *relay) answer(c sessionstream.Control) error {
 	}
 }
 
-// obey carries out a control. What needs a connection to the session is lost while
+// handle carries out a control. What needs a connection to the session is lost while
 // there is none, as the protocol has it.
-func (r *relay) obey(c sessionstream.Control) error {
+func (r *relay) handle(c sessionstream.Control) error {
 	switch c := c.(type) {
 	case *sessionstream.Ping:
 		_ = r.session.Ping()

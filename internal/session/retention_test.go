@@ -15,7 +15,7 @@ import (
 // now is when the rule is applied in these tests.
 var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
-// endedAgo is a session that ended some hours ago with so many bytes in its logs.
+// endedAgo is a session that ended some hours ago with a number of bytes in its logs.
 func endedAgo(name string, hours int, bytes int64) banger.Session {
 	x := banger.Session{ID: banger.SessionID(name), Name: name, CreatedAt: now.Add(-1000 * time.Hour)}
 	x.UpdatedAt = x.CreatedAt

@@ -42,7 +42,7 @@ type searchPace struct {
 // slotTurn is how long a VM reads before another one that waits gets its slot.
 const slotTurn = time.Second
 
-// newSearchPace is that of session x, whose VM has a work disk of so many bytes, or none
+// newSearchPace is that of session x, whose VM has a work disk of that size in bytes, or none
 // that is known.
 func newSearchPace(s slots, x banger.Session, disk int64) *searchPace {
 	kept := x

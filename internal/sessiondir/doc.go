@@ -87,7 +87,7 @@
 // Every byte that the command writes has its offset, whether it can be kept or not. A
 // loss takes no place in the log, which is a hole there if more follows and else ends
 // before it; its record is synced before more follows. The journal has its next
-// blocks allocated ahead (FALLOC_FL_KEEP_SIZE), so that a full disk can be told of.
+// blocks allocated ahead (FALLOC_FL_KEEP_SIZE), so that a full disk can be recorded.
 // If even that is used up, the loss is kept in mind and noted at the first chance, and
 // nothing is written behind it before. What then the end itself could not bring into the
 // journal is known from the counts of state.json.
@@ -98,14 +98,14 @@
 // file system gets the blocks back (FALLOC_FL_PUNCH_HOLE, fallocate(2)), and every
 // offset stays what it is. The record of kind 5 is synced before that, and each
 // later block begins with the newest ones. What lies below is a hole that reads as
-// zeros; a reader tells of a gap instead. The same happens to blocks of the journal
+// zeros; a reader reports a gap instead. The same happens to blocks of the journal
 // that have nothing to say of what is kept, by a record of kind 8. Of a stream that is
 // kept long beside one that is not, the times are given up with them when the journal has
 // more than a 32nd of what is kept, and more than 1 MiB; what it lost never.
 //
 // # Crashes
 //
-// A new session's directory is durable soon, and before its end is told. Until
+// A new session's directory is durable soon, and before its end is reported. Until
 // then a crash of the machine may take it, or leave files of it empty.
 //
 // When a machine crashes, a log may end with zeros in place of bytes that were not

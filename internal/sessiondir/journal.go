@@ -159,7 +159,7 @@ func (r record) output() (stream int, n int64, lost bool, why reasons, ok bool) 
 	case kindStdout, kindStderr:
 		return int(r.kind - kindStdout), r.length, false, 0, true
 	case kindLost:
-		// It is as a discard: so many bytes from where the stream stands.
+		// It is as a discard: that many bytes from where the stream stands.
 		stream, why, n, ok = r.discarded()
 		return stream, n, true, why, ok
 	}
@@ -178,7 +178,7 @@ func decodeOffset(b []byte) (n int64, size int) {
 // fixedLength is the length in a record of output.
 func fixedLength(n int64) []byte { return fixedUvarint(n, lengthBytes) }
 
-// fixedUvarint is a uvarint that always has so many bytes.
+// fixedUvarint is a uvarint that always has this number of bytes.
 func fixedUvarint(n int64, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {

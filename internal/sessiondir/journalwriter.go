@@ -227,7 +227,7 @@ func (j *journalWriter) reserve() error {
 }
 
 // write writes to the journal. After a failure the next record starts a new
-// block, since only a header can tell where it stands.
+// block, since only a header says where it stands.
 func (j *journalWriter) write(b []byte, at int64) error {
 	if _, err := j.file.WriteAt(b, at); err != nil {
 		j.last, j.syncedAt = run{}, 0

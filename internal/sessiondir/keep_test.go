@@ -123,7 +123,7 @@ func TestWriter_ShortensTheJournalWithTheLog(t *testing.T) {
 	}
 }
 
-// A block that tells of a loss is kept as long as the loss is.
+// A block that records a loss is kept as long as the loss is.
 func TestWriter_ShortenedJournalForgetsNoLoss(t *testing.T) {
 	dir := mountTmpfs(t, "8M")
 	w, err := sessiondir.OpenWriter(dir, false, 64<<10)

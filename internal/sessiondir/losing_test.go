@@ -35,8 +35,8 @@ func TestJournal_TellsLossesAsDocumented(t *testing.T) {
 }
 
 // While somebody else takes and frees the last of the disk at random, each byte that was
-// produced is delivered or declared missing: to who follows, to who reads meanwhile, and
-// to who comes afterwards.
+// produced is delivered or declared missing: to a follower, to a reader meanwhile, and
+// to one that comes afterwards.
 func TestWriter_DeliveredAndGapsAreWhatWasProduced(t *testing.T) {
 	for seed := range uint64(6) {
 		for name, mount := range smallDisks {
@@ -187,7 +187,7 @@ func TestWriter_NeedsRoomToBegin(t *testing.T) {
 }
 
 // The journal continues where the log cannot, into blocks that it has reserved; and each
-// block by itself tells of a loss that nothing has followed.
+// block by itself records a loss that nothing has followed.
 func TestWriter_JournalGoesOnWhenTheDiskIsFull(t *testing.T) {
 	for name, mount := range smallDisks {
 		disk := mount(t)

@@ -35,7 +35,7 @@ func journalOf(records ...string) []byte {
 	return b
 }
 
-// lossyJournals are some that tell of losses, the last of impossible ones.
+// lossyJournals are some that record losses, the last of impossible ones.
 func lossyJournals() [][]byte {
 	return [][]byte{
 		journalOf("01 00 e48000", "07 00 0b 00 04 8a8080808080808000", "01 05 8a8000"),

@@ -13,7 +13,7 @@ import (
 type Remains struct {
 	State  State   // without an ID if it cannot be read
 	Totals *Totals // what the logs and the journal say; nil if they cannot be read
-	// LastSign is as the function LastSign tells it.
+	// LastSign is as the function LastSign returns it.
 	LastSign time.Time
 }
 

@@ -12,7 +12,7 @@ const (
 	maxReportRawLog = 32 << 10
 )
 
-// Report returns what is told of a state outside of the guest, whoever reads it: the
+// Report returns what is reported of a state outside of the guest, whoever reads it: the
 // daemon refuses reports with more than 64 KiB of text.
 func Report(s banger.SessionState) banger.SessionState {
 	s.LaunchMessage = clip(s.LaunchMessage, maxReportText)

@@ -66,7 +66,7 @@ func TestSince_IsWhereALookAtEverythingFindsIt(t *testing.T) {
 }
 
 // TestSince_OfOutputWithoutATimeLeavesOutOnlyWhatIsOlder has output in the log that
-// the journal does not tell of: at the end, and before a block that tells again.
+// the journal does not record: at the end, and before a block that records it again.
 func TestSince_OfOutputWithoutATimeLeavesOutOnlyWhatIsOlder(t *testing.T) {
 	dir := session(t, write{banger.StreamStdout, "a\n", 0}, write{banger.StreamStdout, "b\n", time.Hour})
 	journal, err := os.ReadFile(filepath.Join(dir, sessiondir.JournalName))

@@ -28,7 +28,7 @@ type Writer struct {
 	punchedBlocks int64      // the same of the journal, in blocks
 }
 
-// pending is output that was lost, while the journal cannot be told so. Nothing is
+// pending is output that was lost, while that cannot be written to the journal. Nothing is
 // written to its stream before that.
 type pending struct {
 	bytes int64
@@ -63,7 +63,7 @@ func OpenWriter(dir string, tty bool, limit int64) (*Writer, error) {
 }
 
 // Append adds p, read at now, to a stream. It returns how much of p is in the log; the
-// rest is lost, has its place in the stream all the same, and is told of as a gap. An
+// rest is lost, has its place in the stream all the same, and is reported as a gap. An
 // error with all of p means that only the time is lost, or that the log is longer than
 // it should be. After an error the writer can still be used.
 func (w *Writer) Append(stream banger.Stream, p []byte, now time.Time) (int, error) {
@@ -124,7 +124,7 @@ func (w *Writer) lose(i int, n int64, why reasons, now time.Time) error {
 	return w.tellLoss(i, now)
 }
 
-// tellLoss tells the journal what is lost.
+// tellLoss notes in the journal what is lost.
 func (w *Writer) tellLoss(i int, now time.Time) error {
 	p := &w.pending[i]
 	if p.bytes == 0 {

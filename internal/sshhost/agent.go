@@ -13,7 +13,7 @@ import (
 	"banger/internal/localsocket"
 )
 
-// Limits of an agent. It may ask the user before it signs, but not before it tells
+// Limits of an agent. It may ask the user before it signs, but not before it lists
 // which keys it has.
 const (
 	agentListTimeout = 5 * time.Second

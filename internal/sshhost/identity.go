@@ -26,7 +26,7 @@ type identity struct {
 	err    error               // why it cannot be used, if it is not for the passphrase
 }
 
-// readIdentity reads what a file and the public one beside it tell of a key.
+// readIdentity reads what a file and the public one beside it say about a key.
 func readIdentity(path string, passphrases map[string]string) *identity {
 	id := &identity{path: path}
 	data, err := readPrivate(path)
@@ -46,7 +46,7 @@ func readIdentity(path string, passphrases map[string]string) *identity {
 	return id
 }
 
-// parse sets what the private key's file tells.
+// parse sets what the private key's file says.
 func (id *identity) parse(data []byte, passphrase string, given bool) error {
 	signer, err := ssh.ParsePrivateKey(data)
 	if missing, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {

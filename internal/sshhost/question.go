@@ -4,7 +4,7 @@ import (
 	"banger"
 )
 
-// QuestionKind is what only the user can tell.
+// QuestionKind is what only the user can answer.
 type QuestionKind string
 
 // The kinds.

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// maxSaid bounds what an error tells of the words of others.
+// maxSaid bounds what an error quotes of the words of others.
 const maxSaid = 1 << 10
 
 // saidError is an error whose text the host or a proxy may have made: it is bounded

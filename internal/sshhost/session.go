@@ -8,14 +8,14 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The pauses of NewSession double from the shortest, so many times.
+// The pauses of NewSession double from the shortest, this number of times.
 const (
 	minChannelPause = 10 * time.Millisecond
 	channelTries    = 8
 )
 
 // NewSession opens a session channel. A server that takes few (MaxSessions in
-// sshd_config(5)) frees one a moment after it was closed, and tells nobody: so one
+// sshd_config(5)) frees one a moment after it was closed, and notifies nobody: so one
 // that is refused is asked for again, for 1.3 s.
 func NewSession(ctx context.Context, client *ssh.Client) (*ssh.Session, error) {
 	pause := minChannelPause

@@ -17,7 +17,7 @@ import (
 	"banger/internal/process"
 )
 
-// Clock tells times of which only the differences mean something. It never runs ahead of
+// Clock returns times of which only the differences mean something. It never runs ahead of
 // real time: what cannot be known to have passed is not counted. That is the time for
 // which the host was off, unless its clock was, and is, synchronised with others. It
 // goes back only when the host goes off, by at most what had passed since the last Save.
@@ -164,7 +164,7 @@ func (system) Uptime() (time.Duration, error) {
 
 func (system) Wall() time.Time { return time.Now().Round(0) }
 
-// Synchronised asks the kernel, which is told by whatever keeps its clock right (NTP,
+// Synchronised asks the kernel, which learns it from whatever keeps its clock right (NTP,
 // PTP) and forgets it when that stops; adjtimex(2), STA_UNSYNC.
 func (system) Synchronised() bool {
 	var t unix.Timex

@@ -138,7 +138,7 @@ func TestClock_NeverRunsAheadOfRealTime(t *testing.T) {
 				truth = truth.Add(d)
 			case 1: // its clock is set, by somebody who may be wrong
 				h.wall, h.synchronised = h.wall.Add(d-50*time.Hour), false
-			case 2: // by who knows
+			case 2: // by whoever knows
 				h.wall, h.synchronised = truth, true
 			case 3:
 				h.reboot(d)

@@ -130,7 +130,7 @@ func (s *Store) readEvents(ctx context.Context, since, newest int64) (batch []ba
 	return batch, rows.Err()
 }
 
-// decodeEvent sets the one record of e that its kind tells.
+// decodeEvent sets the one record of e that its kind implies.
 func decodeEvent(e *banger.Event, record []byte) error {
 	var into any
 	switch noun, _, _ := strings.Cut(string(e.Kind), "."); noun {

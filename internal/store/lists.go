@@ -103,7 +103,7 @@ func (l *sessionList) page(vm banger.VMID, after int64, each func(sessionEntry) 
 	}
 }
 
-// begin is called before a commit, by who holds the only connection that writes. vms tells
+// begin is called before a commit, by whoever holds the only connection that writes. vms says
 // whether it changes VMs.
 func (l *lists) begin(vms bool) {
 	l.mu.Lock()

@@ -3,7 +3,7 @@
 //
 // There is one connection that writes and a few that read. The file is in WAL
 // mode with synchronous=FULL, so a write that has returned has reached the disk
-// and readers never wait for a writer. Records are JSON documents; why is told in
+// and readers never wait for a writer. Records are JSON documents; why is explained in
 // docs/decisions/0002-records-as-documents.md.
 package store
 
@@ -40,7 +40,7 @@ type Store struct {
 	recent   recent
 	waits    waits
 	lists    lists
-	loading  chan struct{} // held by who reads all sessions into lists
+	loading  chan struct{} // held while all sessions are read into lists
 	reserve  reserve
 	closing  chan struct{} // closed when Close begins
 	uncopied error         // why there is no copy from before the tables were changed; nil if there is

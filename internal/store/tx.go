@@ -27,7 +27,7 @@ type tx struct {
 	prepared map[string]*sql.Stmt // which end with it
 }
 
-// write runs f in a transaction, then wakes the watchers. ctx is heeded while
+// write runs f in a transaction, then wakes the watchers. ctx counts while
 // the call waits for its turn; a change that has begun is carried out or
 // undone whatever becomes of ctx, so that its outcome is known.
 func (s *Store) write(ctx context.Context, action string, f func(*tx) error) error {
@@ -89,7 +89,7 @@ func (s *Store) commit(t *tx) error {
 	return err
 }
 
-// tell has the outcome of a commit known. One that failed may have been made all the same.
+// tell makes the outcome of a commit known. One that failed may have been made all the same.
 func (s *Store) tell(t *tx, err error) {
 	s.lists.end(t.sessions, err)
 	if err == nil {
@@ -235,7 +235,7 @@ func (t *tx) exists(query string, args ...any) (bool, error) {
 	return err == nil, err
 }
 
-// changed reports whether two records differ in what JSON tells of them.
+// changed reports whether two records differ in their JSON.
 func changed(a, b any) (bool, error) {
 	before, err := json.Marshal(a)
 	if err != nil {

@@ -78,8 +78,8 @@ func (w *waits) each(events []banger.Event, note func(*wait, banger.Event)) {
 	}
 }
 
-// news returns what wake and doubt have left. Of a session that is in doubt there is none.
-func (w *waits) news(one *wait) (x banger.Session, removed, doubt bool) {
+// outcome returns what wake and doubt have left; nothing for a session that is in doubt.
+func (w *waits) outcome(one *wait) (x banger.Session, removed, doubt bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	doubt, one.doubt = one.doubt, false
@@ -105,8 +105,8 @@ func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(
 			return x, errClosed
 		}
 		name := x.Name
-		news, removed, doubt := s.waits.news(one)
-		if x = news; doubt {
+		outcome, removed, doubt := s.waits.outcome(one)
+		if x = outcome; doubt {
 			x, err = s.shortSession(ctx, id)
 			removed = banger.CodeOf(err) == banger.CodeNotFound
 		}

@@ -1,6 +1,6 @@
 // Package termmodes follows the state of a terminal through the bytes that are
 // written to it: what a program can have changed in it, beside what its screen shows.
-// Who attaches to the program later has to set that, and who leaves has to take it back.
+// A client that attaches to the program later has to set that, and take it back when it leaves.
 //
 // Sources: ECMA-48 for the format, xterm's ctlseqs for the private sequences, and the
 // protocol documents of kitty for the keyboard and the pointer. A terminal that does

@@ -20,7 +20,7 @@ type parser struct {
 	cut    bool   // the string is longer than what is kept of it
 }
 
-// receiver is told what a parser finds. Slices are valid during the call only.
+// receiver gets what a parser finds. Slices are valid during the call only.
 type receiver interface {
 	control(c byte)                 // SO, SI and ENQ
 	escape(middle []byte, c byte)   // ESC, intermediate bytes, a final byte

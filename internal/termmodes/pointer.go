@@ -16,8 +16,8 @@ const (
 	maxShapeBytes = 64
 )
 
-// obey carries out OSC 22.
-func (p *pointer) obey(text string) {
+// handle carries out OSC 22.
+func (p *pointer) handle(text string) {
 	how, shape := byte('='), text
 	if text != "" && strings.IndexByte("=><?", text[0]) >= 0 {
 		how, shape = text[0], text[1:]

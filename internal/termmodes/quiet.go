@@ -15,7 +15,7 @@ import (
 // for concurrent use.
 //
 // It is a list of what is allowed. Terminals keep learning new questions and effects, and
-// an answer that is typed into a session may be obeyed by a shell; a sequence that is
+// an answer that is typed into a session may be run by a shell; a sequence that is
 // left out without need costs an old picture some decoration. So pictures of kitty and
 // iTerm2, which are answered, delete files or store them, are not shown again.
 type Quiet struct {
@@ -144,7 +144,7 @@ func (q *Quiet) step(out []byte, c byte) []byte {
 }
 
 // text takes a byte outside of sequences. The controls of one byte above 0x7f, which some
-// terminals obey in either encoding, are left out.
+// terminals understand in either encoding, are left out.
 func (q *Quiet) text(out []byte, c byte) []byte {
 	switch {
 	case c == enq || c == bel:
@@ -252,7 +252,7 @@ func (q *Quiet) sequence(p *parser, c byte) {
 	}
 }
 
-// isAnswered reports whether terminals answer the setting of a mode with what it is to tell.
+// isAnswered reports whether terminals answer the setting of a mode with what they are to report.
 func isAnswered(mode int) bool { return mode == 1004 || mode == 2031 || mode == 2048 }
 
 // putOff remembers the modes that are answered, and keeps the others of a sequence.
@@ -327,7 +327,8 @@ func isASCIIText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
-// withoutQuestions returns an OSC with those of its fields, so many together, that ask nothing.
+// withoutQuestions returns an OSC without the groups of its fields that ask something; together is
+// how many fields are a group.
 func withoutQuestions(number string, fields []string, together int) []byte {
 	var kept []string
 	for group := range slices.Chunk(fields, together) {

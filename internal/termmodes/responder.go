@@ -3,7 +3,7 @@ package termmodes
 import "fmt"
 
 // Responder is Modes that also find what a program asks its terminal, and know what the
-// terminal that it is told to have, an xterm-256color, answers. It is for when no other
+// terminal named in its TERM, an xterm-256color, answers. It is for when no other
 // terminal is there.
 type Responder struct {
 	Modes

@@ -66,8 +66,8 @@ func TestModes_SetAndResetUndoEachOther(t *testing.T) {
 	}
 }
 
-// Each row is something that a program leaves on: what then sets it for who attaches,
-// and what takes it back from who leaves.
+// Each row is something that a program leaves on: what then sets it for a client that attaches,
+// and what takes it back from one that leaves.
 func TestModes_WhateverAProgramChangesIsSetAndTakenBack(t *testing.T) {
 	for name, c := range map[string]struct{ written, setup, reset string }{
 		"nothing":                                 {"text \x1b[1m bold \x1b[m\x1b[H\x1b[2J\r\n", "", ""},
@@ -128,7 +128,7 @@ func TestModes_WhateverAProgramChangesIsSetAndTakenBack(t *testing.T) {
 		"a soft reset":                            {"\x1b(0\x1b[4h\x1b[2;5r\x1b[1\"q\x1b[1m\x1b[?6h\x1b[!p", "", ""},
 		"a full reset":                            {"\x1b[>1u\x1b[>4;2m\x1b(0\x1b[4h\x1b[5 q\x1b[?2026h\x1bH\x1b[?9h\x1bc", "", ""},
 		"origin mode":                             {"\x1b[?6h", "\x1b[?6h", "\x1b[?6l\x1b[9999;1H"},
-		// In a string, some terminals obey controls: what is set again has none.
+		// In a string, some terminals carry out controls: what is set again has none.
 		"a question in a title":           {"\x1b]2;a\x01b\u009c\u009b6n\x07", "\x1b]2;ab\x1b\\", "\x1b]2;\x1b\\"},
 		"a question in a title, one byte": {"\x1b]2;ab\xff\x9c\x9b6n\x07", "\x1b]2;ab\xff\x1b\\", "\x1b]2;\x1b\\"},
 		"a question in a pushed title":    {"\x1b]2;a\u009b6n\x07\x1b[22;2t\x1b]2;b\x07", "\x1b]2;a\x1b\\\x1b[22;2t\x1b]2;b\x1b\\", "\x1b[23;0t\x1b]2;\x1b\\"},

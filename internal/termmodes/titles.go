@@ -33,7 +33,7 @@ const PushTitles = "\x1b[22;0t"
 func (m *Modes) TitlesKept() bool { return len(m.titles.stack) > 0 }
 
 // set carries out OSC 0 (both), 1 (icon) and 2 (window). Of the text nothing is kept that
-// a terminal obeys: it is written again.
+// a terminal carries out: it is written again.
 func (t *titles) set(osc int, text string) {
 	text = untilC1(text)
 	if len(text) > maxTitleBytes {

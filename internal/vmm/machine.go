@@ -1,5 +1,5 @@
 // Package vmm is the contract between the services and the drivers of machines: what a
-// driver is asked for, and what it answers. Machines are told apart by what they can,
+// driver is asked for, and what it answers. Machines differ by what they can do,
 // which is what interfaces they implement; Drivers is the registry. It does no I/O.
 package vmm
 
@@ -33,7 +33,7 @@ type MachineDisk struct {
 	ReadOnly bool
 }
 
-// DiskName says what a disk is for, and tells it from the others of its machine.
+// DiskName says what a disk is for, and distinguishes it from the others of its machine.
 type DiskName string
 
 // The disks of a VM.
@@ -45,7 +45,7 @@ const (
 
 // MachineRefName is the file in MachineSpec.StateDir with the machine's Ref. It
 // is there before the machine's process runs, so that a machine whose starter
-// died before it could store the Ref is found again. It may be stale: Adopt tells.
+// died before it could store the Ref is found again. It may be stale: Adopt finds out.
 const MachineRefName = "machine.json"
 
 // Machine is a running machine. What else can be done with it is in the interfaces
@@ -55,7 +55,7 @@ type Machine interface {
 	// Ref is what Adopt needs, as JSON; it never changes.
 	Ref() json.RawMessage
 	Info() MachineInfo
-	// WaitReady returns when the guest can be logged in to, as far as can be told
+	// WaitReady returns when the guest can be logged in to, as far as can be known
 	// without trying, with ErrMachineGone if the machine ends first, or with ctx. A guest
 	// that reboots stays ready.
 	WaitReady(ctx context.Context) error
@@ -78,7 +78,7 @@ type Dialer interface {
 type Powered interface {
 	Machine
 	// PowerDown asks the guest to shut down, as a power button does (ACPI), and
-	// returns when that was delivered. Done tells when it has happened.
+	// returns when that was delivered. Done is closed when it has happened.
 	PowerDown(ctx context.Context) error
 	// Kill ends the machine at once and returns when nothing of it is left. On a
 	// machine that has ended it does nothing.
@@ -113,7 +113,7 @@ const (
 	PausedByUser     Pause = "user"    // anything else: somebody did that, and continues it
 )
 
-// PauseStatus tells whether a machine is paused. Detail is what the host said of the
+// PauseStatus says whether a machine is paused. Detail is what the host said of the
 // write, or how somebody paused it; "" if that is not known.
 type PauseStatus struct {
 	Pause  Pause
@@ -129,7 +129,7 @@ type PausingMachine interface {
 	// of a machine at a time hears of its pauses; another one's call waits for that.
 	FollowPauses(ctx context.Context, f func(PauseStatus)) error
 	// Continue lets a machine continue that is paused for this reason. If it is not, it
-	// does nothing. Whether the write then works is told to FollowPauses.
+	// does nothing. Whether the write then works is reported to FollowPauses.
 	Continue(ctx context.Context, why Pause) error
 }
 
@@ -141,12 +141,12 @@ type MachineInfo struct {
 	EndsWith    string // what banger.VM.EndsWith says
 }
 
-// MachineEnd is what the sessions of a machine are told when it has ended.
+// MachineEnd is how a machine has ended, for its sessions.
 type MachineEnd struct {
 	By banger.EndedBy // what ended those that still ran: banger.EndedByVMStopped or banger.EndedByVMLost
 	At time.Time      // when; zero if nobody saw it
 	// Disk calls f with the directory of the session directories on the work disk,
-	// which nobody else uses until f returns. f has to heed its context.
+	// which nobody else uses until f returns. f must end with its context.
 	Disk func(ctx context.Context, f func(context.Context, fs.FS) error) error
 }
 

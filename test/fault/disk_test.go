@@ -20,7 +20,7 @@ import (
 	"banger/test/wait"
 )
 
-// scribble is the command of a session that writes so many bytes at once and again for
+// scribble is the command of a session that writes a number of bytes at once and again for
 // each line that it reads, and ends with a status.
 func scribble(in io.Reader, size, status string) error {
 	n, err := strconv.ParseInt(size, 10, 64)
@@ -78,7 +78,7 @@ type smallDisk struct {
 
 // Many sessions write more than the disk has, and somebody else takes its last block:
 // nobody dies, the exit of each is kept, and what is delivered and what is declared to be
-// missing is, byte for byte, what was written: to who watches and to who comes later. A
+// missing is, byte for byte, what was written: to a viewer and to one that comes later. A
 // full disk takes no new session. When there is room again, the logs continue.
 func fillDisk(d smallDisk, sessions int, size int64) {
 	d.t.Helper()

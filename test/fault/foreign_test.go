@@ -36,7 +36,7 @@ type foreignReport struct {
 	Left        map[string]int // how it has left, and how often
 }
 
-// startForeigner starts one that leaves and comes back so many times.
+// startForeigner starts one that leaves and comes back a number of times.
 func startForeigner(r *rig, x banger.Session, input []byte, leaves int) *foreigner {
 	r.t.Helper()
 	f := &foreigner{dir: r.t.TempDir(), ended: make(chan error, 1)}

@@ -39,7 +39,7 @@ func TestFault_FullScreenProgramsLookTheSameAfterReattaching(t *testing.T) {
 	for _, p := range []struct {
 		name string
 		argv []string
-		// steps are keys, and what is seen when they were heeded: typed while attached,
+		// steps are keys, and what is seen when they have taken effect: typed while attached,
 		// while nobody is, and after the return in another size.
 		steps [3]step
 		seen  string // when the program has started

@@ -66,7 +66,7 @@ func TestFault_DeliveredAndDeclaredGapsAreWhatWasProduced(t *testing.T) {
 }
 
 // watch attaches to a session from its first byte to its end, with something that
-// happens after every so many bytes.
+// happens after a number of bytes each time.
 func (r *rig) watch(x banger.Session, produced map[banger.Stream][]byte, every int64, happens func()) *account {
 	r.t.Helper()
 	a := r.attach(x, sessionstream.Attach{Role: sessionstream.RoleViewer, From: &banger.LogCursor{}})

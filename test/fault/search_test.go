@@ -122,7 +122,7 @@ func findNeedles(t *testing.T, i *installation.Installation) {
 	}
 }
 
-// A disk that cannot be read is told of.
+// A disk that cannot be read is reported.
 func loseDisk(t *testing.T, i *installation.Installation) {
 	disk := i.Paths().VM(show(t, i, "stopped").ID) + "/work.img"
 	if err := os.Truncate(disk, 0); err != nil {

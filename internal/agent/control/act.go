@@ -91,7 +91,7 @@ func (s *server) signal(ctx context.Context, p guestrpc.SignalParams) (none, err
 }
 
 // inspect returns a session's state with the counters as they are now, if its shim
-// can be asked, else as they were last told.
+// can be asked, else as they were last reported.
 func (s *server) inspect(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
 	x, err := s.find(p.ID)
 	if err != nil {

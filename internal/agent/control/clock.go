@@ -12,7 +12,7 @@ import (
 	"banger/internal/guestrpc"
 )
 
-// clock returns what a machine of ours tells of its clock, nil elsewhere.
+// clock returns the clock of a machine of banger's own, nil elsewhere.
 func (s *server) clock() *guestapi.GuestClock {
 	if !s.OwnsClock {
 		return nil

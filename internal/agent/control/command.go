@@ -45,7 +45,7 @@ func findCommands(l banger.Launch, p plan) (string, *launchFailure) {
 // lookPath finds an executable as execvp(3) does after a chdir to the session's
 // directory: a name with a slash is a path, another one is looked for in the
 // directories of PATH, where an empty one means the session's directory. What is there
-// and cannot be executed does not end the search, but is what the failure tells.
+// and cannot be executed does not end the search, but is what the failure reports.
 func lookPath(name string, p plan) (string, *missingCommand) {
 	if strings.Contains(name, "/") {
 		path := inFolder(p.cwd, name)

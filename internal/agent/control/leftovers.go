@@ -114,7 +114,7 @@ func hasVariable(pid int, variable string) bool {
 		case !ok || now == before: // it has executed nothing between two looks
 			return false
 		case now.none():
-			time.Sleep(100 * time.Microsecond) // nobody is told when it has one
+			time.Sleep(100 * time.Microsecond) // nobody is notified when it has one
 		default:
 			before = now
 		}

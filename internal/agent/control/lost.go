@@ -16,7 +16,7 @@ func (s *server) lost(x *session, state sessiondir.State, readErr error, witness
 	state.ID = x.id
 	state.Sequence++
 	if readErr != nil {
-		// It must be above all that were told before, which are not known.
+		// It must be above all that were reported before, which are not known.
 		state.Sequence = max(state.Sequence, time.Now().UnixMilli())
 		records.NoteError(&state.SessionState, readErr.Error())
 		if before, err := sessiondir.ReadStateBefore(os.DirFS(x.dir)); err == nil {

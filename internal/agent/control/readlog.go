@@ -25,7 +25,7 @@ func (s *server) sendLog(ctx context.Context, r guestrpc.LogRead) (guestrpc.LogP
 }
 
 // readLog returns one page of a session's output. The end of the session is
-// looked at before the page is read: so when it is told, the page has the last
+// looked at before the page is read: so when it is reported, the page has the last
 // byte.
 func (s *server) readLog(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	if r.MaxBytes < 1 || r.MaxBytes > guestapi.MaxLogPageBytes {

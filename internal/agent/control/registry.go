@@ -65,7 +65,7 @@ func (s *server) takeIn(id banger.SessionID) *session {
 		return nil
 	}
 	if err != nil {
-		// Whoever owns it will tell; if nobody does, settle records why.
+		// Whoever owns it will report it; if nobody does, settle records why.
 		state = sessiondir.State{}
 		state.Status = banger.StatusStarting
 	}
@@ -97,7 +97,7 @@ func (s *server) release(x *session) {
 }
 
 // foreign reports whether a session is of another host that shares the directory. Whether
-// that one lives cannot be told here: its processes are elsewhere, and so may be its locks.
+// whether one lives cannot be determined here: its processes are elsewhere, and so may be its locks.
 func (s *server) foreign(state sessiondir.State) bool {
 	return s.MachineID != "" && state.MachineID != "" && state.MachineID != s.MachineID
 }

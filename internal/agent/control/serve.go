@@ -141,9 +141,9 @@ func (s *server) greet() {
 	s.greeted = true
 }
 
-// push tells a change. When the link is down there is nobody to tell: the next
+// push reports a change. When the link is down there is nobody to report it to: the next
 // one begins with a list.
-func (s *server) push(report guestapi.GuestSession) (told bool) {
+func (s *server) push(report guestapi.GuestSession) (reported bool) {
 	s.mu.Lock()
 	greeted := s.greeted
 	s.mu.Unlock()

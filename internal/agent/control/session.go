@@ -12,17 +12,17 @@ import (
 type session struct {
 	id  banger.SessionID
 	dir string
-	// push tells a change on the link, if it can.
-	push func(guestapi.GuestSession) (told bool)
+	// push reports a change on the link, if it can.
+	push func(guestapi.GuestSession) (reported bool)
 
 	// wanted is closed, by want, when somebody has asked for the session.
 	wanted chan struct{}
 	want   func()
 
-	mu      sync.Mutex // guards the fields below, and the order of pushes
-	state   banger.SessionState
-	told    int64         // the highest sequence that an answer or a push has told
-	changed chan struct{} // closed at the next change
+	mu       sync.Mutex // guards the fields below, and the order of pushes
+	state    banger.SessionState
+	reported int64         // the highest sequence that an answer or a push has reported
+	changed  chan struct{} // closed at the next change
 }
 
 func newSession(id banger.SessionID, dir string, state banger.SessionState, push func(guestapi.GuestSession) bool) *session {
@@ -45,7 +45,7 @@ func (x *session) ended() bool {
 	return state.Status.Ended()
 }
 
-// update takes in a state unless a newer one is known, and tells it.
+// update takes in a state unless a newer one is known, and reports it.
 func (x *session) update(state banger.SessionState) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -55,8 +55,8 @@ func (x *session) update(state banger.SessionState) {
 	x.state = state
 	close(x.changed)
 	x.changed = make(chan struct{})
-	if state.Sequence > x.told && x.push(x.reportLocked()) {
-		x.told = state.Sequence
+	if state.Sequence > x.reported && x.push(x.reportLocked()) {
+		x.reported = state.Sequence
 	}
 }
 
@@ -64,7 +64,7 @@ func (x *session) update(state banger.SessionState) {
 func (x *session) report() guestapi.GuestSession {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.told = max(x.told, x.state.Sequence)
+	x.reported = max(x.reported, x.state.Sequence)
 	return x.reportLocked()
 }
 

@@ -21,21 +21,21 @@ const (
 	maxRetry = time.Second
 )
 
-// watch follows a session until it has ended or the server ends. It calls met when its
-// shim has told the state, or cannot, and perhaps again.
-func (s *server) watch(x *session, met func()) {
+// watch follows a session until it has ended or the server ends. It calls known when its
+// shim has reported the state, or cannot, and perhaps again.
+func (s *server) watch(x *session, known func()) {
 	retry, reached := minRetry, false
-	defer met()
+	defer known()
 	for !x.ended() {
 		conn, err := shimclient.Dial(s.ctx, x.dir)
 		if err == nil {
 			retry, reached = minRetry, true
 			err = conn.Watch(s.ctx, func(state banger.SessionState) {
-				met()
+				known()
 				x.update(state)
 			})
 		}
-		met()
+		known()
 		if x.ended() || s.ctx.Err() != nil || s.settle(x, reached) {
 			return
 		}
@@ -49,8 +49,8 @@ func (s *server) watch(x *session, met func()) {
 	}
 }
 
-// meetTimeout is how long the other shims wait for one that does not answer.
-const meetTimeout = 100 * time.Millisecond
+// knownTimeout is how long the other shims wait for one that does not answer.
+const knownTimeout = 100 * time.Millisecond
 
 // watchInTurn is watch for a session that was found on the disk, and whose command is
 // process: its shim has nothing to do and would be woken. A thousand that are woken
@@ -66,7 +66,7 @@ func (s *server) watchInTurn(x *session, command process.Identity) {
 			close(ended)
 		}
 	})
-	met := func() {}
+	known := func() {}
 	var turn chan struct{} // nil before the first list
 	for first := s.firstList; ; {
 		select {
@@ -75,10 +75,10 @@ func (s *server) watchInTurn(x *session, command process.Identity) {
 			continue
 		case <-turn:
 			began := time.Now()
-			met = sync.OnceFunc(func() {
+			known = sync.OnceFunc(func() {
 				time.AfterFunc(time.Since(began), func() { s.turn <- struct{}{} })
 			})
-			time.AfterFunc(meetTimeout, met)
+			time.AfterFunc(knownTimeout, known)
 		case <-x.wanted:
 		case <-ended:
 		case <-s.ctx.Done():
@@ -87,7 +87,7 @@ func (s *server) watchInTurn(x *session, command process.Identity) {
 		break
 	}
 	done()
-	s.watch(x, met)
+	s.watch(x, known)
 }
 
 // settle records the end of a session that nobody owns, and reports whether it
@@ -104,7 +104,7 @@ func (s *server) settle(x *session, witnessed bool) bool {
 		x.update(state.SessionState)
 		return true
 	case lockErr != nil && !errors.Is(lockErr, fs.ErrNotExist):
-		return false // it has an owner, or we lack files or memory to tell
+		return false // it has an owner, or we lack files or memory to find out
 	case err != nil && !errors.Is(err, fs.ErrNotExist) && banger.CodeOf(err) != banger.CodeCorrupt:
 		return false
 	}

@@ -74,7 +74,7 @@ func (db DB) Lookup(name string) (User, error) {
 }
 
 // Current returns the user whose this process is. Where another name service knows
-// that user, the environment tells the rest.
+// that user, the environment has the rest.
 func (db DB) Current() (User, error) {
 	uid, name := strconv.Itoa(os.Geteuid()), ""
 	err := db.each("passwd", func(f []string) bool {

@@ -23,7 +23,7 @@ const (
 // to power off.
 type readyPort string
 
-// announcer returns a function that tells the host that a server listens, and
+// announcer returns a function that notifies the host that a server listens, and
 // the console, the first time, how the boot went.
 func (p readyPort) announcer(steps timeline, log *slog.Logger) func(context.Context) {
 	var first sync.Once
@@ -35,18 +35,18 @@ func (p readyPort) announcer(steps timeline, log *slog.Logger) func(context.Cont
 		ctx, cancel := context.WithTimeout(ctx, announceLimit)
 		defer cancel()
 		if err := p.announce(ctx, "ready"); err != nil {
-			log.Warn("cannot tell the host that the server listens", "error", err)
+			log.Warn("cannot notify the host that the server listens", "error", err)
 		}
 	}
 }
 
-// announceOff tells the host that this end of the machine is one that was asked
+// announceOff notifies the host that this end of the machine is one that was asked
 // for, in an orderly way.
 func (p readyPort) announceOff(log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), announceOffLimit)
 	defer cancel()
 	if err := p.announce(ctx, "off"); err != nil {
-		log.Warn("cannot tell the host that the guest powers off", "error", err)
+		log.Warn("cannot notify the host that the guest powers off", "error", err)
 	}
 }
 

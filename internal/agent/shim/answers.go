@@ -10,7 +10,7 @@ const (
 	// maxQueuedAnswers bounds those that wait: a command that asks and does not read loses
 	// the rest, as it does with any terminal.
 	maxQueuedAnswers = 64
-	// cursorBytes is how much of the output is looked at to tell where the cursor is.
+	// cursorBytes is how much of the output is looked at to find the cursor.
 	cursorBytes = 128 << 10
 )
 

@@ -30,7 +30,7 @@ type attachment struct {
 // attachTo serves a viewer or writer until one side ends.
 func (c *conn) attachTo(attach sessionstream.Attach) {
 	a := &attachment{conn: c, attach: attach}
-	a.out = &outlet{conn: c, news: c.server.news}
+	a.out = &outlet{conn: c, notifier: c.server.notifier}
 	c.server.sit(a)
 	defer c.server.leave(a)
 	attached, refused := a.begin()
@@ -46,7 +46,7 @@ func (c *conn) attachTo(attach sessionstream.Attach) {
 	var sending sync.WaitGroup
 	sending.Go(a.out.run)
 	c.server.enter(a)
-	inOrder := a.obey()
+	inOrder := a.handle()
 	c.server.lease.leave(a, inOrder || a.refused.Load())
 	if !c.server.isOver() {
 		a.out.finish()
@@ -104,8 +104,8 @@ func (a *attachment) findOutput(from banger.LogCursor) (*sessiondir.Follower, *s
 	return follower, nil
 }
 
-// becomeWriter takes the writer's place and begins to feed. tell gets what the
-// client is to be told, before it can be told that it has lost that place again.
+// becomeWriter takes the writer's place and begins to feed. tell gets what the client
+// learns, before it can learn that it has lost that place again.
 func (a *attachment) becomeWriter(force bool, window *sessionstream.Window, tell func(granted)) sessionstream.Control {
 	s := a.server
 	return s.lease.acquire(s.ctx, a, force, func(again bool) {
@@ -133,7 +133,7 @@ type granted struct {
 	at       int64
 }
 
-// grant tells a writer how stdin stands.
+// grant returns how stdin stands, for a writer.
 func (a *attachment) grant() *sessionstream.Grant {
 	g := &sessionstream.Grant{EOF: true, WindowBytes: stdinWindow, LeaseMS: leaseTime.Milliseconds()}
 	if in := a.server.stdin; in != nil {
@@ -158,9 +158,9 @@ func (a *attachment) finishStdin() {
 	}
 }
 
-// obey carries out what the client sends until it sends no more, and reports
+// handle carries out what the client sends until it sends no more, and reports
 // whether it ended in order.
-func (a *attachment) obey() (inOrder bool) {
+func (a *attachment) handle() (inOrder bool) {
 	for {
 		h, err := a.reader.Next()
 		if err == nil && h.Channel == sessionstream.ChannelStdin {
@@ -180,7 +180,7 @@ func (a *attachment) obey() (inOrder bool) {
 	}
 }
 
-// refuse tells the client what it did wrong, and ends it if that cannot continue.
+// refuse sends the client what it did wrong, and ends it if that cannot continue.
 func (a *attachment) refuse(e *sessionstream.Error) {
 	a.out.queue(e)
 	if e.Code != sessionstream.CodeUnsupported && e.Code != sessionstream.CodeClosed {
@@ -255,7 +255,7 @@ func (a *attachment) control() (detach bool, err error) {
 }
 
 // signal sends a writer's signal. One that comes after the command's end is
-// nothing to be told of: its exit follows.
+// not refused: the exit follows.
 func (a *attachment) signal(m *sessionstream.Signal) error {
 	if refused := a.server.signal(m, func() {}); refused != nil && refused.Code != sessionstream.CodeEnded {
 		return refused

@@ -68,7 +68,7 @@ func asRefusal(err error) (*sessionstream.Error, bool) {
 	return errors.AsType[*sessionstream.Error](err)
 }
 
-// observe tells the client of every change until the final state or its end.
+// observe sends the client every change until the final state or its end.
 func (c *conn) observe() {
 	state, o := c.server.record.observe()
 	var reading sync.WaitGroup
@@ -80,7 +80,7 @@ func (c *conn) observe() {
 	}
 	reading.Go(func() {
 		defer c.server.record.forget(o) // ends the sending below
-		c.obey(o)
+		c.handle(o)
 	})
 	for m := range o.queue {
 		if c.send(m) != nil {
@@ -90,8 +90,8 @@ func (c *conn) observe() {
 	}
 }
 
-// obey carries out an observer's controls until it sends no more.
-func (c *conn) obey(o *observer) {
+// handle carries out an observer's controls until it sends no more.
+func (c *conn) handle(o *observer) {
 	for {
 		m, err := c.reader.ReadControl()
 		if err != nil {

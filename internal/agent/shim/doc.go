@@ -9,7 +9,7 @@
 // and the command's parent-death signal is tied to the life of the process.
 // Others carry bytes: the pump from the command's output to the logs, and one
 // or two per connection. The state of the session is changed in one place
-// (record), which writes it to the disk before it tells anyone.
+// (record), which writes it to the disk before it reports it.
 //
 // A shim ends with its session and in this order: every process killed and
 // reaped, the last output byte in the log, the logs synced, the final state on

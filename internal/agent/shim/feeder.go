@@ -122,7 +122,7 @@ func (f *feeder) run(ctx context.Context) {
 	}
 }
 
-// answer tells the client what became of a piece, and whether feeding continues. A
+// answer reports to the client what became of a piece, and whether feeding continues. A
 // client that has only stopped sending still gets the exact position.
 func (f *feeder) answer(err error) bool {
 	refused, ok := errors.AsType[*sessionstream.Error](err)

@@ -109,7 +109,7 @@ func TestSession_AnotherUserOwnsItsStreams(t *testing.T) {
 	}
 }
 
-// Whatever is ignored or blocked by who has started the shim, as by nohup.
+// Whatever is ignored or blocked by whoever has started the shim, as by nohup.
 func TestSession_TakesSignalsAsByDefault(t *testing.T) {
 	for _, inherited := range []string{"--ignore-signal=HUP", "--ignore-signal", "--block-signal=TERM,USR1"} {
 		t.Run(inherited, func(t *testing.T) {

@@ -148,7 +148,7 @@ func (l *lease) expel(a *attachment) {
 	l.wake()
 }
 
-// replaced is what an expelled connection is told.
+// replaced is what an expelled connection gets.
 func replaced() *sessionstream.Error {
 	return refusal(sessionstream.CodeReplaced, "a newer connection of the attachment has taken the place of this one")
 }

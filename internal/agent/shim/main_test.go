@@ -219,7 +219,7 @@ func (s *session) waitShim() {
 	s.t.Helper()
 	select {
 	case err := <-s.ended:
-		s.ended <- nil // for who asks again
+		s.ended <- nil // for whoever asks again
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -199,7 +199,7 @@ func (w *world) write(t *rapid.T) {
 	wait.For(w, "the command's output", func() bool { return w.written() == int64(len(w.model.text)) })
 }
 
-// written is where output ends for who attaches.
+// written is where output ends for a client that attaches.
 func (w *world) written() int64 {
 	end, err := sessiondir.NewLiveReader(os.DirFS(w.session.dir)).Tail(context.Background(), banger.StreamBoth, 0)
 	if err != nil {

@@ -28,11 +28,11 @@ const (
 // out of the logs, and after the last byte the exit. Whoever does not read is
 // waited for, by this goroutine alone.
 type outlet struct {
-	conn   *conn
-	news   *news
-	output *sessiondir.Follower // nil if the client wants none
+	conn     *conn
+	notifier *notifier
+	output   *sessiondir.Follower // nil if the client wants none
 
-	// Guarded by news.
+	// Guarded by notifier.
 	messages []sessionstream.Control
 	ack      *sessionstream.StdinAck // the newest, if it is to be sent,
 	ackDue   bool                    // and not to wait any more
@@ -45,8 +45,8 @@ type outlet struct {
 
 // queue sends a message before any more output.
 func (o *outlet) queue(c sessionstream.Control) {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	if len(o.messages) == maxQueued {
 		o.conn.net.Close() // it makes us talk and does not listen
 		return
@@ -55,19 +55,19 @@ func (o *outlet) queue(c sessionstream.Control) {
 		o.messages = append(o.messages, ack)
 	}
 	o.messages = append(o.messages, c)
-	o.news.cond.Broadcast()
+	o.notifier.cond.Broadcast()
 }
 
 // acknowledge sends how far stdin has come, soon; it replaces what has not been sent.
 func (o *outlet) acknowledge(offset int64, eof bool) {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	waits := o.ack != nil
 	o.ack = &sessionstream.StdinAck{Offset: offset, EOF: eof}
 	switch {
 	case eof || o.output == nil || offset-o.acked >= maxUnacked:
 		o.ackDue = true
-		o.news.cond.Broadcast()
+		o.notifier.cond.Broadcast()
 	case waits: // the timer runs
 	case o.ackTimer == nil:
 		o.ackTimer = time.AfterFunc(ackDelay, o.ackNow)
@@ -77,13 +77,13 @@ func (o *outlet) acknowledge(offset int64, eof bool) {
 }
 
 func (o *outlet) ackNow() {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	o.ackDue = true
-	o.news.cond.Broadcast()
+	o.notifier.cond.Broadcast()
 }
 
-// takeAck returns what is to be acknowledged, nil if nothing is. The caller holds news.
+// takeAck returns what is to be acknowledged, nil if nothing is. The caller holds notifier.
 func (o *outlet) takeAck() (ack *sessionstream.StdinAck) {
 	if ack, o.ack, o.ackDue = o.ack, nil, false; ack != nil {
 		o.acked = ack.Offset
@@ -95,16 +95,16 @@ func (o *outlet) takeAck() (ack *sessionstream.StdinAck) {
 }
 
 func (o *outlet) answerPing() {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	o.pong = true
-	o.news.cond.Broadcast()
+	o.notifier.cond.Broadcast()
 }
 
 // begin gives a client as long as it wants to read, unless it is being ended.
 func (o *outlet) begin() {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	if !o.finished {
 		o.conn.net.SetWriteDeadline(time.Time{})
 	}
@@ -112,19 +112,19 @@ func (o *outlet) begin() {
 
 // finish has the connection closed behind what is queued, soon in any case.
 func (o *outlet) finish() {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	o.finished = true
 	o.conn.net.SetWriteDeadline(time.Now().Add(sendTimeout))
-	o.news.cond.Broadcast()
+	o.notifier.cond.Broadcast()
 }
 
 // exit has the connection end with the final state, behind the last byte of output.
 func (o *outlet) exit(state banger.SessionState) {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	o.final = &state
-	o.news.cond.Broadcast()
+	o.notifier.cond.Broadcast()
 }
 
 // run sends until there is nothing more to send, and closes the connection; or
@@ -180,11 +180,11 @@ type work struct {
 
 // await returns when there is something to do.
 func (o *outlet) await() (w work) {
-	o.news.Lock()
-	defer o.news.Unlock()
+	o.notifier.Lock()
+	defer o.notifier.Unlock()
 	pending := func() bool { return o.output != nil && o.output.Pending() }
 	for len(o.messages) == 0 && !o.ackDue && !o.pong && !o.finished && o.final == nil && !pending() {
-		o.news.cond.Wait()
+		o.notifier.cond.Wait()
 	}
 	w = work{messages: o.messages, output: pending(), ack: o.takeAck(), final: o.final, more: !o.finished}
 	if o.pong {

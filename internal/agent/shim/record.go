@@ -21,7 +21,7 @@ type record struct {
 	dir string
 	// counts fills in what is counted elsewhere: offsets, sizes, losses.
 	counts func(*banger.SessionState)
-	// settled is done by who makes the session's directory durable.
+	// settled is done by whoever makes the session's directory durable.
 	settled sync.Once
 
 	mu        sync.Mutex // guards everything below, and the order of what observers get
@@ -55,7 +55,7 @@ func (r *record) settle() {
 	})
 }
 
-// change applies a change, writes the state and tells the observers, in this order.
+// change applies a change, writes the state and notifies the observers, in this order.
 func (r *record) change(apply func(*sessiondir.State)) sessiondir.State {
 	write := sessiondir.WriteState
 	r.settled.Do(func() { write = sessiondir.SettleState })

@@ -31,7 +31,7 @@ type server struct {
 	listener *net.UnixListener
 	dir      *os.File // the session's directory: the listener's path leads through it
 
-	news       *news
+	notifier   *notifier
 	lease      lease
 	ctx        context.Context // ends what blocks for a client; set by start, as are the next ones
 	record     *record
@@ -67,7 +67,7 @@ func listen(path string) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on session socket: %w", err)
 	}
 	return &server{
-		listener: listener, dir: dir, news: newNews(),
+		listener: listener, dir: dir, notifier: newNotifier(),
 		conns: map[*conn]bool{}, seats: map[string]*attachment{}, attached: map[*attachment]bool{},
 	}, nil
 }
@@ -140,7 +140,7 @@ func (s *server) sit(a *attachment) {
 	}
 }
 
-// enter has an attachment told of the session's end, also if that has come.
+// enter has the session's end sent to an attachment, also if that has come.
 func (s *server) enter(a *attachment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

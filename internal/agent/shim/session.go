@@ -95,7 +95,7 @@ func (s *session) makeCgroup(l Launch) (err error) {
 }
 
 // dieLast has the out-of-memory killer spare the shim as long as there is any
-// other process, so that the end of its command is always told; see
+// other process, so that the end of its command is always reported; see
 // /proc/PID/oom_score_adj in proc(5). The command is there already and does not
 // inherit it. Without the right to it (CAP_SYS_RESOURCE) the shim continues without.
 func dieLast() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) }
@@ -127,7 +127,7 @@ func (s *session) connect(ends *streams, l Launch) (err error) {
 // keep takes what a pump has read from the command.
 func (s *session) keep(stream banger.Stream, p []byte) {
 	s.terminal.take(p, func() { s.logs.output(stream, p) })
-	s.server.news.announce()
+	s.server.notifier.announce()
 }
 
 // recordStart records that the command runs; if durably, no crash takes that.
@@ -174,7 +174,7 @@ func (s *session) fail(cause error) {
 	})
 }
 
-// supervise returns when the session has ended and that has been told; the
+// supervise returns when the session has ended and that has been reported; the
 // package comment has the order.
 func (s *session) supervise() {
 	s.supervisor.run()

@@ -17,13 +17,13 @@ import (
 
 // Run is the whole life of a shim process. It must be called on the process's
 // first thread, locked to it. It returns when the session has ended, or when there
-// will be none, with an error if there was nobody to tell why it could not begin.
+// will be none, with an error if there was nobody to report to why it could not begin.
 func Run(ctx context.Context) error {
 	if err := adoptFiles(); err != nil {
 		return err
 	}
 	signals := watchSignals()
-	if err := practise(); err != nil {
+	if err := warmUp(); err != nil {
 		return err
 	}
 	socket := &socket{}
@@ -84,9 +84,9 @@ func adoptFiles() error {
 	return nil
 }
 
-// practise does once, before it counts, what the first message of a kind costs: the
+// warmUp does once, before it counts, what the first message of a kind costs: the
 // shim is started before anybody wants it.
-func practise() error {
+func warmUp() error {
 	data, err := json.Marshal(Report{State: &sessiondir.State{}})
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ type stdin struct {
 	closed atomic.Bool  // by an end-of-file or by the command
 	over   atomic.Bool  // the session has ended
 
-	writing sync.Mutex // held by who writes; guards what follows
+	writing sync.Mutex // held while writing; guards what follows
 	last    byte       // the last byte accepted
 	line    line       // what a terminal holds
 }
@@ -209,7 +209,7 @@ func (s *stdin) typeEOF(ctx context.Context) error {
 }
 
 // A command that asks its terminal reads the answer key by key. Some, as read -d of bash,
-// turn to that only when they have asked; the kernel tells nobody, so it is looked at again.
+// turn to that only when they have asked; the kernel notifies nobody, so it is looked at again.
 const (
 	keysWithin = 500 * time.Millisecond
 	keysEvery  = 10 * time.Millisecond
@@ -217,7 +217,7 @@ const (
 
 // awaitKeys waits until the terminal gives each key to the command, and reports whether it
 // does. On one in line mode nobody waits for an answer: there it would only become a part
-// of the next line, and be obeyed.
+// of the next line, and take effect.
 func (s *stdin) awaitKeys() bool {
 	for end := time.Now().Add(keysWithin); !s.readsKeys(); {
 		if s.over.Load() || time.Now().After(end) {
@@ -261,7 +261,7 @@ func (s *stdin) shutdown() {
 	defer s.writing.Unlock()
 }
 
-// tellClosed runs what writes, and tells if that found or made stdin closed.
+// tellClosed runs do, which writes, and reports it if that found or made stdin closed.
 func (s *stdin) tellClosed(do func() error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

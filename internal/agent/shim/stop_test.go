@@ -44,7 +44,7 @@ func TestStop_EachStepIsOnRecordAndToldAsItHappens(t *testing.T) {
 		defer conn.Close()
 		var all []banger.SessionState
 		err = conn.Watch(t.Context(), func(st banger.SessionState) {
-			if all = append(all, st); len(all) == 1 { // whoever looks on later may be told of both at once
+			if all = append(all, st); len(all) == 1 { // whoever looks on later may get both at once
 				s.stop(50 * time.Millisecond)
 			}
 		})
@@ -84,7 +84,7 @@ func TestKill_EndsWhatHasLeftTheCgroup(t *testing.T) {
 		t.Log("no cgroup (v2) can be made here")
 		return
 	}
-	// The shim is not told of the end of what is in the cgroup: that has a parent, which
+	// The shim does not learn the end of what is in the cgroup: that has a parent, which
 	// is not in it any more.
 	leave := "echo 0 >" + filepath.Dir(root) + "/cgroup.procs"
 	for name, script := range map[string]string{
@@ -100,7 +100,7 @@ func TestKill_EndsWhatHasLeftTheCgroup(t *testing.T) {
 	}
 }
 
-// untilReady starts a script with a limit of its time that it has told of ready before, be
+// untilReady starts a script with a limit of its time that it has reported ready before, be
 // it on a machine so busy that the first limits are too short for that.
 func untilReady(t *testing.T, script string, grace time.Duration) (final banger.SessionState, limit time.Duration) {
 	t.Helper()

@@ -141,7 +141,7 @@ func duplicate(fd int) (int, error) {
 }
 
 // nonblocking takes over fd, so that its reads and writes wait in the runtime's
-// poller and heed deadlines.
+// poller and have deadlines.
 func nonblocking(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)

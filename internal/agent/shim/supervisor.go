@@ -25,7 +25,7 @@ const (
 	unkillableAfter = 10 * time.Second
 )
 
-// signals are those that a shim heeds. SIGCHLD has a channel of its own, since a
+// signals are those that a shim handles. SIGCHLD has a channel of its own, since a
 // burst of it must not crowd out the request to end.
 type signals struct{ child, end, ignored chan os.Signal }
 
@@ -52,7 +52,7 @@ type signalRequest struct {
 	id     string // empty: it is not repeated
 	signal unix.Signal
 	to     sessionstream.SignalTarget
-	// sent is called when it has been sent, before anything that it causes is told.
+	// sent is called when it has been sent, before anything that it causes is reported.
 	sent   func()
 	result chan error
 }
@@ -195,7 +195,7 @@ func (v *supervisor) send(r signalRequest) error {
 	return nil
 }
 
-// stateChanged has the state recorded and told again, since what is counted
+// stateChanged has the state recorded and reported again, since what is counted
 // elsewhere has changed in a way that matters. It never blocks.
 func (v *supervisor) stateChanged() {
 	select {

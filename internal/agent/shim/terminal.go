@@ -39,7 +39,7 @@ func newTerminal(master *os.File, size banger.Window, in *stdin, l *logs) *termi
 	return t
 }
 
-// resize sets the size; the kernel tells the foreground processes, unless it is
+// resize sets the size; the kernel notifies the foreground processes, unless it is
 // the same. A size of nothing is that of a client that has none.
 func (t *terminal) resize(w banger.Window) {
 	if t == nil || w.Rows == 0 || w.Cols == 0 {

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrNoShim says that nobody serves a session's socket: its shim has not begun,
-// has ended, or is lost. The session's lock and state tell which.
+// has ended, or is lost. The session's lock and state show which.
 var ErrNoShim = errors.New("no shim serves the session")
 
 // ErrLost says that a connection ended before the session did: its shim is lost,

@@ -106,7 +106,7 @@ func namelessFile() (*os.File, error) {
 // has failed to, which is a state and not an error. The shim gets a descriptor of the
 // lock of its own: the caller closes this one, and the session stays owned. After an
 // error, the end of ctx included, nothing runs and the Child is nil; the session's state
-// may be any but an end, and who holds the lock has to settle it.
+// may be any but an end, and whoever holds the lock has to settle it.
 func (s *Standby) Launch(ctx context.Context, lock *os.File, l shim.Launch) (sessiondir.State, *Child, error) {
 	state, err := s.launch(ctx, lock, l)
 	if err != nil {

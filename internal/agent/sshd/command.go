@@ -135,7 +135,7 @@ func (c *command) reap() {
 	c.reaped = true
 }
 
-// run passes the streams on until the command has ended, then tells the client
+// run passes the streams on until the command has ended, then notifies the client
 // how, after the last byte, and closes the channel. It returns early when closed is.
 func (c *command) run(channel ssh.Channel, closed <-chan struct{}) {
 	defer c.closeStreams()
@@ -175,7 +175,7 @@ func (c *command) feed(channel io.Reader) {
 	c.stdin.Close()
 }
 
-// hangUp tells the command, once, that its client has gone.
+// hangUp notifies the command, once, that its client has gone.
 func (c *command) hangUp() {
 	if c != nil {
 		c.hangUpOnce.Do(func() { c.signal(syscall.SIGHUP) })

@@ -185,7 +185,7 @@ func (s *session) environment() []string {
 	return list
 }
 
-// start starts the command. A command that cannot be started is told to the
+// start starts the command. A command that cannot be started is reported to the
 // client as a shell would: a line on stderr and exit status 127.
 func (s *session) start(p program) func(closed <-chan struct{}) {
 	s.used = true

@@ -45,7 +45,7 @@ const (
 	usualTarBytes = 330 << 20
 )
 
-// stageLog reads mmdebstrap's stderr: its "I: " lines tell the stage, and the
+// stageLog reads mmdebstrap's stderr: its "I: " lines name the stage, and the
 // last of the others explain a failure. It is written to by one goroutine.
 type stageLog struct {
 	begin   func(stage)

@@ -75,7 +75,7 @@ func life(s *suite) {
 	}
 }
 
-// mustDescribe checks what a running machine tells of itself.
+// mustDescribe checks what a running machine reports of itself.
 func (s *suite) mustDescribe(m vmm.Machine) {
 	s.Helper()
 	if !json.Valid(m.Ref()) {

@@ -30,7 +30,7 @@ const sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 
 // kernelCommandLine prints warnings and what init has to say. A kernel that
 // panics says so on the console and boots again, as a server does. Where ACPI has
-// no legacy hardware to tell of, as in a microvm, Linux takes for granted that it
+// no legacy hardware to announce, as in a microvm, Linux takes for granted that it
 // can restart by EFI, does not find that, and jumps into the BIOS without a reset.
 const kernelCommandLine = "console=ttyS0 quiet panic=1 reboot=acpi"
 

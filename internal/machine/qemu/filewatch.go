@@ -7,7 +7,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// fileWatch tells of writes to files. All machines share one inotify instance,
+// fileWatch reports writes to files. All machines share one inotify instance,
 // since Linux gives a user 128 of them, and there is none while nobody watches.
 // Safe for concurrent use.
 type fileWatch struct {
@@ -18,8 +18,8 @@ type fileWatch struct {
 }
 
 // add watches files until cancel is called. What was written before add
-// returned may not be told of, so the caller looks at the files after that.
-// Several writes may be told of once.
+// returned may not be reported, so the caller looks at the files after that.
+// Several writes may be reported as one.
 func (w *fileWatch) add(paths ...string) (changed <-chan struct{}, cancel func(), err error) {
 	c := make(chan struct{}, 1)
 	cancel = sync.OnceFunc(func() { w.remove(paths, c) })

@@ -16,7 +16,7 @@ import (
 	"banger/internal/vmm"
 )
 
-// follow returns what a machine's handle is told of its pauses.
+// follow returns what a machine's handle gets of its pauses.
 func follow(t *testing.T, m vmm.Machine) <-chan vmm.PauseStatus {
 	t.Helper()
 	told := make(chan vmm.PauseStatus, 100)

@@ -62,7 +62,7 @@ func TestDriver_KeepsTheContract(t *testing.T) {
 	})
 }
 
-// wantQuestion returns the question that an error has, with a hint for who is not asked.
+// wantQuestion returns the question that an error has, with a hint for a caller that is not asked.
 func wantQuestion(t *testing.T, err error, kind banger.QuestionKind) banger.Question {
 	t.Helper()
 	e, ok := errors.AsType[*banger.Error](err)

@@ -31,7 +31,7 @@ type findings struct {
 	passed []string
 }
 
-// maxUnfit bounds how many places an error tells of.
+// maxUnfit bounds how many places an error names.
 const maxUnfit = 16
 
 // probe asks a host what it is, where the agent's version lies or can lie, and if it lies

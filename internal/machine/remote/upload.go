@@ -86,7 +86,7 @@ func putInPlace(ctx context.Context, client *ssh.Client, temp, place string, v v
 		" --agent-sha256 "+v.agentSum+" --shim-sha256 "+v.shimSum)
 }
 
-// putFile uploads a program through cat, which every host has; not by SFTP, which tells of an
+// putFile uploads a program through cat, which every host has; not by SFTP, which reports an
 // error at its end only when nobody else holds its streams, and which some hosts lack.
 func putFile(ctx context.Context, client *ssh.Client, file, to string) error {
 	from, err := os.Open(file)

@@ -171,7 +171,7 @@ func events(t *testing.T, s Store, since int64) []banger.Event {
 	return list
 }
 
-// summary tells an event in one line: what happened to what, and the revision
+// summary is an event in one line: what happened to what, and the revision
 // that its record has.
 func summary(e banger.Event) string {
 	switch {

@@ -67,7 +67,7 @@ func (j *judge) at(socket string) {
 	}}
 }
 
-// ask sends a request of an operation and judges the answer, or so many lines of it; 0
+// ask sends a request of an operation and judges the answer, or that number of lines of it; 0
 // is all of them. It returns the last one.
 func (j *judge) ask(id, query, body string, lines int, refs ...string) map[string]any {
 	j.Helper()

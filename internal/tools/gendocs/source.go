@@ -114,7 +114,7 @@ func (s *source) addConstant(pkg, doc string, spec *ast.ValueSpec) {
 }
 
 // sentence is the first paragraph of the first comment that there is, as one line. What
-// follows it is for who reads the Go code.
+// follows it is for readers of the Go code.
 func sentence(comments ...*ast.CommentGroup) string {
 	for _, c := range comments {
 		paragraph, _, _ := strings.Cut(c.Text(), "\n\n")

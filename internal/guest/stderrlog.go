@@ -19,16 +19,16 @@ const (
 	escaped      = 4
 )
 
-// sayings passes what a guest's agent says on stderr to our log, as much of it
+// stderrLog passes what a guest's agent says on stderr to our log, as much of it
 // as the guest's budget allows, through all reconnects. Not safe for concurrent use.
-type sayings struct {
+type stderrLog struct {
 	log    *slog.Logger
 	budget *guestbudget.Rate
 	left   int // lines that were left out since the last one that was not
 }
 
 // pass reads r to its end.
-func (s *sayings) pass(r io.Reader) {
+func (s *stderrLog) pass(r io.Reader) {
 	lines := bufio.NewReaderSize(r, maxLogLine)
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -42,7 +42,7 @@ func (s *sayings) pass(r io.Reader) {
 }
 
 // say logs a line, or counts it.
-func (s *sayings) say(line []byte) {
+func (s *stderrLog) say(line []byte) {
 	if !s.budget.Take(lineOverhead + escaped*len(line)) {
 		s.left++
 		return

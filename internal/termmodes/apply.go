@@ -47,7 +47,7 @@ func ansiKnown(mode int) bool {
 
 func ansiInitially(mode int) bool { return mode == ansiSilent }
 
-// interpreter has modes obey what is written.
+// interpreter applies what is written to modes.
 type interpreter struct{ *Modes }
 
 // control implements receiver.
@@ -220,7 +220,7 @@ func (m interpreter) str(kind byte, text []byte) {
 	case osc == 21:
 		m.palette.setNamed(string(rest))
 	case osc == 22:
-		m.pointer.obey(string(rest))
+		m.pointer.handle(string(rest))
 	case osc == 104 || osc == 105:
 		m.palette.reset(osc-100, string(rest))
 	case osc >= 110 && osc <= 119:
@@ -270,7 +270,7 @@ func (m interpreter) restore(mode int) {
 }
 
 // canBeSaved excepts the modes that move the cursor or change the screen when they are
-// set: they could not be saved again for who attaches.
+// set: they could not be saved again for a client that attaches.
 func canBeSaved(mode int) bool {
 	return known(mode) && !isScreen(mode) && mode != modeOrigin && mode != modeSideMargin && mode != modeVT52
 }
