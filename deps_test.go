@@ -71,6 +71,7 @@ func layers() map[string]layer {
 		"internal/hostid":              tool,
 		"internal/jsonshape":           tool,
 		"internal/keylock":             tool,
+		"internal/lineage":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,
 		"internal/netchange":           tool,

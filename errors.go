@@ -27,6 +27,7 @@ const (
 	CodeMismatch    Code = "version_mismatch"    // two builds of banger that cannot work together
 	CodeQuestion    Code = "question"            // only the user can answer; see question
 	CodeInternal    Code = "internal"            // a bug in banger
+	CodeStaleEpoch  Code = "stale_epoch"         // a position is of another branch of the VM's life; see parted
 )
 
 // Codes returns all codes, in their order.
@@ -34,6 +35,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalid, CodeNotFound, CodeAmbiguous, CodeExists, CodeInUse, CodeState, CodeUnavailable, CodeTimeout,
 		CodeMissing, CodeCorrupt, CodeGone, CodeMismatch, CodeQuestion, CodeInternal,
+		CodeStaleEpoch,
 	}
 }
 
@@ -46,7 +48,10 @@ type Error struct {
 	// Question, with the code question, is asked of the user, who then repeats the request
 	// with the answer.
 	Question *Question `json:"question,omitempty"`
-	Err      error     `json:"-"` // the cause, not sent over the wire
+	// Parted, with the code stale_epoch, is the point up to which the session has what the
+	// position refers to.
+	Parted *Parting `json:"parted,omitempty"`
+	Err    error    `json:"-"` // the cause, not sent over the wire
 }
 
 // Error returns the message.

@@ -8,7 +8,8 @@ import (
 // VMID identifies a VM for ever; it is never used again.
 type VMID string
 
-// SessionID identifies a session for ever, over all VMs of one installation.
+// SessionID identifies a session within its VM, for ever; a VM and its forks have sessions
+// with the same ids. SessionKey is unique.
 type SessionID string
 
 // ImageID identifies the content of an image.

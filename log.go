@@ -13,8 +13,10 @@ type LogRequest struct {
 	// From is a byte offset in Stream, which must then not be StreamBoth; the
 	// range goes to the end.
 	From *int64 `query:"from" doc:"begin at this offset; only if stream is stdout or stderr"`
+	// Epoch is that of From; a Cursor has its own. Empty: see LogCursor.Epoch.
+	Epoch Epoch `query:"epoch" doc:"the epoch in which from counts; default: the one in which the session began"`
 	// Cursor, if not nil, is where to begin in both streams, instead of Lines and From.
-	Cursor *LogCursor `query:"cursor" doc:"STDOUT,STDERR: begin at these offsets of the two streams"`
+	Cursor *LogCursor `query:"cursor" doc:"EPOCH:STDOUT,STDERR: begin at these offsets of the two streams, which count in this epoch; without EPOCH and the colon, in the one in which the session began"`
 	// Since, if not zero, begins with the first output at or after it, instead of
 	// Lines; there is no From then. If nothing is so late yet, it begins at the end.
 	// Times of output are those of the guest's clock.
@@ -31,8 +33,9 @@ type LogRequest struct {
 	// Limit ends the reading after this number of bytes, with Grep after the line that has the
 	// last of them; 0: no limit.
 	Limit int64 `query:"limit_bytes" doc:"end after this number of bytes"`
-	// Begin, if not nil, is called once before the first piece with the position
-	// at which the reading begins. Who counts on from there with LogCursor.Advance
+	// Begin, if not nil, is called before the first piece with the position at which the
+	// reading begins, and again with the position where it stands if the VM has moved to
+	// another epoch meanwhile in which that is valid. Who counts on from there with LogCursor.Advance
 	// can continue by Cursor after a cut, without loss or repeat. An error ends the reading.
 	Begin func(LogCursor) error
 }
@@ -79,6 +82,10 @@ const (
 
 // LogCursor is a position in both streams of a session.
 type LogCursor struct {
+	// Epoch is that in which the positions count. Empty, it stands for the epoch in which
+	// the session began: so a position that was noted without an epoch is valid as far as no
+	// branch has parted from another, and never means other bytes.
+	Epoch  Epoch `json:"epoch,omitempty" doc:"the epoch in which the positions count; absent: the one in which the session began"`
 	Stdout int64 `json:"stdout" doc:"position in stdout: bytes since the session began"`
 	Stderr int64 `json:"stderr" doc:"position in stderr"`
 }

@@ -8,7 +8,7 @@ type MatchRequest struct {
 	Pattern string `query:"regex" required:"true" doc:"regular expression (RE2), applied to each line"`
 	Stream  Stream `query:"stream" doc:"stdout, stderr or both, which is the default"`
 	// Cursor is where to begin; nil is the beginning of the session.
-	Cursor *LogCursor `query:"cursor" doc:"STDOUT,STDERR: begin at these offsets; default: at the session's beginning"`
+	Cursor *LogCursor `query:"cursor" doc:"EPOCH:STDOUT,STDERR or STDOUT,STDERR: begin at these offsets; default: at the session's beginning"`
 }
 
 // MaxMatchLine is how much of a line is looked at at once: a longer one is looked

@@ -25,6 +25,7 @@ type SearchResult struct {
 type SearchHit struct {
 	SessionPlace
 	Stream Stream    `json:"stream"`
+	Epoch  Epoch     `json:"epoch,omitempty" doc:"the epoch in which offset counts"`
 	Offset int64     `json:"offset" doc:"position of the line's first byte in its stream"`
 	Time   time.Time `json:"time,omitzero" doc:"when the line began, by the guest's clock; absent if unknown"`
 	Line   []byte    `json:"line" doc:"base64; includes the end of the line, if there is one"`

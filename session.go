@@ -183,7 +183,7 @@ type Process struct {
 
 // Session is the record of one durable command in a guest.
 type Session struct {
-	ID   SessionID `json:"id"`
+	ID   SessionID `json:"id" doc:"unique within its VM; a fork of the VM has a session with the same id"`
 	VMID VMID      `json:"vm_id"`
 	Name string    `json:"name" doc:"unique within its VM"`
 	Launch
@@ -200,6 +200,7 @@ type Session struct {
 	Tags          map[string]string `json:"tags,omitempty" doc:"names and values given to it, for filters"`
 	CreatedAt     time.Time         `json:"created_at" doc:"when it was recorded, by the host's clock"`
 	UpdatedAt     time.Time         `json:"updated_at" doc:"when its record last changed, by the host's clock"`
+	Epoch         Epoch             `json:"epoch" doc:"the epoch of its VM, in which the positions and counts of bytes in this record count"`
 	EndSeenAt     time.Time         `json:"end_seen_at,omitzero" doc:"when the daemon recorded the end, by a clock that setting the host's clock does not change and that may differ from it; retention counts from this"`
 	Revision      int64             `json:"revision" doc:"the revision of the last event about it"`
 	// What only a session in short has, as events and lists carry it.

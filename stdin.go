@@ -10,6 +10,9 @@ type SendRequest struct {
 	// means wherever it stands now. Bytes below the accepted offset are dropped,
 	// an offset above it is refused with CodeState: so a retry is safe.
 	Offset *int64 `query:"offset" doc:"position of the body's first byte in stdin; bytes that were accepted before are dropped"`
+	// Epoch is that in which Offset counts; empty: the one in which the session began. An
+	// offset of another branch than the VM's is refused with CodeStaleEpoch.
+	Epoch Epoch `query:"epoch" doc:"the epoch in which offset counts; default: the one in which the session began"`
 	// RawLine has what a terminal in line mode would drop, behind the 4,095 bytes of a line
 	// that it holds (termios(3)), fed and counted all the same. Else that is refused with
 	// CodeInvalid, and what came before it is accepted.
@@ -18,6 +21,7 @@ type SendRequest struct {
 
 // SendResult says what a session has accepted of its stdin.
 type SendResult struct {
+	Epoch  Epoch `json:"epoch,omitempty" doc:"the epoch in which offset counts"`
 	Offset int64 `json:"offset" doc:"bytes of stdin accepted since the session began"`
 	EOF    bool  `json:"eof" doc:"stdin has been closed"`
 }

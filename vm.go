@@ -66,8 +66,11 @@ type VM struct {
 	// LoginRefused distinguishes a host that refused the login from one that does not answer.
 	LoginRefused bool `json:"login_refused,omitempty" doc:"of an unreachable remote host: it answered, but refused the login or cannot be used; it is retried after vm unlock, after a change of the user's ssh configuration, keys or known hosts, or after an hour"`
 	// SessionsUnknown is set with the record or before anybody can ask for a session.
-	SessionsUnknown bool  `json:"sessions_unknown,omitempty" doc:"whether it may have sessions without a record: the store was lost or restored, and neither the guest nor the disk has been read since"`
-	Revision        int64 `json:"revision" doc:"the revision of the last event about it"`
+	SessionsUnknown bool `json:"sessions_unknown,omitempty" doc:"whether it may have sessions without a record: the store was lost or restored, and neither the guest nor the disk has been read since"`
+	// Epoch is ID until an older snapshot is restored.
+	Epoch       Epoch `json:"epoch" doc:"the branch of its life, in which the positions of its sessions count; a fork and the restore of an older snapshot begin a new one"`
+	ParentEpoch Epoch `json:"parent_epoch,omitempty" doc:"the epoch from which this one parted; absent if it is the first"`
+	Revision    int64 `json:"revision" doc:"the revision of the last event about it"`
 
 	// Machine is what the driver needs to adopt the running machine again; only
 	// the driver reads it. Empty when no machine may be running. It stays in the

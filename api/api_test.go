@@ -40,7 +40,7 @@ func TestStatusOf_IsKnownOfEveryCode(t *testing.T) {
 	want := map[banger.Code]int{
 		banger.CodeInvalid: 400, banger.CodeNotFound: 404, banger.CodeAmbiguous: 409, banger.CodeExists: 409,
 		banger.CodeInUse: 409, banger.CodeState: 409, banger.CodeUnavailable: 503, banger.CodeTimeout: 504,
-		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500, banger.CodeQuestion: 409,
+		banger.CodeMissing: 501, banger.CodeCorrupt: 500, banger.CodeGone: 410, banger.CodeMismatch: 400, banger.CodeInternal: 500, banger.CodeQuestion: 409, banger.CodeStaleEpoch: 409,
 	}
 	for _, code := range banger.Codes() {
 		if got := StatusOf(code); got != want[code] {
@@ -60,11 +60,12 @@ func TestPath_EscapesWhatIsNoWord(t *testing.T) {
 }
 
 func TestCursor_ComesBack(t *testing.T) {
-	want := banger.LogCursor{Stdout: 1 << 40, Stderr: 7}
-	if got, err := ParseCursor(FormatCursor(want)); err != nil || got != want {
-		t.Errorf("got %+v, %v", got, err)
+	for _, want := range []banger.LogCursor{{Stdout: 1 << 40, Stderr: 7}, {Epoch: "e", Stdout: 1, Stderr: 2}} {
+		if got, err := ParseCursor(FormatCursor(want)); err != nil || got != want {
+			t.Errorf("got %+v, %v", got, err)
+		}
 	}
-	for _, bad := range []string{"", "1", "1,", "1,-2", "1,2,3", "a,b"} {
+	for _, bad := range []string{"", "1", "1,", "1,-2", "1,2,3", "a,b", ":1,2", "e:1", "e:f:1,2"} {
 		if _, err := ParseCursor(bad); banger.CodeOf(err) != banger.CodeInvalid {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -31,7 +31,7 @@ func formOf(t reflect.Type) form {
 	case t == reflect.TypeFor[time.Time]():
 		return form{ParamTime, false, "a time such as 2026-01-02T15:04:05Z (RFC 3339)", encodeTime, decodeTime}
 	case t == reflect.TypeFor[banger.LogCursor]():
-		return form{ParamCursor, false, "STDOUT,STDERR, two offsets", encodeCursor, decodeCursor}
+		return form{ParamCursor, false, "EPOCH:STDOUT,STDERR or STDOUT,STDERR", encodeCursor, decodeCursor}
 	case t == reflect.TypeFor[map[string]string]():
 		return form{ParamTag, true, "KEY=VALUE", encodeTags, decodeTag}
 	case t == reflect.TypeFor[[]string]():

@@ -168,7 +168,7 @@ func TestDecode_FaultsNameTheParameter(t *testing.T) {
 		"lines=":                             `"" as parameter lines`,
 		"follow=yes":                         `"yes" as parameter follow: it has to be true or false`,
 		"since=yesterday":                    `"yesterday" as parameter since: it has to be a time`,
-		"cursor=1":                           `"1" as parameter cursor: it has to be STDOUT,STDERR`,
+		"cursor=1":                           `"1" as parameter cursor: it has to be EPOCH:STDOUT,STDERR or STDOUT,STDERR`,
 		"cursor=1,-1":                        "parameter cursor",
 		"since=2026-01-02T03:04:05Z&lines=3": "parameters since and lines exclude each other",
 		"lines=%zz":                          "cannot read the query string",

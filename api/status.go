@@ -14,7 +14,7 @@ func StatusOf(code banger.Code) int {
 		return http.StatusBadRequest
 	case banger.CodeNotFound:
 		return http.StatusNotFound
-	case banger.CodeAmbiguous, banger.CodeExists, banger.CodeInUse, banger.CodeState, banger.CodeQuestion:
+	case banger.CodeAmbiguous, banger.CodeExists, banger.CodeInUse, banger.CodeState, banger.CodeQuestion, banger.CodeStaleEpoch:
 		return http.StatusConflict
 	case banger.CodeGone:
 		return http.StatusGone

@@ -33,17 +33,17 @@ var (
 
 	SendSession = special[SessionQuery[banger.SendRequest], banger.SendResult](Route{
 		ID: "sendSession", Method: http.MethodPost, Path: sessionPath + "/stdin", Summary: "Write the bytes of the body to a session's stdin, unchanged.",
-		Errors: codes(banger.CodeState, banger.CodeInUse),
+		Errors: codes(banger.CodeState, banger.CodeInUse, banger.CodeStaleEpoch),
 	})
 
 	ReadLogs = stream[SessionQuery[banger.LogRequest], LogLine](Route{
 		ID: "readLogs", Method: http.MethodGet, Path: sessionPath + "/logs", Summary: "Read a session's output.",
-		Errors: codes(banger.CodeGone),
+		Errors: codes(banger.CodeGone, banger.CodeStaleEpoch),
 	})
 
 	MatchSession = special[MatchSessionRequest, banger.Match](Route{
 		ID: "matchSession", Method: http.MethodGet, Path: sessionPath + "/match", Summary: "Find the first match in a session's output, past or future.",
-		Errors: codes(banger.CodeState),
+		Errors: codes(banger.CodeState, banger.CodeStaleEpoch),
 	})
 
 	SearchSessions = stream[banger.SearchRequest, SearchLine](Route{

@@ -62,8 +62,9 @@ func (l *logReading) take(line api.LogLine) (done bool) {
 	case line.Error != nil:
 		l.failed = line.Error
 	case line.Cursor != nil:
+		moved := l.request.Cursor == nil || l.request.Cursor.Epoch != line.Cursor.Epoch
 		l.request.Cursor = line.Cursor
-		if l.request.Begin != nil && !l.begun {
+		if l.request.Begin != nil && (moved || !l.begun) {
 			l.failed = l.request.Begin(*line.Cursor)
 		}
 		l.begun = true

@@ -37,10 +37,10 @@ func (c *Client) send(ctx context.Context, q api.SessionQuery[banger.SendRequest
 
 // sendAt sends r.Data from a known offset on.
 func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRequest) (result banger.SendResult, err error) {
-	offset := *r.Offset
+	offset, epoch := *r.Offset, r.Epoch
 	piece := func(data []byte, eof bool) error {
 		q := api.SessionQuery[banger.SendRequest]{VM: vm, Session: session, Request: banger.SendRequest{
-			Offset: &offset, EOF: eof, RawLine: r.RawLine,
+			Offset: &offset, Epoch: epoch, EOF: eof, RawLine: r.RawLine,
 		}}
 		return c.resume(ctx, func(func()) error {
 			q.Request.Data = bytes.NewReader(data)
@@ -59,7 +59,7 @@ func (c *Client) sendAt(ctx context.Context, vm, session string, r banger.SendRe
 			if err := piece(buffer[:n], false); err != nil {
 				return result, err
 			}
-			offset += int64(n)
+			offset, epoch = offset+int64(n), result.Epoch
 			sent = true
 		}
 		if errors.Is(err, io.EOF) {

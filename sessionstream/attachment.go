@@ -54,6 +54,7 @@ type Attachment struct {
 	// The rest belongs to whoever calls Receive.
 	in      *inlet           // of the present connection
 	output  banger.LogCursor // where the next byte of each stream belongs
+	epoch   banger.Epoch     // of all positions; empty with a server that has none
 	failed  error            // of the present connection, behind the frames that were received
 	pending []Message        // to be received before anything that is read
 	pinging bool
@@ -344,7 +345,7 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 		if !attach.NoOutput {
 			attach.From, attach.Tail = new(a.output), nil
 		}
-		a.out.describe(&attach)
+		a.out.describe(&attach, a.epoch)
 	}
 	if err := writer.WriteControl(&attach); err != nil {
 		return nil, err
@@ -379,10 +380,14 @@ func (a *Attachment) greet(conn net.Conn, first bool) (*Attached, error) {
 // takeUp compares the server's answer with what was asked for.
 func (a *Attachment) takeUp(asked Attach, got *Attached, first bool) error {
 	if !asked.NoOutput {
-		if got.Output == nil || asked.From != nil && *got.Output != *asked.From {
+		if got.Output == nil || asked.From != nil && (got.Output.Stdout != asked.From.Stdout || got.Output.Stderr != asked.From.Stderr) {
 			return errorf(CodeInvalid, "the server does not begin its output at %v", asked.From)
 		}
 		a.output = *got.Output
+	}
+	a.epoch = a.output.Epoch
+	if got.Stdin != nil {
+		a.epoch = got.Stdin.Epoch
 	}
 	if asked.Role != RoleWriter {
 		return nil

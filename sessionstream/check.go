@@ -31,12 +31,12 @@ func (*Error) controlType() string     { return "error" }
 func (c *Attach) check() error {
 	switch c.Role {
 	case RoleObserver:
-		if c.AttachID != "" || c.Resume || c.From != nil || c.Tail != nil || c.NoOutput || c.Window != nil || c.RawLine {
+		if c.AttachID != "" || c.Resume || c.From != nil || c.Tail != nil || c.NoOutput || c.Window != nil || c.RawLine || c.Stdin != nil {
 			return errorf(CodeInvalid, "an observer has a role only")
 		}
 	case RoleViewer:
-		if c.Window != nil || c.NoOutput {
-			return errorf(CodeInvalid, "a viewer has no window, and has output")
+		if c.Window != nil || c.NoOutput || c.Stdin != nil {
+			return errorf(CodeInvalid, "a viewer has no window and no stdin, and has output")
 		}
 	case RoleWriter:
 	default:
@@ -51,6 +51,9 @@ func (c *Attach) check() error {
 	if c.From != nil && (c.From.Stdout < 0 || c.From.Stderr < 0) {
 		return errorf(CodeInvalid, "output cannot begin at %v", *c.From)
 	}
+	if c.Stdin != nil {
+		return checkOffset(&c.Stdin.Offset)
+	}
 	return nil
 }
 
@@ -64,6 +67,8 @@ func (c *Attach) checkNames() error {
 		return errorf(CodeInvalid, "a further connection has to name its attachment")
 	case len(c.AttachID) > MaxIDBytes || strings.ContainsFunc(c.AttachID, strange):
 		return errorf(CodeInvalid, "%.80q is not an attachment id", c.AttachID)
+	case c.From != nil && len(c.From.Epoch) > MaxIDBytes, c.Stdin != nil && len(c.Stdin.Epoch) > MaxIDBytes:
+		return errorf(CodeInvalid, "an epoch has more than %d bytes", MaxIDBytes)
 	case len(c.Client) > MaxClientBytes:
 		return errorf(CodeInvalid, "the client's name has more than %d bytes", MaxClientBytes)
 	}
@@ -146,7 +151,13 @@ func (c *Gap) check() error {
 }
 
 func (c *StdinAck) check() error { return checkOffset(&c.Offset) }
-func (c *Error) check() error    { return checkOffset(c.Offset) }
+
+func (c *Error) check() error {
+	if p := c.Parted; p != nil && (p.Stdout < 0 || p.Stderr < 0 || p.Stdin < 0) {
+		return errorf(CodeInvalid, "epochs cannot part at %+v", *p)
+	}
+	return checkOffset(c.Offset)
+}
 
 func (*Takeover) check() error  { return nil }
 func (*Resize) check() error    { return nil }

@@ -37,7 +37,8 @@ const (
 //	2              Signal of an observer, Signal.ID, ToAll, Stop.By
 //	3              Attach.RawLine, CodeLine
 //	4              Live, Terminal.Setup
-const Revision = 4
+//	5              LogCursor.Epoch of From and Output, Attach.Stdin, Grant.Epoch, CodeStaleEpoch, Error.Parted
+const Revision = 5
 
 // Limits of what controls may say.
 const (
@@ -65,6 +66,9 @@ type (
 		// end of both. Without either it begins with what is written from now on.
 		From *banger.LogCursor `json:"from,omitempty"`
 		Tail *int              `json:"tail,omitempty" doc:"number of lines before the end of both streams at which output begins; 0 to 1048576, not with from"`
+		// Stdin is how much of stdin a writer knows to be accepted: of another branch of the
+		// VM's life than the server's, it is refused if it lies past their parting.
+		Stdin *StdinPosition `json:"stdin,omitempty" doc:"how much of stdin the writer knows to be accepted"`
 		// NoOutput is for a writer that wants no output, only what becomes of its stdin.
 		NoOutput bool `json:"no_output,omitempty"`
 		// Window is the size of a writer's terminal.
@@ -190,8 +194,17 @@ type (
 		Text string    `json:"text" doc:"for people"`
 		// Offset, with the codes offset, closed and line, is how much of stdin has been accepted.
 		Offset *int64 `json:"offset,omitempty"`
+		// Parted, with the code stale_epoch, is the point up to which the session has what the
+		// client's positions refer to.
+		Parted *banger.Parting `json:"parted,omitempty"`
 	}
 )
+
+// StdinPosition is a position in a session's stdin.
+type StdinPosition struct {
+	Epoch  banger.Epoch `json:"epoch,omitempty" doc:"the epoch in which offset counts; absent: the one in which the session began"`
+	Offset int64        `json:"offset" doc:"bytes of stdin accepted since the session began"`
+}
 
 // Grant is what a writer needs to know.
 type Grant struct {
@@ -199,6 +212,9 @@ type Grant struct {
 	// and the position of the next byte that the writer sends.
 	Offset int64 `json:"offset"`
 	EOF    bool  `json:"eof"` // stdin is closed
+	// Epoch is that in which Offset counts, which is that of all positions of the connection.
+	// The daemon says so in Attached, a shim does not.
+	Epoch banger.Epoch `json:"epoch,omitempty" doc:"the epoch in which offset counts; from the daemon, in attached"`
 	// WindowBytes is how many bytes a writer may have sent that are not
 	// acknowledged, so that controls never wait behind stdin.
 	WindowBytes int64 `json:"window_bytes"`
@@ -238,6 +254,7 @@ const (
 	CodeUnavailable ErrorCode = "unavailable" // what is asked for cannot be reached now
 	CodePaused      ErrorCode = "paused"      // the session's VM is paused, and a new attachment would wait for its end
 	CodeEnded       ErrorCode = "ended"       // the command has ended, so it gets no signal
+	CodeStaleEpoch  ErrorCode = "stale_epoch" // a position is of another branch of the VM's life
 )
 
 // Err returns the error of the evicted writer, which says who has taken its place.

@@ -73,7 +73,7 @@ type sent struct {
 
 func newFeed(a *Attachment, offset *int64) *feed {
 	g := a.Attached().Stdin
-	f := &feed{attachment: a, granted: g, begin: g.Offset, result: banger.SendResult{Offset: g.Offset, EOF: g.EOF}, over: make(chan struct{})}
+	f := &feed{attachment: a, granted: g, begin: g.Offset, result: banger.SendResult{Epoch: g.Epoch, Offset: g.Offset, EOF: g.EOF}, over: make(chan struct{})}
 	if offset != nil {
 		f.begin = *offset
 	}
@@ -121,7 +121,7 @@ func (f *feed) await(eof bool) error {
 		}
 		switch c := m.Control.(type) {
 		case *StdinAck:
-			f.result = banger.SendResult{Offset: c.Offset, EOF: c.EOF}
+			f.result.Offset, f.result.EOF = c.Offset, c.EOF
 		case *Error: // stdin takes no more, or no end-of-file
 			if c.Offset != nil {
 				f.result.Offset = *c.Offset
@@ -131,7 +131,7 @@ func (f *feed) await(eof bool) error {
 		case *Evicted:
 			return c.Err()
 		case *Exit:
-			f.result = banger.SendResult{Offset: c.State.StdinOffset, EOF: true}
+			f.result.Offset, f.result.EOF = c.State.StdinOffset, true
 			if !f.acceptedAll() {
 				return errorf(CodeClosed, "the session has ended")
 			}

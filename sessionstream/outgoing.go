@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"sync"
+
+	"banger"
 )
 
 // maxSent bounds a frame of stdin: a writer that is cut within it has the less to
@@ -143,12 +145,15 @@ func (o *outgoing) resize(w Window) {
 }
 
 // describe completes the Attach of a further connection.
-func (o *outgoing) describe(a *Attach) {
+func (o *outgoing) describe(a *Attach, epoch banger.Epoch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	a.Role, a.Window = RoleViewer, nil
+	a.Role, a.Window, a.Stdin = RoleViewer, nil, nil
 	if o.granted {
 		a.Role, a.Window = RoleWriter, o.window
+	}
+	if o.granted && epoch != "" { // an older server does not know it
+		a.Stdin = &StdinPosition{Epoch: epoch, Offset: o.accepted}
 	}
 }
 

@@ -37,7 +37,7 @@ func wait(ctx context.Context, p paths.Paths) error {
 	before := processor()
 	for _, x := range all[len(all)/2:][:events] {
 		began := time.Now()
-		if _, err := records.UpdateSession(ctx, x.ID, func(x *banger.Session) error {
+		if _, err := records.UpdateSession(ctx, x.Key(), func(x *banger.Session) error {
 			x.Status, x.Sequence = banger.StatusExited, x.Sequence+1
 			return nil
 		}); err != nil {

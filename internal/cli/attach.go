@@ -204,6 +204,11 @@ func attachError(x banger.Session, err error) error {
 		return banger.Errorf(banger.CodeInvalid, "cannot attach to session %q: %w", x.Name, err)
 	case sessionstream.CodePaused:
 		return banger.Errorf(banger.CodeState, "%w", err)
+	case sessionstream.CodeStaleEpoch:
+		stale := banger.Errorf(banger.CodeStaleEpoch, "attachment to session %q ended: its VM was forked or set back to an older snapshot: %w", x.Name, err).
+			WithHint("attach again, without the output that you have already seen")
+		stale.Parted = refused.Parted
+		return stale
 	}
 	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err)
 }

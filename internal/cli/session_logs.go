@@ -23,7 +23,7 @@ Every byte is printed unchanged to a file or pipe. On a terminal, control charac
 shown as visible escapes, because a session is not trusted (--raw: unchanged).
 
 To poll without losing a byte, use --json --limit BYTES and pass the offset in "next" of
-the last line as the next --from.
+the last line as the next --from, with its epoch as --epoch.
 
 `+whenHelp)
 	cmd.Example = `  banger session logs dev build --since 10m
@@ -32,6 +32,7 @@ the last line as the next --from.
 	lines := lineCount(banger.DefaultLogLines)
 	flags.VarP(&lines, "lines", "n", "print this many lines from the end, or all")
 	from := flags.Int64("from", 0, "print from this byte `OFFSET` of --stream to the end, instead of the last lines")
+	epoch := flags.String("epoch", "", "`EPOCH` in which --from counts, from \"next\" (default: the one in which the session began)")
 	limit := flags.Int64("limit", 0, "print at most this many `BYTES` (default: no limit)")
 	follow := flags.BoolP("follow", "f", false, "keep printing until the session ends")
 	stream := addChoice(cmd, "stream", "output to print",
@@ -57,7 +58,9 @@ the last line as the next --from.
 			if r.Stream == banger.StreamBoth || *from < 0 {
 				return usagef("--from takes a non-negative byte offset in one stream: add --stream stdout or --stream stderr")
 			}
-			r.From = from
+			r.From, r.Epoch = from, banger.Epoch(*epoch)
+		} else if *epoch != "" {
+			return usagef("--epoch needs --from")
 		}
 		if _, err := linematch.CompileFilter(r.Grep); err != nil {
 			return err

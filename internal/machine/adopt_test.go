@@ -246,12 +246,12 @@ func TestAdopt_SlowDiskOfACrashedMachineHoldsUpOnlyItsVM(t *testing.T) {
 	if _, err := h.Sessions.StartSession(t.Context(), "whole", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/true"}}); err != nil {
 		t.Error(err)
 	}
-	if got, err := h.Store.GetSession(t.Context(), y.ID); err != nil || got.Status.Ended() {
+	if got, err := h.Store.GetSession(t.Context(), y.Key()); err != nil || got.Status.Ended() {
 		t.Errorf("its end is recorded before its disk is read: %+v, %v", got.SessionState, err)
 	}
 	close(allowed)
 	waitState(t, h, "crashed", banger.VMFailed)
-	if got, err := h.Store.GetSession(t.Context(), y.ID); err != nil || got.EndedBy != banger.EndedByVMLost {
+	if got, err := h.Store.GetSession(t.Context(), y.Key()); err != nil || got.EndedBy != banger.EndedByVMLost {
 		t.Errorf("%+v, %v", got.SessionState, err)
 	}
 }

@@ -65,6 +65,14 @@ func (s *recovery) matchDirectory(ctx context.Context, vm banger.VM) error {
 	if gone && (!s.drivers.Standing(vm) || s.restored) {
 		return s.recordGone(ctx, vm)
 	}
+	if s.restored {
+		if err := s.matchEpoch(ctx, vm); err != nil {
+			return err
+		}
+		if vm, err = s.store.GetVM(ctx, vm.ID); err != nil {
+			return err
+		}
+	}
 	if err := s.files.write(vm); err != nil {
 		s.log.Error("cannot write down what a VM is", "vm", vm.ID, "cause", err)
 	}
@@ -78,6 +86,21 @@ func (s *recovery) matchDirectory(ctx context.Context, vm banger.VM) error {
 		return err
 	}
 	return s.matchMachine(ctx, vm)
+}
+
+// matchEpoch has an older record name the epoch that its VM is in. Where that parted from
+// others is not known any more, and what the record has of sessions is of another epoch: they
+// are taken in again.
+func (s *recovery) matchEpoch(ctx context.Context, vm banger.VM) error {
+	now, err := s.files.read(vm.ID)
+	if err != nil || now.Epoch == "" || now.Epoch == vm.Epoch || now.ParentEpoch == "" {
+		return nil // without a file that makes sense, the record is all that there is
+	}
+	_, err = s.store.BeginEpoch(ctx, banger.VM{ID: vm.ID, Epoch: now.Epoch, ParentEpoch: now.ParentEpoch}, nil)
+	if banger.CodeOf(err) == banger.CodeExists {
+		return nil // the record is newer
+	}
+	return err
 }
 
 // goneText is why a VM without a directory has failed.

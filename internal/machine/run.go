@@ -19,6 +19,7 @@ type run struct {
 	runs     *runs
 	id       banger.VMID
 	machine  vmm.Machine
+	sessions guestapi.GuestHandler // of what its guest reports; a machine is in one epoch
 	pauses   *pauses
 	pausing  *pauseFollower
 	presence *presence
@@ -165,7 +166,7 @@ func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi
 	if err := r.runs.reporter.takeInFromGuest(ctx, r.id, g); err != nil {
 		return err
 	}
-	err := r.runs.reporter.sessions.Guest(r.id).GuestUp(ctx, hello, g)
+	err := r.sessions.GuestUp(ctx, hello, g)
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,7 @@ func (r *run) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi
 
 // GuestChanged implements guestapi.GuestHandler.
 func (r *run) GuestChanged(ctx context.Context, s guestapi.GuestSession) error {
-	return r.runs.reporter.sessions.Guest(r.id).GuestChanged(ctx, s)
+	return r.sessions.GuestChanged(ctx, s)
 }
 
 // GuestDown implements guestapi.GuestHandler. Of a standing machine the record says since

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"banger"
+	"banger/internal/records"
 )
 
 // Store keeps the records of VMs; internal/store does.
@@ -27,6 +28,13 @@ type Store interface {
 	// changed.
 	ListVMs(ctx context.Context) ([]banger.VM, error)
 	UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (banger.VM, error)
+	// BeginEpoch records that an epoch has begun: that of a fork, which is a new VM, or, if
+	// the VM exists, that of an older snapshot, which has been restored over it. vm has the
+	// epoch and the one that it comes from; of a VM that exists, nothing else changes. sessions
+	// are all that there are in the epoch, with the counts of bytes where it parted from the
+	// other: the VM's records become those, whatever they were. All of it is one transaction,
+	// and must come before the machine of the new epoch can be reached. An epoch begins once: another time is CodeExists.
+	BeginEpoch(ctx context.Context, vm banger.VM, sessions []records.FoundSession) (banger.VM, error)
 	// DeleteVM deletes its sessions too, each with its event.
 	DeleteVM(ctx context.Context, id banger.VMID) error
 	// ListSessions returns the sessions of a VM, oldest first. What they refer to may be

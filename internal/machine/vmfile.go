@@ -15,6 +15,7 @@ import (
 
 	"banger"
 	"banger/internal/files"
+	"banger/internal/records"
 	"banger/internal/vmm"
 )
 
@@ -42,6 +43,9 @@ type vmFiles struct {
 
 // describe returns the content of a VM's file.
 func (f *vmFiles) describe(vm banger.VM) ([]byte, error) {
+	if vm.Epoch == "" { // it is about to be created
+		vm.Epoch = banger.Epoch(vm.ID)
+	}
 	record, err := json.Marshal(vm)
 	if err != nil {
 		return nil, err
@@ -130,6 +134,9 @@ func (f *vmFiles) check(id banger.VMID, version int, vm banger.VM) error {
 		request = request.WithDefaults()
 	}
 	err := request.Validate()
+	if err == nil && (vm.Epoch != "" && !banger.ValidID(string(vm.Epoch)) || vm.ParentEpoch != "" && (!banger.ValidID(string(vm.ParentEpoch)) || vm.Epoch == "")) {
+		err = fmt.Errorf("its epoch %.40q or that which it parted from, %.40q, is not an epoch", string(vm.Epoch), string(vm.ParentEpoch))
+	}
 	switch {
 	case version < 1:
 		err = errors.New("it has no version")
@@ -179,6 +186,19 @@ func (f filed) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger
 	}
 	if err := f.files.write(vm); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a VM without a directory there is nothing to know
 		f.log.Error("the file of a VM is older than its record until the next daemon starts", "vm", id, "cause", err)
+	}
+	return vm, nil
+}
+
+// BeginEpoch implements Store. A file that is older than the record is made true by the
+// next daemon.
+func (f filed) BeginEpoch(ctx context.Context, vm banger.VM, sessions []records.FoundSession) (banger.VM, error) {
+	vm, err := f.Store.BeginEpoch(ctx, vm, sessions)
+	if err != nil {
+		return vm, err
+	}
+	if err := f.files.write(vm); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.log.Error("the file of a VM is older than its record until the next daemon starts", "vm", vm.ID, "cause", err)
 	}
 	return vm, nil
 }

@@ -17,6 +17,7 @@ type Attachments struct {
 	finder   *finder
 	launcher *launcher
 	shims    *shims
+	epochs   *epochs
 	seats    seats           // who serves which attachment
 	ctx      context.Context // they end with it
 	log      *slog.Logger
@@ -32,7 +33,7 @@ type Attachments struct {
 // daemon.
 func (s *Attachments) AttachSession(ctx context.Context, vmRef, ref string) (serve func(ctx context.Context, conn net.Conn, number int64), err error) {
 	x, err := s.finder.session(ctx, vmRef, ref)
-	if err == nil && !s.launcher.launches.claimed(x.ID) { // a launch in hand is waited for on the connection
+	if err == nil && !s.launcher.launches.claimed(x.Key()) { // a launch in hand is waited for on the connection
 		x, err = s.launcher.settled(ctx, x)
 	}
 	if err != nil {
@@ -50,12 +51,13 @@ func (s *Attachments) serveAttachment(ctx context.Context, conn net.Conn, x bang
 	unblock := context.AfterFunc(ctx, func() { conn.Close() })
 	defer unblock()
 	r := newRelay(conn, x)
-	r.dial = func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.ID) }
+	r.enter = func(a *sessionstream.Attach) (banger.Epoch, error) { return s.epochs.admit(ctx, x, a) }
+	r.dial = func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.Key(), r.epoch) }
 	r.admit = func() *sessionstream.Error { return s.checkAwake(ctx, x) }
 	r.sit = func(attachID string, end context.CancelCauseFunc) *sessionstream.Error {
-		return s.seats.take(seat{x.ID, attachID}, number, end)
+		return s.seats.take(seat{x.Key(), attachID}, number, end)
 	}
-	r.leave = func(attachID string) { s.seats.leave(seat{x.ID, attachID}, number) }
+	r.leave = func(attachID string) { s.seats.leave(seat{x.Key(), attachID}, number) }
 	if err := r.run(ctx); err != nil {
 		s.log.Debug("attachment has ended", "session", x.ID, "cause", err)
 	}
@@ -81,6 +83,9 @@ func (s *Attachments) checkAwake(ctx context.Context, x banger.Session) *session
 func refusal(err error) *sessionstream.Error {
 	if e, ok := errors.AsType[*sessionstream.Error](err); ok {
 		return e
+	}
+	if e, ok := errors.AsType[*banger.Error](err); ok && e.Code == banger.CodeStaleEpoch {
+		return &sessionstream.Error{Code: sessionstream.CodeStaleEpoch, Text: err.Error(), Parted: e.Parted}
 	}
 	return &sessionstream.Error{Code: sessionstream.CodeUnavailable, Text: err.Error()}
 }

@@ -36,10 +36,10 @@ func (c *Control) end(ctx context.Context, x banger.Session, r banger.StopReques
 	}
 	err = c.reach.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Stop(ctx, x.ID, r) })
 	if banger.CodeOf(err) == banger.CodeNotFound {
-		err = c.recorder.recordMissing(ctx, x.ID)
+		err = c.recorder.recordMissing(ctx, x.Key())
 	}
 	if err != nil {
 		return x, err
 	}
-	return waitFor(ctx, c.finder.store, x.ID, func(x banger.Session) bool { return x.Status.Ended() })
+	return waitFor(ctx, c.finder.store, x.Key(), func(x banger.Session) bool { return x.Status.Ended() })
 }

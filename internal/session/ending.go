@@ -143,7 +143,7 @@ func (e *ending) write(ctx context.Context, b batch) error {
 	for i, r := range b.left {
 		left[b.ids[i]] = r
 	}
-	return e.store.UpdateSessions(ctx, b.ids, func(x *banger.Session) error {
+	return e.store.UpdateSessions(ctx, e.vm, b.ids, func(x *banger.Session) error {
 		if !x.Status.Ended() {
 			left[x.ID].recordEnd(x, e.end)
 		}

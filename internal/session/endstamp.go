@@ -48,13 +48,13 @@ func (s *stampedStore) RestoreSessions(ctx context.Context, found []records.Foun
 }
 
 // UpdateSession implements Store.
-func (s *stampedStore) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (banger.Session, error) {
-	return s.Store.UpdateSession(ctx, id, s.stamping(change))
+func (s *stampedStore) UpdateSession(ctx context.Context, key banger.SessionKey, change func(*banger.Session) error) (banger.Session, error) {
+	return s.Store.UpdateSession(ctx, key, s.stamping(change))
 }
 
 // UpdateSessions implements Store.
-func (s *stampedStore) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
-	return s.Store.UpdateSessions(ctx, ids, s.stamping(change))
+func (s *stampedStore) UpdateSessions(ctx context.Context, vm banger.VMID, ids []banger.SessionID, change func(*banger.Session) error) error {
+	return s.Store.UpdateSessions(ctx, vm, ids, s.stamping(change))
 }
 
 func (s *stampedStore) stamping(change func(*banger.Session) error) func(*banger.Session) error {

@@ -84,12 +84,12 @@ func (f *finder) selectSessions(ctx context.Context, refs []string, filter bange
 }
 
 // waitFor returns a session as soon as done says so.
-func waitFor(ctx context.Context, store Store, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
-	x, err := store.WaitSession(ctx, id, done)
+func waitFor(ctx context.Context, store Store, key banger.SessionKey, done func(banger.Session) bool) (banger.Session, error) {
+	x, err := store.WaitSession(ctx, key, done)
 	if err != nil {
 		return x, err
 	}
-	whole, err := store.GetSession(ctx, id)
+	whole, err := store.GetSession(ctx, key)
 	if banger.CodeOf(err) == banger.CodeNotFound {
 		return x, nil // it has come to that, and been removed since
 	}

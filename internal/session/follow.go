@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"banger"
 	"banger/internal/guestapi"
@@ -27,13 +28,23 @@ type Reconciler struct {
 	boots map[banger.VMID]string // ids; see follower.GuestUp
 }
 
-// Guest returns the handler of what one VM's guest reports.
-func (r *Reconciler) Guest(id banger.VMID) guestapi.GuestHandler { return &follower{r, id} }
+// Guest returns the handler of what one VM's guest reports, for one machine: reports are of
+// the epoch that the VM is in when the guest comes up.
+func (r *Reconciler) Guest(id banger.VMID) guestapi.GuestHandler {
+	return &follower{Reconciler: r, vm: id}
+}
 
 // follower brings the records of one VM's sessions in line with its guest.
 type follower struct {
 	*Reconciler
-	vm banger.VMID
+	vm    banger.VMID
+	epoch atomic.Value // banger.Epoch: that of the VM when the guest came up
+}
+
+// branch is where the guest's reports come from.
+func (f *follower) branch() branch {
+	epoch, _ := f.epoch.Load().(banger.Epoch)
+	return branch{f.vm, epoch}
 }
 
 // GuestUp implements guestapi.GuestHandler. The first time in a boot of the guest it goes
@@ -42,6 +53,11 @@ type follower struct {
 // follow from there: what a reconnect costs is a matter of these, and not of how many have
 // ended. A session that cannot be settled now does not keep the others from their guest.
 func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
+	vm, err := f.store.GetVM(ctx, f.vm)
+	if err != nil {
+		return err
+	}
+	f.epoch.Store(vm.Epoch)
 	sessions, err := f.store.ListSessions(ctx, f.vm)
 	if err != nil {
 		return err
@@ -69,7 +85,7 @@ func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g gue
 		}
 	}
 	for _, x := range sessions {
-		if x.Status.Ended() || reported[x.ID] || f.launches.claimed(x.ID) {
+		if x.Status.Ended() || reported[x.ID] || f.launches.claimed(x.Key()) {
 			continue
 		}
 		err := f.settle(ctx, g, x)
@@ -146,8 +162,8 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(news)), changesAtOnce) {
 		impossible := 0
-		err := f.store.UpdateSessions(ctx, ids, func(x *banger.Session) error {
-			err := takeReport(x, f.vm, news[x.ID])
+		err := f.store.UpdateSessions(ctx, f.vm, ids, func(x *banger.Session) error {
+			err := takeReport(x, f.branch(), news[x.ID])
 			if isRefused(err) {
 				impossible++
 				return nil
@@ -186,7 +202,7 @@ func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) er
 
 // record copies a report into its record, unless the report is invalid.
 func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
-	err := f.recorder.apply(ctx, f.vm, r)
+	err := f.recorder.apply(ctx, f.branch(), r)
 	if isRefused(err) {
 		// A guest can say this as often as it likes.
 		f.log.Debug("guest reports an impossible change", "vm", f.vm, "session", r.ID, "cause", err)
@@ -209,11 +225,11 @@ func isRefused(err error) bool {
 func (f *follower) settle(ctx context.Context, g guestapi.Guest, x banger.Session) error {
 	if x.Status != banger.StatusStarting {
 		f.setBoot(f.vm, "") // should it be there again, that corrects its record
-		return f.recorder.recordMissing(ctx, x.ID)
+		return f.recorder.recordMissing(ctx, x.Key())
 	}
 	report, err := g.Abandon(ctx, x.ID)
 	if err != nil {
 		return err
 	}
-	return f.recorder.apply(ctx, f.vm, report)
+	return f.recorder.apply(ctx, f.branch(), report)
 }

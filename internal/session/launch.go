@@ -34,10 +34,10 @@ type launcher struct {
 // launch stores a session and begins to launch it, unless its key stands for another one
 // already, which is returned then.
 func (l *launcher) launch(ctx context.Context, x banger.Session, key string, secrets banger.SecretEnv) (banger.Session, error) {
-	h := l.launches.claim(x.ID, key)
+	h := l.launches.claim(x.Key(), key)
 	stored, created, err := l.store.CreateSession(ctx, x, key)
 	if !created {
-		l.launches.release(x.ID)
+		l.launches.release(x.Key())
 	}
 	if err != nil {
 		return banger.Session{}, err
@@ -52,7 +52,7 @@ func (l *launcher) launch(ctx context.Context, x banger.Session, key string, sec
 // if its machine ends, and then MachineEnded settles it, or if the service closes,
 // and then the next daemon does.
 func (l *launcher) carryOut(h *launch, x banger.Session, secrets banger.SecretEnv) {
-	defer l.launches.release(x.ID)
+	defer l.launches.release(x.Key())
 	err := l.tryLaunch(h, x, secrets)
 	for pause := minSettlePause; isUnsettled(err) && h.ctx.Err() == nil; pause = min(2*pause, maxSettlePause) {
 		l.log.Warn("launch is unsettled", "session", x.ID, "cause", err)
@@ -90,15 +90,15 @@ func (l *launcher) tryLaunch(h *launch, x banger.Session, secrets banger.SecretE
 	case err == nil:
 		h.report = report
 		close(h.answered)
-		return l.recorder.apply(store, x.VMID, report)
+		return l.recorder.apply(store, branchOf(x), report)
 	case !asked:
 		stage := banger.StageSSHUnavailable
 		if e, ok := errors.AsType[*vmm.StageError](err); ok {
 			stage = e.Stage
 		}
-		return l.recorder.failLaunch(store, x.ID, stage, err)
+		return l.recorder.failLaunch(store, x.Key(), stage, err)
 	case answered:
-		return l.recorder.failLaunch(store, x.ID, banger.StageLaunch, err)
+		return l.recorder.failLaunch(store, x.Key(), banger.StageLaunch, err)
 	}
 	return err
 }
@@ -114,5 +114,5 @@ func (l *launcher) abandon(ctx context.Context, x banger.Session) error {
 	if err != nil {
 		return err
 	}
-	return l.recorder.apply(context.WithoutCancel(ctx), x.VMID, report)
+	return l.recorder.apply(context.WithoutCancel(ctx), branchOf(x), report)
 }

@@ -14,11 +14,11 @@ type launches struct {
 	ctx context.Context // they end with it
 
 	mu   sync.Mutex // guards hand
-	hand map[banger.SessionID]*launch
+	hand map[banger.SessionKey]*launch
 }
 
 func newLaunches(ctx context.Context) *launches {
-	return &launches{ctx: ctx, hand: map[banger.SessionID]*launch{}}
+	return &launches{ctx: ctx, hand: map[banger.SessionKey]*launch{}}
 }
 
 // launch is one that this process has in hand: nobody else settles its session.
@@ -35,48 +35,48 @@ type launch struct {
 }
 
 // claim takes a launch in hand, before its record exists.
-func (h *launches) claim(id banger.SessionID, key string) *launch {
-	l := &launch{key: key, done: make(chan struct{}), answered: make(chan struct{})}
+func (h *launches) claim(key banger.SessionKey, idempotencyKey string) *launch {
+	l := &launch{key: idempotencyKey, done: make(chan struct{}), answered: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancelCause(h.ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hand[id] = l
+	h.hand[key] = l
 	return l
 }
 
 // release gives a launch up.
-func (h *launches) release(id banger.SessionID) {
+func (h *launches) release(key banger.SessionKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.hand[id]
+	l := h.hand[key]
 	l.cancel(nil)
 	close(l.done)
-	delete(h.hand, id)
+	delete(h.hand, key)
 }
 
 // inHand returns a session's launch, nil if it is not in hand.
-func (h *launches) inHand(id banger.SessionID) *launch {
+func (h *launches) inHand(key banger.SessionKey) *launch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.hand[id]
+	return h.hand[key]
 }
 
 // claimed reports whether a session's launch is in hand.
-func (h *launches) claimed(id banger.SessionID) bool { return h.inHand(id) != nil }
+func (h *launches) claimed(key banger.SessionKey) bool { return h.inHand(key) != nil }
 
 // recorded has a launch that is in hand know its record.
 func (h *launches) recorded(x banger.Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l := h.hand[x.ID]; l != nil {
+	if l := h.hand[x.Key()]; l != nil {
 		l.record = x
 	}
 }
 
 // interrupt has a launch given up whose machine has ended, if it is in hand, and
 // returns when nobody has it in hand any more.
-func (h *launches) interrupt(ctx context.Context, id banger.SessionID) error {
-	l := h.inHand(id)
+func (h *launches) interrupt(ctx context.Context, key banger.SessionKey) error {
+	l := h.inHand(key)
 	if l == nil {
 		return nil
 	}

@@ -15,8 +15,9 @@ type Streams struct {
 	launcher *launcher
 	pages    *pages
 	shims    *shims
+	epochs   *epochs
 
-	stdin keylock.Locks[banger.SessionID] // each is held while something is sent to the session
+	stdin keylock.Locks[banger.SessionKey] // each is held while something is sent to the session
 	// senderID is that of all attachments that send: they take turns, and the next
 	// need not wait for the lease of one whose link broke at its end.
 	senderID string
@@ -70,9 +71,9 @@ func firstPage(x banger.Session, r banger.LogRequest) (guestapi.GuestLogRead, er
 		return read, banger.Errorf(banger.CodeInvalid, "cannot read log of session %q: an offset belongs to one stream", x.Name).
 			WithHint("choose stdout or stderr")
 	case r.From != nil && read.Stream == banger.StreamStderr:
-		read.Cursor.Stderr = *r.From
+		read.Cursor = banger.LogCursor{Epoch: r.Epoch, Stderr: *r.From}
 	case r.From != nil:
-		read.Cursor.Stdout = *r.From
+		read.Cursor = banger.LogCursor{Epoch: r.Epoch, Stdout: *r.From}
 	case !r.Since.IsZero():
 		read.Since = &r.Since
 	case r.Lines >= 0:

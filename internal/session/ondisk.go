@@ -33,7 +33,7 @@ func (r *Reconciler) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.M
 		}
 		if ids = append(ids, x.ID); ended {
 			e.ended[x.ID] = true
-		} else if err := r.launches.interrupt(ctx, x.ID); err != nil {
+		} else if err := r.launches.interrupt(ctx, x.Key()); err != nil {
 			return err
 		}
 	}

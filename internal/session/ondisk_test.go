@@ -192,7 +192,7 @@ func TestMachineEnded_SessionsHaveWhatIsOnTheDiskAtOnce(t *testing.T) {
 		if x := r.named(t, "before"); x.Revision != before.Revision {
 			t.Errorf("that had ended before: %+v", x.SessionState)
 		}
-		if _, err := r.store.GetSession(t.Context(), stranger); banger.CodeOf(err) != banger.CodeNotFound {
+		if _, err := r.store.GetSession(t.Context(), banger.SessionKey{VM: r.vm.ID, Session: stranger}); banger.CodeOf(err) != banger.CodeNotFound {
 			t.Errorf("a stranger's directory: %v", err)
 		}
 		r.end(t, d.end(lost)) // as after a crash in between
@@ -329,7 +329,7 @@ func TestMachineEnd_IsOneTransactionAndAnEventForEachSession(t *testing.T) {
 			case 0:
 				d.put(t, x.ID, "out", at, banger.SessionState{Status: banger.StatusExited, EndedBy: banger.EndedByExit, StartedAt: at, EndedAt: at, Sequence: 5})
 			case 1: // one that has left processes
-				if _, err := r.store.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error {
+				if _, err := r.store.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error {
 					x.Status, x.EndedAt, x.Survivors = banger.StatusExited, at, &banger.Survivors{Count: 1}
 					return nil
 				}); err != nil {

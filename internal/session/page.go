@@ -19,12 +19,14 @@ type Disks interface {
 
 // pages reads logs, a page at a time.
 type pages struct {
-	reach *reach
-	disks Disks
+	reach  *reach
+	disks  Disks
+	epochs *epochs
 }
 
 // read reads a page of a log where it is: in the guest of a VM that runs, else
-// on its disk. Who is patient waits for a remote host that does not answer, too.
+// on its disk. Who is patient waits for a remote host that does not answer, too. The page is
+// of the epoch that the VM is in, where its cursor must be valid.
 func (p *pages) read(ctx context.Context, x banger.Session, r guestapi.GuestLogRead, patient bool) (page guestapi.GuestLogPage, err error) {
 	reach := p.reach.withGuest
 	if patient {
@@ -33,20 +35,36 @@ func (p *pages) read(ctx context.Context, x banger.Session, r guestapi.GuestLogR
 	const maxMoves = 5 // the VM may be stopped and started in between
 	for range maxMoves {
 		err = reach(ctx, x.VMID, func(g guestapi.Guest) (err error) {
-			page, err = g.ReadLog(ctx, r)
+			page, err = p.inEpoch(ctx, x, r, func(r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) { return g.ReadLog(ctx, r) })
 			return err
 		})
 		if banger.CodeOf(err) != banger.CodeState {
 			return page, err
 		}
 		err = p.disks.ReadSessions(ctx, x.VMID, func(ctx context.Context, sessions fs.FS) (err error) {
-			page, err = pageOf(ctx, sessions, x, r)
+			page, err = p.inEpoch(ctx, x, r, func(r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) { return pageOf(ctx, sessions, x, r) })
 			return err
 		})
 		if banger.CodeOf(err) != banger.CodeState {
 			return page, err
 		}
 	}
+	return page, err
+}
+
+// inEpoch reads a page of what has been reached, if its cursor is valid there.
+func (p *pages) inEpoch(ctx context.Context, x banger.Session, r guestapi.GuestLogRead, read func(guestapi.GuestLogRead) (guestapi.GuestLogPage, error)) (guestapi.GuestLogPage, error) {
+	var at banger.LogCursor
+	if r.Tail == nil && r.Since == nil {
+		at = r.Cursor
+	}
+	epoch, err := p.epochs.checkCursor(ctx, x, at)
+	if err != nil {
+		return guestapi.GuestLogPage{}, err
+	}
+	r.Cursor.Epoch = ""
+	page, err := read(r)
+	page.Begin.Epoch, page.Next.Epoch = epoch, epoch
 	return page, err
 }
 

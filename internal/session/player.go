@@ -44,9 +44,16 @@ func (p *player) serve(ctx context.Context) error {
 		}
 	})
 	if err := p.perform(ctx, attach); err != nil {
-		return p.writer.WriteControl(refusal(err))
+		p.refuse(err)
 	}
 	return nil
+}
+
+// refuse says why there is no more. Who serves an epoch that the VM has left just ends.
+func (p *player) refuse(err error) {
+	if !isMoved(err) {
+		_ = p.writer.WriteControl(refusal(err))
+	}
 }
 
 // perform answers the attach and sends all there is to send.
@@ -68,6 +75,7 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		return p.send(attached, &sessionstream.Exit{State: state})
 	case attach.From != nil:
 		next.Cursor = *attach.From
+		next.Cursor.Epoch = p.session.Epoch
 	case attach.Tail != nil:
 		next.Tail = attach.Tail
 	default:
@@ -75,11 +83,14 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 	}
 	for first := true; ; first = false {
 		page, err := p.pages.read(ctx, p.session, next, true)
+		if err == nil && page.Next.Epoch != p.session.Epoch || banger.CodeOf(err) == banger.CodeStaleEpoch {
+			return errMoved
+		}
 		if err != nil {
 			return p.unreadable(next.Cursor, err)
 		}
 		if first {
-			attached.Output = &page.Begin
+			attached.Output = &banger.LogCursor{Stdout: page.Begin.Stdout, Stderr: page.Begin.Stderr}
 			if err := p.send(attached); err != nil {
 				return err
 			}

@@ -65,9 +65,12 @@ func (l *reading) run(ctx context.Context) (banger.LogEnd, error) {
 			return l.end, err
 		}
 		if first {
-			if err := l.begin(page.Begin); err != nil {
-				return l.end, err
-			}
+			err = l.begin(page.Begin)
+		} else if page.Begin.Epoch != l.end.Next.Epoch {
+			err = l.move(page.Begin.Epoch)
+		}
+		if err != nil {
+			return l.end, err
 		}
 		if more, err := l.takePage(page); err != nil || !more {
 			return l.end, err
@@ -139,6 +142,15 @@ func (l *reading) begin(at banger.LogCursor) error {
 		return nil
 	}
 	return l.request.Begin(at)
+}
+
+// move continues in another epoch, in which what was read is the same.
+func (l *reading) move(epoch banger.Epoch) error {
+	l.end.Next.Epoch = epoch
+	if l.request.Begin == nil {
+		return nil
+	}
+	return l.request.Begin(l.end.Next)
 }
 
 // takePage passes a page on and reports whether there may be more.

@@ -17,8 +17,8 @@ type recorder struct {
 	keeper   *keeper
 }
 
-func (r *recorder) update(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) error {
-	x, err := r.store.UpdateSession(ctx, id, change)
+func (r *recorder) update(ctx context.Context, key banger.SessionKey, change func(*banger.Session) error) error {
+	x, err := r.store.UpdateSession(ctx, key, change)
 	if err == nil {
 		r.launches.recorded(x)
 		r.paces.of(x.VMID).recorded(x)
@@ -30,14 +30,14 @@ func (r *recorder) update(ctx context.Context, id banger.SessionID, change func(
 }
 
 // apply copies a guest's report into the record, unless the record is newer.
-func (r *recorder) apply(ctx context.Context, vm banger.VMID, report guestapi.GuestSession) error {
-	return r.update(ctx, report.ID, func(x *banger.Session) error { return takeReport(x, vm, report) })
+func (r *recorder) apply(ctx context.Context, of branch, report guestapi.GuestSession) error {
+	return r.update(ctx, banger.SessionKey{VM: of.vm, Session: report.ID}, func(x *banger.Session) error { return takeReport(x, of, report) })
 }
 
 // recordMissing records the end of a session that ran and that its guest does not
 // know.
-func (r *recorder) recordMissing(ctx context.Context, id banger.SessionID) error {
-	return r.update(ctx, id, func(x *banger.Session) error {
+func (r *recorder) recordMissing(ctx context.Context, key banger.SessionKey) error {
+	return r.update(ctx, key, func(x *banger.Session) error {
 		if !x.Status.Ended() {
 			fail(x, banger.EndedByShimLost)
 			x.LastError = "the guest has no record of it any more; its end cannot be known"
@@ -47,8 +47,8 @@ func (r *recorder) recordMissing(ctx context.Context, id banger.SessionID) error
 }
 
 // failLaunch records that a session never ran.
-func (r *recorder) failLaunch(ctx context.Context, id banger.SessionID, stage banger.LaunchStage, cause error) error {
-	return r.update(ctx, id, func(x *banger.Session) error {
+func (r *recorder) failLaunch(ctx context.Context, key banger.SessionKey, stage banger.LaunchStage, cause error) error {
+	return r.update(ctx, key, func(x *banger.Session) error {
 		if x.Status == banger.StatusStarting { // else the guest knew better in the meantime
 			fail(x, banger.EndedByLaunch)
 			x.LaunchStage, x.LaunchMessage = stage, cause.Error()
@@ -57,11 +57,20 @@ func (r *recorder) failLaunch(ctx context.Context, id banger.SessionID, stage ba
 	})
 }
 
+// branch is where a guest's report comes from: a VM, in one of its epochs; in any if epoch
+// is empty.
+type branch struct {
+	vm    banger.VMID
+	epoch banger.Epoch
+}
+
+func branchOf(x banger.Session) branch { return branch{x.VMID, x.Epoch} }
+
 // takeReport copies a report of a VM's guest into the record x, unless that is newer.
-// An invalid one changes nothing.
-func takeReport(x *banger.Session, vm banger.VMID, r guestapi.GuestSession) error {
-	if x.VMID != vm {
-		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM", r.ID)
+// An invalid one changes nothing, nor does that of an epoch which the VM has left.
+func takeReport(x *banger.Session, of branch, r guestapi.GuestSession) error {
+	if x.VMID != of.vm || of.epoch != "" && x.Epoch != of.epoch {
+		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM or another epoch", r.ID)
 	}
 	if r.Sequence <= x.Sequence {
 		return nil

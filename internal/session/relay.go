@@ -33,6 +33,8 @@ type relay struct {
 
 	// Set before run.
 	dial func(context.Context) (net.Conn, error)
+	// enter checks the positions of an attach, and returns the epoch in which it is served.
+	enter func(*sessionstream.Attach) (banger.Epoch, error)
 	// admit refuses a new attachment, nil lets it in.
 	admit func() *sessionstream.Error
 	// sit makes this the one connection of an attachment, until it is ended with the
@@ -40,6 +42,7 @@ type relay struct {
 	sit   func(attachID string, end context.CancelCauseFunc) *sessionstream.Error
 	leave func(attachID string)
 
+	epoch   banger.Epoch              // of the connection, once enter has told
 	opened  chan struct{}             // closed when session is set
 	session *sessionstream.Attachment // towards the session
 }
@@ -65,6 +68,9 @@ func (r *relay) run(ctx context.Context) error {
 		return r.refuse(ctx, refused)
 	}
 	defer r.leave(attach.AttachID)
+	if r.epoch, err = r.enter(attach); err != nil {
+		return r.refuse(ctx, err)
+	}
 	hurry := context.AfterFunc(ctx, func() { r.client.SetWriteDeadline(time.Now().Add(farewell)) })
 	defer hurry()
 	var reading sync.WaitGroup
@@ -82,6 +88,12 @@ func (r *relay) run(ctx context.Context) error {
 	defer r.session.Close()
 	attached := r.session.Attached()
 	attached.VMID, attached.SessionID, attached.AttachID = r.of.VMID, r.of.ID, attach.AttachID
+	if attached.Output != nil {
+		attached.Output.Epoch = r.epoch
+	}
+	if attached.Stdin != nil {
+		attached.Stdin.Epoch = r.epoch
+	}
 	if err := r.writer.WriteControl(&attached); err != nil {
 		r.session.Detach()
 		return err
@@ -118,13 +130,14 @@ func (r *relay) readAttach() (*sessionstream.Attach, error) {
 }
 
 // refuse tells the client why it gets nothing more. One whose daemon ends is not
-// told: it continues with the next.
+// told: it continues with the next. Nor is one whose VM has moved to another epoch: it comes
+// back with its positions, and these are checked.
 func (r *relay) refuse(ctx context.Context, err error) error {
 	reason, told := errors.AsType[*sessionstream.Error](context.Cause(ctx))
 	if told {
 		err = reason
 	}
-	if told || ctx.Err() == nil && !errors.Is(err, io.EOF) {
+	if told || ctx.Err() == nil && !errors.Is(err, io.EOF) && !isMoved(err) {
 		_ = r.writer.WriteControl(refusal(err))
 	}
 	return err

@@ -22,7 +22,7 @@ func (r *remover) remove(ctx context.Context, x banger.Session) error {
 	if err != nil {
 		return err
 	}
-	return r.store.DeleteSession(ctx, x.ID)
+	return r.store.DeleteSession(ctx, x.Key())
 }
 
 // removePatience is how long a guest may take to be reached and to remove a session.

@@ -109,11 +109,12 @@ func (q *search) session(ctx context.Context, vm banger.VM, x banger.Session, wh
 		return nil, err
 	}
 	defer q.slots.give()
-	reading := newReading(q.pages, x, searchReading(q.request), func(line banger.LogChunk) error {
+	var reading *reading
+	reading = newReading(q.pages, x, searchReading(q.request), func(line banger.LogChunk) error {
 		if line.Gap > 0 {
 			return nil
 		}
-		err = q.found(banger.SearchHit{SessionPlace: where, Stream: line.Stream, Offset: line.Offset, Time: line.Time, Line: line.Data})
+		err = q.found(banger.SearchHit{SessionPlace: where, Stream: line.Stream, Epoch: reading.end.Next.Epoch, Offset: line.Offset, Time: line.Time, Line: line.Data})
 		return err
 	})
 	reading.patience, reading.toNow = searchPatience, true
@@ -123,7 +124,7 @@ func (q *search) session(ctx context.Context, vm banger.VM, x banger.Session, wh
 		err = context.Cause(ctx)
 	}
 	if err == nil && cause != nil {
-		if _, gone := q.store.GetSession(ctx, x.ID); banger.CodeOf(gone) == banger.CodeNotFound {
+		if _, gone := q.store.GetSession(ctx, x.Key()); banger.CodeOf(gone) == banger.CodeNotFound {
 			return nil, nil // it has been removed meanwhile
 		}
 	}

@@ -18,7 +18,7 @@ type seats struct {
 
 // seat is an attachment's.
 type seat struct {
-	session    banger.SessionID
+	session    banger.SessionKey
 	attachment string
 }
 

@@ -80,10 +80,11 @@ func New(ctx context.Context, c Config) *Services {
 // NewOutput returns the services of what sessions read and write, of VMs that run and of
 // those that do not. They end with s.
 func NewOutput(s *Services, disks Disks) (*Streams, *Attachments) {
-	pages := &pages{reach: s.reach, disks: disks}
-	shims := &shims{store: s.finder.store, guests: s.reach.guests, launcher: s.launcher, pages: pages, tasks: s.tasks}
-	streams := &Streams{finder: s.finder, launcher: s.launcher, pages: pages, shims: shims, senderID: string(banger.NewSessionID())}
-	return streams, &Attachments{finder: s.finder, launcher: s.launcher, shims: shims, ctx: s.tasks.ctx, log: s.log}
+	epochs := &epochs{store: s.finder.store}
+	pages := &pages{reach: s.reach, disks: disks, epochs: epochs}
+	shims := &shims{store: s.finder.store, guests: s.reach.guests, launcher: s.launcher, pages: pages, epochs: epochs, tasks: s.tasks}
+	streams := &Streams{finder: s.finder, launcher: s.launcher, pages: pages, shims: shims, epochs: epochs, senderID: string(banger.NewSessionID())}
+	return streams, &Attachments{finder: s.finder, launcher: s.launcher, shims: shims, epochs: epochs, ctx: s.tasks.ctx, log: s.log}
 }
 
 // Retain begins to remove ended sessions as Config.Retention says, until Close.

@@ -69,5 +69,5 @@ func (s *Sessions) WaitSession(ctx context.Context, vmRef, ref string) (banger.S
 	if err != nil {
 		return x, err
 	}
-	return waitFor(ctx, s.finder.store, x.ID, func(x banger.Session) bool { return x.Status.Ended() })
+	return waitFor(ctx, s.finder.store, x.Key(), func(x banger.Session) bool { return x.Status.Ended() })
 }

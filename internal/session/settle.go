@@ -18,7 +18,7 @@ var errNoAnswer = errors.New("the guest's answer is missing")
 func (l *launcher) awaitStart(ctx context.Context, x banger.Session) (banger.Session, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, launchPatience, errNoAnswer)
 	defer cancel()
-	if h := l.launches.inHand(x.ID); h != nil {
+	if h := l.launches.inHand(x.Key()); h != nil {
 		select {
 		case <-h.done:
 			if h.record.ID != "" && h.record.Status != banger.StatusStarting {
@@ -29,7 +29,7 @@ func (l *launcher) awaitStart(ctx context.Context, x banger.Session) (banger.Ses
 		case <-ctx.Done(): // waitFor fails
 		}
 	}
-	started, err := waitFor(ctx, l.store, x.ID, func(x banger.Session) bool { return x.Status != banger.StatusStarting })
+	started, err := waitFor(ctx, l.store, x.Key(), func(x banger.Session) bool { return x.Status != banger.StatusStarting })
 	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
 		return x, banger.Errorf(banger.CodeUnavailable, "not known yet whether session %q was started: %w", x.Name, errNoAnswer).
 			WithHint("banger session show reports it once the guest responds again")
@@ -43,28 +43,28 @@ func (l *launcher) settled(ctx context.Context, x banger.Session) (banger.Sessio
 	switch {
 	case x.Status != banger.StatusStarting:
 		return x, nil
-	case l.launches.claimed(x.ID):
+	case l.launches.claimed(x.Key()):
 		return l.awaitStart(ctx, x)
 	}
 	if err := l.abandon(ctx, x); err != nil {
 		return x, err
 	}
-	return l.store.GetSession(ctx, x.ID)
+	return l.store.GetSession(ctx, x.Key())
 }
 
 // launched waits for a launch that is in hand, and returns its session as the guest has
 // answered, which is before the record tells it.
 func (l *launcher) launched(ctx context.Context, x banger.Session) (banger.Session, error) {
-	h := l.launches.inHand(x.ID)
+	h := l.launches.inHand(x.Key())
 	if h == nil {
-		return l.store.GetSession(ctx, x.ID) // it was in hand a moment ago, or is left to the next link
+		return l.store.GetSession(ctx, x.Key()) // it was in hand a moment ago, or is left to the next link
 	}
 	select {
 	case <-h.answered:
-		err := takeReport(&x, x.VMID, h.report)
+		err := takeReport(&x, branchOf(x), h.report)
 		return x, err
 	case <-h.done:
-		return l.store.GetSession(ctx, x.ID)
+		return l.store.GetSession(ctx, x.Key())
 	case <-ctx.Done():
 		return x, context.Cause(ctx)
 	}

@@ -16,6 +16,7 @@ type shims struct {
 	guests   Guests
 	launcher *launcher
 	pages    *pages
+	epochs   *epochs
 	tasks    *tasks
 }
 
@@ -26,21 +27,28 @@ const (
 	maxDialPause = time.Second
 )
 
-// dial opens a connection to what serves a session's streams: its shim, once that runs
-// and the link is up, or if the session has ended, ourselves.
-func (s *shims) dial(ctx context.Context, id banger.SessionID) (net.Conn, error) {
+// dial opens a connection to what serves a session's streams in an epoch: its shim, once
+// that runs and the link is up, or if the session has ended, ourselves. It fails with errMoved
+// if the VM has left the epoch.
+func (s *shims) dial(ctx context.Context, key banger.SessionKey, epoch banger.Epoch) (net.Conn, error) {
 	for pause := minDialPause; ; pause = min(2*pause, maxDialPause) {
-		x, err := s.store.GetSession(ctx, id)
+		x, err := s.store.GetSession(ctx, key)
 		if err == nil && x.Status == banger.StatusStarting {
 			x, err = s.launcher.launched(ctx, x)
 		}
 		if err != nil {
 			return nil, err
 		}
+		if x.Epoch != epoch {
+			return nil, errMoved
+		}
 		if x.Status.Ended() {
 			return s.play(ctx, x), nil
 		}
 		guest, err := s.guests.Guest(ctx, x.VMID)
+		if moved := s.epochs.stillIn(ctx, x, epoch); moved != nil { // after the guest was reached
+			return nil, moved
+		}
 		if err == nil {
 			var conn net.Conn
 			if conn, err = guest.Attach(ctx, x.ID, x.GuestStateDir); err == nil {
@@ -65,7 +73,7 @@ func (s *shims) play(ctx context.Context, x banger.Session) net.Conn {
 		stop := context.AfterFunc(s.tasks.ctx, func() { ours.Close() })
 		defer stop()
 		if err := p.serve(s.tasks.ctx); err != nil {
-			_ = p.writer.WriteControl(refusal(err))
+			p.refuse(err)
 		}
 	})
 	return theirs

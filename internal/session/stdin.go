@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"banger"
+	"banger/internal/lineage"
 	"banger/sessionstream"
 )
 
@@ -23,7 +24,7 @@ func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 	if err != nil {
 		return banger.SendResult{}, err
 	}
-	result := banger.SendResult{Offset: x.StdinOffset, EOF: x.StdinEOF}
+	result := banger.SendResult{Epoch: x.Epoch, Offset: x.StdinOffset, EOF: x.StdinEOF}
 	switch {
 	case x.Status.Ended():
 		return result, banger.Errorf(banger.CodeState, "cannot send to session %q: it has ended", x.Name)
@@ -31,13 +32,17 @@ func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 		return result, banger.Errorf(banger.CodeState, "cannot send to session %q: its stdin is closed", x.Name).
 			WithHint("start it with --stdin pipe")
 	}
-	unlock, err := s.stdin.Lock(ctx, x.ID)
+	unlock, err := s.stdin.Lock(ctx, x.Key())
 	if err != nil {
 		return result, err
 	}
 	defer unlock()
+	epoch, err := s.epochOfSend(ctx, x, r)
+	if err != nil {
+		return result, err
+	}
 	config := sessionstream.Config{
-		Dial: func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.ID) },
+		Dial: func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.Key(), epoch) },
 		Attach: sessionstream.Attach{
 			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true, RawLine: r.RawLine,
 		},
@@ -46,12 +51,25 @@ func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 	sent, err := sessionstream.Feed(ctx, config, r.Offset, r.Data, r.EOF)
 	if sent.Offset > result.Offset || sent.EOF {
 		result = sent
+		result.Epoch = epoch
 	}
 	return result, sendError(x, result, err)
 }
 
+// epochOfSend returns the epoch in which a send takes place, if its offset is valid there.
+func (s *Streams) epochOfSend(ctx context.Context, x banger.Session, r banger.SendRequest) (banger.Epoch, error) {
+	if r.Offset == nil {
+		return x.Epoch, nil
+	}
+	return s.epochs.check(ctx, x, r.Epoch, lineage.Point{Stdin: *r.Offset})
+}
+
 // sendError turns the error of a feed into one for the user.
 func sendError(x banger.Session, sent banger.SendResult, err error) error {
+	if isMoved(err) {
+		return banger.Errorf(banger.CodeUnavailable, "cannot continue sending to session %q behind offset %d of epoch %s: %w", x.Name, sent.Offset, sent.Epoch, err).
+			WithHint("see what it has accepted with: banger session show")
+	}
 	refused, ok := errors.AsType[*sessionstream.Error](err)
 	if !ok {
 		return err

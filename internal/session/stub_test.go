@@ -105,14 +105,14 @@ type counted struct {
 	writes *atomic.Int64
 }
 
-func (c counted) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (banger.Session, error) {
+func (c counted) UpdateSession(ctx context.Context, key banger.SessionKey, change func(*banger.Session) error) (banger.Session, error) {
 	c.writes.Add(1)
-	return c.Store.UpdateSession(ctx, id, change)
+	return c.Store.UpdateSession(ctx, key, change)
 }
 
-func (c counted) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
+func (c counted) UpdateSessions(ctx context.Context, vm banger.VMID, ids []banger.SessionID, change func(*banger.Session) error) error {
 	c.writes.Add(1)
-	return c.Store.UpdateSessions(ctx, ids, change)
+	return c.Store.UpdateSessions(ctx, vm, ids, change)
 }
 
 // Refused implements session.Guests.

@@ -10,14 +10,17 @@ import (
 // asRead returns a session as a reader of its document will see it, which mostly is as it is:
 // to decode a document takes longer than to store it.
 func asRead(x banger.Session, document []byte) (banger.Session, error) {
+	if x.Epoch == "" {
+		x.Epoch = banger.Epoch(x.VMID)
+	}
 	for _, at := range []*time.Time{&x.StartedAt, &x.EndedAt, &x.CreatedAt, &x.UpdatedAt, &x.EndSeenAt} {
 		if at.Location() != time.UTC {
-			return decode[banger.Session](document)
+			return decodeSession(document)
 		}
 		*at = at.Round(0)
 	}
 	if !plainTexts(x) || !plainLists(x) {
-		return decode[banger.Session](document)
+		return decodeSession(document)
 	}
 	return x, nil
 }
@@ -25,7 +28,7 @@ func asRead(x banger.Session, document []byte) (banger.Session, error) {
 // plainTexts reports whether no text of a session but those in lists is changed by JSON.
 func plainTexts(x banger.Session) bool {
 	for _, text := range []string{
-		string(x.ID), string(x.VMID), x.Name, x.User, string(x.StdinMode), string(x.Status), x.ExitSignal, string(x.EndedBy), string(x.LaunchStage),
+		string(x.ID), string(x.VMID), string(x.Epoch), x.Name, x.User, string(x.StdinMode), string(x.Status), x.ExitSignal, string(x.EndedBy), string(x.LaunchStage),
 		x.LaunchMessage, x.LaunchRawLog, x.LastError, x.Backend, x.AttachBackend, x.AttachMode, x.GuestStateDir, x.StdoutLogPath, x.StderrLogPath,
 	} {
 		if !utf8.ValidString(text) {

@@ -85,7 +85,7 @@ func TestAsRead_IsWhatAReaderOfTheDocumentSees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := decode[banger.Session](document)
+		want, err := decodeSession(document)
 		if err != nil {
 			t.Fatal(err)
 		}

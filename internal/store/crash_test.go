@@ -36,12 +36,12 @@ func writeUntilKilled(path string) {
 		check(err)
 		acknowledge(x.Revision)
 		for _, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
-			x, err = s.UpdateSession(ctx, id, func(x *banger.Session) error { x.Status = status; return nil })
+			x, err = s.UpdateSession(ctx, x.Key(), func(x *banger.Session) error { x.Status = status; return nil })
 			check(err)
 			acknowledge(x.Revision)
 		}
 		if x.Revision%2 == 0 {
-			check(s.DeleteSession(ctx, id))
+			check(s.DeleteSession(ctx, x.Key()))
 			acknowledge(x.Revision + 1)
 		}
 	}

@@ -18,7 +18,7 @@ func TestUpdateSessions_ReadsNothingThatTheListsHave(t *testing.T) {
 	if _, err := s.writer.ExecContext(t.Context(), "UPDATE sessions SET record = 'unreadable'"); err != nil {
 		t.Fatal(err)
 	}
-	err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+	err := s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 		x.Status, x.Sequence = banger.StatusExited, 5
 		return nil
 	})
@@ -47,7 +47,7 @@ func TestUpdateSessions_OneTwiceIsChangedTwice(t *testing.T) {
 	vm := createVM(t, s, "v")
 	id := makeSessions(t, s, vm.ID, 1)[0]
 	for range 2 { // before there are lists, and with them
-		err := s.UpdateSessions(t.Context(), []banger.SessionID{id, id}, func(x *banger.Session) error { x.StdinOffset++; return nil })
+		err := s.UpdateSessions(t.Context(), vm.ID, []banger.SessionID{id, id}, func(x *banger.Session) error { x.StdinOffset++; return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestUpdateSessions_OneTwiceIsChangedTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if x, err := s.GetSession(t.Context(), id); err != nil || x.StdinOffset != 4 {
+	if x, err := s.GetSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}); err != nil || x.StdinOffset != 4 {
 		t.Errorf("it was changed %d times, %v", x.StdinOffset, err)
 	}
 }

@@ -149,5 +149,11 @@ func decodeEvent(e *banger.Event, record []byte) error {
 	if err := json.Unmarshal(record, into); err != nil {
 		return banger.Errorf(banger.CodeCorrupt, "cannot read event %d: %w", e.Revision, err)
 	}
+	switch {
+	case e.VM != nil:
+		firstEpoch(e.VM)
+	case e.Session != nil && e.Session.Epoch == "":
+		e.Session.Epoch = banger.Epoch(e.Session.VMID)
+	}
 	return nil
 }

@@ -33,13 +33,16 @@ func TestReserve_IsEnoughForTheEndsOfManySessions(t *testing.T) {
 	if _, err := s.RestoreSessions(t.Context(), found); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.writer.ExecContext(t.Context(), emptyLog); err != nil { // else the log has room of its own
+		t.Fatal(err)
+	}
 	fill()
 	for some := range slices.Chunk(found, atOnce) {
 		var ids []banger.SessionID
 		for _, x := range some {
 			ids = append(ids, x.ID)
 		}
-		err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+		err := s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 			x.Status, x.EndedBy, x.LastError = banger.StatusFailed, banger.EndedByVMLost, "nobody saw it end: the time of its end is that of its last sign of life"
 			return nil
 		})

@@ -32,9 +32,9 @@ type listLoad struct {
 // sessionList is a list of sessions, oldest first.
 type sessionList struct {
 	entries []sessionEntry
-	at      map[banger.SessionID]int // where in entries
-	bytes   int                      // of all documents
-	removed int                      // entries without a session
+	at      map[banger.SessionKey]int // where in entries
+	bytes   int                       // of all documents
+	removed int                       // entries without a session
 }
 
 // sessionEntry is a session, which nobody changes, nil if it has been removed.
@@ -46,12 +46,12 @@ type sessionEntry struct {
 
 // listChange is what a transaction makes of one session; without one it removes it.
 type listChange struct {
-	id    banger.SessionID
+	key   banger.SessionKey
 	entry sessionEntry // seq is set if it is new
 }
 
 func newSessionList(entries []sessionEntry) *sessionList {
-	l := &sessionList{at: make(map[banger.SessionID]int, len(entries))}
+	l := &sessionList{at: make(map[banger.SessionKey]int, len(entries))}
 	for _, e := range entries {
 		l.add(e)
 	}
@@ -59,7 +59,7 @@ func newSessionList(entries []sessionEntry) *sessionList {
 }
 
 func (l *sessionList) add(e sessionEntry) {
-	l.at[e.session.ID] = len(l.entries)
+	l.at[e.session.Key()] = len(l.entries)
 	l.entries, l.bytes = append(l.entries, e), l.bytes+e.bytes
 }
 
@@ -73,7 +73,7 @@ func (l *sessionList) applyAll(changes []listChange) {
 
 // apply makes a change.
 func (l *sessionList) apply(c listChange) {
-	i, known := l.at[c.id]
+	i, known := l.at[c.key]
 	switch {
 	case !known && c.entry.session != nil:
 		l.add(c.entry)
@@ -81,7 +81,7 @@ func (l *sessionList) apply(c listChange) {
 	case c.entry.session == nil:
 		l.bytes -= l.entries[i].bytes
 		l.entries[i] = sessionEntry{seq: l.entries[i].seq}
-		delete(l.at, c.id)
+		delete(l.at, c.key)
 		if l.removed++; l.removed > len(l.entries)/2 {
 			*l = *newSessionList(slices.DeleteFunc(l.entries, func(e sessionEntry) bool { return e.session == nil }))
 		}
@@ -172,13 +172,13 @@ func (l *lists) get(vm banger.VMID, after int64, each func(sessionEntry) bool) (
 }
 
 // session returns one, if it is kept.
-func (l *lists) session(id banger.SessionID) (banger.Session, bool) {
+func (l *lists) session(key banger.SessionKey) (banger.Session, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sessions == nil {
 		return banger.Session{}, false
 	}
-	i, ok := l.sessions.at[id]
+	i, ok := l.sessions.at[key]
 	if !ok {
 		return banger.Session{}, false
 	}

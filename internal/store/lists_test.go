@@ -27,7 +27,7 @@ func testEntry(seq int64, x banger.Session, bytes int) sessionEntry {
 }
 
 func testChange(seq int64, x banger.Session, bytes int) listChange {
-	return listChange{x.ID, testEntry(seq, x, bytes)}
+	return listChange{x.Key(), testEntry(seq, x, bytes)}
 }
 
 // loaded returns lists with some sessions.
@@ -44,8 +44,8 @@ func TestLists_FollowEachChange(t *testing.T) {
 	l.end([]listChange{
 		testChange(3, banger.Session{ID: "c", VMID: "1"}, 1),
 		testChange(0, banger.Session{ID: "a", VMID: "1", Name: "new"}, 1),
-		{id: "b"},
-		{id: "b"},
+		{key: banger.SessionKey{VM: "2", Session: "b"}},
+		{key: banger.SessionKey{VM: "2", Session: "b"}},
 		testChange(4, banger.Session{ID: "d", VMID: "2"}, 1),
 	}, nil)
 	for vm, want := range map[banger.VMID][]string{"": {"anew", "c", "d"}, "1": {"anew", "c"}, "2": {"d"}} {
@@ -55,7 +55,7 @@ func TestLists_FollowEachChange(t *testing.T) {
 	}
 	for _, id := range []banger.SessionID{"a", "c"} { // now most places are empty
 		l.begin(false)
-		l.end([]listChange{{id: id}}, nil)
+		l.end([]listChange{{key: banger.SessionKey{VM: "1", Session: id}}}, nil)
 	}
 	if got := l.names(""); !slices.Equal(got, []string{"d"}) || l.sessions.bytes != 1 || len(l.sessions.entries) != 1 {
 		t.Errorf("%v of %d bytes, %d places", got, l.sessions.bytes, len(l.sessions.entries))
@@ -71,7 +71,7 @@ func TestLists_ChangesDuringALoadAreNotLost(t *testing.T) {
 	l.begin(false)
 	l.end([]listChange{testChange(0, banger.Session{ID: "b", Name: "2"}, 1), testChange(3, banger.Session{ID: "c"}, 1)}, nil)
 	l.begin(false)
-	l.end([]listChange{{id: "a"}}, nil)
+	l.end([]listChange{{key: banger.SessionKey{Session: "a"}}}, nil)
 	l.endLoad(read, false)
 	if got := l.names(""); !slices.Equal(got, []string{"b2", "c"}) {
 		t.Errorf("%v", got)
@@ -128,7 +128,7 @@ func TestLists_AreDroppedWhenTheyCannotBeRight(t *testing.T) {
 	failed := errors.New("the disk is full")
 	l := loaded(testEntry(1, banger.Session{ID: "a"}, 1))
 	l.begin(false)
-	l.end([]listChange{{id: "a"}}, failed)
+	l.end([]listChange{{key: banger.SessionKey{Session: "a"}}}, failed)
 	if got := l.names(""); !slices.Equal(got, []string{"none"}) {
 		t.Errorf("after a commit that failed %v is kept", got)
 	}
@@ -154,7 +154,7 @@ func TestLists_OfTooManyAreNotKept(t *testing.T) {
 		t.Error("they are read again although none has been removed")
 	}
 	l.begin(false)
-	l.end([]listChange{{id: "a"}}, nil)
+	l.end([]listChange{{key: banger.SessionKey{Session: "a"}}}, nil)
 	if _, worth := l.get("", 0, nil); !worth {
 		t.Error("they are not read again although one has been removed")
 	}
@@ -165,7 +165,7 @@ func makeSessions(t testing.TB, s *Store, vm banger.VMID, n int) (ids []banger.S
 	t.Helper()
 	err := s.write(t.Context(), "make sessions", func(t *tx) error {
 		for i := range n {
-			x := banger.Session{ID: banger.NewSessionID(), VMID: vm, Name: fmt.Sprint("s", i), SessionState: banger.SessionState{Status: banger.StatusRunning}}
+			x := banger.Session{ID: banger.NewSessionID(), VMID: vm, Epoch: banger.Epoch(vm), Name: fmt.Sprint("s", i), SessionState: banger.SessionState{Status: banger.StatusRunning}}
 			if _, err := t.insertSession(x, ""); err != nil {
 				return err
 			}
@@ -195,7 +195,7 @@ func TestLists_AfterAChangeOnlyThatIsDecoded(t *testing.T) {
 	var offset int64
 	allocations := testing.AllocsPerRun(10, func() {
 		offset++
-		if _, err := s.UpdateSession(t.Context(), ids[sessions-1], func(x *banger.Session) error { x.StdinOffset = offset; return nil }); err != nil {
+		if _, err := s.UpdateSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: ids[sessions-1]}, func(x *banger.Session) error { x.StdinOffset = offset; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if found := list(); found[sessions-1].StdinOffset != offset {

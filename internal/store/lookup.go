@@ -12,7 +12,7 @@ import (
 // wholeSessions returns sessions with their launches, oldest first. where is a condition on
 // sessions s.
 func wholeSessions(ctx context.Context, q querier, where string, args ...any) ([]banger.Session, error) {
-	rows, err := q.QueryContext(ctx, "SELECT s.record, l.launch FROM sessions s JOIN launches l ON l.session_id = s.id WHERE "+where+" ORDER BY s.seq", args...)
+	rows, err := q.QueryContext(ctx, "SELECT s.record, l.launch FROM sessions s JOIN launches l ON l.session = s.seq WHERE "+where+" ORDER BY s.seq", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func wholeSessions(ctx context.Context, q querier, where string, args ...any) ([
 		if err := rows.Scan(&record, &launch); err != nil {
 			return nil, err
 		}
-		x, err := decode[banger.Session](record)
+		x, err := decodeSession(record)
 		if err == nil {
 			x, err = withLaunch(x, launch)
 		}
@@ -67,9 +67,9 @@ func (s *Store) shown(ctx context.Context, sessions []banger.Session) error {
 }
 
 // GetSession implements session.Store.
-func (s *Store) GetSession(ctx context.Context, id banger.SessionID) (banger.Session, error) {
-	sessions, err := s.readSessions(ctx, "s.id = ?", string(id))
-	return one(sessions, err, "session", string(id))
+func (s *Store) GetSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
+	sessions, err := s.readSessions(ctx, "s.vm_id = ? AND s.id = ?", string(key.VM), string(key.Session))
+	return one(sessions, err, "session", string(key.Session))
 }
 
 // FindSession implements session.Store.
@@ -80,12 +80,12 @@ func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey 
 }
 
 // shortSession returns one in short.
-func (s *Store) shortSession(ctx context.Context, id banger.SessionID) (banger.Session, error) {
-	if x, kept := s.lists.session(id); kept {
+func (s *Store) shortSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
+	if x, kept := s.lists.session(key); kept {
 		return x, nil
 	}
-	sessions, err := read(ctx, s, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
-	return one(sessions, err, "session", string(id))
+	sessions, err := read(ctx, s, decodeSession, selectByID, string(key.VM), string(key.Session))
+	return one(sessions, err, "session", string(key.Session))
 }
 
 // sessionRef is what a session is found by.
@@ -102,9 +102,9 @@ func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) 
 			return one(sessions, err, "session", ref)
 		}
 	}
-	refs, err := s.refsWith(ctx, vm, ref)
+	refs, err := refsWith(ctx, s, vm, ref)
 	if err == nil && len(refs) == 0 {
-		refs, err = s.sessionRefs(ctx, "SELECT seq, id, name FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
+		refs, err = sessionRefs(ctx, s, "SELECT seq, id, name FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
 	}
 	if err != nil {
 		return banger.Session{}, err
@@ -113,11 +113,11 @@ func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) 
 	if err != nil {
 		return banger.Session{}, err
 	}
-	return s.GetSession(ctx, banger.SessionID(found.id))
+	return s.GetSession(ctx, banger.SessionKey{VM: vm, Session: banger.SessionID(found.id)})
 }
 
 // refsWith returns the sessions of a VM whose id or name begins with a prefix.
-func (s *Store) refsWith(ctx context.Context, vm banger.VMID, prefix string) ([]sessionRef, error) {
+func refsWith(ctx context.Context, s *Store, vm banger.VMID, prefix string) ([]sessionRef, error) {
 	next := []byte(prefix) // becomes the first string that sorts behind all of them
 	for len(next) > 0 && next[len(next)-1] == 0xff {
 		next = next[:len(next)-1]
@@ -126,11 +126,11 @@ func (s *Store) refsWith(ctx context.Context, vm banger.VMID, prefix string) ([]
 		return nil, nil // no text begins so
 	}
 	next[len(next)-1]++
-	return s.sessionRefs(ctx, `SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND name >= ?2 AND name < ?3
+	return sessionRefs(ctx, s, `SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND name >= ?2 AND name < ?3
 		UNION SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND id >= ?2 AND id < ?3 ORDER BY seq`, string(vm), prefix, string(next))
 }
 
-func (s *Store) sessionRefs(ctx context.Context, query string, args ...any) (refs []sessionRef, err error) {
+func sessionRefs(ctx context.Context, s *Store, query string, args ...any) (refs []sessionRef, err error) {
 	leave, err := s.enter()
 	if err != nil {
 		return nil, err

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,9 +22,12 @@ const secret = "hunter2-the-value"
 
 // schema1 returns the path of a store as the last version with schema 1 has left it: four
 // sessions with their environments, one of them removed.
-func schema1(t *testing.T) string {
+func schema1(t *testing.T) string { return fixture(t, "schema1") }
+
+// fixture returns the path of a copy of a store in testdata.
+func fixture(t *testing.T, name string) string {
 	t.Helper()
-	packed, err := os.Open("testdata/schema1.db.gz")
+	packed, err := os.Open("testdata/" + name + ".db.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +71,7 @@ func TestMigration_KeepsSessionsAndTakesValuesOutOfEvents(t *testing.T) {
 		t.Fatalf("%d sessions, %v", len(list), err)
 	}
 	for i, short := range list {
-		x, err := s.GetSession(t.Context(), short.ID)
+		x, err := s.GetSession(t.Context(), short.Key())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,16 +127,110 @@ func TestEnvironment_IsNowhereOnceItsSessionIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
+	if _, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetSession(t.Context(), x.ID); err != nil || got.Env["TOKEN"] != secret {
+	if got, err := s.GetSession(t.Context(), x.Key()); err != nil || got.Env["TOKEN"] != secret {
 		t.Errorf("while it is there: %+v, %v", got.Env, err)
 	}
-	if err := s.DeleteSession(t.Context(), x.ID); err != nil {
+	if err := s.DeleteSession(t.Context(), x.Key()); err != nil {
 		t.Fatal(err)
 	}
 	if n := countSecret(t, path); n != 0 {
 		t.Errorf("the value is in the files %d times", n)
+	}
+}
+
+// The fixture is a store as the last version with schema 4 has left it: two VMs, each with
+// three sessions, and one that was removed.
+func TestMigration_GivesEachVMAndItsSessionsTheirFirstEpoch(t *testing.T) {
+	path := fixture(t, "schema4")
+	s := openTest(t, path)
+	vms, err := s.ListVMs(t.Context())
+	if err != nil || len(vms) != 2 {
+		t.Fatalf("%d VMs, %v", len(vms), err)
+	}
+	for _, vm := range vms {
+		if vm.Epoch != banger.Epoch(vm.ID) || vm.ParentEpoch != "" || string(vm.Machine) != `{"pid":7}` {
+			t.Errorf("%+v", vm)
+		}
+		list, err := s.ListSessions(t.Context(), vm.ID)
+		if err != nil || len(list) != 3 {
+			t.Fatalf("%d sessions, %v", len(list), err)
+		}
+		for i, short := range list {
+			x, err := s.GetSession(t.Context(), short.Key())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if x.Epoch != vm.Epoch || x.Name != fmt.Sprint("s", i) || x.Status != banger.StatusRunning || x.StdoutBytes != int64(100*i) || x.Env["TOKEN"] != secret {
+				t.Errorf("%+v", x)
+			}
+			if diff := cmp.Diff(records.Short(x), short); diff != "" {
+				t.Errorf("session %s in short (-want +got):\n%s", x.ID, diff)
+			}
+			if again, err := s.FindSession(t.Context(), vm.ID, fmt.Sprint("key", i)); err != nil || again.ID != x.ID {
+				t.Errorf("the key of %s leads to %s, %v", x.ID, again.ID, err)
+			}
+			twin := x
+			twin.VMID = vms[0].ID
+			if vm.ID == twin.VMID {
+				twin.VMID = vms[1].ID
+			}
+			twin.Name += " twin"
+			if _, _, err := s.CreateSession(t.Context(), twin, ""); err != nil {
+				t.Errorf("the other VM cannot have a session with the same id: %v", err)
+			}
+			if err := s.DeleteSession(t.Context(), twin.Key()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	enough := errors.New("enough")
+	err = s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+		switch {
+		case e.VM != nil && e.VM.Epoch != banger.Epoch(e.VM.ID), e.Session != nil && e.Session.Epoch != banger.Epoch(e.Session.VMID):
+			t.Errorf("event %d is of no epoch: %+v", e.Revision, e)
+		case e.Revision == s.recent.revision():
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Error(err)
+	}
+	checkKept(t, s, limits{events: maxEvents, bytes: maxEventBytes})
+	if n := countSecret(t, path); n != 6 {
+		t.Errorf("the files have the value %d times, for 6 sessions", n)
+	}
+}
+
+// The oldest epochs that nobody needs are forgotten, and no other.
+func TestEpochs_AreBounded(t *testing.T) {
+	s := openTest(t, testPath(t))
+	vm := createVM(t, s, "v")
+	var first banger.VM
+	for n := range 5 {
+		var err error
+		if first, err = s.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: vm.Epoch}, nil); err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	_, err := s.writer.ExecContext(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO epochs SELECT 'made-' || i, ?, ?, ? + i FROM n`, maxEpochs, string(vm.Epoch), string(vm.Epoch), time.Now().UnixNano())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: first.Epoch}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var count, needed int
+	if err := s.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs").Scan(&count); err != nil || count != maxEpochs {
+		t.Errorf("%d epochs are kept, %v", count, err)
+	}
+	err = s.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs WHERE id IN (?, ?)", string(first.Epoch), string(now.Epoch)).Scan(&needed)
+	if err != nil || needed != 2 {
+		t.Errorf("%d of the 2 that are needed are kept, %v", needed, err)
 	}
 }

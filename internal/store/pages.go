@@ -60,7 +60,8 @@ func (s *Store) whole(ctx context.Context, list []banger.Session) (sessions []ba
 		found, err := collect(ctx, s.readers, func(document []byte) (banger.Session, error) {
 			left -= len(document)
 			return withLaunch(list[shown], document)
-		}, "SELECT launch FROM launches WHERE session_id = ?", string(list[shown].ID))
+		}, "SELECT l.launch FROM launches l JOIN sessions s ON s.seq = l.session WHERE s.vm_id = ? AND s.id = ?",
+			string(list[shown].VMID), string(list[shown].ID))
 		if err != nil {
 			return nil, 0, s.explain(ctx, "read sessions", err)
 		}
@@ -162,7 +163,7 @@ func (s *Store) scanPage(ctx context.Context, query string, args ...any) (entrie
 		if err := rows.Scan(&e.seq, &record); err != nil {
 			return nil, err
 		}
-		x, err := decode[banger.Session](record)
+		x, err := decodeSession(record)
 		if err != nil {
 			return nil, err
 		}

@@ -67,6 +67,15 @@ func result[R any](record R, err error) (R, error) {
 	return record, nil
 }
 
+// decodeSession decodes a session. One of before there were epochs is of its VM's first.
+func decodeSession(document []byte) (banger.Session, error) {
+	x, err := decode[banger.Session](document)
+	if x.Epoch == "" {
+		x.Epoch = banger.Epoch(x.VMID)
+	}
+	return x, err
+}
+
 func decode[R any](document []byte) (R, error) {
 	var record R
 	if err := json.Unmarshal(document, &record); err != nil {

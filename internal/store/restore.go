@@ -25,6 +25,10 @@ func (t *tx) insertVM(vm banger.VM) (banger.VM, error) {
 	if vm.CreatedAt.IsZero() {
 		vm.CreatedAt = t.now
 	}
+	firstEpoch(&vm)
+	if err := (epochTx{t}).insertEpoch(vm); err != nil {
+		return vm, err
+	}
 	vm.UpdatedAt, vm.Revision = t.now, t.next()
 	record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
 	if err != nil {
@@ -55,7 +59,7 @@ func (t *tx) claimImage(id banger.ImageID) error {
 func (s *Store) RestoreSessions(ctx context.Context, found []records.FoundSession) (restored int, err error) {
 	err = s.write(ctx, "restore sessions", func(t *tx) error {
 		for _, f := range found {
-			known, err := t.exists("SELECT 1 FROM sessions WHERE id = ?", string(f.ID))
+			known, err := t.exists(selectByID, string(f.VMID), string(f.ID))
 			if err != nil {
 				return err
 			}
@@ -77,8 +81,15 @@ func (s *Store) RestoreSessions(ctx context.Context, found []records.FoundSessio
 
 // restoreSession gives way where a session that is known has the name or the key.
 func (t *tx) restoreSession(f records.FoundSession) error {
-	if _, err := t.vm(f.VMID); err != nil {
+	vm, err := t.vm(f.VMID)
+	if err != nil {
 		return err
+	}
+	f.Epoch = vm.Epoch
+	if vm.ParentEpoch != "" { // nobody knows where the epochs parted in it, if they did: at its beginning is safe
+		if err := (epochTx{t}).insertParting(vm.Epoch, banger.Session{ID: f.ID}); err != nil {
+			return err
+		}
 	}
 	taken, err := t.exists("SELECT 1 FROM sessions WHERE vm_id = ? AND name = ?", string(f.VMID), f.Name)
 	if err != nil {

@@ -13,16 +13,18 @@ import (
 // CreateSession implements session.Store.
 func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotencyKey string) (session banger.Session, created bool, err error) {
 	err = s.write(ctx, "create session "+x.Name, func(t *tx) error {
-		if _, err := t.vm(x.VMID); err != nil {
+		vm, err := t.vm(x.VMID)
+		if err != nil {
 			return err
 		}
-		first, err := collect(t.ctx, t, decode[banger.Session], selectByKey, string(x.VMID), idempotencyKey)
+		x.Epoch = vm.Epoch
+		first, err := collect(t.ctx, t, decodeSession, selectByKey, string(x.VMID), idempotencyKey)
 		if err != nil {
 			return err
 		}
 		for _, holder := range first {
 			if !holder.NeverArrived() {
-				whole, err := wholeSessions(t.ctx, t, "s.id = ?", string(holder.ID))
+				whole, err := wholeSessions(t.ctx, t, "s.vm_id = ? AND s.id = ?", string(holder.VMID), string(holder.ID))
 				session, err = one(whole, err, "session", string(holder.ID))
 				return err
 			}
@@ -40,11 +42,15 @@ func (s *Store) CreateSession(ctx context.Context, x banger.Session, idempotency
 	return session, created, nil
 }
 
-const selectByKey = "SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')"
+// The queries of one session, in short.
+const (
+	selectByID  = "SELECT record FROM sessions WHERE vm_id = ? AND id = ?"
+	selectByKey = "SELECT record FROM sessions WHERE vm_id = ? AND idempotency_key = nullif(?, '')"
+)
 
 // yieldKey takes the idempotency key from a session, and its name if that is wanted.
 func (t *tx) yieldKey(holder banger.Session, wanted string) error {
-	if err := t.exec("UPDATE sessions SET idempotency_key = NULL WHERE id = ?", string(holder.ID)); err != nil || holder.Name != wanted {
+	if err := t.exec("UPDATE sessions SET idempotency_key = NULL WHERE vm_id = ? AND id = ?", string(holder.VMID), string(holder.ID)); err != nil || holder.Name != wanted {
 		return err
 	}
 	suffix := "-" + string(holder.ID[:6])
@@ -74,11 +80,11 @@ func (t *tx) insertSession(x banger.Session, idempotencyKey string) (banger.Sess
 		string(x.ID), string(x.VMID), x.Name, idempotencyKey, string(record)); err != nil {
 		return x, err
 	}
-	if err := t.exec("INSERT INTO launches (session_id, launch) VALUES (?, ?)", string(x.ID), string(launch)); err != nil {
+	var seq int64
+	if err := t.queryRow("SELECT seq FROM sessions WHERE vm_id = ? AND id = ?", string(x.VMID), string(x.ID)).Scan(&seq); err != nil {
 		return x, err
 	}
-	var seq int64
-	if err := t.queryRow("SELECT seq FROM sessions WHERE id = ?", string(x.ID)).Scan(&seq); err != nil {
+	if err := t.exec("INSERT INTO launches (session, launch) VALUES (?, ?)", seq, string(launch)); err != nil {
 		return x, err
 	}
 	if short, err = t.tellSession(banger.EventSessionCreated, short, record, seq); err != nil {
@@ -94,7 +100,7 @@ func (t *tx) tellSession(kind banger.EventKind, x banger.Session, record []byte,
 	if err != nil {
 		return x, err
 	}
-	c := listChange{id: x.ID}
+	c := listChange{key: x.Key()}
 	if kind != banger.EventSessionDeleted {
 		c.entry = sessionEntry{seq: seq, session: &x, bytes: len(record)}
 	}
@@ -103,9 +109,9 @@ func (t *tx) tellSession(kind banger.EventKind, x banger.Session, record []byte,
 }
 
 // UpdateSession implements session.Store.
-func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change func(*banger.Session) error) (x banger.Session, err error) {
-	err = s.write(ctx, "change session "+string(id), func(t *tx) error {
-		before, err := t.session(id)
+func (s *Store) UpdateSession(ctx context.Context, key banger.SessionKey, change func(*banger.Session) error) (x banger.Session, err error) {
+	err = s.write(ctx, "change session "+string(key.Session), func(t *tx) error {
+		before, err := t.session(key)
 		if err != nil {
 			return err
 		}
@@ -116,14 +122,15 @@ func (s *Store) UpdateSession(ctx context.Context, id banger.SessionID, change f
 }
 
 // UpdateSessions implements session.Store. What the lists have is not read again.
-func (s *Store) UpdateSessions(ctx context.Context, ids []banger.SessionID, change func(*banger.Session) error) error {
+func (s *Store) UpdateSessions(ctx context.Context, vm banger.VMID, ids []banger.SessionID, change func(*banger.Session) error) error {
 	return s.writeAnyway(ctx, "change sessions", func(t *tx) error {
 		seen := make(map[banger.SessionID]bool, len(ids)) // of these the lists may have what was before
 		for _, id := range ids {
-			before, kept := s.lists.session(id)
+			key := banger.SessionKey{VM: vm, Session: id}
+			before, kept := s.lists.session(key)
 			var err error
 			if !kept || seen[id] {
-				before, err = t.session(id)
+				before, err = t.session(key)
 			}
 			seen[id] = true
 			if banger.CodeOf(err) == banger.CodeNotFound {
@@ -194,7 +201,7 @@ func checkChange(before banger.Session, x *banger.Session) error {
 	if x.ID != before.ID || x.VMID != before.VMID {
 		return banger.Errorf(banger.CodeInternal, "cannot change session %s: its id became %s of VM %s", before.ID, x.ID, x.VMID)
 	}
-	x.UpdatedAt, x.Revision = before.UpdatedAt, before.Revision
+	x.UpdatedAt, x.Revision, x.Epoch = before.UpdatedAt, before.Revision, before.Epoch
 	return nil
 }
 
@@ -211,16 +218,16 @@ func (t *tx) putSession(x banger.Session, renamed bool) (banger.Session, error) 
 	if err != nil {
 		return x, err
 	}
-	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE id = ?", x.Name, string(record), string(x.ID)); err != nil {
+	if err := t.exec("UPDATE sessions SET name = ?, record = ? WHERE vm_id = ? AND id = ?", x.Name, string(record), string(x.VMID), string(x.ID)); err != nil {
 		return x, err
 	}
 	return t.tellSession(banger.EventSessionChanged, x, record, 0)
 }
 
 // DeleteSession implements session.Store.
-func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
-	return s.writeAnyway(ctx, "delete session "+string(id), func(t *tx) error {
-		x, err := t.session(id)
+func (s *Store) DeleteSession(ctx context.Context, key banger.SessionKey) error {
+	return s.writeAnyway(ctx, "delete session "+string(key.Session), func(t *tx) error {
+		x, err := t.session(key)
 		if err != nil {
 			return err
 		}
@@ -230,7 +237,7 @@ func (s *Store) DeleteSession(ctx context.Context, id banger.SessionID) error {
 
 // deleteSession deletes a session with its launch.
 func (t *tx) deleteSession(x banger.Session) error {
-	if err := t.exec("DELETE FROM sessions WHERE id = ?", string(x.ID)); err != nil {
+	if err := t.exec("DELETE FROM sessions WHERE vm_id = ? AND id = ?", string(x.VMID), string(x.ID)); err != nil {
 		return err
 	}
 	t.forgets = t.forgets || len(x.EnvNames) > 0
@@ -244,9 +251,9 @@ func (t *tx) deleteSession(x banger.Session) error {
 }
 
 // session returns one in short.
-func (t *tx) session(id banger.SessionID) (banger.Session, error) {
-	sessions, err := collect(t.ctx, t, decode[banger.Session], "SELECT record FROM sessions WHERE id = ?", string(id))
-	return one(sessions, err, "session", string(id))
+func (t *tx) session(key banger.SessionKey) (banger.Session, error) {
+	sessions, err := collect(t.ctx, t, decodeSession, selectByID, string(key.VM), string(key.Session))
+	return one(sessions, err, "session", string(key.Session))
 }
 
 func (t *tx) sessionNameFree(x banger.Session) error {

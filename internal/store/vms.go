@@ -17,7 +17,15 @@ type vmDocument struct {
 
 func (d vmDocument) vm() banger.VM {
 	d.VM.Machine = d.Machine
+	firstEpoch(&d.VM)
 	return d.VM
+}
+
+// firstEpoch gives a VM without an epoch, such as one of before there were epochs, its first.
+func firstEpoch(vm *banger.VM) {
+	if vm.Epoch == "" {
+		vm.Epoch = banger.Epoch(vm.ID)
+	}
 }
 
 // CreateVM implements machine.Store.
@@ -77,6 +85,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 			return banger.Errorf(banger.CodeInternal, "cannot change VM %s: its id became %s", id, vm.ID)
 		}
 		vm.UpdatedAt, vm.Revision = before.UpdatedAt, before.Revision
+		vm.Epoch, vm.ParentEpoch = before.Epoch, before.ParentEpoch // BeginEpoch changes them
 		visible, err := changed(before, vm)
 		if err != nil || !visible && bytes.Equal(before.Machine, vm.Machine) {
 			return err
@@ -99,7 +108,7 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 		if err != nil {
 			return err
 		}
-		sessions, err := collect(t.ctx, t, decode[banger.Session], "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(id))
+		sessions, err := collect(t.ctx, t, decodeSession, "SELECT record FROM sessions WHERE vm_id = ? ORDER BY seq", string(id))
 		if err != nil {
 			return err
 		}
@@ -110,6 +119,9 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 		}
 		t.vms = true
 		if err := t.exec("DELETE FROM vms WHERE id = ?", string(id)); err != nil {
+			return err
+		}
+		if err := (epochTx{t}).forgetTree(vm.Epoch); err != nil {
 			return err
 		}
 		vm.Revision = t.next()

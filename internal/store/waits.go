@@ -11,7 +11,7 @@ import (
 // whom it concerns. The zero value is ready.
 type waits struct {
 	mu  sync.Mutex // guards set, and what each wait has
-	set map[banger.SessionID]map[*wait]struct{}
+	set map[banger.SessionKey]map[*wait]struct{}
 }
 
 // wait is one who waits: for the newest state, whatever was in between.
@@ -22,26 +22,26 @@ type wait struct {
 	doubt   bool // the record may be another by now: it is to be read
 }
 
-func (w *waits) add(id banger.SessionID) *wait {
+func (w *waits) add(key banger.SessionKey) *wait {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.set == nil {
-		w.set = map[banger.SessionID]map[*wait]struct{}{}
+		w.set = map[banger.SessionKey]map[*wait]struct{}{}
 	}
-	if w.set[id] == nil {
-		w.set[id] = map[*wait]struct{}{}
+	if w.set[key] == nil {
+		w.set[key] = map[*wait]struct{}{}
 	}
 	one := &wait{woken: make(chan struct{}, 1)}
-	w.set[id][one] = struct{}{}
+	w.set[key][one] = struct{}{}
 	return one
 }
 
-func (w *waits) remove(id banger.SessionID, one *wait) {
+func (w *waits) remove(key banger.SessionKey, one *wait) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.set[id], one)
-	if len(w.set[id]) == 0 {
-		delete(w.set, id)
+	delete(w.set[key], one)
+	if len(w.set[key]) == 0 {
+		delete(w.set, key)
 	}
 }
 
@@ -68,7 +68,7 @@ func (w *waits) each(events []banger.Event, note func(*wait, banger.Event)) {
 		if e.Session == nil {
 			continue
 		}
-		for one := range w.set[e.Session.ID] {
+		for one := range w.set[e.Session.Key()] {
 			note(one, e)
 			select {
 			case one.woken <- struct{}{}:
@@ -87,15 +87,15 @@ func (w *waits) outcome(one *wait) (x banger.Session, removed, doubt bool) {
 }
 
 // WaitSession implements session.Store.
-func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(banger.Session) bool) (banger.Session, error) {
+func (s *Store) WaitSession(ctx context.Context, key banger.SessionKey, done func(banger.Session) bool) (banger.Session, error) {
 	leave, err := s.enter()
 	if err != nil {
 		return banger.Session{}, err
 	}
 	defer leave()
-	one := s.waits.add(id) // before the record is read: nothing falls between
-	defer s.waits.remove(id, one)
-	x, err := s.shortSession(ctx, id)
+	one := s.waits.add(key) // before the record is read: nothing falls between
+	defer s.waits.remove(key, one)
+	x, err := s.shortSession(ctx, key)
 	for err == nil && !done(x) {
 		select {
 		case <-one.woken:
@@ -107,7 +107,7 @@ func (s *Store) WaitSession(ctx context.Context, id banger.SessionID, done func(
 		name := x.Name
 		outcome, removed, doubt := s.waits.outcome(one)
 		if x = outcome; doubt {
-			x, err = s.shortSession(ctx, id)
+			x, err = s.shortSession(ctx, key)
 			removed = banger.CodeOf(err) == banger.CodeNotFound
 		}
 		if removed {

@@ -48,7 +48,7 @@ func TestWait_EndsWithAChangeWhoseCommitFailedAndWasMade(t *testing.T) {
 		waited[id] = make(chan result, 1)
 		go func() {
 			looked := false
-			x, err := s.WaitSession(t.Context(), id, func(x banger.Session) bool {
+			x, err := s.WaitSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}, func(x banger.Session) bool {
 				if !looked {
 					waiting <- struct{}{}
 				}
@@ -62,14 +62,14 @@ func TestWait_EndsWithAChangeWhoseCommitFailedAndWasMade(t *testing.T) {
 		<-waiting
 	}
 	tellFailed(t, s, func(x *tx) error {
-		before, err := x.session(ids[0])
+		before, err := x.session(banger.SessionKey{VM: vm.ID, Session: ids[0]})
 		if err != nil {
 			return err
 		}
 		if _, err := x.changeSession(before, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
 			return err
 		}
-		gone, err := x.session(ids[1])
+		gone, err := x.session(banger.SessionKey{VM: vm.ID, Session: ids[1]})
 		if err != nil {
 			return err
 		}

@@ -19,10 +19,10 @@ func testEventKinds(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	x := createSession(t, s, vm, "a")
-	if _, err := s.UpdateSession(ctx, x.ID, func(x *banger.Session) error { x.Status = banger.StatusRunning; return nil }); err != nil {
+	if _, err := s.UpdateSession(ctx, x.Key(), func(x *banger.Session) error { x.Status = banger.StatusRunning; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{s.DeleteSession(ctx, x.ID), s.DeleteVM(ctx, vm.ID), s.DeleteImage(ctx, "img")} {
+	for _, err := range []error{s.DeleteSession(ctx, x.Key()), s.DeleteVM(ctx, vm.ID), s.DeleteImage(ctx, "img")} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func testEventsConcurrent(t *testing.T, s Store) {
 				return
 			}
 			for range each {
-				if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
+				if _, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
 					t.Error(err)
 				}
 			}

@@ -138,7 +138,7 @@ func testSessionRoundTrip(t *testing.T, s Store) {
 	}
 	wantEqual(t, "launch", x.Launch, want.Launch)
 	wantEqual(t, "tags", x.Tags, want.Tags)
-	changed, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error {
+	changed, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error {
 		code := 3
 		x.Status, x.ExitCode, x.EndedBy = banger.StatusFailed, &code, banger.EndedByExit
 		x.Tags["more"] = "yes"
@@ -150,7 +150,7 @@ func testSessionRoundTrip(t *testing.T, s Store) {
 	if changed.ExitCode == nil || *changed.ExitCode != 3 || changed.Revision <= x.Revision {
 		t.Fatalf("changed to %+v", changed)
 	}
-	got, err := s.GetSession(t.Context(), x.ID)
+	got, err := s.GetSession(t.Context(), x.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func testFreedKey(t *testing.T, s Store) {
 	first, _ := create("a")
 	fail := func(stage banger.LaunchStage) {
 		t.Helper()
-		_, err := s.UpdateSession(t.Context(), first.ID, func(x *banger.Session) error {
+		_, err := s.UpdateSession(t.Context(), first.Key(), func(x *banger.Session) error {
 			x.Status, x.EndedBy, x.LaunchStage = banger.StatusFailed, banger.EndedByLaunch, stage
 			return nil
 		})
@@ -246,7 +246,7 @@ func testFreedKey(t *testing.T, s Store) {
 		if !created || second.ID == first.ID || second.Name != "a" {
 			t.Fatalf("stage %s: created %v: %+v", stage, created, second)
 		}
-		old, err := s.GetSession(t.Context(), first.ID)
+		old, err := s.GetSession(t.Context(), first.Key())
 		if err != nil || old.Name != "a-"+string(first.ID[:6]) || old.LaunchStage != stage {
 			t.Errorf("stage %s: the first one became %+v, %v", stage, old, err)
 		}
@@ -260,7 +260,7 @@ func testFreedKey(t *testing.T, s Store) {
 	if x, created := create("b"); !created || x.Name != "b" {
 		t.Errorf("created %v: %+v", created, x)
 	}
-	if old, err := s.GetSession(t.Context(), first.ID); err != nil || old.Name != "a" {
+	if old, err := s.GetSession(t.Context(), first.Key()); err != nil || old.Name != "a" {
 		t.Errorf("the first one became %+v, %v", old, err)
 	}
 }
@@ -271,7 +271,7 @@ func testSerialUpdates(t *testing.T, s Store) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5 {
-				_, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil })
+				_, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.StdinOffset++; return nil })
 				if err != nil {
 					t.Error(err)
 				}
@@ -279,7 +279,7 @@ func testSerialUpdates(t *testing.T, s Store) {
 		})
 	}
 	wg.Wait()
-	got, err := s.GetSession(t.Context(), x.ID)
+	got, err := s.GetSession(t.Context(), x.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func testManyUpdates(t *testing.T, s Store) {
 	since := revision(t, s)
 	ids := []banger.SessionID{a.ID, "nil", b.ID}
 	cause := errors.New("no")
-	err := s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+	err := s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 		x.StdinOffset++
 		if x.ID == b.ID {
 			return cause
@@ -302,7 +302,7 @@ func testManyUpdates(t *testing.T, s Store) {
 	if !errors.Is(err, cause) {
 		t.Fatalf("the error of a change became %v", err)
 	}
-	err = s.UpdateSessions(t.Context(), ids, func(x *banger.Session) error {
+	err = s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 		x.Status, x.Tags = banger.StatusExited, map[string]string{"more": "yes"}
 		return nil
 	})
@@ -310,7 +310,7 @@ func testManyUpdates(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	for i, x := range []*banger.Session{&a, &b} {
-		got, err := s.GetSession(t.Context(), x.ID)
+		got, err := s.GetSession(t.Context(), x.Key())
 		if err != nil || got.Status != banger.StatusExited || got.Tags["more"] != "yes" || got.StdinOffset != x.StdinOffset {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -331,7 +331,7 @@ func testListsConcurrent(t *testing.T, s Store) {
 		x := createSession(t, s, vm, fmt.Sprint(i))
 		writers.Go(func() {
 			for range updates {
-				if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
+				if _, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.StdinOffset++; return nil }); err != nil {
 					t.Error(err)
 				}
 			}
@@ -413,13 +413,13 @@ func testImageInUse(t *testing.T, s Store) {
 func testTransitions(t *testing.T, s Store) {
 	vm := createVM(t, s, "one")
 	x := createSession(t, s, vm, "a")
-	if _, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
+	if _, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	since := revision(t, s)
 	_, err := s.UpdateVM(t.Context(), vm.ID, setState(banger.VMRunning))
 	wantCode(t, err, banger.CodeState, "from stopped to running")
-	_, err = s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Status = banger.StatusRunning; return nil })
+	_, err = s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Status = banger.StatusRunning; return nil })
 	wantCode(t, err, banger.CodeState, "from exited to running")
 	wantEqual(t, "revision", revision(t, s), since)
 	if got, err := s.GetVM(t.Context(), vm.ID); err != nil || got.State != banger.VMStopped {
@@ -451,7 +451,7 @@ func testNoChange(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	wantEqual(t, "VM", gotVM, vm)
-	got, err := s.UpdateSession(t.Context(), x.ID, func(x *banger.Session) error { x.Revision, x.UpdatedAt = 77, x.CreatedAt; return nil })
+	got, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Revision, x.UpdatedAt = 77, x.CreatedAt; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,11 +466,11 @@ func testMissing(t *testing.T, s Store) {
 	_, err = s.UpdateVM(ctx, "nil", setState(banger.VMStarting))
 	wantCode(t, err, banger.CodeNotFound, "nil")
 	wantCode(t, s.DeleteVM(ctx, "nil"), banger.CodeNotFound, "nil")
-	_, err = s.GetSession(ctx, "nil")
+	_, err = s.GetSession(ctx, banger.SessionKey{Session: "nil"})
 	wantCode(t, err, banger.CodeNotFound, "nil")
-	_, err = s.UpdateSession(ctx, "nil", func(*banger.Session) error { return nil })
+	_, err = s.UpdateSession(ctx, banger.SessionKey{Session: "nil"}, func(*banger.Session) error { return nil })
 	wantCode(t, err, banger.CodeNotFound, "nil")
-	wantCode(t, s.DeleteSession(ctx, "nil"), banger.CodeNotFound, "nil")
+	wantCode(t, s.DeleteSession(ctx, banger.SessionKey{Session: "nil"}), banger.CodeNotFound, "nil")
 	_, _, err = s.CreateSession(ctx, newSession(banger.VM{ID: "nil"}, "a"), "key")
 	wantCode(t, err, banger.CodeNotFound, "VM nil")
 	wantEqual(t, "revision", revision(t, s), int64(0))
@@ -528,7 +528,7 @@ func testSessionPages(t *testing.T, s Store) {
 			wantEqual(t, "launch", x.Launch, all[0].Launch)
 		}
 		if last := page[len(page)-1]; last.Name == "1" {
-			if err := s.DeleteSession(t.Context(), last.ID); err != nil {
+			if err := s.DeleteSession(t.Context(), last.Key()); err != nil {
 				t.Fatal(err)
 			}
 			createSession(t, s, vm, "7")
@@ -574,24 +574,24 @@ func testSessionWait(t *testing.T, s Store) {
 	waits := make(chan error, 3)
 	for range 3 {
 		go func() {
-			if _, err := s.WaitSession(t.Context(), x.ID, running); err != nil {
+			if _, err := s.WaitSession(t.Context(), x.Key(), running); err != nil {
 				waits <- err
 				return
 			}
-			got, err := s.WaitSession(t.Context(), x.ID, ended)
+			got, err := s.WaitSession(t.Context(), x.Key(), ended)
 			if err == nil && got.Status != banger.StatusExited {
 				err = fmt.Errorf("%+v", got)
 			}
 			waits <- err
 		}()
 	}
-	for _, id := range []banger.SessionID{other.ID, x.ID} {
+	for _, id := range []banger.SessionKey{other.Key(), x.Key()} {
 		for _, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
 			if _, err := s.UpdateSession(t.Context(), id, func(x *banger.Session) error { x.Status = status; return nil }); err != nil {
 				t.Fatal(err)
 			}
-			if id == x.ID && status == banger.StatusRunning {
-				if _, err := s.WaitSession(t.Context(), x.ID, running); err != nil {
+			if id == x.Key() && status == banger.StatusRunning {
+				if _, err := s.WaitSession(t.Context(), x.Key(), running); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -609,7 +609,7 @@ func testSessionWaitRemoved(t *testing.T, s Store) {
 	x := createSession(t, s, vm, "a")
 	looked, gone := make(chan struct{}, 1), make(chan error)
 	go func() {
-		got, err := s.WaitSession(t.Context(), x.ID, func(banger.Session) bool {
+		got, err := s.WaitSession(t.Context(), x.Key(), func(banger.Session) bool {
 			select {
 			case looked <- struct{}{}:
 			default:
@@ -622,10 +622,10 @@ func testSessionWaitRemoved(t *testing.T, s Store) {
 		gone <- err
 	}()
 	<-looked
-	if err := s.DeleteSession(t.Context(), x.ID); err != nil {
+	if err := s.DeleteSession(t.Context(), x.Key()); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, <-gone, banger.CodeGone, "removed")
-	_, err := s.WaitSession(t.Context(), x.ID, func(banger.Session) bool { return true })
+	_, err := s.WaitSession(t.Context(), x.Key(), func(banger.Session) bool { return true })
 	wantCode(t, err, banger.CodeNotFound, "")
 }

@@ -36,10 +36,10 @@ func testRestore(t *testing.T, s Store) {
 	if err != nil || n != 2 || revision(t, s) != since+2 {
 		t.Fatalf("restored %d, %v", n, err)
 	}
-	if x, err := s.GetSession(t.Context(), known.ID); err != nil || x.Name != "a" {
+	if x, err := s.GetSession(t.Context(), known.Key()); err != nil || x.Name != "a" {
 		t.Errorf("the one that was known: %+v, %v", x, err)
 	}
-	if x, err := s.GetSession(t.Context(), clash.ID); err != nil || x.Name != "a-"+string(clash.ID) {
+	if x, err := s.GetSession(t.Context(), clash.Key()); err != nil || x.Name != "a-"+string(clash.ID) {
 		t.Errorf("the one whose name is taken: %+v, %v", x, err)
 	}
 	if x, err := s.FindSession(t.Context(), vm.ID, "key"); err != nil || x.ID != known.ID {
