@@ -119,6 +119,7 @@ func layers() map[string]layer {
 		"internal/guest/guesttest":     support,
 		"internal/machine/machinetest": support,
 		"internal/httpapi/httpapitest": support,
+		"internal/servicetest":         support,
 		"internal/store/storetest":     support,
 		"internal/tools/gendocs":       support,
 		"internal/tools/genwidths":     support,

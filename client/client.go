@@ -70,6 +70,11 @@ func New(socketPath, version string, options ...Option) *Client {
 	return c
 }
 
+// Services returns the client as every service.
+func (c *Client) Services() banger.Services {
+	return banger.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c, Trash: c}
+}
+
 func (c *Client) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {

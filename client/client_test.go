@@ -16,13 +16,14 @@ import (
 	"banger"
 	"banger/client"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 )
 
 // nasty is a ref with bytes that a URL, a path or a terminal takes for its own.
 const nasty = "a/../b\n%2F?x#y \xff"
 
 func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
-	fake := &httpapitest.Fake{}
+	fake := &servicetest.Fake{}
 	r := newRig(t, fake)
 	ctx := t.Context()
 	from := int64(9)
@@ -157,11 +158,12 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 
 func TestClient_AnswersComeBackWhole(t *testing.T) {
 	code := 3
-	fake := &httpapitest.Fake{
+	fake := &servicetest.Fake{
 		VM:      banger.VM{ID: "v", Name: "dev", State: banger.VMRunning, CreatedAt: time.Unix(1, 5).UTC()},
 		Session: banger.Session{ID: "s", Launch: banger.Launch{Args: []banger.ByteString{"\xff", "a\n"}}, SessionState: banger.SessionState{ExitCode: &code}},
 		Image:   banger.Image{ID: "i", Recipe: banger.ImageRecipe{Suite: "bookworm"}},
 	}
+	fake.Console, fake.Access = []byte("boot\r\n\xff"), banger.SSHAccess{User: "root", Host: "127.0.0.1", Port: 2222}
 	r := newRig(t, fake)
 	vms, err := r.ListVMs(t.Context())
 	wantEqual(t, vms, []banger.VM{fake.VM}, err)
@@ -179,7 +181,7 @@ func TestClient_AnswersComeBackWhole(t *testing.T) {
 
 // A login takes a while: what it is at arrives as it begins, and an error behind it whole.
 func TestClient_StepsOfALoginArrive(t *testing.T) {
-	fake := &httpapitest.Fake{VM: banger.VM{ID: "v", Name: "lab"}, Steps: []string{"connecting to lab", "not used: /a: \x1b[2J"}}
+	fake := &servicetest.Fake{VM: banger.VM{ID: "v", Name: "lab"}, Steps: []string{"connecting to lab", "not used: /a: \x1b[2J"}}
 	r := newRig(t, fake)
 	var got []string
 	ctx := banger.WithSteps(t.Context(), func(step string) { got = append(got, step) })
@@ -209,7 +211,7 @@ func TestClient_ErrorsComeBackWhole(t *testing.T) {
 	want := banger.Errorf(banger.CodeAmbiguous, "cannot tell which").WithHint("say more")
 	want.Candidates = []string{"a", "b"}
 	want.Question = &banger.Question{Kind: banger.AskPassphrase, Subject: "/k", Again: true}
-	r := newRig(t, &httpapitest.Fake{Err: want})
+	r := newRig(t, &servicetest.Fake{Err: want})
 	for name, call := range map[string]func() error{
 		"add":    func() error { _, err := r.AddRemote(t.Context(), banger.RemoteRequest{}); return err },
 		"unlock": func() error { _, err := r.UnlockRemote(t.Context(), "x", banger.RemoteAnswers{}); return err },
@@ -232,7 +234,7 @@ func TestClient_ErrorsComeBackWhole(t *testing.T) {
 }
 
 func TestClient_SendErrorSaysWhatWasAccepted(t *testing.T) {
-	r := newRig(t, &httpapitest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
+	r := newRig(t, &servicetest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
 		return banger.SendResult{Offset: 7}, banger.Errorf(banger.CodeState, "cannot send")
 	}})
 	got, err := r.SendSession(t.Context(), "v", "s", banger.SendRequest{Data: strings.NewReader("abc")})
@@ -245,7 +247,7 @@ func TestClient_SendErrorSaysWhatWasAccepted(t *testing.T) {
 // TestClient_SendErrorDoesNotWaitForInput has data that continue for ever, as those
 // of a terminal do.
 func TestClient_SendErrorDoesNotWaitForInput(t *testing.T) {
-	r := newRig(t, &httpapitest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
+	r := newRig(t, &servicetest.Fake{OnSend: func(context.Context, banger.SendRequest) (banger.SendResult, error) {
 		return banger.SendResult{}, banger.Errorf(banger.CodeNotFound, "cannot find session")
 	}})
 	data, terminal := io.Pipe()
@@ -256,7 +258,7 @@ func TestClient_SendErrorDoesNotWaitForInput(t *testing.T) {
 
 func TestClient_SendIsTakenAsItComes(t *testing.T) {
 	taken := make(chan string)
-	r := newRig(t, &httpapitest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) {
+	r := newRig(t, &servicetest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) {
 		buffer := make([]byte, 100)
 		for {
 			n, err := r.Data.Read(buffer)
@@ -298,12 +300,12 @@ func TestClient_NoDaemon(t *testing.T) {
 }
 
 func TestClient_EmptyRefIsRefused(t *testing.T) {
-	_, err := newRig(t, &httpapitest.Fake{}).GetVM(t.Context(), "")
+	_, err := newRig(t, &servicetest.Fake{}).GetVM(t.Context(), "")
 	wantCode(t, err, banger.CodeInvalid)
 }
 
 func TestClient_OtherVersion(t *testing.T) {
-	r := newRig(t, &httpapitest.Fake{})
+	r := newRig(t, &servicetest.Fake{})
 	old := client.New(r.socket, "v2.0.0")
 	_, err := old.ListVMs(t.Context())
 	wantCode(t, err, banger.CodeMismatch)
@@ -341,7 +343,7 @@ func TestClient_DialerStartsTheDaemon(t *testing.T) {
 	dialed := 0
 	c := client.New(socket, version, client.WithDialer(func(ctx context.Context) (net.Conn, error) {
 		if dialed++; dialed == 1 {
-			daemon.Start(&httpapitest.Fake{})
+			daemon.Start(&servicetest.Fake{})
 		}
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}))
@@ -363,7 +365,7 @@ func TestClient_DialerErrorKeepsItsCode(t *testing.T) {
 
 func TestClient_EndsWithItsContext(t *testing.T) {
 	waiting := make(chan struct{}, 1)
-	r := newRig(t, &httpapitest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
+	r := newRig(t, &servicetest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
 		waiting <- struct{}{}
 		<-ctx.Done()
 		return banger.Session{}, ctx.Err()
@@ -380,7 +382,7 @@ func TestClient_EndsWithItsContext(t *testing.T) {
 }
 
 func TestClient_ListsReadEveryPage(t *testing.T) {
-	fake := &httpapitest.Fake{Session: banger.Session{ID: "s"}, Next: "7"}
+	fake := &servicetest.Fake{Session: banger.Session{ID: "s"}, Next: "7"}
 	r := newRig(t, fake)
 	sessions, err := r.ListSessions(t.Context(), banger.SessionFilter{VM: "v"})
 	if err != nil || len(sessions) != 2 {

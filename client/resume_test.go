@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 )
 
 // ways are how a daemon can end under its clients.
@@ -28,7 +29,7 @@ func untilEnd(ctx context.Context) error {
 func TestWait_OutlastsTheDaemon(t *testing.T) {
 	ways(t, func(t *testing.T, end func(*httpapitest.Daemon)) {
 		waiting := make(chan struct{}, 1)
-		r := newRig(t, &httpapitest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
+		r := newRig(t, &servicetest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
 			waiting <- struct{}{}
 			return banger.Session{}, untilEnd(ctx)
 		}})
@@ -37,7 +38,7 @@ func TestWait_OutlastsTheDaemon(t *testing.T) {
 		wg.Go(func() {
 			<-waiting
 			end(r.daemon)
-			r.daemon.Start(&httpapitest.Fake{Session: banger.Session{ID: "s", SessionState: banger.SessionState{Status: banger.StatusExited}}})
+			r.daemon.Start(&servicetest.Fake{Session: banger.Session{ID: "s", SessionState: banger.SessionState{Status: banger.StatusExited}}})
 		})
 		x, err := r.WaitSession(t.Context(), "v", "s")
 		if err != nil || x.Status != banger.StatusExited {
@@ -97,8 +98,8 @@ func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 		cuts := []int{-1, 1, 2, 8, 21}
 		reached := make(chan struct{})
 		// serve is the log service of the nth daemon.
-		serve := func(n int) *httpapitest.Fake {
-			return &httpapitest.Fake{OnLogs: func(ctx context.Context, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+		serve := func(n int) *servicetest.Fake {
+			return &servicetest.Fake{OnLogs: func(ctx context.Context, r banger.LogRequest, fn func(banger.LogChunk) error) error {
 				return script.serve(ctx, r, fn, func(piece int) error {
 					if n < len(cuts) && piece >= cuts[n] {
 						reached <- struct{}{}
@@ -147,7 +148,7 @@ func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 
 func TestLogs_ReaderEndsThem(t *testing.T) {
 	script := newLogScript()
-	r := newRig(t, &httpapitest.Fake{OnLogs: func(ctx context.Context, q banger.LogRequest, fn func(banger.LogChunk) error) error {
+	r := newRig(t, &servicetest.Fake{OnLogs: func(ctx context.Context, q banger.LogRequest, fn func(banger.LogChunk) error) error {
 		return errors.Join(script.serve(ctx, q, fn, func(int) error { return nil }), untilEnd(ctx))
 	}})
 	enough := errors.New("enough")
@@ -161,8 +162,8 @@ func TestEvents_NoneIsLostOrRepeatedOverDaemons(t *testing.T) {
 	ways(t, func(t *testing.T, end func(*httpapitest.Daemon)) {
 		const last = 30
 		reached := make(chan struct{})
-		serve := func(stopAt int64) *httpapitest.Fake {
-			return &httpapitest.Fake{Revision: 10, OnWatch: func(ctx context.Context, since int64, fn func(banger.Event) error) error {
+		serve := func(stopAt int64) *servicetest.Fake {
+			return &servicetest.Fake{Revision: 10, OnWatch: func(ctx context.Context, since int64, fn func(banger.Event) error) error {
 				for revision := since + 1; revision <= last; revision++ {
 					if revision == stopAt {
 						break
@@ -231,7 +232,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 	ways(t, func(t *testing.T, end func(*httpapitest.Daemon)) {
 		stdin := &fakeStdin{data: []byte("before ")}
 		taken := make(chan struct{})
-		dying := &httpapitest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
+		dying := &servicetest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
 			result, _ := stdin.write(r)
 			taken <- struct{}{}
 			return result, untilEnd(ctx)
@@ -247,7 +248,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 			}
 			<-taken
 			end(r.daemon)
-			r.daemon.Start(&httpapitest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) { return stdin.write(r) }})
+			r.daemon.Start(&servicetest.Fake{OnSend: func(_ context.Context, r banger.SendRequest) (banger.SendResult, error) { return stdin.write(r) }})
 		})
 		offset := int64(len(stdin.data))
 		data := strings.Repeat("0123456789abcdef", 256<<10/8) // two pieces
@@ -264,7 +265,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 
 func TestSend_WithoutOffsetIsNotRepeated(t *testing.T) {
 	taken := make(chan struct{}, 1)
-	fake := &httpapitest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
+	fake := &servicetest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
 		taken <- struct{}{}
 		return banger.SendResult{}, untilEnd(ctx)
 	}}
@@ -279,7 +280,7 @@ func TestSend_WithoutOffsetIsNotRepeated(t *testing.T) {
 func TestStart_IsRepeatedWithAKeyOnly(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		started := make(chan struct{}, 1)
-		r := newRig(t, &httpapitest.Fake{OnStart: func(ctx context.Context, _ banger.SessionRequest) (banger.Session, error) {
+		r := newRig(t, &servicetest.Fake{OnStart: func(ctx context.Context, _ banger.SessionRequest) (banger.Session, error) {
 			started <- struct{}{}
 			return banger.Session{}, untilEnd(ctx)
 		}})
@@ -287,7 +288,7 @@ func TestStart_IsRepeatedWithAKeyOnly(t *testing.T) {
 		wg.Go(func() {
 			<-started
 			r.daemon.Cut()
-			r.daemon.Start(&httpapitest.Fake{Session: banger.Session{ID: "s"}})
+			r.daemon.Start(&servicetest.Fake{Session: banger.Session{ID: "s"}})
 		})
 		x, err := r.StartSession(t.Context(), "v", banger.SessionRequest{IdempotencyKey: key})
 		wg.Wait()
@@ -301,13 +302,13 @@ func TestStart_IsRepeatedWithAKeyOnly(t *testing.T) {
 
 func TestCreate_IsNeverRepeated(t *testing.T) {
 	started := make(chan struct{}, 1)
-	r := newRig(t, &httpapitest.Fake{OnCreateVM: func(ctx context.Context, _ banger.VMRequest) (banger.VM, error) {
+	r := newRig(t, &servicetest.Fake{OnCreateVM: func(ctx context.Context, _ banger.VMRequest) (banger.VM, error) {
 		started <- struct{}{}
 		return banger.VM{}, untilEnd(ctx)
 	}})
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { <-started; r.daemon.Cut(); r.daemon.Start(&httpapitest.Fake{}) })
+	wg.Go(func() { <-started; r.daemon.Cut(); r.daemon.Start(&servicetest.Fake{}) })
 	_, err := r.CreateVM(t.Context(), banger.VMRequest{})
 	wantCode(t, err, banger.CodeUnavailable)
 	if !strings.Contains(err.Error(), "cannot tell what became of the request") {

@@ -9,6 +9,7 @@ import (
 	"banger/client"
 	"banger/internal/hosttest"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 )
 
 // bin holds the guest's programs; TestMain sets it once.
@@ -35,7 +36,7 @@ type rig struct {
 	daemon *httpapitest.Daemon
 }
 
-func newRig(t *testing.T, fake *httpapitest.Fake) *rig {
+func newRig(t *testing.T, fake *servicetest.Fake) *rig {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	r := &rig{socket: socket, Client: client.New(socket, version), daemon: httpapitest.NewDaemon(t, socket, version)}

@@ -59,7 +59,7 @@ func (b *backend) Services() cli.Services { return services(b.starting) }
 func (b *backend) Running() cli.Services { return services(b.reachable) }
 
 func services(c *client.Client) cli.Services {
-	return cli.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c, Trash: c, Dialer: c}
+	return cli.Services{Services: c.Services(), Dialer: c}
 }
 
 func (b *backend) WaitStopped(ctx context.Context) error { return b.launcher.WaitStopped(ctx) }

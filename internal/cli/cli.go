@@ -17,16 +17,8 @@ import (
 
 // Services are the parts of a daemon that the commands use.
 type Services struct {
-	VMs      banger.VMService
-	Remotes  banger.RemoteService
-	Sessions banger.SessionService
-	Streams  banger.SessionStreams
-	Control  banger.SessionControl
-	Images   banger.ImageService
-	Events   banger.EventService
-	Host     banger.HostService
-	Trash    banger.TrashService
-	Dialer   sessionstream.Dialer
+	banger.Services
+	Dialer sessionstream.Dialer
 }
 
 // Backend gives the commands access to a daemon.

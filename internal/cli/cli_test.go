@@ -78,7 +78,7 @@ func TestRun_WhatCannotBePrintedFailsAndIsSaidOnce(t *testing.T) {
 	defer full.Close()
 	f := &fake{}
 	for range 200 { // more than a buffer
-		f.vms, f.sessions = append(f.vms, f.vm()), append(f.sessions, f.session())
+		f.vms, f.sessions = append(f.vms, banger.VM{}), append(f.sessions, banger.Session{})
 	}
 	for _, line := range []string{"vm list", "vm list --json", "session list", "session list --json", "version", "--help", "vm create --help", "completion bash"} {
 		var stderr bytes.Buffer

@@ -43,7 +43,7 @@ type reachable struct{ *client.Client }
 
 func (r reachable) Services() Services {
 	c := r.Client
-	return Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Events: c, Host: c, Dialer: c}
+	return Services{Services: c.Services(), Dialer: c}
 }
 
 func (r reachable) Running() Services { return r.Services() }

@@ -119,11 +119,14 @@ func TestSessionWait_ASignalToTheCLIExitsWith128AndItsNumber(t *testing.T) {
 }
 
 // signalling sends this process a SIGINT when a wait has begun.
-type signalling struct{ fake }
+type signalling struct {
+	fake
+	banger.SessionService
+}
 
 func (s *signalling) Services() Services {
 	services := s.fake.services()
-	services.Sessions = s
+	s.SessionService, services.Sessions = services.Sessions, s
 	return services
 }
 
@@ -131,7 +134,7 @@ func (s *signalling) WaitSession(ctx context.Context, vm, session string) (bange
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
 		return banger.Session{}, err
 	}
-	return s.fake.WaitSession(ctx, vm, session)
+	return s.SessionService.WaitSession(ctx, vm, session)
 }
 
 func TestSessionSend_WritesWhatItIsGivenAndNothingElse(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"banger"
-	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 	"banger/sessionstream"
 )
 
@@ -66,7 +66,7 @@ func TestAttach_HandsTheConnectionOverWithWhatWasSentAhead(t *testing.T) {
 	head, stream := handOver(t, "client")
 	answerHead, answer := handOver(t, "server")
 	answerHead = strings.Replace(answerHead, "v0.9.0", "v1.2.3", 1)
-	r := newRigOf(t, &httpapitest.Fake{OnAttach: func(conn net.Conn, _ int64) {
+	r := newRigOf(t, &servicetest.Fake{OnAttach: func(conn net.Conn, _ int64) {
 		got := make([]byte, len(stream))
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != string(stream) {
 			t.Errorf("the stream is %q, %v", got, err)
@@ -127,7 +127,7 @@ func TestAttach_IsRefusedAsAnyRequestWhileItIsOne(t *testing.T) {
 			status: 400, code: banger.CodeMismatch, text: "cannot work together"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRigOf(t, &httpapitest.Fake{Err: c.err})
+			r := newRigOf(t, &servicetest.Fake{Err: c.err})
 			conn := r.dial()
 			if _, err := io.WriteString(conn, c.request); err != nil {
 				t.Fatal(err)
@@ -144,7 +144,7 @@ func TestAttach_IsRefusedAsAnyRequestWhileItIsOne(t *testing.T) {
 // Connections are numbered as their clients come, whether they are used again or not.
 func TestAttach_ConnectionsAreNumberedAsTheyCome(t *testing.T) {
 	numbers := make(chan int64, 1)
-	r := newRigOf(t, &httpapitest.Fake{OnAttach: func(_ net.Conn, number int64) { numbers <- number }})
+	r := newRigOf(t, &servicetest.Fake{OnAttach: func(_ net.Conn, number int64) { numbers <- number }})
 	attach := func(conn *net.UnixConn) int64 {
 		if _, err := io.WriteString(conn, upgradeRequest); err != nil {
 			t.Fatal(err)
@@ -198,7 +198,7 @@ func TestAttach_CanBeSeenWithCurl(t *testing.T) {
 	if !found {
 		t.Fatal("docs/PROTOCOL.md has no command that ends with hexdump")
 	}
-	r := newRigOf(t, &httpapitest.Fake{OnAttach: func(conn net.Conn, _ int64) {
+	r := newRigOf(t, &servicetest.Fake{OnAttach: func(conn net.Conn, _ int64) {
 		c, err := sessionstream.NewReader(conn).ReadControl()
 		if a, ok := c.(*sessionstream.Attach); !ok || a.Role != sessionstream.RoleViewer || *a.Tail != 10 {
 			t.Errorf("curl sends %+v, %v", c, err)

@@ -16,6 +16,7 @@ import (
 	"banger"
 	"banger/api"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a served fake and a plain HTTP client, as curl is one.
 type rig struct {
 	*testing.T
-	fake   *httpapitest.Fake
+	fake   *servicetest.Fake
 	daemon *httpapitest.Daemon
 	socket string
 	client *http.Client
@@ -31,10 +32,10 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	return newRigOf(t, &httpapitest.Fake{})
+	return newRigOf(t, &servicetest.Fake{})
 }
 
-func newRigOf(t *testing.T, fake *httpapitest.Fake) *rig {
+func newRigOf(t *testing.T, fake *servicetest.Fake) *rig {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	r := &rig{T: t, fake: fake, socket: socket, daemon: httpapitest.NewDaemon(t, socket, "v1.2.3")}

@@ -19,8 +19,8 @@ import (
 	"banger/api"
 	"banger/internal/guestapi"
 	"banger/internal/httpapi"
-	"banger/internal/httpapi/httpapitest"
 	"banger/internal/localsocket"
+	"banger/internal/servicetest"
 )
 
 const logsPath = "/v1/vms/a/sessions/b/logs"
@@ -286,7 +286,7 @@ func TestEvents_FromNowOnBeginsWithTheRevision(t *testing.T) {
 
 func TestEvents_HeartbeatTellsHowFarItIs(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	fake := &httpapitest.Fake{OnWatch: func(ctx context.Context, _ int64, fn func(banger.Event) error) error {
+	fake := &servicetest.Fake{OnWatch: func(ctx context.Context, _ int64, fn func(banger.Event) error) error {
 		if err := fn(banger.Event{Revision: 8, Kind: banger.EventVMCreated}); err != nil {
 			return err
 		}
@@ -300,7 +300,7 @@ func TestEvents_HeartbeatTellsHowFarItIs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() {
-		served <- httpapi.Serve(ctx, l, httpapi.NewWithHeartbeat(fake.Services(), "v1", time.Millisecond), slog.New(slog.DiscardHandler))
+		served <- httpapi.Serve(ctx, l, httpapi.NewWithHeartbeat(httpapi.Services{Services: fake.Services(), Attachments: fake}, "v1", time.Millisecond), slog.New(slog.DiscardHandler))
 	}()
 	resp, err := plainClient(socket).Get("http://x/v1/events?since=7")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"banger"
-	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 	"banger/sessionstream"
 )
 
@@ -54,7 +54,7 @@ func (r *rig) mustDialWeb() *websocket.Conn {
 func TestWebSocket_CarriesTheBytesOfTheStream(t *testing.T) {
 	_, stream := handOver(t, "client")
 	_, answer := handOver(t, "server")
-	r := newRigOf(t, &httpapitest.Fake{OnAttach: func(conn net.Conn, _ int64) {
+	r := newRigOf(t, &servicetest.Fake{OnAttach: func(conn net.Conn, _ int64) {
 		got := make([]byte, len(stream))
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != string(stream) {
 			t.Errorf("the stream is %q, %v", got, err)
@@ -116,7 +116,7 @@ func TestWebSocket_IsRefusedAsAnyRequestWhileItIsOne(t *testing.T) {
 		"no session":          {sessionstream.UpgradeToken, banger.Errorf(banger.CodeNotFound, "no such session"), 404, banger.CodeNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRigOf(t, &httpapitest.Fake{Err: c.err})
+			r := newRigOf(t, &servicetest.Fake{Err: c.err})
 			_, status, body := r.dialWeb("", c.subprotocol)
 			r.wantError(status, body, c.status, c.code, "")
 		})
@@ -128,7 +128,7 @@ func TestWebSocket_IsRefusedAsAnyRequestWhileItIsOne(t *testing.T) {
 
 func TestWebSocket_OfTextEndsTheStream(t *testing.T) {
 	read := make(chan error, 1)
-	r := newRigOf(t, &httpapitest.Fake{OnAttach: func(conn net.Conn, _ int64) {
+	r := newRigOf(t, &servicetest.Fake{OnAttach: func(conn net.Conn, _ int64) {
 		_, err := io.ReadAll(conn)
 		read <- err
 	}})

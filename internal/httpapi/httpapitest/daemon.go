@@ -1,3 +1,4 @@
+// Package httpapitest has a daemon that serves the fake of all services.
 package httpapitest
 
 import (
@@ -9,6 +10,7 @@ import (
 
 	"banger/internal/httpapi"
 	"banger/internal/localsocket"
+	"banger/internal/servicetest"
 )
 
 // Daemon serves the API on a real unix socket, as the daemon does.
@@ -31,7 +33,7 @@ func NewDaemon(t testing.TB, socket, version string) *Daemon {
 }
 
 // Start serves f.
-func (d *Daemon) Start(f *Fake) {
+func (d *Daemon) Start(f *servicetest.Fake) {
 	d.t.Helper()
 	l, err := localsocket.Listen(d.socket)
 	if err != nil {
@@ -44,7 +46,7 @@ func (d *Daemon) Start(f *Fake) {
 	done := d.done
 	go func() {
 		defer close(done)
-		handler := httpapi.New(f.Services(), d.version)
+		handler := httpapi.New(httpapi.Services{Services: f.Services(), Attachments: f}, d.version)
 		if err := httpapi.Serve(ctx, &recorder{Listener: l, d: d}, handler, slog.New(slog.DiscardHandler)); err != nil {
 			d.t.Error(err)
 		}

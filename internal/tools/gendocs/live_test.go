@@ -23,6 +23,7 @@ import (
 	"banger/api"
 	"banger/internal/hosttest"
 	"banger/internal/httpapi/httpapitest"
+	"banger/internal/servicetest"
 	"banger/sessionstream"
 )
 
@@ -243,7 +244,7 @@ func (j *judge) aSession() {
 func (j *judge) everyOtherRoute() {
 	j.Helper()
 	now := time.Now().UTC()
-	fake := &httpapitest.Fake{
+	fake := &servicetest.Fake{
 		VM: banger.VM{ID: banger.NewVMID(), Name: "lab", Driver: "remote", State: banger.VMRunning, SSHTarget: "lab", UnreachableSince: now},
 		Image: banger.Image{
 			ID: "i", Name: "default", Recipe: banger.ImageRecipe{Suite: "bookworm", Include: []string{"git"}, Mirror: "http://m/"}, CreatedAt: now,

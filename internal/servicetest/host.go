@@ -1,0 +1,105 @@
+package servicetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"banger"
+)
+
+// AddRemote implements banger.RemoteService.
+func (f *Fake) AddRemote(ctx context.Context, r banger.RemoteRequest) (banger.VM, error) {
+	f.call(fmt.Sprintf("%+v", r), "AddRemote", r)()
+	for _, step := range f.Steps {
+		banger.Step(ctx, step)
+	}
+	if f.OnLogin != nil {
+		return f.OnLogin(ctx, r.Name, r.Answers)
+	}
+	return f.VM, f.Err
+}
+
+// UnlockRemote implements banger.RemoteService.
+func (f *Fake) UnlockRemote(ctx context.Context, ref string, a banger.RemoteAnswers) (banger.VM, error) {
+	f.call(fmt.Sprintf("%q %+v", ref, a), "UnlockRemote", ref, a)()
+	if f.OnLogin != nil {
+		return f.OnLogin(ctx, ref, a)
+	}
+	return f.VM, f.Err
+}
+
+// BuildImage implements banger.ImageService.
+func (f *Fake) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
+	unlock := f.call(fmt.Sprintf("%q %q", name, r), "BuildImage", name, r)
+	image, err := f.Image, f.Err
+	if len(f.Images) > 0 {
+		image = f.Images[0]
+	}
+	unlock()
+	if f.OnBuild != nil {
+		return f.OnBuild(ctx, progress)
+	}
+	for _, p := range f.Progress {
+		progress(p)
+	}
+	return image, err
+}
+
+// ListImages implements banger.ImageService.
+func (f *Fake) ListImages(context.Context) ([]banger.Image, error) {
+	defer f.call("", "ListImages")()
+	if f.Strict || f.Images != nil {
+		return slices.Clone(f.Images), f.Err
+	}
+	return []banger.Image{f.Image}, f.Err
+}
+
+// GetImage implements banger.ImageService.
+func (f *Fake) GetImage(_ context.Context, ref string) (banger.Image, error) {
+	defer f.call(fmt.Sprintf("%q", ref), "GetImage", ref)()
+	if f.Err != nil {
+		return banger.Image{}, f.Err
+	}
+	return f.image(ref)
+}
+
+// DeleteImage implements banger.ImageService.
+func (f *Fake) DeleteImage(_ context.Context, ref string) error {
+	defer f.call(fmt.Sprintf("%q", ref), "DeleteImage", ref)()
+	if f.Err != nil {
+		return f.Err
+	}
+	_, err := f.image(ref)
+	return err
+}
+
+// Doctor implements banger.HostService.
+func (f *Fake) Doctor(_ context.Context, deep bool) ([]banger.Check, error) {
+	defer f.call(fmt.Sprint(deep), "Doctor", deep)()
+	return f.Checks, f.Err
+}
+
+// Info implements banger.HostService.
+func (f *Fake) Info(context.Context) (banger.DaemonInfo, error) {
+	defer f.call("", "Info")()
+	return banger.DaemonInfo{Version: "v1", PID: 7, Revision: f.Revision}, f.Err
+}
+
+// Shutdown implements banger.HostService.
+func (f *Fake) Shutdown(context.Context) error {
+	defer f.call("", "Shutdown")()
+	return f.Err
+}
+
+// ListTrash implements banger.TrashService.
+func (f *Fake) ListTrash(context.Context) ([]banger.Trashed, error) {
+	defer f.call("", "ListTrash")()
+	return f.Trash, f.Err
+}
+
+// EmptyTrash implements banger.TrashService.
+func (f *Fake) EmptyTrash(context.Context) ([]banger.Trashed, error) {
+	defer f.call("", "EmptyTrash")()
+	return f.Trash, f.Err
+}
