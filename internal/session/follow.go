@@ -54,7 +54,7 @@ func (f *follower) branch() branch {
 // ended. A session that cannot be settled now does not keep the others from their guest.
 func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
 	vm, err := f.store.GetVM(ctx, f.vm)
-	if err != nil {
+	if err != nil && banger.CodeOf(err) != banger.CodeNotFound { // without a VM there are no records to change
 		return err
 	}
 	f.epoch.Store(vm.Epoch)
