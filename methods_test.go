@@ -25,7 +25,6 @@ var whole = []string{"internal/cli.CLI", "internal/httpapi.server", "client.Clie
 func grown() map[string]int {
 	return map[string]int{
 		"internal/agent/control.server": 49,
-		"internal/cli.attaching":        28,
 		"internal/emulator.Terminal":    79,
 		"internal/store.Store":          62,
 		"internal/store.tx":             29,

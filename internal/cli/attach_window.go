@@ -16,26 +16,6 @@ type cropped struct {
 	window *screen.Window
 }
 
-// crop has output go through a window, if we are a viewer and our terminal is too small
-// for the session's screen. It reports whether that is so.
-func (a *attaching) crop(source screen.Source) (bool, error) {
-	ours := a.window()
-	if !a.view || ours == nil {
-		return false, nil
-	}
-	window := source.Window(int(ours.Rows), int(ours.Cols))
-	if window == nil {
-		return false, nil
-	}
-	c := &cropped{terminal: a.terminal, window: window}
-	a.out = c
-	a.mu.Lock()
-	a.cropped = c
-	a.mu.Unlock()
-	_, err := c.Write(nil)
-	return true, err
-}
-
 // Write takes in what the session writes, and paints what of it can be seen.
 func (c *cropped) Write(p []byte) (int, error) {
 	c.mu.Lock()

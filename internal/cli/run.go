@@ -74,14 +74,10 @@ func (c *CLI) defaultToTTY(cmd *cobra.Command) {
 
 // firstWindow is the size of our terminal for a session that is attached at once.
 func (c *CLI) firstWindow(r banger.SessionRequest) *banger.Window {
-	t := userTerminal(c.Stdin, c.Stdout)
-	if !r.TTY || t == nil {
+	if !r.TTY {
 		return nil
 	}
-	if w, ok := t.window(); ok {
-		return &w
-	}
-	return nil
+	return userTerminal(c.Stdin, c.Stdout).window()
 }
 
 // run creates a VM, runs one session in it to its end and deletes the VM, unless the

@@ -107,13 +107,16 @@ func (t *terminal) Write(p []byte) (int, error) {
 	}
 }
 
-// window returns the size, and false if the terminal does not know it.
-func (t *terminal) window() (sessionstream.Window, bool) {
+// window returns the size, nil if there is no terminal, or it does not know its size.
+func (t *terminal) window() *sessionstream.Window {
+	if t == nil {
+		return nil
+	}
 	cols, rows, err := term.GetSize(int(t.device().Fd()))
 	if err != nil || cols < 1 || rows < 1 || cols > 0xffff || rows > 0xffff {
-		return sessionstream.Window{}, false
+		return nil
 	}
-	return sessionstream.Window{Rows: uint16(rows), Cols: uint16(cols)}, true
+	return &sessionstream.Window{Rows: uint16(rows), Cols: uint16(cols)}
 }
 
 // typedWithin reports whether something can be read within a time.
