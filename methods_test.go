@@ -28,8 +28,6 @@ func grown() map[string]int {
 		"internal/emulator.Terminal":    79,
 		"internal/store.Store":          62,
 		"internal/store.tx":             29,
-		"sessionstream.Attachment":      29,
-		"sessionstream.outgoing":        28,
 	}
 }
 

@@ -9,61 +9,59 @@ import "errors"
 // The result is what the client has to be told at once, or nil: an *Error, after which
 // the client is ended if the protocol says so. What the client has sent before it knew
 // that stdin was taken over is dropped.
-func (a *Attachment) Offer(p []byte) Control { return a.out.offer(p) }
+func (a *Attachment) Offer(p []byte) Control { return a.out.stdin.offer(p) }
 
 // OfferEOF is Offer for an end of stdin, wherever the client believes that stdin stands.
 // The result may be a *StdinAck, too.
-func (a *Attachment) OfferEOF(end EOF) Control { return a.out.offerEOF(end) }
+func (a *Attachment) OfferEOF(end EOF) Control { return a.out.stdin.offerEOF(end) }
 
-func (o *outgoing) offer(p []byte) Control {
-	o.sending.Lock()
-	defer o.sending.Unlock()
-	o.mu.Lock()
+func (s *stdin) offer(p []byte) Control {
+	s.link.sending.Lock()
+	defer s.link.sending.Unlock()
+	s.mu.Lock()
 	switch {
-	case o.failed != nil:
-		defer o.mu.Unlock()
-		return o.refusalLocked()
-	case int64(len(o.unacked)+len(p)) > o.limit:
-		defer o.mu.Unlock()
-		return errorf(CodeInvalid, "more than %d bytes of stdin were sent without an acknowledgement", o.limit)
+	case s.failed != nil:
+		defer s.mu.Unlock()
+		return s.refusalLocked()
+	case int64(len(p)) > s.unacked.room():
+		defer s.mu.Unlock()
+		return errorf(CodeInvalid, "more than %d bytes of stdin were sent without an acknowledgement", s.unacked.limit)
 	}
-	o.unacked = append(o.unacked, p...)
-	o.sendAndUnlock(func(w *Writer) error { return w.WriteData(ChannelStdin, p) })
+	s.unacked.add(p)
+	s.sendAndUnlock(func(w *Writer) error { return w.WriteData(ChannelStdin, p) })
 	return nil
 }
 
-func (o *outgoing) offerEOF(end EOF) Control {
-	o.sending.Lock()
-	defer o.sending.Unlock()
-	o.mu.Lock()
+func (s *stdin) offerEOF(end EOF) Control {
+	s.link.sending.Lock()
+	defer s.link.sending.Unlock()
+	s.mu.Lock()
 	switch {
-	case o.failed == nil:
-		o.noteEnd(end)
-		sent := o.end
-		o.sendAndUnlock(func(w *Writer) error { return w.WriteControl(sent) })
+	case s.failed == nil:
+		s.finishAndUnlock(end)
 		return nil
-	case !isClosed(o.failed):
-		defer o.mu.Unlock()
-		return o.refusalLocked()
+	case !isClosed(s.failed):
+		defer s.mu.Unlock()
+		return s.refusalLocked()
 	}
-	defer o.mu.Unlock()
-	if end.Offset != nil && *end.Offset != o.accepted {
-		e := errorf(CodeOffset, "stdin stands at %d, not at %d", o.accepted, *end.Offset)
-		e.Offset = new(o.accepted)
+	defer s.mu.Unlock()
+	if end.Offset != nil && *end.Offset != s.unacked.from {
+		e := errorf(CodeOffset, "stdin stands at %d, not at %d", s.unacked.from, *end.Offset)
+		e.Offset = new(s.unacked.from)
 		return e
 	}
-	return &StdinAck{Offset: o.accepted, EOF: true} // to close it again is not an error
+	return &StdinAck{Offset: s.unacked.from, EOF: true} // to close it again is not an error
 }
 
 // refusalLocked is what a client is told that offers stdin which is not taken; nil if
 // it knows, or is just being told. The caller holds mu.
-func (o *outgoing) refusalLocked() Control {
+func (s *stdin) refusalLocked() Control {
 	switch {
-	case errors.Is(o.failed, errNotWriter):
+	case errors.Is(s.failed, errNotWriter):
 		return errorf(CodeInvalid, "a viewer must not send that")
-	case isClosed(o.failed) && !o.told:
-		o.told = true
-		return &Error{Code: CodeClosed, Text: o.failed.Error(), Offset: new(o.accepted)}
+	case isClosed(s.failed) && !s.told:
+		s.told = true
+		return &Error{Code: CodeClosed, Text: s.failed.Error(), Offset: new(s.unacked.from)}
 	}
 	return nil
 }
