@@ -12,9 +12,14 @@ import (
 	"banger/internal/guestrpc"
 )
 
-// clock returns the clock of a machine of banger's own, nil elsewhere.
-func (s *server) clock() *guestapi.GuestClock {
-	if !s.OwnsClock {
+// clock is this machine's.
+type clock struct {
+	owned bool // the daemon may set it
+}
+
+// now returns the clock of a machine of banger's own, nil elsewhere.
+func (c clock) now() *guestapi.GuestClock {
+	if !c.owned {
 		return nil
 	}
 	var t unix.Timex
@@ -22,9 +27,9 @@ func (s *server) clock() *guestapi.GuestClock {
 	return &guestapi.GuestClock{Now: time.Now().UTC(), Synchronised: err == nil && t.Status&unix.STA_UNSYNC == 0}
 }
 
-// setClock sets the machine's clock; clock_settime(2).
-func (s *server) setClock(_ context.Context, p guestrpc.ClockParams) (none, error) {
-	if !s.OwnsClock {
+// set sets the machine's clock; clock_settime(2).
+func (c clock) set(_ context.Context, p guestrpc.ClockParams) (none, error) {
+	if !c.owned {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot set the clock: it is not the daemon's to set")
 	}
 	t, err := unix.TimeToTimespec(p.Now)

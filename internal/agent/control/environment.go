@@ -13,7 +13,7 @@ import (
 )
 
 // environment is that of a login, with the launch's own over it.
-func (s *server) environment(l guestapi.GuestLaunch, user passwd.User) map[string]string {
+func (f *preflight) environment(l guestapi.GuestLaunch, user passwd.User) map[string]string {
 	env := map[string]string{
 		"HOME":    user.Home,
 		"USER":    user.Name,
@@ -26,7 +26,7 @@ func (s *server) environment(l guestapi.GuestLaunch, user passwd.User) map[strin
 		env["PATH"] = own // of the user's own login
 	}
 	if int(user.UID) == os.Geteuid() { // what root's login has is not another user's
-		maps.Copy(env, ofLogin(s.Login))
+		maps.Copy(env, ofLogin(f.login))
 	}
 	env["BANGER_SESSION_ID"] = string(l.ID)
 	if utf8.ValidString(l.Name) && !strings.Contains(l.Name, "\x00") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -13,48 +14,60 @@ import (
 	"banger/internal/agent/shimclient"
 	"banger/internal/guestapi"
 	"banger/internal/guestrpc"
-	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
 // launchTimeout bounds how long a shim may take to say whether the command runs.
 const launchTimeout = 60 * time.Second
 
+// launcher starts sessions. Safe for concurrent use.
+type launcher struct {
+	registry   *registry
+	preflight  *preflight
+	standby    *standby
+	watcher    *watcher
+	settler    *settler
+	leftovers  leftovers
+	cgroupRoot string // as Config.CgroupRoot
+	tasks      *tasks
+	log        *slog.Logger
+}
+
 // launch starts a session unless its id has been seen before. Once it has begun
 // it is carried through, whether the link lives or not.
-func (s *server) launch(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
-	whole, err := l.WithSecrets(l.SecretEnv)
+func (l *launcher) launch(ctx context.Context, g guestapi.GuestLaunch) (guestapi.GuestSession, error) {
+	whole, err := g.WithSecrets(g.SecretEnv)
 	if err == nil {
 		err = whole.Validate()
 	}
 	if err != nil {
 		return guestapi.GuestSession{}, err
 	}
-	return s.settleLaunch(ctx, l, func(dir string, lock *os.File) *session {
+	return l.settleLaunch(ctx, g, func(dir string, lock *os.File) *session {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
 		defer cancel()
-		p, failure := s.preflight(l)
+		p, failure := l.preflight.plan(g)
 		if failure != nil {
-			return s.failLaunch(l.ID, dir, failure)
+			return l.failLaunch(g.ID, dir, failure)
 		}
-		return s.spawn(ctx, l, p, dir, lock)
+		return l.spawn(ctx, g, p, dir, lock)
 	})
 }
 
 // abandon makes sure that an id whose launch got no answer never starts.
-func (s *server) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
-	return s.settleLaunch(ctx, guestapi.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
-		return s.failLaunch(p.ID, dir, &launchFailure{banger.StageDialGuest, "cannot start session: its launch never arrived in the guest", ""})
+func (l *launcher) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
+	return l.settleLaunch(ctx, guestapi.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
+		return l.failLaunch(p.ID, dir, &launchFailure{banger.StageDialGuest, "cannot start session: its launch never arrived in the guest", ""})
 	})
 }
 
 // settleLaunch returns what became of a launch, which is never that it is about
 // to start. If its id is new, begin makes the session in its new directory.
-func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (guestapi.GuestSession, error) {
-	if !banger.ValidID(string(l.ID)) {
-		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: not a session id", string(l.ID))
+func (l *launcher) settleLaunch(ctx context.Context, g guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (guestapi.GuestSession, error) {
+	if !banger.ValidID(string(g.ID)) {
+		return guestapi.GuestSession{}, banger.Errorf(banger.CodeInvalid, "cannot start session %.40q: not a session id", string(g.ID))
 	}
-	x, err := s.create(l, begin)
+	x, err := l.create(g, begin)
 	if err == nil {
 		err = x.awaitStart(ctx)
 	}
@@ -66,16 +79,16 @@ func (s *server) settleLaunch(ctx context.Context, l guestapi.GuestLaunch, begin
 
 // create claims an id by making its directory, and returns the session of whoever
 // did that first.
-func (s *server) create(l guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
-	unlock := s.claims.Hold(l.ID)
+func (l *launcher) create(g guestapi.GuestLaunch, begin func(dir string, lock *os.File) *session) (*session, error) {
+	unlock := l.registry.claim(g.ID)
 	defer unlock()
-	if x := s.takeIn(l.ID); x != nil {
+	if x := l.registry.takeIn(g.ID); x != nil {
 		x.want()
 		return x, nil
 	}
-	dir, lock, err := sessiondir.Create(s.SessionsDir, l)
+	dir, lock, err := l.registry.create(g)
 	if errors.Is(err, fs.ErrExist) { // another control server was faster
-		if x := s.takeIn(l.ID); x != nil {
+		if x := l.registry.takeIn(g.ID); x != nil {
 			x.want()
 			return x, nil
 		}
@@ -87,30 +100,11 @@ func (s *server) create(l guestapi.GuestLaunch, begin func(dir string, lock *os.
 	return begin(dir, lock), nil
 }
 
-// failLaunch records that a session, which we own, never ran.
-func (s *server) failLaunch(id banger.SessionID, dir string, f *launchFailure) *session {
-	state, err := sessiondir.ReadState(os.DirFS(dir))
-	if err != nil {
-		state = sessiondir.State{ID: id, BootID: s.bootID}
-		state.LastError = err.Error()
-	}
-	state.Sequence++
-	state.Status, state.EndedBy, state.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Now().UTC()
-	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, f.message, f.rawLog
-	state.SessionState = sessiondir.Report(state.SessionState)
-	s.keep(dir, &state, sessiondir.SettleState)
-	x := newSession(id, dir, state.SessionState, s.push)
-	s.register(x)
-	s.tasks.Go(func() { s.release(x) })
+// failLaunch makes a session that never ran, in a directory that we own.
+func (l *launcher) failLaunch(id banger.SessionID, dir string, f *launchFailure) *session {
+	x := l.registry.add(id, dir, l.settler.fail(id, dir, f))
+	l.tasks.work.Go(func() { l.registry.release(x) })
 	return x
-}
-
-// keep writes the final state of a session that we own.
-func (s *server) keep(dir string, state *sessiondir.State, write func(string, sessiondir.State) error) {
-	if err := write(dir, *state); err != nil {
-		s.Logger.Error("cannot keep the end of a session", "session", state.ID, "cause", err)
-		records.NoteError(&state.SessionState, err.Error())
-	}
 }
 
 // logLimit is what a shim makes of a launch's.
@@ -133,56 +127,55 @@ func timeoutGrace(ms *int64) time.Duration {
 }
 
 // spawn leaves the session to a shim of its own.
-func (s *server) spawn(ctx context.Context, l guestapi.GuestLaunch, p plan, dir string, lock *os.File) *session {
-	state, child, err := s.launchShim(ctx, lock, shim.Launch{
+func (l *launcher) spawn(ctx context.Context, g guestapi.GuestLaunch, p plan, dir string, lock *os.File) *session {
+	state, child, err := l.launchShim(ctx, lock, shim.Launch{
 		Dir:        dir,
 		Path:       banger.ByteString(p.path),
-		Argv:       slices.Concat([]banger.ByteString{l.Command}, l.Args),
+		Argv:       slices.Concat([]banger.ByteString{g.Command}, g.Args),
 		Env:        environ(p.env),
 		Cwd:        banger.ByteString(p.cwd),
 		UID:        p.user.UID,
 		GID:        p.user.GID,
 		Groups:     p.user.Groups,
-		StdinMode:  l.StdinMode,
-		TTY:        l.TTY,
-		Window:     l.Window,
-		LogLimit:   logLimit(l.LogLimit),
-		SyncWrites: l.SyncWrites,
-		CgroupRoot: s.CgroupRoot,
+		StdinMode:  g.StdinMode,
+		TTY:        g.TTY,
+		Window:     g.Window,
+		LogLimit:   logLimit(g.LogLimit),
+		SyncWrites: g.SyncWrites,
+		CgroupRoot: l.cgroupRoot,
 
-		Timeout:      time.Duration(l.TimeoutMS) * time.Millisecond,
-		TimeoutGrace: timeoutGrace(l.TimeoutGraceMS),
-		KeepChildren: l.KeepChildren,
-		Limits:       l.Limits,
+		Timeout:      time.Duration(g.TimeoutMS) * time.Millisecond,
+		TimeoutGrace: timeoutGrace(g.TimeoutGraceMS),
+		KeepChildren: g.KeepChildren,
+		Limits:       g.Limits,
 	})
 	if err != nil {
-		if killErr := s.killLeftovers(l.ID); killErr != nil {
+		if killErr := l.leftovers.kill(g.ID); killErr != nil {
 			err = errors.Join(err, killErr)
 		}
-		return s.failLaunch(l.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: " + err.Error(), err.Error()})
+		return l.failLaunch(g.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: " + err.Error(), err.Error()})
 	}
-	x := newSession(l.ID, dir, state.SessionState, s.push)
-	s.register(x)
-	s.tasks.Go(func() {
-		s.watch(x, func() {})
-		s.release(x)
-		if s.ctx.Err() != nil {
+	x := l.registry.add(g.ID, dir, state.SessionState)
+	l.tasks.work.Go(func() {
+		l.watcher.watch(x, func() {})
+		l.registry.release(x)
+		if l.tasks.ctx.Err() != nil {
 			return // init adopts and reaps it
 		}
 		if err := child.Wait(); err != nil {
-			s.Logger.Warn("shim has failed", "session", x.id, "cause", err)
+			l.log.Warn("shim has failed", "session", x.id, "cause", err)
 		}
 	})
 	return x
 }
 
 // launchShim has a shim own a session.
-func (s *server) launchShim(ctx context.Context, lock *os.File, l shim.Launch) (sessiondir.State, *shimclient.Child, error) {
+func (l *launcher) launchShim(ctx context.Context, lock *os.File, launch shim.Launch) (sessiondir.State, *shimclient.Child, error) {
 	began := time.Now()
-	defer func() { s.standby.next(time.Since(began)) }()
-	process, err := s.standby.take()
+	defer func() { l.standby.next(time.Since(began)) }()
+	process, err := l.standby.take()
 	if err != nil {
 		return sessiondir.State{}, nil, err
 	}
-	return process.Launch(ctx, lock, l)
+	return process.Launch(ctx, lock, launch)
 }

@@ -27,11 +27,16 @@ const (
 	maxEnvironment = 2 * banger.MaxLaunchBytes
 )
 
-// killLeftovers kills every process of a session whose shim is dead. Without a
-// cgroup, a process is known by the session's id in its environment.
-func (s *server) killLeftovers(id banger.SessionID) error {
-	if s.CgroupRoot != "" {
-		err := killCgroup(filepath.Join(s.CgroupRoot, string(id)))
+// leftovers are the processes of sessions whose shims are dead. Without a cgroup, one is
+// known by the session's id in its environment.
+type leftovers struct {
+	cgroupRoot string // as Config.CgroupRoot
+}
+
+// kill kills all of a session.
+func (l leftovers) kill(id banger.SessionID) error {
+	if l.cgroupRoot != "" {
+		err := killCgroup(filepath.Join(l.cgroupRoot, string(id)))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,22 +23,31 @@ import (
 // disk, when its end must be written.
 const scanParallel = 8
 
+// lister lists sessions page by page. Safe for concurrent use.
+type lister struct {
+	registry *registry
+	turns    *turns
+
+	mu    sync.Mutex         // guards names
+	names []banger.SessionID // of all on the disk, between the pages of a list
+}
+
 // list answers with one page. Of a list of all, the names are kept from its first page
 // to its last; of sessions that have ended nothing is.
-func (s *server) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPage, error) {
+func (l *lister) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPage, error) {
 	if p.Limit < 1 || p.Limit > guestapi.MaxGuestPage || len(p.IDs) > guestapi.MaxGuestPage {
 		return guestrpc.ListPage{}, banger.Errorf(banger.CodeInvalid, "cannot list sessions: a page has 1 to %d", guestapi.MaxGuestPage)
 	}
 	ids := p.IDs
 	if len(ids) == 0 {
 		var err error
-		if ids, err = s.namesOnDisk(p.After == ""); err != nil {
+		if ids, err = l.namesOnDisk(p.After == ""); err != nil {
 			return guestrpc.ListPage{}, err
 		}
 	}
 	begin := sort.Search(len(ids), func(i int) bool { return ids[i] > p.After })
 	end := min(begin+p.Limit, len(ids))
-	page, taken, err := s.page(ids[begin:end])
+	page, taken, err := l.page(ids[begin:end])
 	if err != nil {
 		return page, err
 	}
@@ -46,18 +56,18 @@ func (s *server) list(_ context.Context, p guestrpc.ListParams) (guestrpc.ListPa
 		return page, nil
 	}
 	if len(p.IDs) == 0 {
-		s.keepNames(nil)
+		l.keepNames(nil)
 	}
-	s.listed()
+	l.turns.begin()
 	return page, nil
 }
 
 // page reports sessions, as many as fit, and returns of how many of the ids.
-func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int, err error) {
+func (l *lister) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int, err error) {
 	page.Sessions = []json.RawMessage{}
 	bytes := 0
 	for some := range slices.Chunk(ids, scanParallel) { // few, since what does not fit is read again
-		for _, report := range s.reports(some) {
+		for _, report := range l.reports(some) {
 			data, err := json.Marshal(report)
 			if err != nil {
 				return page, 0, err
@@ -77,18 +87,18 @@ func (s *server) page(ids []banger.SessionID) (page guestrpc.ListPage, taken int
 }
 
 // reports takes in sessions and returns their reports, nil for one that does not exist.
-func (s *server) reports(ids []banger.SessionID) []*guestapi.GuestSession {
+func (l *lister) reports(ids []banger.SessionID) []*guestapi.GuestSession {
 	reports := make([]*guestapi.GuestSession, len(ids))
 	var group errgroup.Group
 	group.SetLimit(scanParallel)
 	for i, id := range ids {
 		group.Go(func() error {
-			unlock := s.claims.Hold(id)
+			unlock := l.registry.claim(id)
 			defer unlock()
-			if !banger.ValidID(string(id)) || s.forgetRemoved(id) {
+			if !banger.ValidID(string(id)) || l.registry.forgetRemoved(id) {
 				return nil
 			}
-			if x := s.takeIn(id); x != nil {
+			if x := l.registry.takeIn(id); x != nil {
 				report := x.report()
 				reports[i] = &report
 			}
@@ -101,25 +111,25 @@ func (s *server) reports(ids []banger.SessionID) []*guestapi.GuestSession {
 
 // namesOnDisk returns the ids of the sessions on the disk, ascending: as the last first
 // page found them, unless anew is set.
-func (s *server) namesOnDisk(anew bool) ([]banger.SessionID, error) {
-	s.mu.Lock()
-	names := s.names
-	s.mu.Unlock()
+func (l *lister) namesOnDisk(anew bool) ([]banger.SessionID, error) {
+	l.mu.Lock()
+	names := l.names
+	l.mu.Unlock()
 	if names != nil && !anew {
 		return names, nil
 	}
-	names, err := readNames(s.SessionsDir)
+	names, err := readNames(l.registry.parent)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list sessions: %w", err)
 	}
-	s.keepNames(names)
+	l.keepNames(names)
 	return names, nil
 }
 
-func (s *server) keepNames(names []banger.SessionID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.names = names
+func (l *lister) keepNames(names []banger.SessionID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names = names
 }
 
 // readNames reads the names of session directories, some at a time.
@@ -148,17 +158,4 @@ func readNames(dir string) ([]banger.SessionID, error) {
 			return nil, err
 		}
 	}
-}
-
-// forgetRemoved forgets a session that another control server has removed, and reports
-// whether it has. The caller holds its claim.
-func (s *server) forgetRemoved(id banger.SessionID) bool {
-	if s.lookup(id) == nil {
-		return false
-	}
-	if _, err := os.Lstat(s.dir(id)); !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	s.forget(id)
-	return true
 }

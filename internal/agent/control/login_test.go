@@ -12,16 +12,16 @@ import (
 
 // The login's environment is taken along without what belongs to one login, and bounded.
 func TestEnvironment_OfTheLoginComesUnderTheLaunchesOwn(t *testing.T) {
-	s := &server{Config: Config{Login: []string{
+	f := &preflight{login: []string{
 		"http_proxy=http://proxy", "LANG=de_DE.UTF-8", "EMPTY=", "no variable", "=x", "KRB5CCNAME=FILE:/cc", "HOME=/elsewhere",
 		"SSH_AUTH_SOCK=/s", "SSH_CONNECTION=1 2 3 4", "DISPLAY=:1", "TERM=dumb", "XDG_SESSION_ID=3", "INVOCATION_ID=x", "BANGER_SESSION_ID=other", "PWD=/",
 		"HUGE=" + strings.Repeat("x", maxLogin), "LAST=y",
-	}}}
+	}}
 	me := passwd.User{Name: "jane", UID: uint32(os.Geteuid()), Home: "/home/jane", Shell: "/bin/sh"}
 	l := guestapi.GuestLaunch{ID: banger.NewSessionID()}
 	l.Env = map[string]banger.ByteString{"KRB5CCNAME": "FILE:/own"}
 	l.TTY = true
-	env := s.environment(l, me)
+	env := f.environment(l, me)
 	for name, want := range map[string]string{
 		"http_proxy": "http://proxy", "LANG": "de_DE.UTF-8", "EMPTY": "", "KRB5CCNAME": "FILE:/own", "HOME": "/elsewhere", "LAST": "y",
 		"TERM": "xterm-256color", "BANGER_SESSION_ID": string(l.ID), "USER": "jane",
@@ -37,7 +37,7 @@ func TestEnvironment_OfTheLoginComesUnderTheLaunchesOwn(t *testing.T) {
 	}
 	other := me
 	other.UID++
-	if env := s.environment(l, other); env["http_proxy"] != "" || env["HOME"] != "/home/jane" {
+	if env := f.environment(l, other); env["http_proxy"] != "" || env["HOME"] != "/home/jane" {
 		t.Errorf("another user has %q", env)
 	}
 }

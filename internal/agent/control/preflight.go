@@ -26,10 +26,15 @@ type launchFailure struct {
 	rawLog  string // what the system said
 }
 
-// preflight finds all that a launch needs before anything runs, with the rights
-// of the session's user.
-func (s *server) preflight(l guestapi.GuestLaunch) (plan, *launchFailure) {
-	user, err := s.user(l.User)
+// preflight finds all that a launch needs before anything runs.
+type preflight struct {
+	users passwd.DB
+	login []string // as Config.Login
+}
+
+// plan finds it with the rights of the session's user.
+func (f *preflight) plan(l guestapi.GuestLaunch) (plan, *launchFailure) {
+	user, err := f.user(l.User)
 	name := user.Name
 	if err != nil {
 		name = l.User
@@ -40,7 +45,7 @@ func (s *server) preflight(l guestapi.GuestLaunch) (plan, *launchFailure) {
 	case err != nil:
 		return plan{}, &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session as user %q: %v", name, err), err.Error()}
 	}
-	p := plan{user: user, env: s.environment(l, user)}
+	p := plan{user: user, env: f.environment(l, user)}
 	var failure *launchFailure
 	err = asUser(user, func() {
 		if p.cwd, failure = findCwd(string(l.Cwd), user); failure == nil {
@@ -55,14 +60,14 @@ func (s *server) preflight(l guestapi.GuestLaunch) (plan, *launchFailure) {
 
 // user returns who runs a session. Who names nobody means root, or on a host where
 // this process is not root's, the user whose it is.
-func (s *server) user(name string) (passwd.User, error) {
+func (f *preflight) user(name string) (passwd.User, error) {
 	switch {
 	case name != "":
-		return s.users.Lookup(name)
+		return f.users.Lookup(name)
 	case os.Geteuid() == 0:
-		return s.users.Lookup("root")
+		return f.users.Lookup("root")
 	}
-	return s.users.Current()
+	return f.users.Current()
 }
 
 // findCwd returns the directory in which the command starts. As at a login, a home

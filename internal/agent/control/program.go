@@ -43,12 +43,12 @@ func (p program) close() {
 	}
 }
 
-// excludeFromAging keeps the sessions and the programs from being removed as long as
-// this server lives, wherever they lie. A directory that is not there yet, or cannot be
+// excludeFromAging keeps the sessions and the programs from being removed until end is
+// called, wherever they lie. A directory that is not there yet, or cannot be
 // locked, is left as it is.
-func (s *server) excludeFromAging() (end func()) {
+func excludeFromAging(sessionsDir, shimPath string) (end func()) {
 	var held []*os.File
-	for _, dir := range []string{filepath.Dir(s.SessionsDir), filepath.Dir(s.ShimPath), filepath.Dir(filepath.Dir(s.ShimPath))} {
+	for _, dir := range []string{filepath.Dir(sessionsDir), filepath.Dir(shimPath), filepath.Dir(filepath.Dir(shimPath))} {
 		if f, err := aging.Exclude(dir); err == nil {
 			held = append(held, f)
 		}

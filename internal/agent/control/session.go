@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"os"
 	"sync"
 
 	"banger"
@@ -45,6 +47,20 @@ func (x *session) ended() bool {
 	return state.Status.Ended()
 }
 
+// endedOnDisk reports whether a session has ended, by its own record if the news
+// has not arrived yet.
+func (x *session) endedOnDisk() bool {
+	if x.ended() {
+		return true
+	}
+	state, err := sessiondir.ReadState(os.DirFS(x.dir))
+	if err != nil || !state.Status.Ended() {
+		return false
+	}
+	x.update(state.SessionState)
+	return true
+}
+
 // update takes in a state unless a newer one is known, and reports it.
 func (x *session) update(state banger.SessionState) {
 	x.mu.Lock()
@@ -73,4 +89,25 @@ func (x *session) reportLocked() guestapi.GuestSession { return x.reportOf(x.sta
 // reportOf is the report of a state.
 func (x *session) reportOf(state banger.SessionState) guestapi.GuestSession {
 	return guestapi.GuestSession{ID: x.id, GuestStateDir: x.dir, SessionState: sessiondir.Report(state)}
+}
+
+// awaitStart returns when a session that another control server is launching has
+// been launched.
+func (x *session) awaitStart(ctx context.Context) error {
+	return x.await(ctx, func(s banger.Status) bool { return s != banger.StatusStarting })
+}
+
+// await returns when the status of a session is one that is awaited.
+func (x *session) await(ctx context.Context, awaited func(banger.Status) bool) error {
+	for {
+		state, changed := x.current()
+		if awaited(state.Status) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
