@@ -1,34 +1,36 @@
 package emulator
 
 // Saved reports whether a cursor was saved on the screen that is shown.
-func (t *Terminal) Saved() bool { return t.saved[t.which()].set }
+func (t *Terminal) Saved() bool { return t.display().screens.shown.saved.set }
 
 // Inserting reports whether insert mode is set.
-func (t *Terminal) Inserting() bool { return t.modes.insert }
+func (t *Terminal) Inserting() bool { return t.display().modes.insert }
 
 // Wrapping reports whether autowrap is on.
-func (t *Terminal) Wrapping() bool { return !t.modes.noWrap }
+func (t *Terminal) Wrapping() bool { return !t.display().modes.noWrap }
 
 // Pen is the style of what is written next.
-func (t *Terminal) Pen() Style { return t.pen.style() }
+func (t *Terminal) Pen() Style { return t.display().pen.style() }
 
 // Erased reports whether nothing was written in a cell since it was erased.
 func (c Cell) Erased() bool { return c.glyph == 0 }
 
 // HalfOfWide reports whether there is half of a wide character at the cursor.
 func (t *Terminal) HalfOfWide() bool {
-	c := t.Cell(t.cursor.y, t.cursor.x)
+	c := t.Cell(t.display().cursor.y, t.display().cursor.x)
 	return c.Wide() || c.Tail()
 }
 
 // SecondOfWide reports whether there is the second half of a wide character at the cursor.
-func (t *Terminal) SecondOfWide() bool { return t.Cell(t.cursor.y, t.cursor.x).Tail() }
+func (t *Terminal) SecondOfWide() bool {
+	return t.Cell(t.display().cursor.y, t.display().cursor.x).Tail()
+}
 
 // RowHasGap reports whether in the row of the cursor something was written behind a
 // cell that was not.
 func (t *Terminal) RowHasGap() bool {
 	gap := false
-	for _, c := range t.row().cells[:t.row().used] {
+	for _, c := range t.display().row().cells[:t.display().row().used] {
 		if gap && !c.Erased() {
 			return true
 		}
@@ -38,39 +40,44 @@ func (t *Terminal) RowHasGap() bool {
 }
 
 // SavedOtherCharsets reports whether DECRC on the main screen would change character sets.
-func (t *Terminal) SavedOtherCharsets() bool { return t.saved[0].charsets != t.cursor.charsets }
+func (t *Terminal) SavedOtherCharsets() bool {
+	return t.display().screens.main.saved.charsets != t.display().cursor.charsets
+}
 
 // Drawing reports whether ASCII characters stand for others.
-func (t *Terminal) Drawing() bool { return !t.cursor.charsets.plain() }
+func (t *Terminal) Drawing() bool { return !t.display().cursor.charsets.plain() }
 
 // Origin reports whether origin mode is set.
-func (t *Terminal) Origin() bool { return t.modes.origin }
+func (t *Terminal) Origin() bool { return t.display().modes.origin }
 
 // Margins reports whether the cursor moves within margins, and is within them.
 func (t *Terminal) Margins() (set, within bool) {
-	return t.top != 0 || t.bottom != t.rows, t.cursor.y >= t.top && t.cursor.y < t.bottom
+	return t.display().screens.marginsSet(), t.display().screens.margins.side(t.display().cursor.y) == 0
 }
 
 // RowHasWide reports whether there is a wide character in the row of the cursor.
-func (t *Terminal) RowHasWide() bool { return t.row().wide }
+func (t *Terminal) RowHasWide() bool { return t.display().row().wide }
 
 // Interned is how many styles, clusters and links are kept.
-func (t *Terminal) Interned() int { return len(t.looks) + len(t.clusters) + len(t.links) }
+func (t *Terminal) Interned() int {
+	d := &t.display().dictionary
+	return len(d.looks) + len(d.clusters) + len(d.links)
+}
 
 // Broken says what is wrong within the terminal, "" for nothing.
 func (t *Terminal) Broken() string {
-	c := t.cursor
-	if c.y < 0 || c.y >= t.rows || c.x < 0 || c.x >= t.cols || t.top >= t.bottom || t.bottom > t.rows {
+	c, s := t.display().cursor, &t.display().screens
+	if c.y < 0 || c.y >= s.rows || c.x < 0 || c.x >= s.cols || s.margins.top >= s.margins.bottom || s.margins.bottom > s.rows {
 		return "the cursor or a margin is outside of the screen"
 	}
-	for _, g := range []*grid{t.main, t.alternate} {
+	for _, g := range []*screen{s.main, s.alternate} {
 		for _, r := range g.rows {
-			for x := range t.cols {
+			for x := range s.cols {
 				cell := r.at(x)
-				if cell.Wide() && (x+1 >= t.cols || !r.at(x+1).Tail()) || cell.Tail() && (x == 0 || !r.at(x-1).Wide()) {
+				if cell.Wide() && (x+1 >= s.cols || !r.at(x+1).Tail()) || cell.Tail() && (x == 0 || !r.at(x-1).Wide()) {
 					return "there is half of a wide character"
 				}
-				if cell.style&isInterned != 0 && int(cell.style&^isInterned) >= len(t.looks) || t.Text(cell) == "" && !cell.Tail() {
+				if cell.style&isInterned != 0 && int(cell.style&^isInterned) >= len(t.display().dictionary.looks) || t.Text(cell) == "" && !cell.Tail() {
 					return "a cell shows nothing"
 				}
 			}
@@ -81,7 +88,7 @@ func (t *Terminal) Broken() string {
 
 // HasWide reports whether there is a wide character on the screen.
 func (t *Terminal) HasWide() bool {
-	for _, r := range t.screen.rows {
+	for _, r := range t.display().screens.shown.rows {
 		if r.wide {
 			return true
 		}

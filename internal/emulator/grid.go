@@ -95,13 +95,35 @@ type grid struct {
 	cols int
 }
 
-func newGrid(rows, cols int) *grid {
-	g := &grid{rows: make([]*row, rows), cols: cols}
+func newGrid(rows, cols int) grid {
+	g := grid{rows: make([]*row, rows), cols: cols}
 	made := make([]row, rows)
 	for i := range g.rows {
 		g.rows[i] = &made[i]
 	}
 	return g
+}
+
+// resize leaves out that many rows at the top, and those at the bottom that do not fit.
+func (g *grid) resize(rows, cols, gone int) {
+	next := newGrid(rows, cols)
+	for y := range min(rows, len(g.rows)-gone) {
+		old, r := g.row(y+gone), next.rows[y]
+		if cols > g.cols && old.fill != (Cell{}) && old.fill.glyph != isUnknown {
+			old.reach(g.cols, g.cols) // what is new is plain
+			old.fill = Cell{}
+		}
+		*r = row{used: min(old.used, cols), fill: old.fill, wide: old.wide}
+		if old.used == 0 {
+			continue
+		}
+		r.cells = make([]Cell, cols)
+		copy(r.cells[:r.used], old.cells)
+		if end := r.used - 1; r.cells[end].Wide() { // its second half is gone
+			r.cells[end] = Cell{}
+		}
+	}
+	*g = next
 }
 
 func (g *grid) index(y int) int {

@@ -9,9 +9,9 @@ import (
 // the same size or larger, was reset and cleared, and has its cursor anywhere; it is
 // left with a plain pen.
 func (t *Terminal) AppendScreen(b []byte) []byte {
-	w := painter{t: t, out: b}
-	for y := range t.rows {
-		w.row(y, 0, t.cols)
+	w := painter{display: t.display(), out: b}
+	for y := range t.display().screens.rows {
+		w.row(y, 0, t.display().screens.cols)
 	}
 	return w.end()
 }
@@ -20,18 +20,18 @@ func (t *Terminal) AppendScreen(b []byte) []byte {
 // cols columns from col on, at the beginning of the terminal's row at. All of the part
 // is written; of wide characters at its sides the half shows as a blank.
 func (t *Terminal) AppendPart(b []byte, row, col, cols, at int) []byte {
-	w := painter{t: t, out: b, dy: at - row, dx: -col, whole: true}
-	w.row(row, col, min(col+cols, t.cols))
+	w := painter{display: t.display(), out: b, dy: at - row, dx: -col, whole: true}
+	w.row(row, col, min(col+cols, t.display().screens.cols))
 	return w.end()
 }
 
 // painter writes rows with as few changes of style as they need.
 type painter struct {
-	t      *Terminal
-	out    []byte
-	style  Style
-	dy, dx int  // from the screen's places to those of the terminal
-	whole  bool // blanks are written, too
+	display *display
+	out     []byte
+	style   Style
+	dy, dx  int  // from the screen's places to those of the terminal
+	whole   bool // blanks are written, too
 }
 
 func (w *painter) end() []byte {
@@ -41,7 +41,7 @@ func (w *painter) end() []byte {
 
 // row writes the cells of a row from one column to another one, exclusive.
 func (w *painter) row(y, from, to int) {
-	r := w.t.screen.row(y)
+	r := w.display.screens.shown.row(y)
 	end := to
 	if !w.whole {
 		for end > from && w.plain(r.at(end-1)) {
@@ -63,7 +63,7 @@ func (w *painter) row(y, from, to int) {
 		if c.Tail() && x > from {
 			continue
 		}
-		w.change(w.t.Style(c))
+		w.change(w.display.dictionary.look(c).style())
 		if c.Tail() || c.Wide() && x+1 == to {
 			c = Cell{}
 		}
@@ -94,7 +94,7 @@ func (w *painter) glyph(c Cell) {
 	case c.Blank():
 		w.out = append(w.out, ' ')
 	case c.glyph&isCluster != 0:
-		w.out = append(w.out, w.t.clusters[c.glyph&glyphBits]...)
+		w.out = append(w.out, w.display.dictionary.clusters[c.glyph&glyphBits]...)
 	default:
 		w.out = utf8.AppendRune(w.out, rune(c.glyph&glyphBits))
 	}
@@ -107,7 +107,7 @@ func (w *painter) change(s Style) {
 		return
 	}
 	if s.link != w.style.link {
-		l := w.t.links[s.link]
+		l := w.display.dictionary.links[s.link]
 		w.out = append(append(append(append(append(w.out, "\x1b]8;"...), l.Params...), ';'), l.URI...), "\x1b\\"...)
 	}
 	w.out = s.appendChange(w.out, w.style)

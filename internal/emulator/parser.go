@@ -8,18 +8,12 @@ import "unicode/utf8"
 type parser struct {
 	state   state
 	begun   int64  // index of the byte with which the sequence began
+	written int64  // bytes so far
 	partial []byte // of a character, at most three bytes
 
-	mark    byte // of a control sequence: '<' to '?', or 0
-	middle  byte // the intermediate byte, or 0
-	broken  bool // the sequence has more intermediate bytes than any that is known
-	params  [maxParams]int
-	colons  uint32 // bit i: a colon stands before the parameter i
-	count   int    // of params
-	tooMany bool   // the parameter that is read is one too many
-
-	text []byte // of an OSC, if it is worth keeping
-	keep bool
+	sequence sequence
+	osc      linkText
+	executor executor
 }
 
 type state byte
@@ -33,59 +27,52 @@ const (
 	afterOSCEscape // ESC within an OSC
 )
 
-const (
-	maxParams = 32
-	maxParam  = 1 << 16
-)
-
-// Write takes in what is written next; it never fails. Sequences and characters may
-// be cut anywhere.
-func (t *Terminal) Write(p []byte) (int, error) {
+// write takes in what is written next.
+func (m *parser) write(p []byte) {
 	n := len(p)
 	for len(p) > 0 {
-		switch t.parser.state {
+		switch m.state {
 		case ground:
-			p = t.writeText(p)
-			t.parser.begun = t.written + int64(n-len(p)) - 1 // if it is not text any more
+			p = m.writeText(p)
+			m.begun = m.written + int64(n-len(p)) - 1 // if it is not text any more
 		case inSequence:
-			p = t.writeSequence(p)
+			p = m.writeSequence(p)
 		case inOSC, inString:
-			p = t.writeString(p)
+			p = m.writeString(p)
 		default:
-			t.step(p[0])
+			m.step(p[0])
 			p = p[1:]
 		}
 	}
-	t.written += int64(n)
-	return n, nil
+	m.written += int64(n)
 }
 
 // writeText takes text and controls up to an escape, and returns the rest.
-func (t *Terminal) writeText(p []byte) []byte {
-	if len(t.parser.partial) > 0 {
-		return t.writePartial(p)
+func (m *parser) writeText(p []byte) []byte {
+	if len(m.partial) > 0 {
+		return m.writePartial(p)
 	}
 	for i := 0; i < len(p); {
 		switch c := p[i]; {
 		case c >= 0x20 && c < 0x7f:
-			i += t.printASCII(p[i:])
+			i += m.executor.printer.printASCII(p[i:])
 		case c == 0x1b:
-			n := t.wholeSequences(p[i:])
+			n := m.wholeSequences(p[i:])
 			if n == 0 {
-				t.parser.escape()
+				m.escape()
 				return p[i+1:]
 			}
 			i += n
 		case c < 0x80:
-			t.control(c)
+			m.executor.control(c)
 			i++
 		default:
 			r, n := decode(p[i:])
 			if n == 0 {
-				t.parser.partial = append(t.parser.partial, p[i:]...)
+				m.partial = append(m.partial, p[i:]...)
 				return nil
 			}
-			t.print(r)
+			m.executor.printer.print(r)
 			i += n
 		}
 	}
@@ -96,20 +83,21 @@ func (t *Terminal) writeText(p []byte) []byte {
 // are complete and of the usual form: perhaps a mark, parameters and the final byte. It
 // returns their length; where it is 0, step is to look at each byte. Most of what a
 // full-screen program writes are such sequences.
-func (t *Terminal) wholeSequences(p []byte) int {
-	m := &t.parser
+func (m *parser) wholeSequences(p []byte) int {
+	s, printer := &m.sequence, &m.executor.printer
+	display := &printer.display
 	done := 0
 next:
 	for len(p)-done >= 3 && p[done] == 0x1b && p[done+1] == '[' {
 		q := p[done:]
 		c := q[2]
 		if c == 'm' || c == 'K' { // the most usual ones of all
-			t.last = 0
+			printer.last = 0
 			done += 3
 			if c == 'm' {
-				t.pen.reset()
+				display.pen.reset()
 			} else {
-				t.eraseToEnd()
+				display.eraseToEnd()
 			}
 			continue
 		}
@@ -130,7 +118,7 @@ next:
 				}
 				c, n = q[i], min(n, maxParam)
 			}
-			m.params[count] = n
+			s.params[count] = n
 			switch {
 			case c == ';' && count < maxParams-1:
 				count++
@@ -143,19 +131,19 @@ next:
 				if i > begin {
 					count++
 				}
-				m.mark, m.middle, m.count, m.colons = mark, 0, count, colons
+				s.mark, s.middle, s.count, s.colons = mark, 0, count, colons
 				done += i + 1
 				switch {
 				case mark != 0:
-					t.dispatch(c)
+					m.executor.command(s, c)
 				case c == 'm':
-					t.last = 0
-					t.sgr()
+					printer.last = 0
+					display.pen.sgr(s)
 				case c == 'H':
-					t.last = 0
-					t.moveTo(m.param(0, 1)-1, m.param(1, 1)-1)
+					printer.last = 0
+					display.moveTo(s.param(0, 1)-1, s.param(1, 1)-1)
 				default:
-					t.plain(c)
+					m.executor.plain(s, c)
 				}
 				continue next
 			}
@@ -169,70 +157,31 @@ next:
 const maxDigits = 9
 
 // writePartial takes the rest of a character.
-func (t *Terminal) writePartial(p []byte) []byte {
-	had := t.parser.partial
+func (m *parser) writePartial(p []byte) []byte {
+	had := m.partial
 	whole := append(had, p[:min(len(p), utf8.UTFMax)]...)
 	r, n := decode(whole)
 	if n == 0 {
-		t.parser.partial = whole
+		m.partial = whole
 		return nil
 	}
-	t.parser.partial = had[:0]
-	t.print(r)
+	m.partial = had[:0]
+	m.executor.printer.print(r)
 	return p[n-len(had):]
 }
 
-// decode returns the first character and its length, 0 if more bytes are needed. What
-// is no UTF-8 is U+FFFD, one for each part that begins like a character, so that what
-// follows it is not lost; the Unicode Standard, 3.9, "maximal subparts".
-func decode(p []byte) (rune, int) {
-	need, low, high := 0, byte(0x80), byte(0xbf)
-	switch c := p[0]; {
-	case c < 0x80:
-		return rune(c), 1
-	case c >= 0xc2 && c <= 0xdf:
-		need = 1
-	case c >= 0xe0 && c <= 0xef:
-		need = 2
-		if c == 0xe0 {
-			low = 0xa0
-		} else if c == 0xed {
-			high = 0x9f
-		}
-	case c >= 0xf0 && c <= 0xf4:
-		need = 3
-		if c == 0xf0 {
-			low = 0x90
-		} else if c == 0xf4 {
-			high = 0x8f
-		}
-	default:
-		return utf8.RuneError, 1
-	}
-	r := rune(p[0]) & (0x3f >> need)
-	for i := 1; i <= need; i++ {
-		if i >= len(p) {
-			return 0, 0
-		}
-		if p[i] < low || p[i] > high {
-			return utf8.RuneError, i
-		}
-		r = r<<6 | rune(p[i]&0x3f)
-		low, high = 0x80, 0xbf
-	}
-	return r, need + 1
+// escape is what ESC does in any state: a new sequence begins.
+func (m *parser) escape() {
+	m.state = afterEscape
+	m.sequence.begin()
 }
 
-// escape is what ESC does in any state: a new sequence begins.
-func (m *parser) escape() { m.state, m.mark, m.middle, m.broken = afterEscape, 0, 0, false }
-
 // writeString takes what stands in an OSC or in another string.
-func (t *Terminal) writeString(p []byte) []byte {
-	m := &t.parser
+func (m *parser) writeString(p []byte) []byte {
 	for i, c := range p {
 		switch {
 		case c == 0x1b && m.state == inOSC:
-			m.keepText(p[:i])
+			m.osc.add(p[:i])
 			m.state = afterOSCEscape
 			return p[i+1:]
 		case c == 0x1b:
@@ -242,42 +191,27 @@ func (t *Terminal) writeString(p []byte) []byte {
 			m.state = ground
 			return p[i+1:]
 		case c == 0x07 && m.state == inOSC:
-			m.keepText(p[:i])
+			m.osc.add(p[:i])
 			m.state = ground
-			t.osc()
+			m.endOSC()
 			return p[i+1:]
 		}
 	}
 	if m.state == inOSC {
-		m.keepText(p)
+		m.osc.add(p)
 	}
 	return nil
 }
 
-// keepText keeps what may be a hyperlink. Nothing else in an OSC changes the screen.
-func (m *parser) keepText(p []byte) {
-	switch {
-	case !m.keep:
-	case len(m.text)+len(p) > maxLink:
-		m.keep, m.text = false, m.text[:0]
-	default:
-		m.text = append(m.text, p...)
-		if len(m.text) >= 2 && (m.text[0] != '8' || m.text[1] != ';') {
-			m.keep = false
-		}
-	}
-}
-
 // writeSequence takes a control sequence up to its end, and returns the rest. Most bytes
 // of one are digits.
-func (t *Terminal) writeSequence(p []byte) []byte {
-	m := &t.parser
+func (m *parser) writeSequence(p []byte) []byte {
 	for i, c := range p {
 		if c >= '0' && c <= '9' {
-			m.digit(int(c - '0'))
+			m.sequence.digit(int(c - '0'))
 			continue
 		}
-		t.step(c)
+		m.step(c)
 		if m.state != inSequence {
 			return p[i+1:]
 		}
@@ -286,8 +220,7 @@ func (t *Terminal) writeSequence(p []byte) []byte {
 }
 
 // step takes a byte of a sequence.
-func (t *Terminal) step(c byte) {
-	m := &t.parser
+func (m *parser) step(c byte) {
 	switch {
 	case c == 0x1b:
 		m.escape()
@@ -295,92 +228,76 @@ func (t *Terminal) step(c byte) {
 		m.state = ground
 	case m.state == afterOSCEscape && c == '\\': // ST
 		m.state = ground
-		t.osc()
+		m.endOSC()
 	case m.state == afterOSCEscape:
 		m.escape()
-		t.step(c)
+		m.step(c)
 	case c < 0x20:
-		t.control(c)
+		m.executor.control(c)
 	case c >= 0x7f:
 	case m.state == afterEscape:
-		t.escaped(c)
+		m.escaped(c)
 	default:
-		t.sequence(c)
+		m.parameter(c)
+	}
+}
+
+// endOSC carries an OSC out: hyperlinks are the only ones that change the screen.
+func (m *parser) endOSC() {
+	if l, ok := m.osc.link(); ok {
+		m.executor.link(l)
 	}
 }
 
 // escaped takes a byte behind ESC.
-func (t *Terminal) escaped(c byte) {
-	m := &t.parser
+func (m *parser) escaped(c byte) {
+	s := &m.sequence
 	switch {
 	case c < 0x30:
-		m.broken = m.broken || m.middle != 0
-		m.middle = c
-	case m.middle != 0:
+		s.setMiddle(c)
+	case s.middle != 0:
 		m.state = ground
-		t.escape(c)
+		m.executor.escape(s, c)
 	case c == '[':
-		m.state, m.count, m.colons, m.tooMany = inSequence, 0, 0, false
+		m.state = inSequence
+		s.beginParams()
 	case c == ']':
-		m.state, m.text, m.keep = inOSC, m.text[:0], true
+		m.state = inOSC
+		m.osc.begin()
 	case c == 'P' || c == 'X' || c == '^' || c == '_' || c == 'k':
 		m.state = inString
 	default:
 		m.state = ground
-		t.escape(c)
+		m.executor.escape(s, c)
 	}
 }
 
-// sequence takes a byte of a control sequence.
-func (t *Terminal) sequence(c byte) {
-	m := &t.parser
+// parameter takes a byte of a control sequence that is not a digit.
+func (m *parser) parameter(c byte) {
+	s := &m.sequence
 	switch {
 	case c == ';' || c == ':':
-		m.separator(c == ':')
+		s.separator(c == ':')
 	case c >= '<' && c <= '?':
-		m.broken = m.broken || m.count > 0 || m.mark != 0 || m.middle != 0
-		m.mark = c
+		s.setMark(c)
 	case c < 0x30:
-		m.broken = m.broken || m.middle != 0
-		m.middle = c
+		s.setMiddle(c)
 	default:
 		m.state = ground
-		if !m.broken {
-			t.dispatch(c)
+		if !s.broken {
+			m.executor.command(s, c)
 		}
 	}
 }
 
-// digit adds a digit to the last parameter.
-func (m *parser) digit(n int) {
-	m.broken = m.broken || m.middle != 0
-	if m.count == 0 {
-		m.push(false)
+// unfinished returns how many of the bytes that were written last belong to a sequence
+// or a character whose end has not come yet.
+func (m *parser) unfinished() int64 {
+	if m.state != ground {
+		return m.written - m.begun
 	}
-	if m.tooMany {
-		return
-	}
-	p := &m.params[m.count-1]
-	*p = min(max(*p, 0)*10+n, maxParam)
+	return int64(len(m.partial))
 }
 
-// separator begins the next parameter.
-func (m *parser) separator(colon bool) {
-	m.broken = m.broken || m.middle != 0
-	if m.count == 0 {
-		m.push(false)
-	}
-	m.push(colon)
-}
-
-// push appends a parameter that is not given yet; what is too much is left out.
-func (m *parser) push(colon bool) {
-	if m.tooMany = m.count == maxParams; m.tooMany {
-		return
-	}
-	if colon {
-		m.colons |= 1 << m.count
-	}
-	m.params[m.count] = -1
-	m.count++
-}
+// abort drops what is unfinished.
+func (m *parser) abort() { m.state, m.partial = ground, m.partial[:0] }

@@ -5,43 +5,26 @@ import "strconv"
 // AppendMargins appends bytes that give a terminal on which AppendScreen was written
 // the margins and the tab stops of this one. They move its cursor.
 func (t *Terminal) AppendMargins(b []byte) []byte {
-	if t.top != 0 || t.bottom != t.rows {
-		b = t.appendRegion(b)
+	if t.display().screens.marginsSet() {
+		b = t.display().screens.margins.appendSet(b)
 	}
-	return t.appendTabs(b)
-}
-
-// appendRegion appends DECSTBM.
-func (t *Terminal) appendRegion(b []byte) []byte {
-	b = append(b, "\x1b["...)
-	b = append(strconv.AppendInt(b, int64(t.top+1), 10), ';')
-	return append(strconv.AppendInt(b, int64(t.bottom), 10), 'r')
-}
-
-func (t *Terminal) appendTabs(b []byte) []byte {
-	usual := true
-	for x, stop := range t.tabs {
-		usual = usual && stop == (x%8 == 0 && x > 0)
-	}
-	if usual {
-		return b
-	}
-	b = append(b, "\x1b[3g"...)
-	for x, stop := range t.tabs {
-		if stop {
-			b = append(b, "\x1b["...)
-			b = append(strconv.AppendInt(b, int64(x+1), 10), "G\x1bH"...)
-		}
-	}
-	return b
+	return t.parser.executor.tabs.appendSet(b)
 }
 
 // AppendCursor appends bytes with which the program can continue from there: the cursor
 // and the one that is saved, each with its pen and character sets, origin and insert
 // mode. The terminal has the margins of this one; otherwise wrapping, and a plain pen.
 func (t *Terminal) AppendCursor(b []byte) []byte {
-	w := painter{t: t, out: b}
-	if t.top != 0 || t.bottom != t.rows {
+	w := painter{display: t.display(), out: b}
+	w.resume()
+	return w.out
+}
+
+// resume paints what AppendCursor appends.
+func (w *painter) resume() {
+	d := w.display
+	margins, modes := d.screens.margins, d.modes
+	if d.screens.marginsSet() {
 		w.out = append(w.out, "\x1b[?6l"...)
 	}
 	origin := false
@@ -51,8 +34,8 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 			origin = to
 		}
 	}
-	s := t.saved[t.which()]
-	beyond := s.set && s.origin && t.side(s.y) != 0
+	s := d.screens.shown.saved
+	beyond := s.set && s.origin && margins.side(s.y) != 0
 	if s.set {
 		if beyond {
 			w.out = append(w.out, "\x1b[r"...) // with margins, no address leads there in origin mode
@@ -63,10 +46,10 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 		w.charsets(s.charsets)
 		w.out = append(w.out, "\x1b7"...)
 		if beyond {
-			w.out = t.appendRegion(w.out)
+			w.out = margins.appendSet(w.out)
 		}
 	}
-	back := beyond && t.modes.origin && t.side(t.cursor.y) == t.side(s.y)
+	back := beyond && modes.origin && margins.side(d.cursor.y) == margins.side(s.y)
 	if back {
 		w.out = append(w.out, "\x1b8"...)
 	}
@@ -74,32 +57,20 @@ func (t *Terminal) AppendCursor(b []byte) []byte {
 		w.out = append(w.out, "\x1b(B\x1b)B\x0f"...)
 	}
 	if back {
-		w.lead(s.y, t.cursor)
+		w.lead(s.y, d.cursor)
 	} else {
-		change(t.modes.origin)
+		change(modes.origin)
 		w.change(Style{})
-		w.cursor(t.cursor, t.modes.origin)
+		w.cursor(d.cursor, modes.origin)
 	}
-	w.change(t.pen.style())
-	w.charsets(t.cursor.charsets)
-	if t.modes.insert {
+	w.change(d.pen.style())
+	w.charsets(d.cursor.charsets)
+	if modes.insert {
 		w.out = append(w.out, "\x1b[4h"...)
 	}
-	if t.modes.newline {
+	if modes.newline {
 		w.out = append(w.out, "\x1b[20h"...)
 	}
-	return w.out
-}
-
-// side returns on which side of the margins a row is: -1 above, 1 below, 0 between them.
-func (t *Terminal) side(y int) int {
-	switch {
-	case y < t.top:
-		return -1
-	case y >= t.bottom:
-		return 1
-	}
-	return 0
 }
 
 // lead leads the cursor from one row to its place, both on the same side of the margins.
@@ -114,7 +85,7 @@ func (w *painter) lead(from int, c cursor) {
 func (w *painter) cursor(c cursor, origin bool) {
 	y := c.y
 	if origin {
-		y = max(y-w.t.top, 0)
+		y = max(y-w.display.screens.margins.top, 0)
 	}
 	w.put(c, func(x int) { w.place(y, x) })
 }
@@ -122,19 +93,19 @@ func (w *painter) cursor(c cursor, origin bool) {
 // put has move put the cursor to its column. Behind the last one it comes only by writing
 // what is there again.
 func (w *painter) put(c cursor, move func(x int)) {
-	if !c.behind || w.t.modes.noWrap {
+	if !c.behind || w.display.modes.noWrap {
 		move(c.x)
 		return
 	}
 	x := c.x
-	last := w.t.screen.row(c.y).at(x)
+	last := w.display.screens.shown.row(c.y).at(x)
 	if last.Tail() && x > 0 {
 		x--
-		last = w.t.screen.row(c.y).at(x)
+		last = w.display.screens.shown.row(c.y).at(x)
 	}
 	move(x)
 	w.out = append(w.out, plainText...)
-	w.change(w.t.Style(last))
+	w.change(w.display.dictionary.look(last).style())
 	w.glyph(last)
 }
 
@@ -150,16 +121,3 @@ func (w *painter) charsets(c charsets) {
 	w.out = append(w.out, [...]string{"", "\x0e", "\x1bn", "\x1bo"}[c.left]...)
 	w.out = append(w.out, [...]string{"", "", "\x1bN", "\x1bO"}[c.single]...)
 }
-
-// Unfinished returns how many of the bytes that were written last belong to a sequence
-// or a character whose end has not come yet.
-func (t *Terminal) Unfinished() int64 {
-	if t.parser.state != ground {
-		return t.written - t.parser.begun
-	}
-	return int64(len(t.parser.partial))
-}
-
-// Abort ends a sequence that is unfinished, as CAN does, and drops what there is of a
-// character.
-func (t *Terminal) Abort() { t.parser.state, t.parser.partial = ground, t.parser.partial[:0] }

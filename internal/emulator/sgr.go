@@ -2,14 +2,13 @@ package emulator
 
 // sgr carries SGR out, CSI ... m. Parameters before which a colon stands are
 // subparameters of the one before.
-func (t *Terminal) sgr() {
-	m := &t.parser
-	params := m.params[:m.count]
+func (l *look) sgr(s *sequence) {
+	params := s.params[:s.count]
 	if len(params) == 0 {
-		t.pen.reset()
+		l.reset()
 	}
-	i, common := 0, t.pen.common
-	for m.colons == 0 && common&hasRest == 0 && i < len(params) {
+	i, common := 0, l.common
+	for s.colons == 0 && common&hasRest == 0 && i < len(params) {
 		n := max(params[i], 0)
 		if n != 38 && n != 48 && n != 58 {
 			if n < len(effects) {
@@ -28,13 +27,13 @@ func (t *Terminal) sgr() {
 		}
 		i += 3
 	}
-	t.pen.common = common
+	l.common = common
 	for i < len(params) {
 		end := i + 1
-		for end < len(params) && m.colons>>end&1 != 0 {
+		for end < len(params) && s.colons>>end&1 != 0 {
 			end++
 		}
-		i = end + t.pen.apply(params[i:end], params[end:])
+		i = end + l.apply(params[i:end], params[end:])
 	}
 }
 

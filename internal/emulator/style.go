@@ -53,11 +53,8 @@ type Style struct {
 	Foreground, Background, Line Color // Line is the underline's
 	Attributes                   Attributes
 	Underline                    Underline
-	link                         uint32 // index into Terminal.links, 0 for none
+	link                         uint32 // index into dictionary.links, 0 for none
 }
-
-// isInterned is set in the style of a cell that is an index into Terminal.looks.
-const isInterned uint32 = 1 << 31
 
 // look is a style as a terminal keeps it: what programs use most in 30 bits, which are
 // also what a cell says of it where there is nothing else.
@@ -143,12 +140,3 @@ func (l *look) reset() {
 		l.settle()
 	}
 }
-
-// Link is a hyperlink, OSC 8. Params are its "key=value" parameters, as they were.
-type Link struct{ Params, URI string }
-
-// maxLink bounds the bytes of a hyperlink; a longer one is none.
-const maxLink = 4096
-
-// LinkOf returns the hyperlink of a style, with an empty URI for none.
-func (t *Terminal) LinkOf(s Style) Link { return t.links[s.link] }

@@ -181,3 +181,10 @@ func TestTerminal_TellsWhatIsUnfinished(t *testing.T) {
 		}
 	}
 }
+
+// CBT takes a pending wrap back even where there is no column to the left.
+func TestTerminal_BackTabInTheOnlyColumnIsNotBehindIt(t *testing.T) {
+	if got := shown(3, 1, "x\x1b[Zy"); got != "y" {
+		t.Errorf("it shows %q, want y in the place of x", got)
+	}
+}
