@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"banger"
 )
@@ -372,6 +373,33 @@ func TestAttachment_ExitIsReceivedThoughNothingCanBeSentAnyMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAttachment_ASizeSetWhileItReconnectsReachesTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		size := Window{Rows: 30, Cols: 90}
+		var a *Attachment
+		s := &server{t: t, serve: func(c *serverConn, _ *Attach) {
+			if c.number > 0 {
+				a.Resize(size) // behind the Attach, and before there is a connection to send it over
+			}
+			grant := Grant{WindowBytes: 40, LeaseMS: 1000}
+			if c.out.WriteControl(&Attached{Output: &banger.LogCursor{}, Stdin: &grant}) != nil || c.number == 0 {
+				return
+			}
+			_ = c.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+			m, err := c.ReadControl()
+			if got, ok := m.(*Resize); !ok || got.Window != size {
+				t.Errorf("the session is sent %+v, %v", m, err)
+			}
+			_ = c.out.WriteControl(&Exit{ended})
+		}}
+		a = s.open(Attach{Role: RoleWriter, AttachID: "a", From: &banger.LogCursor{}, Window: &Window{Rows: 24, Cols: 80}})
+		if _, _, _, err := receiveAll(a); !errors.Is(err, io.EOF) {
+			t.Errorf("it ends with %v", err)
+		}
+		<-s.ended
+	})
 }
 
 func TestAttachment_EndsWhenTheServerBreaksTheFormat(t *testing.T) {

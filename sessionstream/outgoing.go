@@ -19,11 +19,12 @@ type outgoing struct {
 	granted  bool      // this is the writer
 	takeover *Takeover // asked for and not granted yet
 	window   *Window   // of the terminal, as last set
+	stated   *Window   // what the Attach of the present or next connection says of it
 }
 
 func newOutgoing(a Attach) *outgoing {
 	l := &link{}
-	return &outgoing{link: l, stdin: newStdin(l), window: a.Window}
+	return &outgoing{link: l, stdin: newStdin(l), window: a.Window, stated: a.Window}
 }
 
 // open takes a connection into use whose Attach has been accepted, and sends what
@@ -33,7 +34,7 @@ func (o *outgoing) open(conn net.Conn, w *Writer) {
 	defer o.link.sending.Unlock()
 	o.link.follow(conn, w)
 	before, end, behind := o.stdin.again()
-	takeover := o.asked()
+	takeover, window := o.asked()
 	err := w.WriteData(ChannelStdin, before)
 	if end != nil && err == nil {
 		err = w.WriteControl(end)
@@ -43,6 +44,9 @@ func (o *outgoing) open(conn net.Conn, w *Writer) {
 	}
 	if takeover != nil && err == nil {
 		err = w.WriteControl(takeover)
+	}
+	if window != nil && err == nil {
+		err = w.WriteControl(&Resize{Window: *window})
 	}
 	_ = o.link.sent(w, err) // else the next connection does
 }
@@ -80,6 +84,7 @@ func (o *outgoing) describe(a *Attach, epoch banger.Epoch) {
 	a.Role, a.Window, a.Stdin = RoleViewer, nil, nil
 	if o.granted {
 		a.Role, a.Window = RoleWriter, o.window
+		o.stated = o.window
 	}
 	if o.granted && epoch != "" { // an older server does not know it
 		a.Stdin = &StdinPosition{Epoch: epoch, Offset: o.stdin.accepted()}
@@ -105,11 +110,15 @@ func (o *outgoing) ask(t Takeover) {
 	}
 }
 
-// asked returns what was asked for and is not granted yet, nil if nothing.
-func (o *outgoing) asked() *Takeover {
+// asked returns what was asked for and is not granted yet, and a size that was set behind
+// the Attach of the connection that begins; nil for neither.
+func (o *outgoing) asked() (takeover *Takeover, window *Window) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.takeover
+	if o.granted && o.window != o.stated {
+		window = o.window
+	}
+	return o.takeover, window
 }
 
 // grant makes this attachment the writer.
