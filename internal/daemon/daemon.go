@@ -101,10 +101,10 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	}
 	links := guest.NewLinks(parts.Signer, log)
 	sessions := session.New(ctx, session.Config{
-		Store: records, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
+		Store: records, VMs: records, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
 	})
 	vms := machine.New(ctx, machine.Config{
-		Store: records, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
+		Store: records, SessionRecords: records, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
 		Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
 		ClientKey: authorizedKey(parts.Signer), Log: log,
 	})

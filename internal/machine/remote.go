@@ -17,14 +17,15 @@ const remoteUpTimeout = 3 * time.Minute
 
 // Remotes implements banger.RemoteService.
 type Remotes struct {
-	locks   *keylock.Locks[banger.VMID]
-	store   Store
-	drivers vmm.Drivers
-	links   Links
-	homes   *homes
-	files   *vmFiles
-	runs    *runs
-	deleter *deleter
+	locks    *keylock.Locks[banger.VMID]
+	store    Store
+	sessions SessionRecords
+	drivers  vmm.Drivers
+	links    Links
+	homes    *homes
+	files    *vmFiles
+	runs     *runs
+	deleter  *deleter
 }
 
 // AddRemote implements banger.RemoteService. The record comes when the host has been
@@ -114,7 +115,7 @@ func (s *Remotes) UnlockRemote(ctx context.Context, ref string, a banger.RemoteA
 // sessions, which continue.
 func (s *Remotes) forget(ctx context.Context, vm banger.VM, force bool) error {
 	if !force {
-		sessions, err := s.store.ListSessions(ctx, vm.ID)
+		sessions, err := s.sessions.ListSessions(ctx, vm.ID)
 		if err != nil {
 			return err
 		}

@@ -72,14 +72,15 @@ type Sessions interface {
 
 // Config is what Services are made of; every field but Restored is needed.
 type Config struct {
-	Store    Store
-	Images   Images
-	Disks    Disks
-	Initrds  Initrds
-	Drivers  vmm.Drivers
-	Links    Links
-	Sessions Sessions
-	Paths    paths.Paths
+	Store          Store
+	SessionRecords SessionRecords
+	Images         Images
+	Disks          Disks
+	Initrds        Initrds
+	Drivers        vmm.Drivers
+	Links          Links
+	Sessions       Sessions
+	Paths          paths.Paths
 	// Restored says that the records may be older than what they are of: the store is
 	// not the one that the last daemon used.
 	Restored bool
@@ -119,7 +120,7 @@ func New(ctx context.Context, c Config) *Services {
 	boots := &boots{store: store, images: c.Images, initrds: c.Initrds, drivers: c.Drivers, homes: homes, clientKey: c.ClientKey, log: c.Log}
 	starter := &starter{locks: locks, store: store, homes: homes, room: room, runs: runs, adopter: adopter, boots: boots}
 	stopper := &stopper{locks: locks, store: store, runs: runs, adopter: adopter}
-	remotes := &Remotes{locks: locks, store: store, drivers: c.Drivers, links: c.Links, homes: homes, files: files, runs: runs, deleter: deleter}
+	remotes := &Remotes{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, links: c.Links, homes: homes, files: files, runs: runs, deleter: deleter}
 	recovery := &recovery{
 		store: store, drivers: c.Drivers, homes: homes, files: files, trash: trash, adopter: adopter, deleter: deleter,
 		restored: c.Restored, log: c.Log,
@@ -132,7 +133,7 @@ func New(ctx context.Context, c Config) *Services {
 		Remotes:    remotes,
 		Trash:      trash,
 		Disks:      &DiskReader{locks: locks, store: store, drivers: c.Drivers, adopter: adopter, disks: work, tasks: tasks},
-		takeover:   &takeover{locks: locks, store: store, drivers: c.Drivers, images: c.Images, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
+		takeover:   &takeover{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, images: c.Images, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
 		autostarts: &autostarts{store: store, starter: starter, tasks: tasks, log: c.Log},
 		runs:       runs,
 		tasks:      tasks,

@@ -37,6 +37,10 @@ type Store interface {
 	BeginEpoch(ctx context.Context, vm banger.VM, sessions []records.FoundSession) (banger.VM, error)
 	// DeleteVM deletes its sessions too, each with its event.
 	DeleteVM(ctx context.Context, id banger.VMID) error
+}
+
+// SessionRecords are the records of sessions; internal/store keeps them.
+type SessionRecords interface {
 	// ListSessions returns the sessions of a VM, oldest first. What they refer to may be
 	// shared: it must not be changed.
 	ListSessions(ctx context.Context, vm banger.VMID) ([]banger.Session, error)

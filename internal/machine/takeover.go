@@ -36,6 +36,7 @@ const lostPatience = 15 * time.Second
 type takeover struct {
 	locks    *keylock.Locks[banger.VMID]
 	store    Store
+	sessions SessionRecords
 	drivers  vmm.Drivers
 	images   Images
 	homes    *homes
@@ -142,7 +143,7 @@ func (s *takeover) adoptAtStart(ctx context.Context, vm banger.VM) (*endedVM, er
 	}
 	if (vm.State == banger.VMStopped || vm.State == banger.VMFailed) && !s.adopter.mayRun(ctx, vm) {
 		// Its sessions have ended too, but the last daemon may have died between.
-		sessions, err := s.store.ListSessions(ctx, vm.ID)
+		sessions, err := s.sessions.ListSessions(ctx, vm.ID)
 		if err != nil || !slices.ContainsFunc(sessions, func(x banger.Session) bool { return !x.Status.Ended() || x.Survivors != nil }) && !vm.SessionsUnknown {
 			unlock()
 			return nil, err

@@ -69,7 +69,7 @@ func (s *Attachments) checkAwake(ctx context.Context, x banger.Session) *session
 	if x.Status.Ended() {
 		return nil
 	}
-	vm, err := s.finder.store.GetVM(ctx, x.VMID)
+	vm, err := s.finder.vms.GetVM(ctx, x.VMID)
 	if err != nil {
 		return refusal(err)
 	}

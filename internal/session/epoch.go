@@ -14,7 +14,10 @@ import (
 // in. A guest and its shims know of no epochs: all that they have is of their own branch. So
 // who has reached one asks here before a position is used, and after it was reached: an
 // epoch is recorded before the machine that begins it can be reached.
-type epochs struct{ store Store }
+type epochs struct {
+	store Store
+	vms   VMs
+}
 
 // errMoved ends what was begun in an epoch that its VM has left. Who counts positions asks
 // with them once more.
@@ -22,7 +25,7 @@ var errMoved = &banger.Error{Code: banger.CodeStaleEpoch, Message: "the VM has m
 
 // of returns the VM that a session is of.
 func (e *epochs) of(ctx context.Context, id banger.VMID) (banger.VM, error) {
-	vms, err := e.store.ListVMs(ctx) // which mostly are in memory
+	vms, err := e.vms.ListVMs(ctx) // which mostly are in memory
 	if err != nil {
 		return banger.VM{}, err
 	}

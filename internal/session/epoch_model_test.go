@@ -67,7 +67,7 @@ func newBranches(t *testing.T) *branches {
 		t.Fatal(err)
 	}
 	b := &branches{store: records, epochs: map[banger.Epoch]*epochModel{}}
-	services := session.New(t.Context(), session.Config{Store: records, Guests: b, Log: slog.New(slog.DiscardHandler)})
+	services := session.New(t.Context(), session.Config{Store: records, VMs: records, Guests: b, Log: slog.New(slog.DiscardHandler)})
 	b.Streams, _ = session.NewOutput(services, nil)
 	t.Cleanup(func() {
 		if err := errors.Join(services.Close(), records.Close()); err != nil {

@@ -12,12 +12,13 @@ import (
 // finder finds the sessions that a request means.
 type finder struct {
 	store Store
+	vms   VMs
 	reach *reach
 }
 
 // vm returns the VM that a ref means.
 func (f *finder) vm(ctx context.Context, ref string) (banger.VM, error) {
-	vms, err := f.store.ListVMs(ctx)
+	vms, err := f.vms.ListVMs(ctx)
 	if err != nil {
 		return banger.VM{}, err
 	}
@@ -57,7 +58,7 @@ func (f *finder) selectSessions(ctx context.Context, refs []string, filter bange
 	if err := checkStatus(filter.Status); err != nil {
 		return nil, err
 	}
-	vms, err := f.store.ListVMs(ctx)
+	vms, err := f.vms.ListVMs(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 // the disks of machines that have ended.
 type Reconciler struct {
 	store    Store
+	vms      VMs
 	launches *launches
 	recorder *recorder
 	paces    *paces
@@ -53,7 +54,7 @@ func (f *follower) branch() branch {
 // follow from there: what a reconnect costs is a matter of these, and not of how many have
 // ended. A session that cannot be settled now does not keep the others from their guest.
 func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
-	vm, err := f.store.GetVM(ctx, f.vm)
+	vm, err := f.vms.GetVM(ctx, f.vm)
 	if err != nil && banger.CodeOf(err) != banger.CodeNotFound { // without a VM there are no records to change
 		return err
 	}

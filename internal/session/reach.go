@@ -30,7 +30,7 @@ var errSilent = errors.New("the host is silent")
 // reach asks guests.
 type reach struct {
 	guests Guests
-	store  Store
+	vms    VMs
 }
 
 // withGuest is awaitGuest for who will not wait for a remote host that is known not
@@ -58,7 +58,7 @@ func (r *reach) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
 	bounded, cancel := context.WithTimeout(ctx, unreachableAfter)
 	defer cancel()
 	cause := r.withGuest(bounded, vm.ID, func(guestapi.Guest) error { return nil })
-	now, err := r.store.GetVM(ctx, vm.ID)
+	now, err := r.vms.GetVM(ctx, vm.ID)
 	if err != nil || !now.SessionsUnknown {
 		return err
 	}
@@ -72,7 +72,7 @@ func (r *reach) awaitKnown(ctx context.Context, vm banger.VM, do string) error {
 // checkReachable fails for a VM that is paused, and for a remote host that has refused the
 // login or been silent for some time.
 func (r *reach) checkReachable(ctx context.Context, id banger.VMID) error {
-	vm, err := r.store.GetVM(ctx, id)
+	vm, err := r.vms.GetVM(ctx, id)
 	if err == nil {
 		err = records.CheckNotPaused(vm, "reach", "the guest")
 	}

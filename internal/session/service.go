@@ -21,9 +21,10 @@ type Guests interface {
 	Refused(id banger.VMID) error
 }
 
-// Config is what Services are made of. Store, Guests and Log are needed.
+// Config is what Services are made of. Store, VMs, Guests and Log are needed.
 type Config struct {
 	Store  Store
+	VMs    VMs
 	Guests Guests
 	// Retention says which ended sessions are removed without a request; the zero value
 	// removes none.
@@ -57,8 +58,8 @@ func New(ctx context.Context, c Config) *Services {
 	}
 	store := &stampedStore{c.Store, c.Clock}
 	tasks := newTasks(ctx)
-	reach := &reach{guests: c.Guests, store: store}
-	finder := &finder{store: store, reach: reach}
+	reach := &reach{guests: c.Guests, vms: c.VMs}
+	finder := &finder{store: store, vms: c.VMs, reach: reach}
 	remover := &remover{store: store, reach: reach}
 	keeper := newKeeper(c.Retention, c.Clock, store, remover, c.Log)
 	launches := newLaunches(tasks.ctx)
@@ -70,7 +71,7 @@ func New(ctx context.Context, c Config) *Services {
 		Sessions: &Sessions{finder: finder, reach: reach, launcher: launcher, control: control, remover: remover, clock: c.Clock},
 		Control:  control,
 		Reconciler: &Reconciler{
-			store: store, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
+			store: store, vms: c.VMs, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
 			boots: map[banger.VMID]string{},
 		},
 		finder: finder, reach: reach, launcher: launcher, keeper: keeper, tasks: tasks, log: c.Log,
@@ -80,7 +81,7 @@ func New(ctx context.Context, c Config) *Services {
 // NewOutput returns the services of what sessions read and write, of VMs that run and of
 // those that do not. They end with s.
 func NewOutput(s *Services, disks Disks) (*Streams, *Attachments) {
-	epochs := &epochs{store: s.finder.store}
+	epochs := &epochs{store: s.finder.store, vms: s.finder.vms}
 	pages := &pages{reach: s.reach, disks: disks, epochs: epochs}
 	shims := &shims{store: s.finder.store, guests: s.reach.guests, launcher: s.launcher, pages: pages, epochs: epochs, tasks: s.tasks}
 	streams := &Streams{finder: s.finder, launcher: s.launcher, pages: pages, shims: shims, epochs: epochs, senderID: string(banger.NewSessionID())}

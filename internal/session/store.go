@@ -63,7 +63,10 @@ type Store interface {
 	// session sees them. An empty epoch is that in which the session began; one that is not
 	// known has a way of its own.
 	Lineage(ctx context.Context, key banger.SessionKey, of banger.Epoch) (own, other lineage.Line, err error)
+}
 
+// VMs are the records of the VMs that sessions are of; internal/store keeps them.
+type VMs interface {
 	ListVMs(ctx context.Context) ([]banger.VM, error) // oldest first; what they refer to must not be changed
 	GetVM(ctx context.Context, id banger.VMID) (banger.VM, error)
 }

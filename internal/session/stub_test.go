@@ -166,7 +166,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 // open makes the services. Other fields of c than those for which the rig has something
 // are taken as they are.
 func (r *rig) open(t *testing.T, c session.Config) {
-	c.Store, c.Guests, c.Log = counted{r.store, &r.writes}, r, slog.New(slog.NewTextHandler(t.Output(), nil))
+	c.Store, c.VMs, c.Guests, c.Log = counted{r.store, &r.writes}, r.store, r, slog.New(slog.NewTextHandler(t.Output(), nil))
 	r.services = session.New(t.Context(), c)
 	r.Sessions, r.Control, r.Reconciler = r.services.Sessions, r.services.Control, r.services.Reconciler
 	r.Streams, r.Attachments = session.NewOutput(r.services, nil)
