@@ -19,7 +19,7 @@ func wait(ctx context.Context, p paths.Paths) error {
 	records, sessions := d.Store, d.Sessions.Sessions
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	all, err := records.ListSessions(ctx, "")
+	all, err := records.Sessions.ListSessions(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func wait(ctx context.Context, p paths.Paths) error {
 	before := processor()
 	for _, x := range all[len(all)/2:][:events] {
 		began := time.Now()
-		if _, err := records.UpdateSession(ctx, x.Key(), func(x *banger.Session) error {
+		if _, err := records.Sessions.UpdateSession(ctx, x.Key(), func(x *banger.Session) error {
 			x.Status, x.Sequence = banger.StatusExited, x.Sequence+1
 			return nil
 		}); err != nil {

@@ -109,18 +109,18 @@ func restart(ctx context.Context, p paths.Paths) error {
 	}
 	defer d.Close()
 	records := d.Store
-	since, err := records.Revision(ctx)
+	since, err := records.Events.Revision(ctx)
 	if err != nil {
 		return err
 	}
-	all, err := records.ListVMs(ctx)
+	all, err := records.VMs.ListVMs(ctx)
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
 	go func() {
 		left := len(all)
-		ended <- records.WatchEvents(ctx, since, func(e banger.Event) error {
+		ended <- records.Events.WatchEvents(ctx, since, func(e banger.Event) error {
 			if e.VM != nil && e.VM.State == banger.VMFailed {
 				left--
 			}
@@ -174,7 +174,7 @@ func end(ctx context.Context, p paths.Paths) error {
 
 // check returns an error unless all sessions have ended with their machines.
 func check(ctx context.Context, records *store.Store) error {
-	all, err := records.ListSessions(ctx, "")
+	all, err := records.Sessions.ListSessions(ctx, "")
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func seed(ctx context.Context, p paths.Paths, vms, sessions string) error {
 }
 
 func seedVM(ctx context.Context, records *store.Store, p paths.Paths, name string, sessions int) error {
-	vm, err := records.CreateVM(ctx, banger.VM{
+	vm, err := records.VMs.CreateVM(ctx, banger.VM{
 		ID: banger.NewVMID(), Name: name, Driver: driverName, CPUs: 1, MemoryMiB: 512,
 		SystemDiskMiB: banger.DefaultDiskMiB, WorkDiskMiB: banger.DefaultDiskMiB,
 		State: banger.VMRunning, Machine: json.RawMessage(`{}`), ReadyAt: time.Now().UTC(),
@@ -59,7 +59,7 @@ func seedVM(ctx context.Context, records *store.Store, p paths.Paths, name strin
 	}
 	for i := range sessions {
 		x := running(vm.ID, i)
-		if _, _, err := records.CreateSession(ctx, x, ""); err != nil {
+		if _, _, err := records.Sessions.CreateSession(ctx, x, ""); err != nil {
 			return err
 		}
 		if err := putSession(dirs, x); err != nil {

@@ -30,12 +30,12 @@ func claimState(p paths.Paths) error {
 }
 
 // releaseState leaves the state to whatever host is next, unless a machine of this one may run.
-func releaseState(ctx context.Context, p paths.Paths, records *store.Store, drivers vmm.Drivers) error {
-	vms, err := records.ListVMs(ctx)
+func releaseState(ctx context.Context, p paths.Paths, vms *store.VMs, drivers vmm.Drivers) error {
+	all, err := vms.ListVMs(ctx)
 	if err != nil {
 		return err
 	}
-	for _, vm := range vms {
+	for _, vm := range all {
 		if !drivers.Standing(vm) && (vm.Machine != nil || vm.State != banger.VMStopped) {
 			return nil
 		}

@@ -15,7 +15,7 @@ import (
 
 // agesClock opens the clock by which ended sessions grow old. Without its state it begins
 // when the last session changed, so that none has grown older by that.
-func agesClock(ctx context.Context, p paths.Paths, records *store.Store, log *slog.Logger) (*steadyclock.Clock, error) {
+func agesClock(ctx context.Context, p paths.Paths, records *store.Sessions, log *slog.Logger) (*steadyclock.Clock, error) {
 	var listErr error
 	clock, err := steadyclock.Open(p.AgesClock(), func() (last time.Time) {
 		sessions, err := records.ListSessions(ctx, "")

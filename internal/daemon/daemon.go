@@ -87,24 +87,24 @@ func New(ctx context.Context, parts Parts) (_ *Daemon, err error) {
 // compose makes each part of those before it.
 func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.Logger) (*Daemon, error) {
 	p := parts.Paths
-	restored, err := records.Restored(ctx)
+	restored, err := records.Continuity.Restored(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ages, err := agesClock(ctx, p, records, log)
+	ages, err := agesClock(ctx, p, records.Sessions, log)
 	if err != nil {
 		return nil, err
 	}
-	images := image.New(image.Config{Store: records, Builder: parts.Builder, FS: parts.FileSystems, Paths: p, Log: log})
+	images := image.New(image.Config{Store: records.Images, Builder: parts.Builder, FS: parts.FileSystems, Paths: p, Log: log})
 	if parts.Images == nil {
 		parts.Images = imageFiles{images}
 	}
 	links := guest.NewLinks(parts.Signer, log)
 	sessions := session.New(ctx, session.Config{
-		Store: records, VMs: records, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
+		Store: records.Sessions, VMs: records.VMs, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
 	})
 	vms := machine.New(ctx, machine.Config{
-		Store: records, SessionRecords: records, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
+		Store: records.VMs, SessionRecords: records.Sessions, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
 		Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
 		ClientKey: authorizedKey(parts.Signer), Log: log,
 	})
@@ -133,7 +133,7 @@ func (d *Daemon) Begin(ctx context.Context) error {
 	if err := d.VMs.Adopt(ctx); err != nil {
 		return err
 	}
-	if err := d.Store.Continue(ctx); err != nil {
+	if err := d.Store.Continuity.Continue(ctx); err != nil {
 		return err
 	}
 	d.VMs.Autostart()
@@ -146,7 +146,7 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 		Services: banger.Services{
 			VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images,
 			Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams,
-			Events: d.Store, Host: d.host,
+			Events: d.Store.Events, Host: d.host,
 		},
 		Attachments: d.Attachments,
 	}, version.String())
@@ -157,5 +157,5 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 // them. Serve has returned before.
 func (d *Daemon) Close() error {
 	err := errors.Join(d.Sessions.Close(), d.VMs.Close()) // sessions use guests
-	return errors.Join(err, releaseState(d.ctx, d.parts.Paths, d.Store, d.parts.Drivers), d.Store.Close())
+	return errors.Join(err, releaseState(d.ctx, d.parts.Paths, d.Store.VMs, d.parts.Drivers), d.Store.Close())
 }

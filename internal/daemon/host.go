@@ -48,16 +48,16 @@ func (h *host) Info(ctx context.Context) (banger.DaemonInfo, error) {
 		Version: version.String(), PID: os.Getpid(), Socket: h.paths.Socket(),
 		StateDir: h.paths.State, DataDir: h.paths.Data,
 	}
-	vms, err := h.store.ListVMs(ctx)
+	vms, err := h.store.VMs.ListVMs(ctx)
 	if err != nil {
 		return info, err
 	}
-	sessions, err := h.store.ListSessions(ctx, "")
+	sessions, err := h.store.Sessions.ListSessions(ctx, "")
 	if err != nil {
 		return info, err
 	}
 	info.VMs, info.Sessions = len(vms), len(sessions)
-	info.Revision, err = h.store.Revision(ctx)
+	info.Revision, err = h.store.Events.Revision(ctx)
 	return info, err
 }
 
@@ -148,7 +148,7 @@ func checkProgram(name, dpkg, what string) banger.Check {
 // sparse, and nothing keeps their room.
 func (h *host) checkDisks(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "VM disks", Status: banger.CheckOK}
-	vms, err := h.store.ListVMs(ctx)
+	vms, err := h.store.VMs.ListVMs(ctx)
 	if err != nil {
 		c.Status, c.Detail = banger.CheckFail, err.Error()
 		return c

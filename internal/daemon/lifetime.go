@@ -18,7 +18,7 @@ func (h *host) checkLifetime(ctx context.Context) banger.Check {
 		c.Status, c.Detail, c.Hint = banger.CheckWarn, "a VM that is started now ends with "+threat, remedy
 		return c
 	}
-	vms, err := h.store.ListVMs(ctx)
+	vms, err := h.store.VMs.ListVMs(ctx)
 	if err != nil {
 		c.Status, c.Detail = banger.CheckWarn, err.Error()
 		return c

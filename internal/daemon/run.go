@@ -81,7 +81,7 @@ func Run(ctx context.Context, p paths.Paths, o Options) (err error) {
 	if err := d.Begin(ctx); err != nil {
 		return err
 	}
-	defer keepCopies(ctx, d.Store, o.Log)()
+	defer keepCopies(ctx, d.Store.Copies, o.Log)()
 
 	listener, err := localsocket.Listen(p.Socket())
 	if err != nil {
@@ -127,12 +127,12 @@ func announce(ready *os.File) error {
 }
 
 // keepCopies has the store copied until stop is called, which waits for the end of it.
-func keepCopies(ctx context.Context, records *store.Store, log *slog.Logger) (stop func()) {
+func keepCopies(ctx context.Context, copies *store.Copies, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		records.KeepCopies(ctx, log)
+		copies.Keep(ctx, log)
 	}()
 	return func() {
 		cancel()

@@ -27,12 +27,12 @@ func (h *Host) Snapshot(ref string) Snapshot {
 	}
 	s := Snapshot{epoch: vm.Epoch, dir: h.t.TempDir()}
 	h.copyDisk(h.SessionsDir(vm.ID), s.dir)
-	list, err := h.Store.ListSessions(h.t.Context(), vm.ID)
+	list, err := h.Store.Sessions.ListSessions(h.t.Context(), vm.ID)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	for _, short := range list {
-		x, err := h.Store.GetSession(h.t.Context(), short.Key())
+		x, err := h.Store.Sessions.GetSession(h.t.Context(), short.Key())
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func (h *Host) Fork(s Snapshot, name string) banger.VM {
 func (h *Host) SetBack(vm banger.VM, s Snapshot) banger.VM {
 	h.t.Helper()
 	h.copyDisk(s.dir, h.SessionsDir(vm.ID))
-	vm, err := h.Store.BeginEpoch(h.t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: s.epoch}, s.sessions)
+	vm, err := h.Store.VMs.BeginEpoch(h.t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: s.epoch}, s.sessions)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func serve(ctx context.Context, parts daemon.Parts) (*server, error) {
 		return nil, err
 	}
 	s := &server{Daemon: d, cancel: cancel, served: make(chan error, 1)}
-	if _, err := d.Store.PutImage(ctx, image); err != nil {
+	if _, err := d.Store.Images.PutImage(ctx, image); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if err := d.Begin(ctx); err != nil {

@@ -115,7 +115,7 @@ func newFixture(t *testing.T, b RootBuilder) fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.store.Close() })
-	f.Service = New(Config{Store: f.store, Builder: b, FS: fileSystems{}, Paths: p, Log: slog.New(slog.DiscardHandler)})
+	f.Service = New(Config{Store: f.store.Images, Builder: b, FS: fileSystems{}, Paths: p, Log: slog.New(slog.DiscardHandler)})
 	f.need = space{} // what the fake makes fits anywhere
 	return f
 }

@@ -260,7 +260,7 @@ func TestRecover_BelievesNoScratchThatItCannotHaveMade(t *testing.T) {
 func TestRecover_FindsImagesThatWereNotRecorded(t *testing.T) {
 	f, _ := newFakeFixture(t)
 	image := f.mustBuild(t, "default", banger.ImageRecipe{})
-	if err := f.store.DeleteImage(t.Context(), image.ID); err != nil {
+	if err := f.store.Images.DeleteImage(t.Context(), image.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Recover(t.Context()); err != nil {
@@ -275,7 +275,7 @@ func TestRecover_FindsImagesThatWereNotRecorded(t *testing.T) {
 func TestDeleteImage_RefusesWhileAVMNeedsIt(t *testing.T) {
 	f, _ := newFakeFixture(t)
 	image := f.mustBuild(t, "default", banger.ImageRecipe{})
-	vm, err := f.store.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: "needy", ImageID: image.ID, State: banger.VMStopped})
+	vm, err := f.store.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: "needy", ImageID: image.ID, State: banger.VMStopped})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestDeleteImage_RefusesWhileAVMNeedsIt(t *testing.T) {
 	if _, err := f.Files(t.Context(), image.ID); err != nil {
 		t.Errorf("the refused delete did something: %v", err)
 	}
-	if err := f.store.DeleteVM(t.Context(), vm.ID); err != nil {
+	if err := f.store.VMs.DeleteVM(t.Context(), vm.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.DeleteImage(t.Context(), "default"); err != nil {

@@ -108,19 +108,19 @@ func TestAdopt_ReferenceThatNobodyCanReadIsALostMachine(t *testing.T) {
 	vm := h.StartVM("v")
 	h.Driver.Crash(vm.ID)
 	waitState(t, h, "v", banger.VMFailed)
-	if _, err := h.Store.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+	if _, err := h.Store.VMs.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
 		vm.Machine = json.RawMessage(`{}`)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	since, err := h.Store.Revision(t.Context())
+	since, err := h.Store.Events.Revision(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Restart()
 	recorded := errors.New("the end is recorded")
-	if err := h.Store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+	if err := h.Store.Events.WatchEvents(t.Context(), since, func(e banger.Event) error {
 		if e.VM != nil {
 			return recorded
 		}
@@ -146,7 +146,7 @@ func TestAdopt_SessionsOfAVMThatEndedWithItsDaemonHaveEnded(t *testing.T) {
 	for _, status := range []banger.Status{banger.StatusStarting, banger.StatusRunning, banger.StatusStopping} {
 		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: string(status), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
 		x.Status = status
-		if _, _, err := h.Store.CreateSession(t.Context(), x, ""); err != nil {
+		if _, _, err := h.Store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -235,7 +235,7 @@ func TestAdopt_SlowDiskOfACrashedMachineHoldsUpOnlyItsVM(t *testing.T) {
 	h.StartVM("whole")
 	y := banger.Session{ID: banger.NewSessionID(), VMID: crashed.ID, Name: "y", Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
 	y.Status = banger.StatusRunning
-	if _, _, err := h.Store.CreateSession(t.Context(), y, ""); err != nil {
+	if _, _, err := h.Store.Sessions.CreateSession(t.Context(), y, ""); err != nil {
 		t.Fatal(err)
 	}
 	h.RestartAfterCrash(crashed.ID)
@@ -246,12 +246,12 @@ func TestAdopt_SlowDiskOfACrashedMachineHoldsUpOnlyItsVM(t *testing.T) {
 	if _, err := h.Sessions.StartSession(t.Context(), "whole", banger.SessionRequest{Launch: banger.Launch{Command: "/bin/true"}}); err != nil {
 		t.Error(err)
 	}
-	if got, err := h.Store.GetSession(t.Context(), y.Key()); err != nil || got.Status.Ended() {
+	if got, err := h.Store.Sessions.GetSession(t.Context(), y.Key()); err != nil || got.Status.Ended() {
 		t.Errorf("its end is recorded before its disk is read: %+v, %v", got.SessionState, err)
 	}
 	close(allowed)
 	waitState(t, h, "crashed", banger.VMFailed)
-	if got, err := h.Store.GetSession(t.Context(), y.Key()); err != nil || got.EndedBy != banger.EndedByVMLost {
+	if got, err := h.Store.Sessions.GetSession(t.Context(), y.Key()); err != nil || got.EndedBy != banger.EndedByVMLost {
 		t.Errorf("%+v, %v", got.SessionState, err)
 	}
 }
@@ -266,7 +266,7 @@ func TestAdopt_AMachineThatOnlyItsNoteNamesIsNotForgotten(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer records.Close()
-			if _, err := records.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+			if _, err := records.VMs.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
 				vm.State, vm.Machine = state, nil
 				return nil
 			}); err != nil {
@@ -291,7 +291,7 @@ func TestAdopt_RecordsSayWhatTheirMachinesCan(t *testing.T) {
 	if !slices.Equal(vm.Capabilities, want) {
 		t.Errorf("a new VM can %q, want %q", vm.Capabilities, want)
 	}
-	if _, err := h.Store.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+	if _, err := h.Store.VMs.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
 		vm.Capabilities = nil // as an older build has it
 		return nil
 	}); err != nil {

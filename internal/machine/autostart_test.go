@@ -21,7 +21,7 @@ func hostBooted(t *testing.T, h *hosttest.Host) {
 		if vm.State == banger.VMRunning {
 			waitState(t, h, vm.Name, banger.VMFailed)
 		}
-		if _, err := h.Store.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
+		if _, err := h.Store.VMs.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error {
 			vm.HostBootID = "an earlier boot"
 			return nil
 		}); err != nil {

@@ -324,10 +324,10 @@ func TestLostStore_VMOfAnImageThatIsGoneIsKnown(t *testing.T) {
 		t.Errorf("output: %q", got)
 	}
 	// Once it is there, it is kept for the VM.
-	if _, err := h.Store.PutImage(t.Context(), banger.Image{ID: image, Name: "back"}); err != nil {
+	if _, err := h.Store.Images.PutImage(t.Context(), banger.Image{ID: image, Name: "back"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Store.DeleteImage(t.Context(), image); banger.CodeOf(err) != banger.CodeInUse {
+	if err := h.Store.Images.DeleteImage(t.Context(), image); banger.CodeOf(err) != banger.CodeInUse {
 		t.Errorf("delete of the image: %v", err)
 	}
 }

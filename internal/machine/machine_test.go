@@ -22,14 +22,14 @@ func get(t *testing.T, h *hosttest.Host, name string) banger.VM {
 // waitState waits for a VM's record to reach a state.
 func waitState(t *testing.T, h *hosttest.Host, name string, want banger.VMState) banger.VM {
 	t.Helper()
-	since, err := h.Store.Revision(t.Context())
+	since, err := h.Store.Events.Revision(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	vm := get(t, h, name)
 	stop := banger.Errorf(banger.CodeGone, "seen")
 	for vm.State != want {
-		err := h.Store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+		err := h.Store.Events.WatchEvents(t.Context(), since, func(e banger.Event) error {
 			since = e.Revision
 			if e.VM != nil && e.VM.Name == name {
 				vm = *e.VM

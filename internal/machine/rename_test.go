@@ -16,7 +16,7 @@ func TestRename_IsOneEventAndHoldsForARunningVM(t *testing.T) {
 	h := hosttest.New(t, bin)
 	h.StartVM("taken")
 	before := h.StartVM("old")
-	since, err := h.Store.Revision(t.Context())
+	since, err := h.Store.Events.Revision(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,11 +27,11 @@ func TestRename_IsOneEventAndHoldsForARunningVM(t *testing.T) {
 	if again, err := h.VMs.RenameVM(t.Context(), "new", banger.VMRename{Name: "new"}); err != nil || again.Revision != vm.Revision {
 		t.Errorf("the same name again: %+v, %v", again, err)
 	}
-	if revision, err := h.Store.Revision(t.Context()); err != nil || revision != since+1 {
+	if revision, err := h.Store.Events.Revision(t.Context()); err != nil || revision != since+1 {
 		t.Errorf("%d events, %v", revision-since, err)
 	}
 	stop := banger.Errorf(banger.CodeGone, "seen")
-	_ = h.Store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+	_ = h.Store.Events.WatchEvents(t.Context(), since, func(e banger.Event) error {
 		if e.Kind != banger.EventVMChanged || e.VM.Name != "new" {
 			t.Errorf("event %+v", e)
 		}

@@ -197,13 +197,13 @@ func TestStop_TellsHowTheMachineEnded(t *testing.T) {
 // lastStop is what the newest event about a stopped VM says of how it ended.
 func lastStop(t *testing.T, h *hosttest.Host) banger.StoppedBy {
 	t.Helper()
-	newest, err := h.Store.Revision(t.Context())
+	newest, err := h.Store.Events.Revision(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var by banger.StoppedBy
 	read := errors.New("all is read")
-	err = h.Store.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+	err = h.Store.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 		if e.VM != nil && e.VM.State == banger.VMStopped {
 			by = e.VM.StoppedBy
 		}

@@ -67,23 +67,23 @@ func newBranches(t *testing.T) *branches {
 		t.Fatal(err)
 	}
 	b := &branches{store: records, epochs: map[banger.Epoch]*epochModel{}}
-	services := session.New(t.Context(), session.Config{Store: records, VMs: records, Guests: b, Log: slog.New(slog.DiscardHandler)})
+	services := session.New(t.Context(), session.Config{Store: records.Sessions, VMs: records.VMs, Guests: b, Log: slog.New(slog.DiscardHandler)})
 	b.Streams, _ = session.NewOutput(services, nil)
 	t.Cleanup(func() {
 		if err := errors.Join(services.Close(), records.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	if _, err := records.PutImage(t.Context(), banger.Image{ID: "i", Name: "i"}); err != nil {
+	if _, err := records.Images.PutImage(t.Context(), banger.Image{ID: "i", Name: "i"}); err != nil {
 		t.Fatal(err)
 	}
-	vm, err := records.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: "root", ImageID: "i", State: banger.VMRunning})
+	vm, err := records.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: "root", ImageID: "i", State: banger.VMRunning})
 	if err != nil {
 		t.Fatal(err)
 	}
 	x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: "s"}
 	x.Status = banger.StatusRunning
-	if b.x, _, err = records.CreateSession(t.Context(), x, ""); err != nil {
+	if b.x, _, err = records.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 		t.Fatal(err)
 	}
 	b.enter(&life{vm: vm}, "", 0)
@@ -108,7 +108,7 @@ func (b *branches) begin(t *testing.T, l *life, parent banger.Epoch, at int64) {
 	l.text = slices.Clone(b.epochs[parent].text[:at])
 	x := b.x
 	x.StdoutBytes = at
-	vm, err := b.store.BeginEpoch(t.Context(), banger.VM{ID: l.vm.ID, Name: l.vm.Name, ImageID: "i", State: banger.VMRunning, Epoch: banger.NewEpoch(), ParentEpoch: parent},
+	vm, err := b.store.VMs.BeginEpoch(t.Context(), banger.VM{ID: l.vm.ID, Name: l.vm.Name, ImageID: "i", State: banger.VMRunning, Epoch: banger.NewEpoch(), ParentEpoch: parent},
 		[]records.FoundSession{{Session: x}})
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		// What an earlier daemon left: a launch that nobody has in hand.
 		x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s", Launch: banger.Launch{Command: "x", StdinMode: banger.StdinPipe}}
 		x.Status = banger.StatusStarting
-		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
 		full := errors.New("the guest's disk is full")
@@ -72,7 +72,7 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 		}
 		y := x
 		y.ID, y.Name = banger.NewSessionID(), "t"
-		if _, _, err := r.store.CreateSession(t.Context(), y, ""); err != nil {
+		if _, _, err := r.store.Sessions.CreateSession(t.Context(), y, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := up(); banger.CodeOf(err) != banger.CodeUnavailable {
@@ -106,14 +106,14 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 		for i := range sessions {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint(i), Launch: banger.Launch{Command: "x", StdinMode: banger.StdinPipe}}
 			x.Status, x.Sequence = banger.StatusRunning, 1
-			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+			if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
 			// Of each three one has ended, one is as it was, and of one what is told cannot be.
 			news := []guestapi.GuestSession{report(x.ID, 2, banger.StatusExited), report(x.ID, 1, banger.StatusRunning), report(x.ID, 2, banger.StatusStarting)}
 			reports = append(reports, news[i%3])
 		}
-		before, err := r.store.Revision(t.Context())
+		before, err := r.store.Events.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.store.ListSessions(t.Context(), r.vm.ID)
+		got, err := r.store.Sessions.ListSessions(t.Context(), r.vm.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 				ended++
 			}
 		}
-		if after, err := r.store.Revision(t.Context()); err != nil || after-before != ended {
+		if after, err := r.store.Events.Revision(t.Context()); err != nil || after-before != ended {
 			t.Errorf("%d sessions have ended and %d events are made, %v", ended, after-before, err)
 		}
 	})

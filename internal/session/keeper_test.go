@@ -22,7 +22,7 @@ func until(t *testing.T, h *hosttest.Host, kind banger.EventKind, name string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	found := errors.New("found")
-	err := h.Store.WatchEvents(ctx, 0, func(e banger.Event) error {
+	err := h.Store.Events.WatchEvents(ctx, 0, func(e banger.Event) error {
 		if e.Kind == kind && e.Session.Name == name {
 			return found
 		}
@@ -73,7 +73,7 @@ func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 		began := time.Now()
 		for n := range 3 {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
-			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+			if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
 			for sequence, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
@@ -84,7 +84,7 @@ func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 			time.Sleep(10 * time.Minute) // of the bubble's time
 		}
 		gone := map[string]time.Duration{}
-		err := r.store.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+		err := r.store.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 			if e.Kind == banger.EventSessionDeleted {
 				gone[e.Session.Name] = time.Since(began)
 			}
@@ -111,7 +111,7 @@ func TestRetain_NoLogIsRemovedBecauseAClockIsWrongOrIsSet(t *testing.T) {
 		r.retain(t, banger.Retention{OlderThan: time.Hour}, clock)
 		for n, guestsTime := range []time.Duration{-400 * time.Hour, 0, 400 * time.Hour} {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
-			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+			if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
 			ended := report(x.ID, 1, banger.StatusFailed)
@@ -176,7 +176,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 			return nil, unavailable(context.Cause(ctx).Error())
 		})
 		x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s", SessionState: banger.SessionState{Status: banger.StatusStarting}}
-		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusFailed)); err != nil {

@@ -81,7 +81,7 @@ func (l *liar) session(name string) banger.Session {
 	l.t.Helper()
 	x := banger.Session{ID: banger.NewSessionID(), VMID: l.vm.ID, Name: name, Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
 	x.Status = banger.StatusRunning
-	x, _, err := l.h.Store.CreateSession(l.t.Context(), x, "")
+	x, _, err := l.h.Store.Sessions.CreateSession(l.t.Context(), x, "")
 	l.check(err)
 	return x
 }

@@ -54,7 +54,7 @@ func TestSessions_AnyNumberOfEndedOnesLeavesAVMUsable(t *testing.T) {
 		t.Fatal(err)
 	}
 	endedSessions(t, func(x banger.Session) error {
-		_, _, err := h.Store.CreateSession(t.Context(), x, "")
+		_, _, err := h.Store.Sessions.CreateSession(t.Context(), x, "")
 		return err
 	}, h.SessionsDir(vm.ID), vm.ID, count, bytes)
 	began := time.Now()

@@ -26,7 +26,7 @@ func TestMachineEnd_OfManySessionsIsATransactionForAThousand(t *testing.T) {
 				d.put(t, x.ID, "out", at, ended(4, at))
 			}
 		}
-		if _, err := r.store.RestoreSessions(t.Context(), found); err != nil {
+		if _, err := r.store.Sessions.RestoreSessions(t.Context(), found); err != nil {
 			t.Fatal(err)
 		}
 		r.writes.Store(0)
@@ -34,7 +34,7 @@ func TestMachineEnd_OfManySessionsIsATransactionForAThousand(t *testing.T) {
 		if n := r.writes.Load(); n != 3 {
 			t.Errorf("the end of a machine with %d sessions is %d transactions", sessions, n)
 		}
-		all, err := r.store.ListSessions(t.Context(), r.vm.ID)
+		all, err := r.store.Sessions.ListSessions(t.Context(), r.vm.ID)
 		if err != nil || len(all) != sessions {
 			t.Fatalf("%d sessions, %v", len(all), err)
 		}

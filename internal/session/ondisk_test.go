@@ -23,7 +23,7 @@ func (r *rig) known(t *testing.T, name string, status banger.Status) banger.Sess
 	t.Helper()
 	x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: name, Launch: banger.Launch{Command: "x", StdinMode: banger.StdinClosed}}
 	x.Status, x.Sequence = status, 2
-	x, _, err := r.store.CreateSession(t.Context(), x, "")
+	x, _, err := r.store.Sessions.CreateSession(t.Context(), x, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func (r *rig) changes(t *testing.T, since int64) map[string]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	last, err := r.store.Revision(ctx)
+	last, err := r.store.Events.Revision(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (r *rig) changes(t *testing.T, since int64) map[string]int {
 	if last == since {
 		return count
 	}
-	err = r.store.WatchEvents(ctx, since, func(e banger.Event) error {
+	err = r.store.Events.WatchEvents(ctx, since, func(e banger.Event) error {
 		if e.Session != nil {
 			count[e.Session.Name]++
 		}
@@ -163,7 +163,7 @@ func TestMachineEnded_SessionsHaveWhatIsOnTheDiskAtOnce(t *testing.T) {
 		}
 		stranger := banger.NewSessionID()
 		d.put(t, stranger, "x", at, runs)
-		since, err := r.store.Revision(t.Context())
+		since, err := r.store.Events.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func TestMachineEnded_SessionsHaveWhatIsOnTheDiskAtOnce(t *testing.T) {
 		if x := r.named(t, "before"); x.Revision != before.Revision {
 			t.Errorf("that had ended before: %+v", x.SessionState)
 		}
-		if _, err := r.store.GetSession(t.Context(), banger.SessionKey{VM: r.vm.ID, Session: stranger}); banger.CodeOf(err) != banger.CodeNotFound {
+		if _, err := r.store.Sessions.GetSession(t.Context(), banger.SessionKey{VM: r.vm.ID, Session: stranger}); banger.CodeOf(err) != banger.CodeNotFound {
 			t.Errorf("a stranger's directory: %v", err)
 		}
 		r.end(t, d.end(lost)) // as after a crash in between
@@ -329,7 +329,7 @@ func TestMachineEnd_IsOneTransactionAndAnEventForEachSession(t *testing.T) {
 			case 0:
 				d.put(t, x.ID, "out", at, banger.SessionState{Status: banger.StatusExited, EndedBy: banger.EndedByExit, StartedAt: at, EndedAt: at, Sequence: 5})
 			case 1: // one that has left processes
-				if _, err := r.store.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error {
+				if _, err := r.store.Sessions.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error {
 					x.Status, x.EndedAt, x.Survivors = banger.StatusExited, at, &banger.Survivors{Count: 1}
 					return nil
 				}); err != nil {
@@ -337,14 +337,14 @@ func TestMachineEnd_IsOneTransactionAndAnEventForEachSession(t *testing.T) {
 				}
 			}
 		}
-		since, err := r.store.Revision(t.Context())
+		since, err := r.store.Events.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		watched := make(chan error, 1)
 		go func() {
 			told := 0
-			watched <- r.store.WatchEvents(t.Context(), since, func(e banger.Event) error {
+			watched <- r.store.Events.WatchEvents(t.Context(), since, func(e banger.Event) error {
 				if told++; told == sessions {
 					return errEnoughEvents
 				}

@@ -71,7 +71,7 @@ func TestSearch_EndsAtItsLimitAndWithItsCaller(t *testing.T) {
 func TestSearch_EndsThoughASessionWritesFasterThanItIsRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s", SessionState: banger.SessionState{Status: banger.StatusStarting}}
-		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
@@ -120,7 +120,7 @@ func TestSearch_VMThatCannotBeReachedIsToldOfAndGivenUp(t *testing.T) {
 		const sessions = 10
 		for n := range sessions {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: fmt.Sprint("s", n), SessionState: banger.SessionState{Status: banger.StatusStarting}}
-			if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+			if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
 			if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {

@@ -17,13 +17,13 @@ func searchIn(t *testing.T, r *rig, status banger.Status, names []string, read f
 	t.Helper()
 	byID := map[banger.SessionID]string{}
 	for _, name := range names {
-		vm, err := r.store.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: name, ImageID: "i", State: banger.VMRunning})
+		vm, err := r.store.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: name, ImageID: "i", State: banger.VMRunning})
 		if err != nil {
 			t.Fatal(err)
 		}
 		x := banger.Session{ID: banger.NewSessionID(), VMID: vm.ID, Name: "s", Launch: banger.Launch{Command: "x", StdinMode: banger.StdinPipe}}
 		x.Status, x.StdoutBytes = status, 1<<61
-		if _, _, err := r.store.CreateSession(t.Context(), x, ""); err != nil {
+		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
 		byID[x.ID] = name

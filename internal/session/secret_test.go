@@ -38,7 +38,7 @@ func TestSecretEnv_ReachesTheCommandAndNothingElse(t *testing.T) {
 		t.Errorf("the command got %q, want %q", got, want)
 	}
 	seen := errors.New("seen")
-	err := h.Store.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+	err := h.Store.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 		if data, err := json.Marshal(e); err != nil || bytes.Contains(data, []byte(secret)) {
 			t.Errorf("event %d has it, %v", e.Revision, err)
 		}

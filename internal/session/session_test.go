@@ -252,7 +252,7 @@ func TestSession_KeyOfAStartThatDiedWithItsDaemonStartsOne(t *testing.T) {
 		ID: banger.NewSessionID(), VMID: vm.ID, Name: "s", Launch: shell("s", "true").Launch,
 		SessionState: banger.SessionState{Status: banger.StatusStarting},
 	}
-	if _, _, err := h.Store.CreateSession(t.Context(), left, "key"); err != nil {
+	if _, _, err := h.Store.Sessions.CreateSession(t.Context(), left, "key"); err != nil {
 		t.Fatal(err)
 	}
 	h.Restart()

@@ -99,20 +99,20 @@ type rig struct {
 	find func(ctx context.Context) (guestapi.Guest, error)
 }
 
-// counted is a store that counts changes of sessions.
+// counted are records of sessions that count their changes.
 type counted struct {
-	*store.Store
+	*store.Sessions
 	writes *atomic.Int64
 }
 
 func (c counted) UpdateSession(ctx context.Context, key banger.SessionKey, change func(*banger.Session) error) (banger.Session, error) {
 	c.writes.Add(1)
-	return c.Store.UpdateSession(ctx, key, change)
+	return c.Sessions.UpdateSession(ctx, key, change)
 }
 
 func (c counted) UpdateSessions(ctx context.Context, vm banger.VMID, ids []banger.SessionID, change func(*banger.Session) error) error {
 	c.writes.Add(1)
-	return c.Store.UpdateSessions(ctx, vm, ids, change)
+	return c.Sessions.UpdateSessions(ctx, vm, ids, change)
 }
 
 // Refused implements session.Guests.
@@ -152,10 +152,10 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 				t.Error(err)
 			}
 		}()
-		if _, err := records.PutImage(t.Context(), banger.Image{ID: "i", Name: "i"}); err != nil {
+		if _, err := records.Images.PutImage(t.Context(), banger.Image{ID: "i", Name: "i"}); err != nil {
 			t.Fatal(err)
 		}
-		r.vm, err = records.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: vmName, ImageID: "i", State: banger.VMRunning})
+		r.vm, err = records.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: vmName, ImageID: "i", State: banger.VMRunning})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 // open makes the services. Other fields of c than those for which the rig has something
 // are taken as they are.
 func (r *rig) open(t *testing.T, c session.Config) {
-	c.Store, c.VMs, c.Guests, c.Log = counted{r.store, &r.writes}, r.store, r, slog.New(slog.NewTextHandler(t.Output(), nil))
+	c.Store, c.VMs, c.Guests, c.Log = counted{r.store.Sessions, &r.writes}, r.store.VMs, r, slog.New(slog.NewTextHandler(t.Output(), nil))
 	r.services = session.New(t.Context(), c)
 	r.Sessions, r.Control, r.Reconciler = r.services.Sessions, r.services.Control, r.services.Reconciler
 	r.Streams, r.Attachments = session.NewOutput(r.services, nil)

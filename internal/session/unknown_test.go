@@ -16,7 +16,7 @@ import (
 func loseSessions(t *testing.T, r *rig, key string) (lost banger.Session, back func()) {
 	t.Helper()
 	set := func(unknown bool) {
-		if _, err := r.store.UpdateVM(t.Context(), r.vm.ID, func(vm *banger.VM) error {
+		if _, err := r.store.VMs.UpdateVM(t.Context(), r.vm.ID, func(vm *banger.VM) error {
 			vm.SessionsUnknown = unknown
 			return nil
 		}); err != nil {
@@ -36,7 +36,7 @@ func loseSessions(t *testing.T, r *rig, key string) (lost banger.Session, back f
 	lost = banger.Session{ID: banger.NewSessionID(), VMID: r.vm.ID, Name: "s"}
 	lost.Status, lost.StartedAt = banger.StatusRunning, time.Now().UTC()
 	return lost, func() {
-		if _, err := r.store.RestoreSessions(t.Context(), []records.FoundSession{{Session: lost, IdempotencyKey: key}}); err != nil {
+		if _, err := r.store.Sessions.RestoreSessions(t.Context(), []records.FoundSession{{Session: lost, IdempotencyKey: key}}); err != nil {
 			t.Error(err)
 		}
 		set(false)

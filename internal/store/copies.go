@@ -88,14 +88,21 @@ const (
 	copyPause = time.Hour
 )
 
-// KeepCopies makes a copy of the store each day, and now if the newest is older than
+// Copies makes copies of an open store.
+type Copies struct {
+	path     string
+	calls    *calls
+	uncopied error // why there is no copy from before the tables were changed; nil if there is
+}
+
+// Keep makes a copy of the store each day, and now if the newest is older than
 // that, until ctx ends. A copy that cannot be made is logged.
-func (s *Store) KeepCopies(ctx context.Context, log *slog.Logger) {
-	if s.uncopied != nil {
-		log.Error("the tables of the store were changed without a copy", "cause", s.uncopied)
+func (c *Copies) Keep(ctx context.Context, log *slog.Logger) {
+	if c.uncopied != nil {
+		log.Error("the tables of the store were changed without a copy", "cause", c.uncopied)
 	}
 	for {
-		made, err := s.copyIfDue(ctx, time.Now())
+		made, err := c.makeIfDue(ctx, time.Now())
 		switch {
 		case ctx.Err() != nil || errors.Is(err, errClosed):
 			return
@@ -112,45 +119,45 @@ func (s *Store) KeepCopies(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// copyIfDue makes a copy unless there is one of the last day, and returns where it is.
+// makeIfDue makes a copy unless there is one of the last day, and returns where it is.
 // One of the time to come was made by a clock that was wrong.
-func (s *Store) copyIfDue(ctx context.Context, now time.Time) (made string, err error) {
-	leave, err := s.enter()
+func (c *Copies) makeIfDue(ctx context.Context, now time.Time) (made string, err error) {
+	leave, err := c.calls.enter()
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	all, err := copies(s.path)
+	all, err := copies(c.path)
 	if err != nil {
-		return "", fmt.Errorf("cannot list the copies of store %s: %w", s.path, err)
+		return "", fmt.Errorf("cannot list the copies of store %s: %w", c.path, err)
 	}
-	for _, c := range all {
-		if age := now.Sub(c.at); age >= 0 && age < copyAge {
+	for _, one := range all {
+		if age := now.Sub(one.at); age >= 0 && age < copyAge {
 			return "", nil
 		}
 	}
-	return s.copy(ctx, now, "")
+	return c.make(ctx, now, "")
 }
 
-// copy makes a copy, checks it, gives it its name and removes the oldest ones.
-func (s *Store) copy(ctx context.Context, at time.Time, suffix string) (made string, err error) {
-	dir := filepath.Join(filepath.Dir(s.path), copiesDir)
+// make makes a copy, checks it, gives it its name and removes the oldest ones.
+func (c *Copies) make(ctx context.Context, at time.Time, suffix string) (made string, err error) {
+	dir := filepath.Join(filepath.Dir(c.path), copiesDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("cannot copy store %s: %w", s.path, err)
+		return "", fmt.Errorf("cannot copy store %s: %w", c.path, err)
 	}
-	if err := s.roomForCopy(dir); err != nil {
+	if err := c.checkRoom(dir); err != nil {
 		return "", err
 	}
 	temp := filepath.Join(dir, ".new.db")
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("cannot copy store %s: %w", s.path, err), removeDatabase(temp))
+			err = errors.Join(fmt.Errorf("cannot copy store %s: %w", c.path, err), removeDatabase(temp))
 		}
 	}()
 	if err := removeDatabase(temp); err != nil { // of a process that died
 		return "", err
 	}
-	if err := s.vacuumInto(ctx, temp); err != nil {
+	if err := c.vacuumInto(ctx, temp); err != nil {
 		return "", err
 	}
 	if err := markCopy(ctx, temp); err != nil {
@@ -163,18 +170,18 @@ func (s *Store) copy(ctx context.Context, at time.Time, suffix string) (made str
 	if err := os.Rename(temp, made); err != nil {
 		return "", err
 	}
-	return made, errors.Join(files.SyncDir(dir), s.pruneCopies())
+	return made, errors.Join(files.SyncDir(dir), c.prune())
 }
 
-// roomForCopy fails if a copy, and the journal of its check, would leave the disk too
+// checkRoom fails if a copy, and the journal of its check, would leave the disk too
 // little.
-func (s *Store) roomForCopy(dir string) error {
-	info, err := os.Stat(s.path)
+func (c *Copies) checkRoom(dir string) error {
+	info, err := os.Stat(c.path)
 	if err != nil {
 		return err
 	}
 	size := info.Size()
-	if wal, err := os.Stat(s.path + "-wal"); err == nil {
+	if wal, err := os.Stat(c.path + "-wal"); err == nil {
 		size += wal.Size()
 	}
 	space, err := diskspace.Of(dir)
@@ -182,15 +189,15 @@ func (s *Store) roomForCopy(dir string) error {
 		return err
 	}
 	if space.Free < size+copyReserve {
-		return fmt.Errorf("cannot copy store %s: its disk has %d bytes free, and a copy of %d has to leave %d", s.path, space.Free, size, copyReserve)
+		return fmt.Errorf("cannot copy store %s: its disk has %d bytes free, and a copy of %d has to leave %d", c.path, space.Free, size, copyReserve)
 	}
 	return nil
 }
 
 // vacuumInto writes all that is in the store now to a new file; lang_vacuum.html,
 // "VACUUM with an INTO clause". Nobody waits for it: it only reads.
-func (s *Store) vacuumInto(ctx context.Context, path string) (err error) {
-	db, err := connect(s.path, 1)
+func (c *Copies) vacuumInto(ctx context.Context, path string) (err error) {
+	db, err := connect(c.path, 1)
 	if err != nil {
 		return err
 	}
@@ -228,20 +235,20 @@ func removeDatabase(path string) error {
 	return errors.Join(errs...)
 }
 
-// pruneCopies removes the oldest copies of each kind.
-func (s *Store) pruneCopies() error {
-	all, err := copies(s.path)
+// prune removes the oldest copies of each kind.
+func (c *Copies) prune() error {
+	all, err := copies(c.path)
 	if err != nil {
 		return err
 	}
 	daily, old := keptCopies, keptOldSchemas
-	for _, c := range all {
+	for _, one := range all {
 		left := &daily
-		if c.schema > 0 {
+		if one.schema > 0 {
 			left = &old
 		}
 		if *left--; *left < 0 {
-			err = errors.Join(err, os.Remove(c.path))
+			err = errors.Join(err, os.Remove(one.path))
 		}
 	}
 	return err

@@ -54,7 +54,7 @@ func follow(t *testing.T, err error) {
 
 func names(t *testing.T, s *Store) (names []string) {
 	t.Helper()
-	vms, err := s.ListVMs(t.Context())
+	vms, err := s.VMs.ListVMs(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func names(t *testing.T, s *Store) (names []string) {
 
 func restored(t *testing.T, s *Store) bool {
 	t.Helper()
-	is, err := s.Restored(t.Context())
+	is, err := s.Continuity.Restored(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +79,11 @@ func TestCopies_HintOfADamagedStoreSaysHowToUseTheNewest(t *testing.T) {
 	if restored(t, s) {
 		t.Error("a new store is taken for a copy")
 	}
-	if err := s.Continue(t.Context()); err != nil {
+	if err := s.Continuity.Continue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	createVM(t, s, "one")
-	made, err := s.copyIfDue(t.Context(), time.Now())
+	made, err := s.Copies.makeIfDue(t.Context(), time.Now())
 	if err != nil || made == "" {
 		t.Fatalf("made %q, %v", made, err)
 	}
@@ -104,7 +104,7 @@ func TestCopies_HintOfADamagedStoreSaysHowToUseTheNewest(t *testing.T) {
 	if !restored(t, s) {
 		t.Error("a copy is not known as one")
 	}
-	if err := s.Continue(t.Context()); err != nil || restored(t, s) {
+	if err := s.Continuity.Continue(t.Context()); err != nil || restored(t, s) {
 		t.Errorf("once it is used it is still a copy: %v", err)
 	}
 	// Nothing was thrown away.
@@ -135,13 +135,13 @@ func TestCopies_OneADayAndOnlySoMany(t *testing.T) {
 	day := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for n := range 3 * keptCopies {
 		at := day.Add(time.Duration(n) * 12 * time.Hour)
-		made, err := s.copyIfDue(t.Context(), at)
+		made, err := s.Copies.makeIfDue(t.Context(), at)
 		if due := n%2 == 0; err != nil || due != (made != "") {
 			t.Fatalf("at %s: made %q, %v", at, made, err)
 		}
 	}
 	// Copies of days to come were made by a clock that was wrong: there is none of today.
-	if made, err := s.copyIfDue(t.Context(), day.Add(-time.Hour)); err != nil || made == "" {
+	if made, err := s.Copies.makeIfDue(t.Context(), day.Add(-time.Hour)); err != nil || made == "" {
 		t.Errorf("made %q, %v", made, err)
 	}
 	all, err := copies(path)
@@ -175,8 +175,8 @@ func TestCopies_OneIsMadeBeforeTheTablesAreChanged(t *testing.T) {
 		}
 		newer[e.Name()] = &fstest.MapFile{Data: data}
 	}
-	if err := s.migrate(t.Context(), newer); err != nil || s.uncopied != nil {
-		t.Fatal(err, s.uncopied)
+	if err := migrateBy(t.Context(), s.database, s.Copies, newer); err != nil || s.Copies.uncopied != nil {
+		t.Fatal(err, s.Copies.uncopied)
 	}
 	createVM(t, s, "two")
 	if err := s.Close(); err != nil {

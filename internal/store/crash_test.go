@@ -22,26 +22,26 @@ func writeUntilKilled(path string) {
 	ctx := context.Background()
 	s, err := Open(ctx, path)
 	check(err)
-	vms, err := s.ListVMs(ctx)
+	vms, err := s.VMs.ListVMs(ctx)
 	check(err)
 	if len(vms) == 0 {
-		vm, err := s.CreateVM(ctx, banger.VM{ID: banger.NewVMID(), Name: "one", State: banger.VMStopped})
+		vm, err := s.VMs.CreateVM(ctx, banger.VM{ID: banger.NewVMID(), Name: "one", State: banger.VMStopped})
 		check(err)
 		vms = append(vms, vm)
 	}
 	for {
 		id := banger.NewSessionID()
-		x, _, err := s.CreateSession(ctx, banger.Session{ID: id, VMID: vms[0].ID, Name: string(id),
+		x, _, err := s.Sessions.CreateSession(ctx, banger.Session{ID: id, VMID: vms[0].ID, Name: string(id),
 			SessionState: banger.SessionState{Status: banger.StatusStarting}}, "")
 		check(err)
 		acknowledge(x.Revision)
 		for _, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
-			x, err = s.UpdateSession(ctx, x.Key(), func(x *banger.Session) error { x.Status = status; return nil })
+			x, err = s.Sessions.UpdateSession(ctx, x.Key(), func(x *banger.Session) error { x.Status = status; return nil })
 			check(err)
 			acknowledge(x.Revision)
 		}
 		if x.Revision%2 == 0 {
-			check(s.DeleteSession(ctx, x.Key()))
+			check(s.Sessions.DeleteSession(ctx, x.Key()))
 			acknowledge(x.Revision + 1)
 		}
 	}
@@ -64,7 +64,7 @@ func TestStore_AcknowledgedWritesSurviveKill(t *testing.T) {
 	for range 8 {
 		acknowledged := runAndKill(t, path, 1+rand.IntN(60))
 		s := openTest(t, path)
-		newest, err := s.Revision(t.Context())
+		newest, err := s.Events.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func checkHistory(t *testing.T, s *Store, newest int64) {
 	enough := errors.New("enough")
 	want := map[banger.SessionID]banger.Session{}
 	seen := int64(0)
-	err := s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+	err := s.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 		if seen++; e.Revision != seen {
 			return fmt.Errorf("event %d came as number %d", e.Revision, seen)
 		}
@@ -134,7 +134,7 @@ func checkHistory(t *testing.T, s *Store, newest int64) {
 	if !errors.Is(err, enough) {
 		t.Fatal(err)
 	}
-	got, err := s.ListSessions(t.Context(), "")
+	got, err := s.Sessions.ListSessions(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

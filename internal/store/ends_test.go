@@ -12,25 +12,25 @@ func TestUpdateSessions_ReadsNothingThatTheListsHave(t *testing.T) {
 	s := openTest(t, testPath(t))
 	vm := createVM(t, s, "v")
 	ids := makeSessions(t, s, vm.ID, 20)
-	if _, err := s.ListSessions(t.Context(), vm.ID); err != nil {
+	if _, err := s.Sessions.ListSessions(t.Context(), vm.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.writer.ExecContext(t.Context(), "UPDATE sessions SET record = 'unreadable'"); err != nil {
+	if _, err := s.database.writer.ExecContext(t.Context(), "UPDATE sessions SET record = 'unreadable'"); err != nil {
 		t.Fatal(err)
 	}
-	err := s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
+	err := s.Sessions.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 		x.Status, x.Sequence = banger.StatusExited, 5
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.ListSessions(t.Context(), vm.ID)
+	all, err := s.Sessions.ListSessions(t.Context(), vm.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.lists.sessions = nil // read them from the file
-	stored, err := s.ListSessions(t.Context(), vm.ID)
+	s.Sessions.lists.sessions = nil // read them from the file
+	stored, err := s.Sessions.ListSessions(t.Context(), vm.ID)
 	if err != nil || len(stored) != len(all) {
 		t.Fatalf("%d sessions, %v", len(stored), err)
 	}
@@ -47,15 +47,15 @@ func TestUpdateSessions_OneTwiceIsChangedTwice(t *testing.T) {
 	vm := createVM(t, s, "v")
 	id := makeSessions(t, s, vm.ID, 1)[0]
 	for range 2 { // before there are lists, and with them
-		err := s.UpdateSessions(t.Context(), vm.ID, []banger.SessionID{id, id}, func(x *banger.Session) error { x.StdinOffset++; return nil })
+		err := s.Sessions.UpdateSessions(t.Context(), vm.ID, []banger.SessionID{id, id}, func(x *banger.Session) error { x.StdinOffset++; return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.ListSessions(t.Context(), vm.ID); err != nil {
+		if _, err := s.Sessions.ListSessions(t.Context(), vm.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if x, err := s.GetSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}); err != nil || x.StdinOffset != 4 {
+	if x, err := s.Sessions.GetSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}); err != nil || x.StdinOffset != 4 {
 		t.Errorf("it was changed %d times, %v", x.StdinOffset, err)
 	}
 }

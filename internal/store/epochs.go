@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 
 	"banger"
@@ -18,8 +17,8 @@ const maxEpochs = 10_000
 // epochTx is a change of the tree of epochs.
 type epochTx struct{ *tx }
 
-// insertEpoch records the epoch of a VM, unless it is the first of its tree.
-func (t epochTx) insertEpoch(vm banger.VM) error {
+// insert records the epoch of a VM, unless it is the first of its tree.
+func (t epochTx) insert(vm banger.VM) error {
 	if vm.ParentEpoch == "" {
 		return nil
 	}
@@ -66,12 +65,12 @@ func (t epochTx) insertParting(e banger.Epoch, x banger.Session) error {
 }
 
 // BeginEpoch implements machine.Store.
-func (s *Store) BeginEpoch(ctx context.Context, vm banger.VM, sessions []records.FoundSession) (banger.VM, error) {
+func (s *VMs) BeginEpoch(ctx context.Context, vm banger.VM, sessions []records.FoundSession) (banger.VM, error) {
 	if vm.ParentEpoch == "" || vm.ParentEpoch == vm.Epoch {
 		return banger.VM{}, banger.Errorf(banger.CodeInternal, "cannot begin an epoch of VM %s: it has no other epoch to come from", vm.ID)
 	}
-	err := s.write(ctx, "begin an epoch of VM "+string(vm.ID), func(x *tx) (err error) {
-		t := epochTx{x}
+	err := s.writer.write(ctx, "begin an epoch of VM "+string(vm.ID), func(begun *tx) (err error) {
+		t := epochTx{begun}
 		firstEpoch(&vm)
 		known, err := t.exists("SELECT 1 FROM epochs WHERE id = ?", string(vm.Epoch))
 		if err == nil && known {
@@ -80,10 +79,10 @@ func (s *Store) BeginEpoch(ctx context.Context, vm banger.VM, sessions []records
 		if err != nil {
 			return err
 		}
-		before, err := t.vm(vm.ID)
+		before, err := vmTx(t).get(vm.ID)
 		switch {
 		case banger.CodeOf(err) == banger.CodeNotFound:
-			vm, err = t.insertVM(vm)
+			vm, err = vmTx(t).insert(vm)
 		case err == nil:
 			before.Epoch, before.ParentEpoch = vm.Epoch, vm.ParentEpoch
 			vm, err = t.setBack(before, sessions)
@@ -99,7 +98,7 @@ func (s *Store) BeginEpoch(ctx context.Context, vm banger.VM, sessions []records
 // setBack moves a VM to another epoch and removes those of its sessions that are not in it.
 // The others lose their names and keys: they get them again with their states.
 func (t epochTx) setBack(vm banger.VM, sessions []records.FoundSession) (banger.VM, error) {
-	if err := t.insertEpoch(vm); err != nil {
+	if err := t.insert(vm); err != nil {
 		return vm, err
 	}
 	stays := make(map[banger.SessionID]bool, len(sessions))
@@ -114,7 +113,7 @@ func (t epochTx) setBack(vm banger.VM, sessions []records.FoundSession) (banger.
 		if stays[x.ID] {
 			continue
 		}
-		if err := t.deleteSession(x); err != nil {
+		if err := sessionTx(t).delete(x); err != nil {
 			return vm, err
 		}
 	}
@@ -122,7 +121,7 @@ func (t epochTx) setBack(vm banger.VM, sessions []records.FoundSession) (banger.
 		return vm, err
 	}
 	vm.UpdatedAt, vm.Revision = t.now, t.next()
-	if vm, err = t.putVM(vm); err != nil {
+	if vm, err = vmTx(t).put(vm); err != nil {
 		return vm, err
 	}
 	return vm, t.emitRecord(banger.EventVMChanged, vm)
@@ -138,9 +137,9 @@ func (t epochTx) partSessions(vm banger.VM, sessions []records.FoundSession) err
 		}
 		known, err := t.exists(selectByID, string(vm.ID), string(f.ID))
 		if err == nil && known {
-			err = t.replaceSession(f)
+			err = sessionTx(t).replace(f)
 		} else if err == nil {
-			_, err = t.insertSession(f.Session, f.IdempotencyKey)
+			_, err = sessionTx(t).insert(f.Session, f.IdempotencyKey)
 		}
 		if err != nil {
 			return err
@@ -149,53 +148,25 @@ func (t epochTx) partSessions(vm banger.VM, sessions []records.FoundSession) err
 	return nil
 }
 
-// replaceSession gives a session another record, whatever its own says.
-func (t epochTx) replaceSession(f records.FoundSession) error {
-	x := f.Session
-	if x.CreatedAt.IsZero() {
-		x.CreatedAt = t.now
-	}
-	x.UpdatedAt, x.Revision = t.now, t.next()
-	launch, err := json.Marshal(x.Launch)
-	if err != nil {
-		return err
-	}
-	short := records.Short(x)
-	record, err := json.Marshal(short)
-	if err != nil {
-		return err
-	}
-	if err := t.exec("UPDATE sessions SET name = ?, idempotency_key = nullif(?, ''), record = ? WHERE vm_id = ? AND id = ?",
-		x.Name, f.IdempotencyKey, string(record), string(x.VMID), string(x.ID)); err != nil {
-		return err
-	}
-	if err := t.exec("UPDATE launches SET launch = ? WHERE session = (SELECT seq FROM sessions WHERE vm_id = ? AND id = ?)",
-		string(launch), string(x.VMID), string(x.ID)); err != nil {
-		return err
-	}
-	_, err = t.tellSession(banger.EventSessionChanged, short, record, 0)
-	return err
-}
-
 // Lineage implements session.Store.
-func (s *Store) Lineage(ctx context.Context, key banger.SessionKey, of banger.Epoch) (own, other lineage.Line, err error) {
-	vm, err := s.GetVM(ctx, key.VM)
+func (s *Sessions) Lineage(ctx context.Context, key banger.SessionKey, of banger.Epoch) (own, other lineage.Line, err error) {
+	vm, err := readVM(ctx, s.reader, key.VM)
 	if err != nil {
 		return nil, nil, err
 	}
-	leave, err := s.enter()
+	leave, err := s.reader.enter()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer leave()
-	if own, err = readLine(ctx, s.readers, vm.Epoch, key.Session); err != nil {
-		return nil, nil, s.explain(ctx, "read epochs", err)
+	if own, err = readLine(ctx, s.reader.db, vm.Epoch, key.Session); err != nil {
+		return nil, nil, s.reader.explain(ctx, "read epochs", err)
 	}
 	if of == "" {
 		return own, own.Birth(), nil
 	}
-	other, err = readLine(ctx, s.readers, of, key.Session)
-	return own, other, s.explain(ctx, "read epochs", err)
+	other, err = readLine(ctx, s.reader.db, of, key.Session)
+	return own, other, s.reader.explain(ctx, "read epochs", err)
 }
 
 // selectLine selects an epoch and those that it comes from, the first of them first.

@@ -13,9 +13,12 @@ import (
 	"banger/internal/diskspace"
 )
 
+// location is the path of a store's file. Errors of the store name it.
+type location string
+
 // explain turns an error of SQLite into one a user may act on; any other stays
 // as it is. What the end of ctx has caused is that end.
-func (s *Store) explain(ctx context.Context, action string, err error) error {
+func (l location) explain(ctx context.Context, action string, err error) error {
 	failed, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return err
@@ -25,17 +28,17 @@ func (s *Store) explain(ctx context.Context, action string, err error) error {
 	}
 	switch failed.Code() & 0xff { // the primary code: sqlite.org/rescode.html
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
-		return s.corrupt(failed.Error())
+		return l.corrupt(failed.Error())
 	case sqlitelib.SQLITE_FULL:
-		return banger.Errorf(banger.CodeUnavailable, "cannot %s: the disk of %s is full: %w", action, s.path, failed).
+		return banger.Errorf(banger.CodeUnavailable, "cannot %s: the disk of %s is full: %w", action, l, failed).
 			WithHint("make room on it and repeat the command")
 	}
-	return fmt.Errorf("cannot %s in %s: %w", action, s.path, failed)
+	return fmt.Errorf("cannot %s in %s: %w", action, l, failed)
 }
 
 // full reports whether an error of the store means that its disk is full. SQLite says so
 // of its writes only: where -wal and -shm cannot be made or grow, it is an input error.
-func (s *Store) full(err error) bool {
+func (l location) full(err error) bool {
 	failed, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false
@@ -44,7 +47,7 @@ func (s *Store) full(err error) bool {
 	case sqlitelib.SQLITE_FULL:
 		return true
 	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
-		space, err := diskspace.Of(filepath.Dir(s.path))
+		space, err := diskspace.Of(filepath.Dir(string(l)))
 		return err == nil && space.Free < reserveBytes
 	}
 	return false
@@ -52,27 +55,27 @@ func (s *Store) full(err error) bool {
 
 // corrupt says that the file is not what we wrote. It is left as it is: it may
 // be the only trace of what ran.
-func (s *Store) corrupt(why string) error {
-	e := banger.Errorf(banger.CodeCorrupt, "cannot use store %s: it is damaged: %s", s.path, why)
-	all, err := copies(s.path)
+func (l location) corrupt(why string) error {
+	e := banger.Errorf(banger.CodeCorrupt, "cannot use store %s: it is damaged: %s", l, why)
+	all, err := copies(string(l))
 	if err != nil || len(all) == 0 {
 		return e.WithHint("there is no copy of it; VMs and their sessions are known again from their directories, "+
-			"events and the names of images are not. To begin with an empty store, run: %s", howToUse(nil, s.path))
+			"events and the names of images are not. To begin with an empty store, run: %s", howToUse(nil, string(l)))
 	}
 	return e.WithHint("there is a copy of %s; VMs and sessions that are newer than it are known again from their directories, "+
 		"events and names of images that are newer are not. To use it, run: %s",
-		all[0].at.Format("2006-01-02 15:04 MST"), howToUse(&all[0], s.path))
+		all[0].at.Format("2006-01-02 15:04 MST"), howToUse(&all[0], string(l)))
 }
 
 // tooNew says that a newer banger has changed the tables.
-func (s *Store) tooNew(have, know int64) error {
-	e := banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)", s.path, have, know)
-	all, _ := copies(s.path) // without them there is the other hint
+func (l location) tooNew(have, know int64) error {
+	e := banger.Errorf(banger.CodeMismatch, "cannot open store %s: it was made by a newer banger (schema %d; this one knows %d)", l, have, know)
+	all, _ := copies(string(l)) // without them there is the other hint
 	for _, c := range all {
 		if c.schema > 0 && c.schema <= know {
 			return e.WithHint("update banger. Or use the copy that the newer one made of %s, before it changed the store; VMs and sessions that are newer "+
 				"than that are known again from their directories, events and names of images that are newer are not. To use it, run: %s",
-				c.at.Format("2006-01-02 15:04 MST"), howToUse(&c, s.path))
+				c.at.Format("2006-01-02 15:04 MST"), howToUse(&c, string(l)))
 		}
 	}
 	return e.WithHint("update banger, or set XDG_STATE_HOME to another directory to begin with an empty store")

@@ -15,9 +15,15 @@ const (
 	maxBatchBytes  = 1 << 20 // passed by one record at most
 )
 
+// Events are the changes of all records, each with its revision.
+type Events struct {
+	reader *reader
+	recent *recent
+}
+
 // Revision returns that of the newest event, 0 if there is none.
-func (s *Store) Revision(context.Context) (int64, error) {
-	leave, err := s.enter()
+func (s *Events) Revision(context.Context) (int64, error) {
+	leave, err := s.reader.enter()
 	if err != nil {
 		return 0, err
 	}
@@ -25,18 +31,12 @@ func (s *Store) Revision(context.Context) (int64, error) {
 	return s.recent.revision(), nil
 }
 
-// revision returns the newest one that the file has.
-func (s *Store) revision(ctx context.Context) (revision int64, err error) {
-	err = s.readers.QueryRowContext(ctx, "SELECT ifnull(max(revision), 0) FROM events").Scan(&revision)
-	return revision, s.explain(ctx, "read the newest revision", err)
-}
-
 // WatchEvents implements banger.EventService. The file is the queue: a watcher
 // that is slow costs no memory and delays nobody; one that is so slow that its
 // next event is no longer kept gets CodeGone. A since above the newest revision
 // is CodeInvalid.
-func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Event) error) error {
-	leave, err := s.enter()
+func (s *Events) WatchEvents(ctx context.Context, since int64, fn func(banger.Event) error) error {
+	leave, err := s.reader.enter()
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,9 @@ func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Eve
 			WithHint("the store may be another one than before: list the records, then watch from the newest revision")
 	}
 	for {
-		batch, later, err := s.eventsAfter(ctx, since)
+		batch, later, err := s.after(ctx, since)
 		if err != nil {
-			return s.explain(ctx, "read events", err)
+			return s.reader.explain(ctx, "read events", err)
 		}
 		for _, e := range batch {
 			if e.Revision != since+1 {
@@ -71,11 +71,11 @@ func (s *Store) WatchEvents(ctx context.Context, since int64, fn func(banger.Eve
 
 // rest waits until later is closed, for nothing if it is nil. It fails when a watch is to
 // end.
-func (s *Store) rest(ctx context.Context, later <-chan struct{}) error {
+func (s *Events) rest(ctx context.Context, later <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.closing:
+	case <-s.reader.closing:
 		return errClosed
 	default:
 	}
@@ -87,25 +87,25 @@ func (s *Store) rest(ctx context.Context, later <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.closing:
+	case <-s.reader.closing:
 		return errClosed
 	}
 }
 
-// eventsAfter returns some of the events after a revision, from memory if they are still
+// after returns some of the events after a revision, from memory if they are still
 // there. If there are none, later is closed when there are.
-func (s *Store) eventsAfter(ctx context.Context, since int64) (batch []banger.Event, later <-chan struct{}, err error) {
+func (s *Events) after(ctx context.Context, since int64) (batch []banger.Event, later <-chan struct{}, err error) {
 	batch, kept, newest, later := s.recent.after(since)
 	if !kept {
-		batch, err = s.readEvents(ctx, since, newest)
+		batch, err = s.read(ctx, since, newest)
 	}
 	return batch, later, err
 }
 
-// readEvents returns some of the events after a revision and up to the newest that is
+// read returns some of the events after a revision and up to the newest that is
 // known to all: who has read an event finds no list that is older.
-func (s *Store) readEvents(ctx context.Context, since, newest int64) (batch []banger.Event, err error) {
-	rows, err := s.readers.QueryContext(ctx,
+func (s *Events) read(ctx context.Context, since, newest int64) (batch []banger.Event, err error) {
+	rows, err := s.reader.db.QueryContext(ctx,
 		"SELECT revision, time, kind, record FROM events WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT ?", since, newest, maxBatchEvents)
 	if err != nil {
 		return nil, err

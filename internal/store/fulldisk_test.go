@@ -30,10 +30,10 @@ func TestReserve_IsEnoughForTheEndsOfManySessions(t *testing.T) {
 		x.Status = banger.StatusRunning
 		found = append(found, records.FoundSession{Session: x})
 	}
-	if _, err := s.RestoreSessions(t.Context(), found); err != nil {
+	if _, err := s.Sessions.RestoreSessions(t.Context(), found); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.writer.ExecContext(t.Context(), emptyLog); err != nil { // else the log has room of its own
+	if _, err := s.database.writer.ExecContext(t.Context(), emptyLog); err != nil { // else the log has room of its own
 		t.Fatal(err)
 	}
 	fill()
@@ -42,7 +42,7 @@ func TestReserve_IsEnoughForTheEndsOfManySessions(t *testing.T) {
 		for _, x := range some {
 			ids = append(ids, x.ID)
 		}
-		err := s.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
+		err := s.Sessions.UpdateSessions(t.Context(), vm.ID, ids, func(x *banger.Session) error {
 			x.Status, x.EndedBy, x.LastError = banger.StatusFailed, banger.EndedByVMLost, "nobody saw it end: the time of its end is that of its last sign of life"
 			return nil
 		})

@@ -8,13 +8,20 @@ import (
 	"banger"
 )
 
+// Images are the records of images; they implement image.Store.
+type Images struct {
+	reader *reader
+	writer *writer
+}
+
 // PutImage implements image.Store.
-func (s *Store) PutImage(ctx context.Context, i banger.Image) (image banger.Image, err error) {
-	err = s.write(ctx, "store image "+i.Name, func(t *tx) error {
-		if err := t.takeImageName(i); err != nil {
+func (s *Images) PutImage(ctx context.Context, i banger.Image) (image banger.Image, err error) {
+	err = s.writer.write(ctx, "store image "+i.Name, func(begun *tx) error {
+		t := imageTx{begun}
+		if err := t.takeName(i); err != nil {
 			return err
 		}
-		before, err := t.images("WHERE id = ?", string(i.ID))
+		before, err := t.find("WHERE id = ?", string(i.ID))
 		if err != nil {
 			return err
 		}
@@ -26,29 +33,32 @@ func (s *Store) PutImage(ctx context.Context, i banger.Image) (image banger.Imag
 				return err
 			}
 		}
-		image, err = t.putImage(kind, i)
+		image, err = t.put(kind, i)
 		return err
 	})
 	return result(image, err)
 }
 
-// takeImageName removes the name of i from the image that has it.
-func (t *tx) takeImageName(i banger.Image) error {
-	holders, err := t.images("WHERE name = ? AND id <> ?", i.Name, string(i.ID))
+// imageTx is a change of images.
+type imageTx struct{ *tx }
+
+// takeName removes the name of i from the image that has it.
+func (t imageTx) takeName(i banger.Image) error {
+	holders, err := t.find("WHERE name = ? AND id <> ?", i.Name, string(i.ID))
 	if err != nil {
 		return err
 	}
 	for _, holder := range holders {
 		holder.Name = ""
-		if _, err := t.putImage(banger.EventImageChanged, holder); err != nil {
+		if _, err := t.put(banger.EventImageChanged, holder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// putImage stores a record that has changed and returns it as a reader will see it.
-func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, error) {
+// put stores a record that has changed and returns it as a reader will see it.
+func (t imageTx) put(kind banger.EventKind, i banger.Image) (banger.Image, error) {
 	i.Revision = t.next()
 	record, err := json.Marshal(i)
 	if err != nil {
@@ -58,7 +68,7 @@ func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, erro
 		ON CONFLICT (id) DO UPDATE SET name = nullif(?2, ''), record = ?3`, string(i.ID), i.Name, string(record)); err != nil {
 		return i, err
 	}
-	if err := t.claimImage(i.ID); err != nil {
+	if err := vmTx(t).claimImage(i.ID); err != nil {
 		return i, err
 	}
 	if err := t.emit(kind, record); err != nil {
@@ -68,14 +78,15 @@ func (t *tx) putImage(kind banger.EventKind, i banger.Image) (banger.Image, erro
 }
 
 // ListImages implements image.Store.
-func (s *Store) ListImages(ctx context.Context) ([]banger.Image, error) {
-	return read(ctx, s, decode[banger.Image], "SELECT record FROM images ORDER BY seq")
+func (s *Images) ListImages(ctx context.Context) ([]banger.Image, error) {
+	return read(ctx, s.reader, decode[banger.Image], "SELECT record FROM images ORDER BY seq")
 }
 
 // DeleteImage implements image.Store.
-func (s *Store) DeleteImage(ctx context.Context, id banger.ImageID) error {
-	return s.writeAnyway(ctx, "delete image "+string(id), func(t *tx) error {
-		images, err := t.images("WHERE id = ?", string(id))
+func (s *Images) DeleteImage(ctx context.Context, id banger.ImageID) error {
+	return s.writer.writeAnyway(ctx, "delete image "+string(id), func(begun *tx) error {
+		t := imageTx{begun}
+		images, err := t.find("WHERE id = ?", string(id))
 		image, err := one(images, err, "image", string(id))
 		if err != nil {
 			return err
@@ -108,12 +119,12 @@ func imageInUse(image banger.Image, vms []banger.VM) error {
 		WithHint("delete them first: banger vm delete NAME")
 }
 
-func (t *tx) images(where string, args ...any) ([]banger.Image, error) {
+func (t imageTx) find(where string, args ...any) ([]banger.Image, error) {
 	return collect(t.ctx, t, decode[banger.Image], "SELECT record FROM images "+where, args...)
 }
 
-// imageExists refuses the id of an image that is not there; a VM may have none.
-func (t *tx) imageExists(id banger.ImageID) error {
+// checkExists refuses the id of an image that is not there; a VM may have none.
+func (t imageTx) checkExists(id banger.ImageID) error {
 	if id == "" {
 		return nil
 	}

@@ -163,10 +163,10 @@ func TestLists_OfTooManyAreNotKept(t *testing.T) {
 // makeSessions makes sessions of a VM with ids, in one transaction.
 func makeSessions(t testing.TB, s *Store, vm banger.VMID, n int) (ids []banger.SessionID) {
 	t.Helper()
-	err := s.write(t.Context(), "make sessions", func(t *tx) error {
+	err := s.Sessions.writer.write(t.Context(), "make sessions", func(t *tx) error {
 		for i := range n {
 			x := banger.Session{ID: banger.NewSessionID(), VMID: vm, Epoch: banger.Epoch(vm), Name: fmt.Sprint("s", i), SessionState: banger.SessionState{Status: banger.StatusRunning}}
-			if _, err := t.insertSession(x, ""); err != nil {
+			if _, err := (sessionTx{t}).insert(x, ""); err != nil {
 				return err
 			}
 			ids = append(ids, x.ID)
@@ -185,7 +185,7 @@ func TestLists_AfterAChangeOnlyThatIsDecoded(t *testing.T) {
 	const sessions = 500
 	ids := makeSessions(t, s, vm.ID, sessions)
 	list := func() []banger.Session {
-		found, err := s.ListSessions(t.Context(), vm.ID)
+		found, err := s.Sessions.ListSessions(t.Context(), vm.ID)
 		if err != nil || len(found) != sessions {
 			t.Fatalf("%d sessions: %v", len(found), err)
 		}
@@ -195,7 +195,7 @@ func TestLists_AfterAChangeOnlyThatIsDecoded(t *testing.T) {
 	var offset int64
 	allocations := testing.AllocsPerRun(10, func() {
 		offset++
-		if _, err := s.UpdateSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: ids[sessions-1]}, func(x *banger.Session) error { x.StdinOffset = offset; return nil }); err != nil {
+		if _, err := s.Sessions.UpdateSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: ids[sessions-1]}, func(x *banger.Session) error { x.StdinOffset = offset; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if found := list(); found[sessions-1].StdinOffset != offset {
@@ -214,7 +214,7 @@ func TestResolve_OfManySessionsDecodesOnlyTheOne(t *testing.T) {
 	ids := makeSessions(t, s, vm.ID, sessions)
 	for _, ref := range []string{string(ids[7]), "s7", string(ids[7][:20])} {
 		allocations := testing.AllocsPerRun(10, func() {
-			if x, err := s.ResolveSession(t.Context(), vm.ID, ref); err != nil || x.ID != ids[7] {
+			if x, err := s.Sessions.ResolveSession(t.Context(), vm.ID, ref); err != nil || x.ID != ids[7] {
 				t.Fatal(x.ID, err)
 			}
 		})
@@ -230,14 +230,14 @@ func TestPages_OfTooManyToKeepAreReadFromTheFile(t *testing.T) {
 	const sessions = scanRows + 10
 	makeSessions(t, s, vm.ID, sessions)
 	makeSessions(t, s, other.ID, 3)
-	s.lists.tooMany = true
+	s.Sessions.lists.tooMany = true
 	for id, want := range map[banger.VMID]int{vm.ID: sessions, other.ID: 3, "": sessions + 3} {
-		list, err := s.ListSessions(t.Context(), id)
+		list, err := s.Sessions.ListSessions(t.Context(), id)
 		if err != nil || len(list) != want {
 			t.Errorf("VM %q has %d sessions, %v", id, len(list), err)
 		}
 	}
-	if s.lists.sessions != nil {
+	if s.Sessions.lists.sessions != nil {
 		t.Error("they are kept")
 	}
 }

@@ -44,47 +44,42 @@ func withLaunch(x banger.Session, launch []byte) (_ banger.Session, err error) {
 
 // readSessions is wholeSessions for callers. Whoever gets a session finds no list that is
 // older.
-func (s *Store) readSessions(ctx context.Context, where string, args ...any) ([]banger.Session, error) {
-	leave, err := s.enter()
+func (s *Sessions) readSessions(ctx context.Context, where string, args ...any) ([]banger.Session, error) {
+	leave, err := s.reader.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	sessions, err := wholeSessions(ctx, s.readers, where, args...)
+	sessions, err := wholeSessions(ctx, s.reader.db, where, args...)
 	if err != nil {
-		return nil, s.explain(ctx, "read sessions", err)
+		return nil, s.reader.explain(ctx, "read sessions", err)
 	}
-	return sessions, s.shown(ctx, sessions)
-}
-
-// shown returns when what has been read from the file is in the lists, too.
-func (s *Store) shown(ctx context.Context, sessions []banger.Session) error {
 	newest := int64(0)
 	for _, x := range sessions {
 		newest = max(newest, x.Revision)
 	}
-	return s.recent.reached(ctx, newest)
+	return sessions, s.recent.reached(ctx, newest)
 }
 
 // GetSession implements session.Store.
-func (s *Store) GetSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
+func (s *Sessions) GetSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
 	sessions, err := s.readSessions(ctx, "s.vm_id = ? AND s.id = ?", string(key.VM), string(key.Session))
 	return one(sessions, err, "session", string(key.Session))
 }
 
 // FindSession implements session.Store.
-func (s *Store) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
+func (s *Sessions) FindSession(ctx context.Context, vm banger.VMID, idempotencyKey string) (banger.Session, error) {
 	sessions, err := s.readSessions(ctx, "s.vm_id = ? AND s.idempotency_key = nullif(?, '')", string(vm), idempotencyKey)
 	sessions = slices.DeleteFunc(sessions, func(x banger.Session) bool { return x.NeverArrived() })
 	return one(sessions, err, "session with key", idempotencyKey)
 }
 
 // shortSession returns one in short.
-func (s *Store) shortSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
+func (s *Sessions) shortSession(ctx context.Context, key banger.SessionKey) (banger.Session, error) {
 	if x, kept := s.lists.session(key); kept {
 		return x, nil
 	}
-	sessions, err := read(ctx, s, decodeSession, selectByID, string(key.VM), string(key.Session))
+	sessions, err := read(ctx, s.reader, decodeSession, selectByID, string(key.VM), string(key.Session))
 	return one(sessions, err, "session", string(key.Session))
 }
 
@@ -96,15 +91,15 @@ func (r sessionRef) Ref() (id, name string) { return r.id, r.name }
 
 // ResolveSession implements session.Store. Only the session that is meant is decoded;
 // all names are read for an error, which lists some.
-func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) (banger.Session, error) {
+func (s *Sessions) ResolveSession(ctx context.Context, vm banger.VMID, ref string) (banger.Session, error) {
 	for _, where := range []string{"s.vm_id = ? AND s.id = ?", "s.vm_id = ? AND s.name = ?"} {
 		if sessions, err := s.readSessions(ctx, where, string(vm), ref); err != nil || len(sessions) > 0 {
 			return one(sessions, err, "session", ref)
 		}
 	}
-	refs, err := refsWith(ctx, s, vm, ref)
+	refs, err := refsWith(ctx, s.reader, vm, ref)
 	if err == nil && len(refs) == 0 {
-		refs, err = sessionRefs(ctx, s, "SELECT seq, id, name FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
+		refs, err = sessionRefs(ctx, s.reader, "SELECT seq, id, name FROM sessions WHERE vm_id = ? ORDER BY seq", string(vm))
 	}
 	if err != nil {
 		return banger.Session{}, err
@@ -117,7 +112,7 @@ func (s *Store) ResolveSession(ctx context.Context, vm banger.VMID, ref string) 
 }
 
 // refsWith returns the sessions of a VM whose id or name begins with a prefix.
-func refsWith(ctx context.Context, s *Store, vm banger.VMID, prefix string) ([]sessionRef, error) {
+func refsWith(ctx context.Context, r *reader, vm banger.VMID, prefix string) ([]sessionRef, error) {
 	next := []byte(prefix) // becomes the first string that sorts behind all of them
 	for len(next) > 0 && next[len(next)-1] == 0xff {
 		next = next[:len(next)-1]
@@ -126,27 +121,27 @@ func refsWith(ctx context.Context, s *Store, vm banger.VMID, prefix string) ([]s
 		return nil, nil // no text begins so
 	}
 	next[len(next)-1]++
-	return sessionRefs(ctx, s, `SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND name >= ?2 AND name < ?3
+	return sessionRefs(ctx, r, `SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND name >= ?2 AND name < ?3
 		UNION SELECT seq, id, name FROM sessions WHERE vm_id = ?1 AND id >= ?2 AND id < ?3 ORDER BY seq`, string(vm), prefix, string(next))
 }
 
-func sessionRefs(ctx context.Context, s *Store, query string, args ...any) (refs []sessionRef, err error) {
-	leave, err := s.enter()
+func sessionRefs(ctx context.Context, r *reader, query string, args ...any) (refs []sessionRef, err error) {
+	leave, err := r.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	rows, err := s.readers.QueryContext(ctx, query, args...)
+	rows, err := r.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, s.explain(ctx, "find a session", err)
+		return nil, r.explain(ctx, "find a session", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var r sessionRef
-		if err := rows.Scan(new(int64), &r.id, &r.name); err != nil {
-			return nil, s.explain(ctx, "find a session", err)
+		var x sessionRef
+		if err := rows.Scan(new(int64), &x.id, &x.name); err != nil {
+			return nil, r.explain(ctx, "find a session", err)
 		}
-		refs = append(refs, r)
+		refs = append(refs, x)
 	}
-	return refs, s.explain(ctx, "find a session", rows.Err())
+	return refs, r.explain(ctx, "find a session", rows.Err())
 }

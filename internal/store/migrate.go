@@ -3,15 +3,54 @@ package store
 import (
 	"context"
 	"database/sql"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
 	"banger"
 	"banger/internal/records"
 )
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the tables up to date.
+func migrate(ctx context.Context, db *database, copies *Copies) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return migrateBy(ctx, db, copies, files)
+}
+
+// migrateBy is migrate by the migrations in some files, with a copy of the store before that.
+func migrateBy(ctx context.Context, db *database, copies *Copies, files fs.FS) error {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db.writer, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()), goose.WithGoMigrations(splitLaunches()))
+	if err != nil {
+		return err
+	}
+	have, know, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if have > know {
+		return db.location.tooNew(have, know)
+	}
+	if have > 0 && have < know {
+		_, copies.uncopied = copies.make(ctx, time.Now(), fmt.Sprintf("-schema%d", have))
+	}
+	if _, err = provider.Up(ctx); err != nil {
+		return err
+	}
+	_, err = db.writer.ExecContext(ctx, emptyLog)
+	return err
+}
 
 // splitLaunches is migration 3: it takes the launch out of the records of sessions, and
 // the values of environments out of all events.

@@ -66,12 +66,12 @@ func countSecret(t *testing.T, path string) (n int) {
 func TestMigration_KeepsSessionsAndTakesValuesOutOfEvents(t *testing.T) {
 	path := schema1(t)
 	s := openTest(t, path)
-	list, err := s.ListSessions(t.Context(), "")
+	list, err := s.Sessions.ListSessions(t.Context(), "")
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%d sessions, %v", len(list), err)
 	}
 	for i, short := range list {
-		x, err := s.GetSession(t.Context(), short.Key())
+		x, err := s.Sessions.GetSession(t.Context(), short.Key())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestMigration_KeepsSessionsAndTakesValuesOutOfEvents(t *testing.T) {
 		if diff := cmp.Diff(records.Short(x), short); diff != "" {
 			t.Errorf("session %s in short (-want +got):\n%s", x.ID, diff)
 		}
-		if again, err := s.FindSession(t.Context(), x.VMID, "key"+x.Name[1:]); err != nil || again.ID != x.ID {
+		if again, err := s.Sessions.FindSession(t.Context(), x.VMID, "key"+x.Name[1:]); err != nil || again.ID != x.ID {
 			t.Errorf("the key of %s leads to %s, %v", x.ID, again.ID, err)
 		}
 	}
@@ -98,12 +98,12 @@ func TestMigration_KeepsSessionsAndTakesValuesOutOfEvents(t *testing.T) {
 // checkMigratedEvents checks that each event has what it had but for the values.
 func checkMigratedEvents(t *testing.T, s *Store) {
 	t.Helper()
-	newest, err := s.Revision(t.Context())
+	newest, err := s.Events.Revision(t.Context())
 	if err != nil || newest != 15 {
 		t.Fatalf("revision %d, %v", newest, err)
 	}
 	enough := errors.New("enough")
-	err = s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+	err = s.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 		if x := e.Session; x != nil && (x.Env != nil || !cmp.Equal(x.EnvNames, []string{"LANG", "TOKEN"}) || x.LaunchCut != (x.Name == "s1") || x.Revision != e.Revision) {
 			t.Errorf("event %d: %+v", e.Revision, x)
 		}
@@ -121,19 +121,19 @@ func TestEnvironment_IsNowhereOnceItsSessionIsRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s := openTest(t, path)
 	vm := createVM(t, s, "v")
-	x, _, err := s.CreateSession(t.Context(), banger.Session{ID: "x", VMID: vm.ID, Name: "x", Launch: banger.Launch{
+	x, _, err := s.Sessions.CreateSession(t.Context(), banger.Session{ID: "x", VMID: vm.ID, Name: "x", Launch: banger.Launch{
 		Command: "sh", Env: map[string]banger.ByteString{"TOKEN": secret},
 	}, SessionState: banger.SessionState{Status: banger.StatusStarting}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
+	if _, err := s.Sessions.UpdateSession(t.Context(), x.Key(), func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetSession(t.Context(), x.Key()); err != nil || got.Env["TOKEN"] != secret {
+	if got, err := s.Sessions.GetSession(t.Context(), x.Key()); err != nil || got.Env["TOKEN"] != secret {
 		t.Errorf("while it is there: %+v, %v", got.Env, err)
 	}
-	if err := s.DeleteSession(t.Context(), x.Key()); err != nil {
+	if err := s.Sessions.DeleteSession(t.Context(), x.Key()); err != nil {
 		t.Fatal(err)
 	}
 	if n := countSecret(t, path); n != 0 {
@@ -146,7 +146,7 @@ func TestEnvironment_IsNowhereOnceItsSessionIsRemoved(t *testing.T) {
 func TestMigration_GivesEachVMAndItsSessionsTheirFirstEpoch(t *testing.T) {
 	path := fixture(t, "schema4")
 	s := openTest(t, path)
-	vms, err := s.ListVMs(t.Context())
+	vms, err := s.VMs.ListVMs(t.Context())
 	if err != nil || len(vms) != 2 {
 		t.Fatalf("%d VMs, %v", len(vms), err)
 	}
@@ -154,12 +154,12 @@ func TestMigration_GivesEachVMAndItsSessionsTheirFirstEpoch(t *testing.T) {
 		if vm.Epoch != banger.Epoch(vm.ID) || vm.ParentEpoch != "" || string(vm.Machine) != `{"pid":7}` {
 			t.Errorf("%+v", vm)
 		}
-		list, err := s.ListSessions(t.Context(), vm.ID)
+		list, err := s.Sessions.ListSessions(t.Context(), vm.ID)
 		if err != nil || len(list) != 3 {
 			t.Fatalf("%d sessions, %v", len(list), err)
 		}
 		for i, short := range list {
-			x, err := s.GetSession(t.Context(), short.Key())
+			x, err := s.Sessions.GetSession(t.Context(), short.Key())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestMigration_GivesEachVMAndItsSessionsTheirFirstEpoch(t *testing.T) {
 			if diff := cmp.Diff(records.Short(x), short); diff != "" {
 				t.Errorf("session %s in short (-want +got):\n%s", x.ID, diff)
 			}
-			if again, err := s.FindSession(t.Context(), vm.ID, fmt.Sprint("key", i)); err != nil || again.ID != x.ID {
+			if again, err := s.Sessions.FindSession(t.Context(), vm.ID, fmt.Sprint("key", i)); err != nil || again.ID != x.ID {
 				t.Errorf("the key of %s leads to %s, %v", x.ID, again.ID, err)
 			}
 			twin := x
@@ -178,20 +178,20 @@ func TestMigration_GivesEachVMAndItsSessionsTheirFirstEpoch(t *testing.T) {
 				twin.VMID = vms[1].ID
 			}
 			twin.Name += " twin"
-			if _, _, err := s.CreateSession(t.Context(), twin, ""); err != nil {
+			if _, _, err := s.Sessions.CreateSession(t.Context(), twin, ""); err != nil {
 				t.Errorf("the other VM cannot have a session with the same id: %v", err)
 			}
-			if err := s.DeleteSession(t.Context(), twin.Key()); err != nil {
+			if err := s.Sessions.DeleteSession(t.Context(), twin.Key()); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	enough := errors.New("enough")
-	err = s.WatchEvents(t.Context(), 0, func(e banger.Event) error {
+	err = s.Events.WatchEvents(t.Context(), 0, func(e banger.Event) error {
 		switch {
 		case e.VM != nil && e.VM.Epoch != banger.Epoch(e.VM.ID), e.Session != nil && e.Session.Epoch != banger.Epoch(e.Session.VMID):
 			t.Errorf("event %d is of no epoch: %+v", e.Revision, e)
-		case e.Revision == s.recent.revision():
+		case e.Revision == s.Events.recent.revision():
 			return enough
 		}
 		return nil
@@ -212,24 +212,24 @@ func TestEpochs_AreBounded(t *testing.T) {
 	var first banger.VM
 	for n := range 5 {
 		var err error
-		if first, err = s.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: vm.Epoch}, nil); err != nil {
+		if first, err = s.VMs.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: vm.Epoch}, nil); err != nil {
 			t.Fatal(n, err)
 		}
 	}
-	_, err := s.writer.ExecContext(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+	_, err := s.database.writer.ExecContext(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		INSERT INTO epochs SELECT 'made-' || i, ?, ?, ? + i FROM n`, maxEpochs, string(vm.Epoch), string(vm.Epoch), time.Now().UnixNano())
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := s.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: first.Epoch}, nil)
+	now, err := s.VMs.BeginEpoch(t.Context(), banger.VM{ID: vm.ID, Epoch: banger.NewEpoch(), ParentEpoch: first.Epoch}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var count, needed int
-	if err := s.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs").Scan(&count); err != nil || count != maxEpochs {
+	if err := s.database.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs").Scan(&count); err != nil || count != maxEpochs {
 		t.Errorf("%d epochs are kept, %v", count, err)
 	}
-	err = s.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs WHERE id IN (?, ?)", string(first.Epoch), string(now.Epoch)).Scan(&needed)
+	err = s.database.readers.QueryRowContext(t.Context(), "SELECT count(*) FROM epochs WHERE id IN (?, ?)", string(first.Epoch), string(now.Epoch)).Scan(&needed)
 	if err != nil || needed != 2 {
 		t.Errorf("%d of the 2 that are needed are kept, %v", needed, err)
 	}

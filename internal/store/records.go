@@ -13,18 +13,7 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// read returns the records of a query whose rows are one document each.
-func read[R any](ctx context.Context, s *Store, decode func([]byte) (R, error), query string, args ...any) ([]R, error) {
-	leave, err := s.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	records, err := collect(ctx, s.readers, decode, query, args...)
-	return records, s.explain(ctx, "read records", err)
-}
-
-// collect does the same with any querier.
+// collect returns the records of a query whose rows are one document each.
 func collect[R any](ctx context.Context, q querier, decode func([]byte) (R, error), query string, args ...any) ([]R, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {

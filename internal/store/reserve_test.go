@@ -44,11 +44,11 @@ func fullDisk(t *testing.T) (path string, fill func() (empty func())) {
 
 func makeVMs(t *testing.T, s *Store, n int) (vms []banger.VM) {
 	t.Helper()
-	if _, err := s.PutImage(t.Context(), banger.Image{ID: "image", Name: "image"}); err != nil {
+	if _, err := s.Images.PutImage(t.Context(), banger.Image{ID: "image", Name: "image"}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
-		vm, err := s.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: fmt.Sprint("vm", i), ImageID: "image", State: banger.VMStopped})
+		vm, err := s.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: fmt.Sprint("vm", i), ImageID: "image", State: banger.VMStopped})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,11 +73,11 @@ func TestReserve_WhatMakesRoomIsRecordedOnAFullDisk(t *testing.T) {
 	}
 	t.Cleanup(func() { s.Close() })
 	fill() // somebody takes at once what the reserve gave
-	if err := s.DeleteVM(t.Context(), vms[0].ID); err == nil {
+	if err := s.VMs.DeleteVM(t.Context(), vms[0].ID); err == nil {
 		t.Log("SQLite had room of its own for the first change")
 	}
 	empty()
-	if _, err := s.UpdateVM(t.Context(), vms[1].ID, func(vm *banger.VM) error { vm.LastError = "x"; return nil }); err != nil {
+	if _, err := s.VMs.UpdateVM(t.Context(), vms[1].ID, func(vm *banger.VM) error { vm.LastError = "x"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path + reserveSuffix); err != nil || info.Size() != reserveBytes {
@@ -87,10 +87,10 @@ func TestReserve_WhatMakesRoomIsRecordedOnAFullDisk(t *testing.T) {
 	fill()
 	big := func(vm *banger.VM) error { vm.LastError = strings.Repeat("x", 1<<20); return nil }
 	for range 4 { // more than the log beside the database has room for
-		if _, err := s.UpdateVM(t.Context(), vms[1].ID, big); err != nil {
+		if _, err := s.VMs.UpdateVM(t.Context(), vms[1].ID, big); err != nil {
 			t.Fatalf("a change of a VM on a full disk: %v", err)
 		}
-		if _, err := s.UpdateVM(t.Context(), vms[1].ID, func(vm *banger.VM) error { vm.LastError = ""; return nil }); err != nil {
+		if _, err := s.VMs.UpdateVM(t.Context(), vms[1].ID, func(vm *banger.VM) error { vm.LastError = ""; return nil }); err != nil {
 			t.Fatalf("a change of a VM on a full disk: %v", err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestReserve_WhatMakesRoomIsRecordedOnAFullDisk(t *testing.T) {
 		t.Error("the reserve was not needed: this test shows nothing")
 	}
 	for _, vm := range vms[1:] {
-		if err := s.DeleteVM(t.Context(), vm.ID); err != nil {
+		if err := s.VMs.DeleteVM(t.Context(), vm.ID); err != nil {
 			t.Errorf("delete on a full disk: %v", err)
 		}
 	}
@@ -115,7 +115,7 @@ func TestReserve_IsNotForWhatTakesRoom(t *testing.T) {
 	makeVMs(t, s, 1)
 	fill()
 	for i := 0; err == nil; i++ {
-		_, err = s.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: fmt.Sprint("more", i), ImageID: "image", State: banger.VMStopped, LastError: strings.Repeat("x", 1<<20)})
+		_, err = s.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: fmt.Sprint("more", i), ImageID: "image", State: banger.VMStopped, LastError: strings.Repeat("x", 1<<20)})
 	}
 	if banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("create on a full disk: %v", err)

@@ -1,6 +1,11 @@
 // Package store keeps banger's records in one SQLite file, for the services of VMs,
 // sessions and images; storetest is the whole of the contract as a test suite.
 //
+// Store opens the file and hands out what is in it, a type for each noun: VMs, Images,
+// Sessions, Events. Their changes go through one writer, which has each known to readers,
+// watchers and waiters; a change of one noun within a transaction is its vmTx, imageTx,
+// sessionTx or epochTx.
+//
 // There is one connection that writes and a few that read. The file is in WAL
 // mode with synchronous=FULL, so a write that has returned has reached the disk
 // and readers never wait for a writer. Records are JSON documents; why is explained in
@@ -9,11 +14,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"os"
-	"sync"
-
-	"banger"
+	"fmt"
+	"path/filepath"
 )
 
 // Limits of the kept events. The bytes are of their records. The end of a machine is an
@@ -29,29 +31,20 @@ type limits struct {
 	bytes  int64
 }
 
-// Store is an open database file. Only one Store has it open at a time. Safe for
-// concurrent use.
+// Store is an open database file, and what is in it. Only one Store has it open at a time.
+// Safe for concurrent use.
 type Store struct {
-	path     string
-	lock     *os.File // keeps the others out; closed last
-	limits   limits
-	writer   *sql.DB // one connection; its transactions begin with the write lock
-	readers  *sql.DB // query-only
-	recent   recent
-	waits    waits
-	lists    lists
-	loading  chan struct{} // held while all sessions are read into lists
-	reserve  reserve
-	closing  chan struct{} // closed when Close begins
-	uncopied error         // why there is no copy from before the tables were changed; nil if there is
+	VMs        *VMs
+	Images     *Images
+	Sessions   *Sessions
+	Events     *Events
+	Copies     *Copies
+	Continuity *Continuity
 
-	mu     sync.Mutex // guards closed and that no call begins after it is set
-	closed bool
-	calls  sync.WaitGroup // calls that are under way
+	database *database
+	calls    *calls
+	reserve  *reserve
 }
-
-// readConnections is how many reads may run at once; more wait.
-const readConnections = 4
 
 // Open opens the store in the file at path and makes it if there is none. One that
 // another Store has open, of this process or another, is CodeExists. A
@@ -72,27 +65,74 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // must not be called from a function that the store has called. Calls after it
 // fail with CodeUnavailable.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.calls.end() {
 		return nil
 	}
-	s.closed = true
-	close(s.closing)
-	s.mu.Unlock()
-	s.calls.Wait()
-	return s.disconnect()
+	return s.database.close()
 }
 
-// enter begins a call; leave must be called when it is done.
-func (s *Store) enter() (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, errClosed
+func open(ctx context.Context, path string, l limits) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open store: %w", err)
 	}
-	s.calls.Add(1)
-	return s.calls.Done, nil
+	s, err := tryOpen(ctx, path, l)
+	if err != nil {
+		before := &reserve{path: path + reserveSuffix}
+		if !location(path).full(err) || !before.give() {
+			return nil, err
+		}
+		if s, err = tryOpen(ctx, path, l); err != nil {
+			return nil, err
+		}
+	}
+	s.reserve.restore()
+	return s, nil
 }
 
-var errClosed = &banger.Error{Code: banger.CodeUnavailable, Message: "the store is closed"}
+// tryOpen is open without the reserve.
+func tryOpen(ctx context.Context, path string, l limits) (_ *Store, err error) {
+	db, err := openDatabase(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = db.close() // what went wrong before says more
+		}
+	}()
+	calls := newCalls()
+	copies := &Copies{path: path, calls: calls}
+	if err := migrate(ctx, db, copies); err != nil {
+		return nil, db.location.explain(ctx, "open store", err)
+	}
+	s := newStore(db, calls, copies, l)
+	newest, err := s.Events.reader.revision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Events.recent.reset(newest)
+	return s, nil
+}
+
+// newStore makes what works on an open database, each of those before it.
+func newStore(db *database, calls *calls, copies *Copies, l limits) *Store {
+	recent := &recent{limits: limits{events: min(l.events, maxRecentEvents), bytes: min(l.bytes, maxRecentBytes)}}
+	waits, lists := &waits{}, &lists{}
+	reserve := &reserve{path: string(db.location) + reserveSuffix}
+	reader := &reader{location: db.location, calls: calls, db: db.readers}
+	writer := &writer{
+		location: db.location, calls: calls, db: db.writer, reader: reader, limits: l, reserve: reserve,
+		recent: recent, waits: waits, lists: lists,
+	}
+	listing := &listing{reader: reader, recent: recent, lists: lists, loading: make(chan struct{}, 1)}
+	return &Store{
+		VMs:        &VMs{reader: reader, writer: writer, lists: lists},
+		Images:     &Images{reader: reader, writer: writer},
+		Sessions:   &Sessions{reader: reader, writer: writer, recent: recent, waits: waits, lists: lists, listing: listing},
+		Events:     &Events{reader: reader, recent: recent},
+		Copies:     copies,
+		Continuity: &Continuity{location: db.location, calls: calls, db: db.writer},
+		database:   db, calls: calls, reserve: reserve,
+	}
+}

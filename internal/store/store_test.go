@@ -23,7 +23,18 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return openTest(t, testPath(t)) })
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		s := openTest(t, testPath(t))
+		return allRecords{s.VMs, s.Sessions, s.Images, s.Events}
+	})
+}
+
+// allRecords are a store's, as the suite asks for them: in one.
+type allRecords struct {
+	*VMs
+	*Sessions
+	*Images
+	*Events
 }
 
 // testPath has what a URL or SQLite could take for its own.
@@ -47,7 +58,7 @@ func openTest(t *testing.T, path string) *Store {
 
 func createVM(t *testing.T, s *Store, name string) banger.VM {
 	t.Helper()
-	vm, err := s.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: name, State: banger.VMStopped})
+	vm, err := s.VMs.CreateVM(t.Context(), banger.VM{ID: banger.NewVMID(), Name: name, State: banger.VMStopped})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +73,7 @@ func TestOpen_KeepsWhatWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTest(t, path)
-	if got, err := s.GetVM(t.Context(), vm.ID); err != nil || got.Name != "one" {
+	if got, err := s.VMs.GetVM(t.Context(), vm.ID); err != nil || got.Name != "one" {
 		t.Fatalf("after opening again: %+v, %v", got, err)
 	}
 }
@@ -125,7 +136,7 @@ func TestOpen_DamagedFileIsNamedAndKept(t *testing.T) {
 func TestOpen_NewerStoreIsRefused(t *testing.T) {
 	path := testPath(t)
 	s := openTest(t, path)
-	if _, err := s.writer.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)"); err != nil {
+	if _, err := s.database.writer.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -141,11 +152,11 @@ func TestOpen_WritesReachTheDisk(t *testing.T) {
 	s := openTest(t, testPath(t))
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
 		var got string
-		if err := s.writer.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+		if err := s.database.writer.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %q, want %q (%v)", pragma, got, want, err)
 		}
 	}
-	if _, err := s.readers.Exec("DELETE FROM events"); err == nil {
+	if _, err := s.database.readers.Exec("DELETE FROM events"); err == nil {
 		t.Error("a reading connection can write")
 	}
 }
@@ -163,18 +174,18 @@ func TestEvents_OldOnesAreForgotten(t *testing.T) {
 			defer s.Close()
 			vm := createVM(t, s, "one")
 			for i := range 20 {
-				if _, err := s.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error { vm.LastError = fmt.Sprint(i); return nil }); err != nil {
+				if _, err := s.VMs.UpdateVM(t.Context(), vm.ID, func(vm *banger.VM) error { vm.LastError = fmt.Sprint(i); return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}
 			checkKept(t, s, l)
-			err = s.WatchEvents(t.Context(), 10, func(banger.Event) error { return nil })
+			err = s.Events.WatchEvents(t.Context(), 10, func(banger.Event) error { return nil })
 			if banger.CodeOf(err) != banger.CodeGone {
 				t.Fatalf("a watch from a forgotten revision: %v", err)
 			}
 			enough := errors.New("enough")
 			last := int64(18)
-			err = s.WatchEvents(t.Context(), last, func(e banger.Event) error {
+			err = s.Events.WatchEvents(t.Context(), last, func(e banger.Event) error {
 				if last++; e.Revision != last {
 					t.Errorf("got event %d, want %d", e.Revision, last)
 				}
@@ -194,7 +205,7 @@ func TestEvents_OldOnesAreForgotten(t *testing.T) {
 func checkKept(t *testing.T, s *Store, l limits) {
 	t.Helper()
 	var events, bytes, counted int64
-	if err := s.readers.QueryRow("SELECT count(*), sum(octet_length(record)), max(total) FROM events, event_bytes").
+	if err := s.database.readers.QueryRow("SELECT count(*), sum(octet_length(record)), max(total) FROM events, event_bytes").
 		Scan(&events, &bytes, &counted); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +225,7 @@ func TestEvents_TheNewestIsKeptWhateverItsSize(t *testing.T) {
 	defer s.Close()
 	createVM(t, s, "one")
 	createVM(t, s, "two")
-	if n, err := s.Revision(t.Context()); err != nil || n != 2 {
+	if n, err := s.Events.Revision(t.Context()); err != nil || n != 2 {
 		t.Fatalf("revision %d, %v", n, err)
 	}
 }
@@ -224,7 +235,7 @@ func TestClose_EndsWatchesAndRefusesCalls(t *testing.T) {
 	createVM(t, s, "one")
 	watching, ended := make(chan struct{}), make(chan error)
 	go func() {
-		ended <- s.WatchEvents(t.Context(), 0, func(banger.Event) error { close(watching); return nil })
+		ended <- s.Events.WatchEvents(t.Context(), 0, func(banger.Event) error { close(watching); return nil })
 	}()
 	<-watching
 	if err := s.Close(); err != nil {
@@ -233,7 +244,7 @@ func TestClose_EndsWatchesAndRefusesCalls(t *testing.T) {
 	if err := <-ended; banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("the watch ended with %v", err)
 	}
-	_, err := s.ListVMs(t.Context())
+	_, err := s.VMs.ListVMs(t.Context())
 	if banger.CodeOf(err) != banger.CodeUnavailable {
 		t.Errorf("a call after Close: %v", err)
 	}
@@ -246,10 +257,10 @@ func TestWrite_WaitsForItsTurnOnlyAsLongAsItsContext(t *testing.T) {
 	s := openTest(t, testPath(t))
 	vm := createVM(t, s, "one")
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := s.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
+	_, err := s.VMs.UpdateVM(ctx, vm.ID, func(vm *banger.VM) error {
 		waiting, stop := context.WithCancel(t.Context())
 		stop()
-		if _, err := s.UpdateVM(waiting, vm.ID, func(*banger.VM) error { return nil }); !errors.Is(err, context.Canceled) {
+		if _, err := s.VMs.UpdateVM(waiting, vm.ID, func(*banger.VM) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("a write that gave up waiting: %v", err)
 		}
 		cancel() // too late: this change has begun
@@ -259,7 +270,7 @@ func TestWrite_WaitsForItsTurnOnlyAsLongAsItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.GetVM(t.Context(), vm.ID); err != nil || got.LastError != "changed" {
+	if got, err := s.VMs.GetVM(t.Context(), vm.ID); err != nil || got.LastError != "changed" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }
@@ -269,7 +280,7 @@ func TestMigrations_MakeTheSameTablesTwice(t *testing.T) {
 	schema := func() (text string) {
 		s := openTest(t, path)
 		defer s.Close()
-		if err := s.readers.QueryRow("SELECT group_concat(sql, ';' || char(10)) FROM sqlite_schema").Scan(&text); err != nil {
+		if err := s.database.readers.QueryRow("SELECT group_concat(sql, ';' || char(10)) FROM sqlite_schema").Scan(&text); err != nil {
 			t.Fatal(err)
 		}
 		return text

@@ -3,53 +3,56 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 
 	"banger"
 	"banger/internal/records"
 )
 
-// vmDocument is a VM as it is kept: with what only the driver may read.
-type vmDocument struct {
-	banger.VM
-	Machine json.RawMessage `json:"machine,omitempty"`
-}
-
-func (d vmDocument) vm() banger.VM {
-	d.VM.Machine = d.Machine
-	firstEpoch(&d.VM)
-	return d.VM
-}
-
-// firstEpoch gives a VM without an epoch, such as one of before there were epochs, its first.
-func firstEpoch(vm *banger.VM) {
-	if vm.Epoch == "" {
-		vm.Epoch = banger.Epoch(vm.ID)
-	}
+// VMs are the records of VMs; they implement machine.Store.
+type VMs struct {
+	reader *reader
+	writer *writer
+	lists  *lists
 }
 
 // CreateVM implements machine.Store.
-func (s *Store) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
-	err := s.write(ctx, "create VM "+vm.Name, func(t *tx) error {
-		if err := t.imageExists(vm.ImageID); err != nil {
+func (s *VMs) CreateVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
+	err := s.writer.write(ctx, "create VM "+vm.Name, func(begun *tx) error {
+		t := vmTx{begun}
+		if err := imageTx(t).checkExists(vm.ImageID); err != nil {
 			return err
 		}
 		var err error
-		vm, err = t.insertVM(vm)
+		vm, err = t.insert(vm)
+		return err
+	})
+	return result(vm, err)
+}
+
+// RestoreVM implements machine.Store. A name that is taken is CodeExists.
+func (s *VMs) RestoreVM(ctx context.Context, vm banger.VM) (banger.VM, error) {
+	err := s.writer.write(ctx, "restore VM "+vm.Name, func(begun *tx) (err error) {
+		t := vmTx{begun}
+		vm, err = t.insert(vm)
 		return err
 	})
 	return result(vm, err)
 }
 
 // GetVM implements machine.Store.
-func (s *Store) GetVM(ctx context.Context, id banger.VMID) (banger.VM, error) {
-	vms, err := read(ctx, s, decodeVM, "SELECT record FROM vms WHERE id = ?", string(id))
+func (s *VMs) GetVM(ctx context.Context, id banger.VMID) (banger.VM, error) {
+	return readVM(ctx, s.reader, id)
+}
+
+// readVM returns a VM as it is committed.
+func readVM(ctx context.Context, r *reader, id banger.VMID) (banger.VM, error) {
+	vms, err := read(ctx, r, decodeVM, selectVM, string(id))
 	return one(vms, err, "VM", string(id))
 }
 
 // ListVMs implements machine.Store.
-func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
-	leave, err := s.enter()
+func (s *VMs) ListVMs(ctx context.Context) ([]banger.VM, error) {
+	leave, err := s.reader.enter()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +61,7 @@ func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
 	if kept {
 		return vms, nil
 	}
-	vms, err = read(ctx, s, decodeVM, "SELECT record FROM vms ORDER BY seq")
+	vms, err = read(ctx, s.reader, decodeVM, "SELECT record FROM vms ORDER BY seq")
 	if err == nil {
 		s.lists.keepVMs(vms, generation)
 	}
@@ -66,13 +69,14 @@ func (s *Store) ListVMs(ctx context.Context) ([]banger.VM, error) {
 }
 
 // UpdateVM implements machine.Store.
-func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (vm banger.VM, err error) {
-	err = s.writeAnyway(ctx, "change VM "+string(id), func(t *tx) error {
-		before, err := t.vm(id)
+func (s *VMs) UpdateVM(ctx context.Context, id banger.VMID, change func(*banger.VM) error) (vm banger.VM, err error) {
+	err = s.writer.writeAnyway(ctx, "change VM "+string(id), func(begun *tx) error {
+		t := vmTx{begun}
+		before, err := t.get(id)
 		if err != nil {
 			return err
 		}
-		if vm, err = t.vm(id); err != nil { // a second copy: change may write into its slices
+		if vm, err = t.get(id); err != nil { // a second copy: change may write into its slices
 			return err
 		}
 		if err := change(&vm); err != nil {
@@ -93,7 +97,7 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 		if visible {
 			vm.UpdatedAt, vm.Revision = t.now, t.next()
 		}
-		if vm, err = t.putVM(vm); err != nil || !visible {
+		if vm, err = t.put(vm); err != nil || !visible {
 			return err
 		}
 		return t.emitRecord(banger.EventVMChanged, vm)
@@ -102,9 +106,10 @@ func (s *Store) UpdateVM(ctx context.Context, id banger.VMID, change func(*bange
 }
 
 // DeleteVM implements machine.Store.
-func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
-	return s.writeAnyway(ctx, "delete VM "+string(id), func(t *tx) error {
-		vm, err := t.vm(id)
+func (s *VMs) DeleteVM(ctx context.Context, id banger.VMID) error {
+	return s.writer.writeAnyway(ctx, "delete VM "+string(id), func(begun *tx) error {
+		t := vmTx{begun}
+		vm, err := t.get(id)
 		if err != nil {
 			return err
 		}
@@ -113,7 +118,7 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 			return err
 		}
 		for _, x := range sessions {
-			if err := t.deleteSession(x); err != nil {
+			if err := sessionTx(t).delete(x); err != nil {
 				return err
 			}
 		}
@@ -121,46 +126,10 @@ func (s *Store) DeleteVM(ctx context.Context, id banger.VMID) error {
 		if err := t.exec("DELETE FROM vms WHERE id = ?", string(id)); err != nil {
 			return err
 		}
-		if err := (epochTx{t}).forgetTree(vm.Epoch); err != nil {
+		if err := epochTx(t).forgetTree(vm.Epoch); err != nil {
 			return err
 		}
 		vm.Revision = t.next()
 		return t.emitRecord(banger.EventVMDeleted, vm)
 	})
-}
-
-func (t *tx) vm(id banger.VMID) (banger.VM, error) {
-	vms, err := collect(t.ctx, t, decodeVM, "SELECT record FROM vms WHERE id = ?", string(id))
-	return one(vms, err, "VM", string(id))
-}
-
-// putVM replaces a record and returns it as a reader will see it.
-func (t *tx) putVM(vm banger.VM) (banger.VM, error) {
-	if err := t.vmNameFree(vm); err != nil {
-		return vm, err
-	}
-	record, err := json.Marshal(vmDocument{VM: vm, Machine: vm.Machine})
-	if err != nil {
-		return vm, err
-	}
-	t.vms = true
-	if err := t.exec("UPDATE vms SET name = ?, image_id = "+imageIfThere+", record = ? WHERE id = ?",
-		vm.Name, string(vm.ImageID), string(record), string(vm.ID)); err != nil {
-		return vm, err
-	}
-	return decodeVM(record)
-}
-
-func (t *tx) vmNameFree(vm banger.VM) error {
-	taken, err := t.exists("SELECT 1 FROM vms WHERE name = ? AND id <> ?", vm.Name, string(vm.ID))
-	if err == nil && taken {
-		err = banger.Errorf(banger.CodeExists, "cannot name VM %q: there is one of that name", vm.Name).
-			WithHint("choose another name, or delete that one: banger vm delete %s", vm.Name)
-	}
-	return err
-}
-
-func decodeVM(record []byte) (banger.VM, error) {
-	d, err := decode[vmDocument](record)
-	return d.vm(), err
 }

@@ -87,8 +87,8 @@ func (w *waits) outcome(one *wait) (x banger.Session, removed, doubt bool) {
 }
 
 // WaitSession implements session.Store.
-func (s *Store) WaitSession(ctx context.Context, key banger.SessionKey, done func(banger.Session) bool) (banger.Session, error) {
-	leave, err := s.enter()
+func (s *Sessions) WaitSession(ctx context.Context, key banger.SessionKey, done func(banger.Session) bool) (banger.Session, error) {
+	leave, err := s.reader.enter()
 	if err != nil {
 		return banger.Session{}, err
 	}
@@ -101,7 +101,7 @@ func (s *Store) WaitSession(ctx context.Context, key banger.SessionKey, done fun
 		case <-one.woken:
 		case <-ctx.Done():
 			return x, ctx.Err()
-		case <-s.closing:
+		case <-s.reader.closing:
 			return x, errClosed
 		}
 		name := x.Name

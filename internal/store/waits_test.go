@@ -14,7 +14,7 @@ import (
 // was made, as a disk may do.
 func tellFailed(t *testing.T, s *Store, change func(*tx) error) {
 	t.Helper()
-	conn, err := s.writer.Conn(t.Context())
+	conn, err := s.database.writer.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,14 +25,14 @@ func tellFailed(t *testing.T, s *Store, change func(*tx) error) {
 		t.Fatal(err)
 	}
 	x := &tx{Tx: begun, ctx: ctx, now: time.Now().UTC(), prepared: map[string]*sql.Stmt{}}
-	if err := s.run(x, change); err != nil {
+	if err := s.Sessions.writer.run(x, change); err != nil {
 		t.Fatal(err)
 	}
-	s.lists.begin(x.vms)
+	s.Sessions.lists.begin(x.vms)
 	if err := x.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	s.tell(x, errors.New("the disk does not answer"))
+	s.Sessions.writer.tell(x, errors.New("the disk does not answer"))
 }
 
 func TestWait_EndsWithAChangeWhoseCommitFailedAndWasMade(t *testing.T) {
@@ -48,7 +48,7 @@ func TestWait_EndsWithAChangeWhoseCommitFailedAndWasMade(t *testing.T) {
 		waited[id] = make(chan result, 1)
 		go func() {
 			looked := false
-			x, err := s.WaitSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}, func(x banger.Session) bool {
+			x, err := s.Sessions.WaitSession(t.Context(), banger.SessionKey{VM: vm.ID, Session: id}, func(x banger.Session) bool {
 				if !looked {
 					waiting <- struct{}{}
 				}
@@ -62,18 +62,18 @@ func TestWait_EndsWithAChangeWhoseCommitFailedAndWasMade(t *testing.T) {
 		<-waiting
 	}
 	tellFailed(t, s, func(x *tx) error {
-		before, err := x.session(banger.SessionKey{VM: vm.ID, Session: ids[0]})
+		before, err := sessionTx{x}.get(banger.SessionKey{VM: vm.ID, Session: ids[0]})
 		if err != nil {
 			return err
 		}
-		if _, err := x.changeSession(before, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
+		if _, err := (sessionTx{x}).change(before, func(x *banger.Session) error { x.Status = banger.StatusExited; return nil }); err != nil {
 			return err
 		}
-		gone, err := x.session(banger.SessionKey{VM: vm.ID, Session: ids[1]})
+		gone, err := sessionTx{x}.get(banger.SessionKey{VM: vm.ID, Session: ids[1]})
 		if err != nil {
 			return err
 		}
-		return x.deleteSession(gone)
+		return sessionTx{x}.delete(gone)
 	})
 	if got := <-waited[ids[0]]; got.err != nil || got.x.Status != banger.StatusExited {
 		t.Errorf("waited for %+v, %v", got.x.SessionState, got.err)

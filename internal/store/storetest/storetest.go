@@ -18,7 +18,8 @@ import (
 	"banger/internal/session"
 )
 
-// Store is all that the services and the daemon ask of a store.
+// Store is all that the services and the daemon ask of the records of a store, each by its
+// own port.
 type Store interface {
 	machine.Store
 	session.Store
