@@ -40,10 +40,15 @@ func parent(t *testing.T, pid int) int {
 	return ppid
 }
 
-// alive reports whether a process runs; a zombie does not.
+// alive reports whether a process runs. A zombie does not, once it is its only thread:
+// the others may still end, and keep its files open.
 func alive(pid int) bool {
 	fields := stat(pid)
-	return len(fields) > 0 && fields[0] != "Z"
+	if len(fields) == 0 {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && (fields[0] != "Z" || len(threads) > 1)
 }
 
 func TestSession_SurvivesKillOfControl(t *testing.T) {
