@@ -1,5 +1,5 @@
 -- A VM and its forks have sessions with the same ids, and each branch of a VM's life has an
--- epoch (docs/decisions/0033).
+-- epoch (docs/decisions/0035).
 
 -- +goose Up
 CREATE TABLE sessions5 (
