@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"banger"
 	"banger/internal/records"
 	"banger/internal/sessiondir"
@@ -64,7 +66,7 @@ func (s *settler) lost(x *session, state sessiondir.State, readErr error, witnes
 		state.EndedAt = sessiondir.LastSign(os.DirFS(x.dir))
 	}
 	switch {
-	case state.BootID != s.bootID && state.BootID != "":
+	case state.BootID != s.bootID && state.BootID != "", state.BootID == "" && !witnessed && beforeBoot(state.EndedAt):
 		state.EndedBy = banger.EndedByVMLost
 	case state.Status == banger.StatusStarting:
 		state.EndedBy, state.LaunchStage = banger.EndedByLaunch, banger.StageLaunch
@@ -86,6 +88,16 @@ func (s *settler) lost(x *session, state sessiondir.State, readErr error, witnes
 		state.StdinEOF = state.StdinEOF || t.StdinEOF
 	}
 	return state
+}
+
+// beforeBoot reports whether the machine has booted since a moment, if that is known. Of a
+// session whose shim this boot has started something was written after the boot.
+func beforeBoot(at time.Time) bool {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil || at.IsZero() {
+		return false
+	}
+	return at.Before(time.Now().Add(-time.Duration(up.Nano())))
 }
 
 // fail records that a session, which we own, never ran, and returns its last state.

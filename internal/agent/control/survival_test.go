@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
+	"banger/internal/files"
 	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 	"banger/test/wait"
@@ -194,11 +195,24 @@ func testCgroup(t *testing.T) string {
 	return ""
 }
 
+// longAgo has everything in a session's directory written before the machine booted.
+func longAgo(t *testing.T, dir string, id banger.SessionID) banger.SessionID {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, string(id)))
+	for _, e := range entries {
+		err = errors.Join(err, os.Chtimes(filepath.Join(dir, string(id), e.Name()), time.Unix(1, 0), time.Unix(1, 0)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // TestScan_RecordsWhatAnotherBootOrALostShimLeft builds the directories that are
 // found after the death of a machine, of a shim, and of a disk.
 func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
 	dir := sessions(t)
-	written := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
+	written := time.Now().Add(-10 * time.Second).Truncate(time.Second).UTC() // since the machine booted
 	left := func(change func(s *sessiondir.State), then func(dir string)) banger.SessionID {
 		path, lock, err := sessiondir.Create(dir, launchOf(banger.StdinClosed, "sleep", "60"))
 		if err != nil {
@@ -250,6 +264,13 @@ func TestScan_RecordsWhatAnotherBootOrALostShimLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 		}), banger.StatusFailed, banger.EndedByVMLost},
+		"a state that a crash has not left": {longAgo(t, dir, left(running, func(d string) {
+			for _, name := range []string{sessiondir.StateName, files.SparePath(sessiondir.StateName)} {
+				if err := os.WriteFile(filepath.Join(d, name), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})), banger.StatusFailed, banger.EndedByVMLost},
 		"no state":       {left(running, func(d string) { os.Remove(filepath.Join(d, sessiondir.StateName)) }), banger.StatusFailed, banger.EndedByShimLost},
 		"nothing at all": {left(running, func(d string) { _ = os.RemoveAll(d); _ = os.Mkdir(d, 0o700) }), banger.StatusFailed, banger.EndedByShimLost},
 	} {

@@ -154,6 +154,7 @@ class Writer:
         self.between, self.leaves = between, leaves  # seconds in the mean; how many are left
         self.ways = [getattr(self, way) for way in ways]
         self.id, self.known = None, False  # known: the attachment has been accepted once
+        self.epoch = {}  # that in which positions count, once the server has said so
         self.accepted = 0  # bytes of stdin that the server has acknowledged
         self.sent = 0  # position in stdin of the next byte that this connection sends
         self.reached = 0  # as far as any connection has sent
@@ -195,16 +196,20 @@ class Writer:
         connection = Connection(*self.api.open())
         self.connections += 1
         try:
-            begin = {"stdout": self.received[STDOUT], "stderr": self.received[STDERR]}
+            begin = {"stdout": self.received[STDOUT], "stderr": self.received[STDERR], **self.epoch}
             resume = {"resume": True} if self.known else {}
+            if self.known and self.epoch:
+                resume["stdin"] = {"offset": self.accepted, **self.epoch}
             name = {"attach_id": self.id} if self.id else {}
             connection.control("attach", role="writer", client="client.py", **name, **{"from": begin}, **resume)
             attached = self.first_control(connection)
             if self.id not in (None, attached["attach_id"]):
                 raise Broken(f"attachment {self.id} is called {attached['attach_id']}")
             self.id = attached["attach_id"]
-            if attached["output"] != begin:
-                raise Broken(f"output begins at {attached['output']}, not at {begin}")
+            output = attached["output"]
+            if any(output[stream] != begin[stream] for stream in ("stdout", "stderr")):
+                raise Broken(f"output begins at {output}, not at {begin}")
+            self.epoch = {"epoch": output["epoch"]}
             if "stdin" not in attached:
                 raise Broken("no stdin is granted, though nobody else has taken it")
             self.granted(attached["stdin"])
