@@ -85,6 +85,8 @@ func (l *logReading) takeChunk(chunk banger.LogChunk) error {
 	}
 	next := l.request.Cursor.Advance(chunk)
 	l.request.Cursor = &next
-	l.request.Limit -= int64(len(chunk.Data))
+	if l.limited {
+		l.request.Limit -= int64(len(chunk.Data))
+	}
 	return nil
 }

@@ -100,6 +100,9 @@ func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 		// serve is the log service of the nth daemon.
 		serve := func(n int) *servicetest.Fake {
 			return &servicetest.Fake{OnLogs: func(ctx context.Context, r banger.LogRequest, fn func(banger.LogChunk) error) error {
+				if r.Limit != 0 {
+					t.Errorf("daemon %d is asked for %d bytes at most", n, r.Limit)
+				}
 				return script.serve(ctx, r, fn, func(piece int) error {
 					if n < len(cuts) && piece >= cuts[n] {
 						reached <- struct{}{}
