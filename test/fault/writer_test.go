@@ -81,7 +81,7 @@ func writeUntilEvicted(a *sessionstream.Attachment, mark byte) (end func()) {
 // sip is the command of a session that copies stdin to stdout, at leisure: what its
 // writers have sent waits on the way to it.
 func sip() error {
-	buffer := make([]byte, 4<<10)
+	buffer := make([]byte, 16<<10)
 	for {
 		n, err := os.Stdin.Read(buffer)
 		if errors.Is(err, io.EOF) {
