@@ -110,7 +110,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i.Mode()&^fs.ModePerm != 0 && !i.IsDir() {
+	if !i.Mode().IsRegular() && !i.IsDir() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("not a regular file but %s", i.Mode())}
 	}
 	if i.IsDir() {

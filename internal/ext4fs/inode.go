@@ -15,9 +15,13 @@ const (
 	flagExtents = 0x80000
 
 	typeMask    = 0xF000
-	typeRegular = 0x8000
+	typeFIFO    = 0x1000
+	typeChar    = 0x2000
 	typeDir     = 0x4000
+	typeBlock   = 0x6000
+	typeRegular = 0x8000
 	typeLink    = 0xA000
+	typeSocket  = 0xC000
 )
 
 // inode is a file of any kind, and its fs.FileInfo.
@@ -26,18 +30,42 @@ type inode struct {
 	number uint32
 	name   string
 	mode   uint16
+	links  int
+	uid    uint32
+	gid    uint32
 	size   int64
 	mtime  time.Time
 	flags  uint32
-	tree   [mapBytes]byte // the root of the tree of extents
+	tree   [mapBytes]byte // i_block: the root of the tree of extents, mostly
 }
 
 func (f *FS) inode(number uint32, name string) (*inode, error) {
+	b, err := f.rawInode(number, min(f.inodeSize, wideBytes))
+	if err != nil {
+		return nil, err
+	}
+	i := &inode{
+		fsys: f, number: number, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
+		size:  int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32,
+		mtime: modTime(b),
+		links: int(le.Uint16(b[26:])),
+		uid:   uint32(le.Uint16(b[2:])) | uint32(le.Uint16(b[120:]))<<16,
+		gid:   uint32(le.Uint16(b[24:])) | uint32(le.Uint16(b[122:]))<<16,
+	}
+	copy(i.tree[:], b[40:])
+	if i.size < 0 || i.size > f.blockSize<<32 { // the most that extents reach
+		return nil, fmt.Errorf("inode %d has %d bytes: %w", number, i.size, errDamaged)
+	}
+	return i, nil
+}
+
+// rawInode reads the first bytes of an inode.
+func (f *FS) rawInode(number uint32, bytes int64) ([]byte, error) {
 	if number == 0 || number > f.inodes {
 		return nil, fmt.Errorf("there is no inode %d: %w", number, errDamaged)
 	}
 	group, index := int64((number-1)/f.inodesPerGroup), int64((number-1)%f.inodesPerGroup)
-	room := make([]byte, f.descSize+wideBytes)
+	room := make([]byte, f.descSize+bytes)
 	desc := room[:f.descSize]
 	if err := f.block(desc, f.firstBlock+1, group*f.descSize); err != nil {
 		return nil, err
@@ -46,20 +74,8 @@ func (f *FS) inode(number uint32, name string) (*inode, error) {
 	if f.descSize >= 64 {
 		table |= int64(le.Uint32(desc[40:])) << 32
 	}
-	b := room[f.descSize:][:min(f.inodeSize, wideBytes)]
-	if err := f.block(b, table, index*f.inodeSize); err != nil {
-		return nil, err
-	}
-	i := &inode{
-		fsys: f, number: number, name: name, mode: le.Uint16(b[0:]), flags: le.Uint32(b[32:]),
-		size:  int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32,
-		mtime: modTime(b),
-	}
-	copy(i.tree[:], b[40:])
-	if i.size < 0 || i.size > f.blockSize<<32 { // the most that extents reach
-		return nil, fmt.Errorf("inode %d has %d bytes: %w", number, i.size, errDamaged)
-	}
-	return i, nil
+	b := room[f.descSize:]
+	return b, f.block(b, table, index*f.inodeSize)
 }
 
 // modTime is i_mtime with, in inodes that have it, i_mtime_extra.
@@ -86,22 +102,11 @@ func (i *inode) ModTime() time.Time { return i.mtime }
 // IsDir implements fs.FileInfo.
 func (i *inode) IsDir() bool { return i.mode&typeMask == typeDir }
 
-// Sys implements fs.FileInfo.
-func (i *inode) Sys() any { return nil }
+// Sys implements fs.FileInfo: it is an Attr.
+func (i *inode) Sys() any { return Attr{i} }
 
 // Mode implements fs.FileInfo.
-func (i *inode) Mode() fs.FileMode {
-	perm := fs.FileMode(i.mode) & fs.ModePerm
-	switch i.mode & typeMask {
-	case typeRegular:
-		return perm
-	case typeDir:
-		return perm | fs.ModeDir
-	case typeLink:
-		return perm | fs.ModeSymlink
-	}
-	return perm | fs.ModeIrregular
-}
+func (i *inode) Mode() fs.FileMode { return fileMode(i.mode) }
 
 // ReadAt implements io.ReaderAt. What is in no extent is a hole and reads as zeros.
 func (i *inode) ReadAt(p []byte, off int64) (int, error) {
