@@ -64,8 +64,8 @@ const (
 	maxXattrBytes   = 64 << 10 // of a value: XATTR_SIZE_MAX of xattr(7)
 )
 
-// Xattrs returns the extended attributes by their names. Access control lists are left out:
-// ext4 stores them in a form of its own.
+// Xattrs returns the extended attributes by their names. Lists of access control,
+// system.posix_acl_access and _default, are in the form in which ext4 stores them.
 func (a Attr) Xattrs() (map[string][]byte, error) {
 	i := a.inode
 	all := map[string][]byte{}
@@ -124,6 +124,10 @@ func xattrPrefix(index byte) (string, bool) {
 		return "", true
 	case 1:
 		return "user.", true
+	case 2:
+		return "system.posix_acl_access", true
+	case 3:
+		return "system.posix_acl_default", true
 	case 4:
 		return "trusted.", true
 	case 6:
