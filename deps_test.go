@@ -107,6 +107,7 @@ func layers() map[string]layer {
 		"internal/image/initrd":        adapter,
 		"internal/image/layer":         adapter,
 		"internal/image/mmdebstrap":    adapter,
+		"internal/image/oci":           adapter,
 		"internal/machine/inmem":       adapter,
 		"internal/machine/qemu":        adapter,
 		"internal/machine/remote":      adapter,
