@@ -57,14 +57,15 @@ func Spool(r io.Reader, file *os.File, limits Limits) (*Archive, error) {
 	sum := sha256.New()
 	in := &counter{r: io.TeeReader(io.LimitReader(r, limits.TarBytes+1), io.MultiWriter(file, sum))}
 	a := &Archive{file: file}
-	if err := a.read(in, limits); err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(io.Discard, in); err != nil { // what follows the end counts for the sum
-		return nil, fmt.Errorf("cannot read layer: %w", err)
+	err := a.read(in, limits)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in) // what follows the end counts for the sum
 	}
 	if in.n > limits.TarBytes {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot take layer: it has more than %d bytes", limits.TarBytes)
+	}
+	if err != nil {
+		return nil, err
 	}
 	a.Bytes = in.n
 	sum.Sum(a.DiffID[:0])

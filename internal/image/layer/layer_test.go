@@ -298,7 +298,7 @@ func (m *model) change(random *rand.Rand, at string) (h tar.Header, ok bool) {
 }
 
 func TestWrite_MeansWhatTheLayersMean(t *testing.T) {
-	const stacks, layers = 150, 5
+	const stacks, layers = 60, 5
 	for seed := range uint64(stacks) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		m := &model{map[string]*name{}}

@@ -1,0 +1,158 @@
+package layer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"banger"
+	"banger/internal/ext4fs"
+	"banger/internal/files"
+	"banger/internal/overlay"
+)
+
+// Stacks keeps the file systems of layers in a directory. What a layer is over decides what
+// is in its own, so each is called by all that it is stacked on: the ChainID of the
+// image-spec. Images that begin with the same layers share them. Safe for concurrent use;
+// of two that make the same layer at once the first one's counts.
+type Stacks struct {
+	Dir    string
+	Limits Limits
+	// FromTar makes a file system of an archive; ext4.FromTar does.
+	FromTar func(archive io.Reader, path string) error
+}
+
+const suffix = ".ext4"
+
+// Layer is one of an image that is to be stacked.
+type Layer struct {
+	DiffID string // "sha256:…", of the archive uncompressed
+	// Open returns the archive, compressed or not.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Add has the file systems of an image's layers made, given the lowest first, and returns
+// their paths in that order. Those that are there are taken as they are. done, which may be
+// nil, is called for each.
+func (s Stacks) Add(ctx context.Context, layers []Layer, done func(n int, bytes int64)) (paths []string, err error) {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	var below []fs.StatFS // the uppermost first
+	chain := ""
+	for n, l := range layers {
+		if chain, err = chainID(chain, l.DiffID); err != nil {
+			return nil, err
+		}
+		path := filepath.Join(s.Dir, chain+suffix)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			err = s.add(ctx, l, overlay.New(below...), path)
+			if err != nil {
+				return nil, fmt.Errorf("layer %d: %w", n+1, err)
+			}
+		} else if err != nil {
+			return nil, err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		fsys, err := ext4fs.Open(f)
+		if err != nil {
+			return nil, banger.Errorf(banger.CodeCorrupt, "cannot read %s: %w", path, err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		if done != nil {
+			done(n, info.Size())
+		}
+		below = append([]fs.StatFS{fsys}, below...)
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// chainID is the name of a layer over others: the digest of theirs and its own.
+func chainID(below, diffID string) (string, error) {
+	if len(diffID) != len("sha256:")+2*sha256.Size || diffID[:7] != "sha256:" {
+		return "", banger.Errorf(banger.CodeInvalid, "cannot take layer: its DiffID is %q, which is not a SHA-256", diffID)
+	}
+	if _, err := hex.DecodeString(diffID[7:]); err != nil {
+		return "", banger.Errorf(banger.CodeInvalid, "cannot take layer: its DiffID is %q, which is not a SHA-256", diffID)
+	}
+	if below == "" {
+		return diffID[7:], nil
+	}
+	sum := sha256.Sum256([]byte("sha256:" + below + " " + diffID))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// add makes the file system of one layer. Nothing has its name before it is whole.
+func (s Stacks) add(ctx context.Context, l Layer, below *overlay.FS, path string) (err error) {
+	spool, err := os.CreateTemp(s.Dir, ".spool-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, spool.Close()) }()
+	if err := os.Remove(spool.Name()); err != nil { // it ends with this process
+		return err
+	}
+	a, err := l.spool(ctx, spool, s.Limits)
+	if err != nil {
+		return err
+	}
+	made, err := os.MkdirTemp(s.Dir, ".made-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(made)) }()
+	fresh := filepath.Join(made, filepath.Base(path))
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(Write(ctx, w, a, below)) }()
+	err = s.FromTar(r, fresh)
+	_ = r.CloseWithError(errEnded) // Write ends, if it has not
+	if err != nil {
+		return err
+	}
+	if err := files.Sync(fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	return files.SyncDir(s.Dir)
+}
+
+var errEnded = errors.New("its reader has ended")
+
+// spool has the archive of a layer in a file, and looks whether it is the one that it is
+// called.
+func (l Layer) spool(ctx context.Context, file *os.File, limits Limits) (*Archive, error) {
+	blob, err := l.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	r, err := decompress(blob)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	a, err := Spool(r, file, limits)
+	if err != nil {
+		return nil, err
+	}
+	if got := "sha256:" + hex.EncodeToString(a.DiffID[:]); got != l.DiffID {
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot take layer: it was to have the digest %s, and has %s", l.DiffID, got)
+	}
+	return a, nil
+}
