@@ -24,6 +24,9 @@ type Config struct {
 	// connection (CodeReplaced) was an earlier one of the same owner, whose attach was
 	// late, and a further connection takes the place back.
 	Sole bool
+	// OnAttached, if not nil, is called once, with the server's answer to the first
+	// connection, before Open returns.
+	OnAttached func(Attached)
 	// OnLost, if not nil, is called by Receive when a connection has broken and
 	// before another one is sought.
 	OnLost func(cause error)
@@ -71,6 +74,9 @@ func Open(ctx context.Context, c Config) (*Attachment, error) {
 		return nil, err
 	}
 	a.attached = *attached
+	if c.OnAttached != nil {
+		c.OnAttached(a.attached)
+	}
 	return a, nil
 }
 

@@ -25,7 +25,7 @@ type runs struct {
 
 // begin takes over a machine. The caller holds the VM's lock.
 func (s *runs) begin(vm banger.VM, m vmm.Machine, hostKey string) *run {
-	r := &run{runs: s, id: vm.ID, machine: m, sessions: s.reporter.sessions.Guest(vm.ID), pauses: newPauses(), presence: newPresence(), released: make(chan struct{})}
+	r := &run{runs: s, id: vm.ID, machine: m, sessions: s.reporter.sessions.Guest(vm.ID, vm.Epoch), pauses: newPauses(), presence: newPresence(), released: make(chan struct{})}
 	r.pausing = &pauseFollower{id: vm.ID, machine: m, pauses: r.pauses, store: s.store, room: s.room, log: s.log}
 	if !vm.ReadyAt.IsZero() && (vm.State == banger.VMRunning || vm.State == banger.VMPaused || vm.State == banger.VMStopping) {
 		r.presence.noteUp() // an earlier daemon had its answer

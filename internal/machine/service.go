@@ -59,7 +59,9 @@ type Links interface {
 
 // Sessions is told what concerns sessions; internal/session.Reconciler does.
 type Sessions interface {
-	Guest(id banger.VMID) guestapi.GuestHandler
+	// Guest returns the handler of what the guest in one machine of a VM reports, which is of
+	// one epoch.
+	Guest(id banger.VMID, epoch banger.Epoch) guestapi.GuestHandler
 	// MachineEnded is called before the end of the machine is recorded, and again
 	// if that could not be done.
 	MachineEnded(ctx context.Context, id banger.VMID, end vmm.MachineEnd) error

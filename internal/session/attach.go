@@ -51,8 +51,8 @@ func (s *Attachments) serveAttachment(ctx context.Context, conn net.Conn, x bang
 	unblock := context.AfterFunc(ctx, func() { conn.Close() })
 	defer unblock()
 	r := newRelay(conn, x)
-	r.enter = func(a *sessionstream.Attach) (banger.Epoch, error) { return s.epochs.admit(ctx, x, a) }
-	r.dial = func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.Key(), r.epoch) }
+	r.enter = func(a *sessionstream.Attach) (held, error) { return s.epochs.admit(ctx, x, a) }
+	r.dial = func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.Key(), r.held.epoch) }
 	r.admit = func() *sessionstream.Error { return s.checkAwake(ctx, x) }
 	r.sit = func(attachID string, end context.CancelCauseFunc) *sessionstream.Error {
 		return s.seats.take(seat{x.Key(), attachID}, number, end)

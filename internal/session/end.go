@@ -36,7 +36,7 @@ func (c *Control) end(ctx context.Context, x banger.Session, r banger.StopReques
 	}
 	err = c.reach.withGuest(ctx, x.VMID, func(g guestapi.Guest) error { return g.Stop(ctx, x.ID, r) })
 	if banger.CodeOf(err) == banger.CodeNotFound {
-		err = c.recorder.recordMissing(ctx, x.Key())
+		err = c.recorder.recordMissing(ctx, branchOf(x), x.ID)
 	}
 	if err != nil {
 		return x, err

@@ -46,24 +46,44 @@ func (e *epochs) stillIn(ctx context.Context, x banger.Session, epoch banger.Epo
 }
 
 // check refuses a position of an epoch that does not mean the same bytes in the one that
-// the session's VM is in, and returns that. No epoch is the one in which the session began.
-func (e *epochs) check(ctx context.Context, x banger.Session, of banger.Epoch, at lineage.Point) (banger.Epoch, error) {
+// the session's VM is in. No epoch is the one in which the session began.
+func (e *epochs) check(ctx context.Context, x banger.Session, of banger.Epoch, at lineage.Point) (held, error) {
 	vm, err := e.of(ctx, x.VMID)
 	if err != nil {
-		return "", err
+		return held{}, err
 	}
-	if of == vm.Epoch || of == "" && (vm.ParentEpoch == "" || at == lineage.Point{}) {
-		return vm.Epoch, nil
+	if of == vm.Epoch || of == "" && vm.ParentEpoch == "" {
+		return held{session: x, epoch: vm.Epoch}, nil
 	}
 	own, other, err := e.store.Lineage(ctx, x.Key(), of)
 	if err != nil {
-		return "", err
+		return held{}, err
 	}
 	if parted := own.Check(other, at); parted != nil {
-		return "", staleEpoch(x, of, *parted)
+		return held{}, staleEpoch(x, of, *parted)
 	}
-	return own.Epoch(), nil
+	common, _ := own.Common(other)
+	return held{session: x, epoch: own.Epoch(), of: of, parted: &banger.Parting{
+		Epoch: own.Epoch(), Stdout: common.Stdout, Stderr: common.Stderr, Stdin: common.Stdin,
+	}}, nil
 }
+
+// held is what a client whose position is valid has of a session.
+type held struct {
+	session banger.Session
+	epoch   banger.Epoch // that of the VM
+	// of is the epoch of the client's position, and parted where the two parted; nil if
+	// they are the same.
+	of     banger.Epoch
+	parted *banger.Parting
+}
+
+// past reports whether a position in stdin is past the point up to which the client's stdin
+// is that of the session: what the session has accepted behind it is not the client's.
+func (h held) past(stdin int64) bool { return h.parted != nil && stdin > h.parted.Stdin }
+
+// stale is the error for a client that has more of stdin than is common.
+func (h held) stale() error { return staleEpoch(h.session, h.of, *h.parted) }
 
 // staleEpoch is the error of a position of another branch.
 func staleEpoch(x banger.Session, of banger.Epoch, at banger.Parting) error {
@@ -80,36 +100,42 @@ func staleEpoch(x banger.Session, of banger.Epoch, at banger.Parting) error {
 
 // checkCursor is check for a position in the output.
 func (e *epochs) checkCursor(ctx context.Context, x banger.Session, at banger.LogCursor) (banger.Epoch, error) {
-	return e.check(ctx, x, at.Epoch, lineage.Point{Stdout: at.Stdout, Stderr: at.Stderr})
+	if at == (banger.LogCursor{}) { // which is common to all
+		vm, err := e.of(ctx, x.VMID)
+		return vm.Epoch, err
+	}
+	h, err := e.check(ctx, x, at.Epoch, lineage.Point{Stdout: at.Stdout, Stderr: at.Stderr})
+	return h.epoch, err
 }
 
 // admit checks the positions of an attach and takes what a shim does not know from it. It
-// returns the epoch in which the connection is.
-func (e *epochs) admit(ctx context.Context, x banger.Session, a *sessionstream.Attach) (banger.Epoch, error) {
+// returns the epoch in which the connection is, and what the client has of stdin.
+func (e *epochs) admit(ctx context.Context, x banger.Session, a *sessionstream.Attach) (held, error) {
 	vm, err := e.of(ctx, x.VMID)
 	if err != nil {
-		return "", err
+		return held{}, err
 	}
 	claimed := banger.Epoch("") // as the client says
 	if a.From != nil {
 		claimed = a.From.Epoch
 		if _, err := e.checkCursor(ctx, x, *a.From); err != nil {
-			return "", err
+			return held{}, err
 		}
 		a.From = &banger.LogCursor{Stdout: a.From.Stdout, Stderr: a.From.Stderr}
 	}
+	h := held{session: x, epoch: vm.Epoch}
 	switch {
 	case a.Stdin != nil:
-		_, err = e.check(ctx, x, a.Stdin.Epoch, lineage.Point{Stdin: a.Stdin.Offset})
+		h, err = e.check(ctx, x, a.Stdin.Epoch, lineage.Point{Stdin: a.Stdin.Offset})
 	case a.Resume && a.Role == sessionstream.RoleWriter:
 		// It does not say how much it knows to be accepted, which may be anything.
 		_, err = e.check(ctx, x, claimed, anyStdin)
 	}
 	a.Stdin = nil
 	if err != nil {
-		return "", err
+		return held{}, err
 	}
-	return vm.Epoch, e.stillIn(ctx, x, vm.Epoch)
+	return h, e.stillIn(ctx, x, vm.Epoch)
 }
 
 // anyStdin is past every parting in stdin.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"banger"
 	"banger/internal/guestapi"
@@ -25,27 +24,21 @@ type Reconciler struct {
 	tasks    *tasks
 	log      *slog.Logger
 
-	mu    sync.Mutex             // guards boots
-	boots map[banger.VMID]string // ids; see follower.GuestUp
+	mu    sync.Mutex           // guards boots
+	boots map[banger.VMID]boot // see follower.GuestUp
 }
 
-// Guest returns the handler of what one VM's guest reports, for one machine: reports are of
-// the epoch that the VM is in when the guest comes up.
-func (r *Reconciler) Guest(id banger.VMID) guestapi.GuestHandler {
-	return &follower{Reconciler: r, vm: id}
+// Guest returns the handler of what the guest in one machine reports. epoch is the one that
+// the VM is in when the machine begins or is found: it never moves to another, so that its
+// reports change nothing once the VM has.
+func (r *Reconciler) Guest(id banger.VMID, epoch banger.Epoch) guestapi.GuestHandler {
+	return &follower{Reconciler: r, of: branch{id, epoch}}
 }
 
 // follower brings the records of one VM's sessions in line with its guest.
 type follower struct {
 	*Reconciler
-	vm    banger.VMID
-	epoch atomic.Value // banger.Epoch: that of the VM when the guest came up
-}
-
-// branch is where the guest's reports come from.
-func (f *follower) branch() branch {
-	epoch, _ := f.epoch.Load().(banger.Epoch)
-	return branch{f.vm, epoch}
+	of branch
 }
 
 // GuestUp implements guestapi.GuestHandler. The first time in a boot of the guest it goes
@@ -54,22 +47,17 @@ func (f *follower) branch() branch {
 // follow from there: what a reconnect costs is a matter of these, and not of how many have
 // ended. A session that cannot be settled now does not keep the others from their guest.
 func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g guestapi.Guest) error {
-	vm, err := f.vms.GetVM(ctx, f.vm)
-	if err != nil && banger.CodeOf(err) != banger.CodeNotFound { // without a VM there are no records to change
-		return err
-	}
-	f.epoch.Store(vm.Epoch)
-	sessions, err := f.store.ListSessions(ctx, f.vm)
+	sessions, err := f.store.ListSessions(ctx, f.of.vm)
 	if err != nil {
 		return err
 	}
-	f.paces.of(f.vm).begin(sessions)
-	if f.bootOf(f.vm) != hello.BootID {
+	f.paces.of(f.of.vm).begin(sessions)
+	if now := (boot{f.of.epoch, hello.BootID}); f.bootOf(f.of.vm) != now {
 		if _, err := f.applyAll(ctx, g, sessions, nil); err != nil {
 			return err
 		}
-		f.setBoot(f.vm, hello.BootID)
-		if sessions, err = f.store.ListSessions(ctx, f.vm); err != nil {
+		f.setBoot(f.of.vm, now)
+		if sessions, err = f.store.ListSessions(ctx, f.of.vm); err != nil {
 			return err
 		}
 	}
@@ -94,25 +82,32 @@ func (f *follower) GuestUp(ctx context.Context, hello guestapi.GuestHello, g gue
 			return fmt.Errorf("cannot settle session %s: %w", x.ID, err)
 		}
 		if err != nil {
-			f.log.Error("cannot settle session", "vm", f.vm, "session", x.ID, "cause", err)
+			f.log.Error("cannot settle session", "vm", f.of.vm, "session", x.ID, "cause", err)
 		}
 	}
-	f.keeper.lookNow(f.vm)
+	f.keeper.lookNow(f.of.vm)
 	return nil
 }
 
-// bootOf returns the boot of a VM's guest whose disk this process has gone through, "" if
+// boot is one of a VM's guest, in one of its epochs: a snapshot with memory has the boot of
+// the machine that it was taken of.
+type boot struct {
+	epoch banger.Epoch
+	id    string
+}
+
+// bootOf returns the boot of a VM's guest whose disk this process has gone through, none if
 // that has to be done again.
-func (r *Reconciler) bootOf(vm banger.VMID) string {
+func (r *Reconciler) bootOf(vm banger.VMID) boot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.boots[vm]
 }
 
-func (r *Reconciler) setBoot(vm banger.VMID, boot string) {
+func (r *Reconciler) setBoot(vm banger.VMID, now boot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.boots[vm] = boot
+	r.boots[vm] = now
 }
 
 // changesAtOnce is how many sessions change in one transaction. All others wait for it.
@@ -143,7 +138,7 @@ func (f *follower) applyAll(ctx context.Context, g guestapi.Guest, records []ban
 		refused += strange
 	}
 	if refused > 0 {
-		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.vm, "count", refused)
+		f.log.Warn("guest reports sessions that have no record, or impossible changes", "vm", f.of.vm, "count", refused)
 	}
 	return reported, nil
 }
@@ -163,8 +158,8 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(news)), changesAtOnce) {
 		impossible := 0
-		err := f.store.UpdateSessions(ctx, f.vm, ids, func(x *banger.Session) error {
-			err := takeReport(x, f.branch(), news[x.ID])
+		err := f.store.UpdateSessions(ctx, f.of.vm, ids, func(x *banger.Session) error {
+			err := takeReport(x, f.of, news[x.ID])
 			if isRefused(err) {
 				impossible++
 				return nil
@@ -182,8 +177,8 @@ func (f *follower) applyPage(ctx context.Context, known map[banger.SessionID]int
 // GuestChanged implements guestapi.GuestHandler. What a guest reports too often is recorded
 // later, and only the newest of it.
 func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) error {
-	p := f.paces.of(f.vm)
-	what, first, err := p.admit(r)
+	p := f.paces.of(f.of.vm)
+	what, first, err := p.admit(f.of, r)
 	if err != nil {
 		return err
 	}
@@ -198,15 +193,16 @@ func (f *follower) GuestChanged(ctx context.Context, r guestapi.GuestSession) er
 			return err
 		}
 	}
-	return f.record(ctx, r)
+	return f.record(ctx, f.of, r)
 }
 
-// record copies a report into its record, unless the report is invalid.
-func (f *follower) record(ctx context.Context, r guestapi.GuestSession) error {
-	err := f.recorder.apply(ctx, f.branch(), r)
+// record copies a report into its record, unless the report is invalid or of an epoch that
+// the VM has left.
+func (f *follower) record(ctx context.Context, of branch, r guestapi.GuestSession) error {
+	err := f.recorder.apply(ctx, of, r)
 	if isRefused(err) {
 		// A guest can say this as often as it likes.
-		f.log.Debug("guest reports an impossible change", "vm", f.vm, "session", r.ID, "cause", err)
+		f.log.Debug("guest reports an impossible change", "vm", f.of.vm, "session", r.ID, "cause", err)
 		return nil
 	}
 	return err
@@ -225,12 +221,12 @@ func isRefused(err error) bool {
 // settle decides what became of a session that the guest has no directory of.
 func (f *follower) settle(ctx context.Context, g guestapi.Guest, x banger.Session) error {
 	if x.Status != banger.StatusStarting {
-		f.setBoot(f.vm, "") // should it be there again, that corrects its record
-		return f.recorder.recordMissing(ctx, x.Key())
+		f.setBoot(f.of.vm, boot{}) // should it be there again, that corrects its record
+		return f.recorder.recordMissing(ctx, f.of, x.ID)
 	}
 	report, err := g.Abandon(ctx, x.ID)
 	if err != nil {
 		return err
 	}
-	return f.recorder.apply(ctx, f.branch(), report)
+	return f.recorder.apply(ctx, f.of, report)
 }

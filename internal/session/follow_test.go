@@ -52,7 +52,7 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 			return guestapi.GuestSession{}, full
 		}
 		up := func() error {
-			return r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest)
+			return r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest)
 		}
 		if err := up(); err != nil {
 			t.Errorf("the link is refused: %v", err)
@@ -84,7 +84,7 @@ func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 func TestReconcile_ReportsOfStrangersChangeNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		x := running(t, r)
-		other := r.Reconciler.Guest(banger.NewVMID())
+		other := r.Reconciler.Guest(banger.NewVMID(), r.vm.Epoch)
 		if err := other.GuestChanged(t.Context(), report(x.ID, 9, banger.StatusExited)); err != nil {
 			t.Error(err)
 		}
@@ -118,7 +118,7 @@ func TestReconcile_TakesInManyAndWhatCannotBeHindersNoneOfThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.guest.sessions = reports
-		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		got, err := r.store.Sessions.ListSessions(t.Context(), r.vm.ID)
@@ -214,7 +214,7 @@ func TestSignal_IsOneRequestHoweverOftenTheLinkBreaks(t *testing.T) {
 				t.Errorf("signal %q: %v", bad, err)
 			}
 		}
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 9, banger.StatusExited)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, 9, banger.StatusExited)); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.SignalSession(t.Context(), vmName, "s", banger.SignalRequest{Signal: "9"}); banger.CodeOf(err) != banger.CodeState {
@@ -244,7 +244,7 @@ func TestEnd_IsNeverBeforeTheStart(t *testing.T) {
 		x := running(t, r)
 		ahead := report(x.ID, 2, banger.StatusStopping) // by a clock that is an hour fast
 		ahead.StartedAt = time.Now().Add(time.Hour).UTC()
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), ahead); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), ahead); err != nil {
 			t.Fatal(err)
 		}
 		r.end(t, unreadable(time.Now().UTC()))
@@ -253,7 +253,7 @@ func TestEnd_IsNeverBeforeTheStart(t *testing.T) {
 		}
 		back := report(x.ID, 3, banger.StatusExited) // and then was set
 		back.StartedAt, back.EndedAt = ahead.StartedAt, time.Now().UTC()
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), back); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), back); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.get(t); x.EndedAt.Before(x.StartedAt) || x.EndedBy != banger.EndedByExit {
@@ -310,7 +310,7 @@ func TestSend_InputAcceptedBeforeTheEndIsNotRefusedByARepeat(t *testing.T) {
 		}
 		end := report(id, 10, banger.StatusExited)
 		end.StdinOffset = 5
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), end); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), end); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-answers; got.error != nil || got.Offset != 5 {

@@ -77,7 +77,7 @@ func TestRetain_SessionGoesWhenItGetsTooOld(t *testing.T) {
 				t.Fatal(err)
 			}
 			for sequence, status := range []banger.Status{banger.StatusRunning, banger.StatusExited} {
-				if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, int64(sequence+1), status)); err != nil {
+				if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, int64(sequence+1), status)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -116,7 +116,7 @@ func TestRetain_NoLogIsRemovedBecauseAClockIsWrongOrIsSet(t *testing.T) {
 			}
 			ended := report(x.ID, 1, banger.StatusFailed)
 			ended.StartedAt, ended.EndedAt = time.Time{}, time.Now().Add(guestsTime)
-			if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), ended); err != nil {
+			if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), ended); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -179,7 +179,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusFailed)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusFailed)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(24 * time.Hour) // of the bubble's time
@@ -189,7 +189,7 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 		}
 		r.get(t)
 		r.reach(func(context.Context) (guestapi.Guest, error) { return r.guest, nil })
-		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -96,9 +96,9 @@ func (l *launcher) tryLaunch(h *launch, x banger.Session, secrets banger.SecretE
 		if e, ok := errors.AsType[*vmm.StageError](err); ok {
 			stage = e.Stage
 		}
-		return l.recorder.failLaunch(store, x.Key(), stage, err)
+		return l.recorder.failLaunch(store, x, stage, err)
 	case answered:
-		return l.recorder.failLaunch(store, x.Key(), banger.StageLaunch, err)
+		return l.recorder.failLaunch(store, x, banger.StageLaunch, err)
 	}
 	return err
 }

@@ -47,7 +47,7 @@ func TestLaunch_WithoutAnAnswerIsPresumedLostWithItsMachine(t *testing.T) {
 			t.Errorf("%+v", x.SessionState)
 		}
 		// So what the disk says at the next boot is taken.
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 2, banger.StatusExited)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, 2, banger.StatusExited)); err != nil {
 			t.Error(err)
 		}
 		if x := r.get(t); x.Status != banger.StatusExited {
@@ -171,7 +171,7 @@ func TestRemove_WithForceWaitsForALaunchInHand(t *testing.T) {
 			return report(l.ID, 1, banger.StatusRunning), nil
 		}
 		r.guest.stop = func(ctx context.Context, id banger.SessionID) error {
-			return r.Reconciler.Guest(r.vm.ID).GuestChanged(ctx, report(id, 2, banger.StatusFailed))
+			return r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(ctx, report(id, 2, banger.StatusFailed))
 		}
 		started := r.begin(t, "")
 		synctest.Wait()

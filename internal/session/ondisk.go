@@ -19,7 +19,7 @@ import (
 // which the guest corrects at its next boot. After an error some ends may be recorded: the
 // next call records the others.
 func (r *Reconciler) MachineEnded(ctx context.Context, vm banger.VMID, end vmm.MachineEnd) error {
-	r.setBoot(vm, "") // what is presumed now is corrected when the guest is up again
+	r.setBoot(vm, boot{}) // what is presumed now is corrected when the guest is up again
 	sessions, err := r.store.ListSessions(ctx, vm)
 	if err != nil {
 		return err

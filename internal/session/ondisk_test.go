@@ -220,7 +220,7 @@ func TestMachineEnded_WhatWasReadStaysAfterTheNextBoot(t *testing.T) {
 		boot := report(x.ID, 3, banger.StatusFailed)
 		boot.EndedBy = banger.EndedByVMLost
 		r.guest.sessions = []guestapi.GuestSession{boot}
-		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if after := r.named(t, "s"); after.Revision != before.Revision {
@@ -236,7 +236,7 @@ func TestMachineEnded_NobodySurvivesIt(t *testing.T) {
 		state := ended(4, at)
 		state.Survivors = &banger.Survivors{Count: 1, Processes: []banger.Process{{PID: 7, Command: "sleep"}}}
 		told, untold := r.known(t, "told", banger.StatusRunning), r.known(t, "untold", banger.StatusRunning)
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), guestapi.GuestSession{ID: told.ID, SessionState: state}); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), guestapi.GuestSession{ID: told.ID, SessionState: state}); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.named(t, "told"); x.Survivors == nil {
@@ -287,7 +287,7 @@ func TestMachineEnded_EndOfWhatCannotBeReadIsPresumedAndCorrectedByTheGuest(t *t
 		}
 		boot := report(x.ID, 3, banger.StatusExited)
 		r.guest.sessions = []guestapi.GuestSession{boot}
-		if err := r.Reconciler.Guest(r.vm.ID).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestUp(t.Context(), guestapi.GuestHello{BootID: "boot"}, r.guest); err != nil {
 			t.Fatal(err)
 		}
 		if x := r.named(t, "s"); x.Status != banger.StatusExited || x.LastError != "" {

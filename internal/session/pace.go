@@ -23,10 +23,17 @@ type pace struct {
 
 	mu       sync.Mutex // guards the fields below
 	known    map[banger.SessionID]banger.SessionState
-	late     map[banger.SessionID]guestapi.GuestSession
+	late     map[banger.SessionID]lateReport
 	bytes    int  // of late
 	flushing bool // somebody records what is late
 	failed   error
+}
+
+// lateReport is one that waits to be recorded. Whoever records it may be of another machine,
+// which the VM had in another epoch.
+type lateReport struct {
+	guestapi.GuestSession
+	of branch
 }
 
 // paces are those of the guests that have reported something. Safe for concurrent use.
@@ -45,7 +52,7 @@ func (s *paces) of(vm banger.VMID) *pace {
 	if p == nil {
 		p = &pace{
 			tokens: guestbudget.NewStoreWrites(),
-			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]guestapi.GuestSession{},
+			known:  map[banger.SessionID]banger.SessionState{}, late: map[banger.SessionID]lateReport{},
 		}
 		s.kept[vm] = p
 	}
@@ -98,7 +105,7 @@ const (
 
 // admit decides about a report. first reports that what is late has nobody yet who records
 // it. failed is why that could not be done.
-func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed error) {
+func (p *pace) admit(of branch, r guestapi.GuestSession) (a admission, first bool, failed error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if failed, p.failed = p.failed, nil; failed != nil {
@@ -120,7 +127,7 @@ func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed e
 	if p.bytes+reportBytes(r) > maxLateBytes {
 		return recordAwait, false, nil
 	}
-	p.late[r.ID] = r
+	p.late[r.ID] = lateReport{r, of}
 	p.bytes += reportBytes(r)
 	first, p.flushing = !p.flushing, true
 	return recordLater, first, nil
@@ -129,13 +136,13 @@ func (p *pace) admit(r guestapi.GuestSession) (a admission, first bool, failed e
 // drop forgets what is late of a session.
 func (p *pace) drop(id banger.SessionID) {
 	if r, ok := p.late[id]; ok {
-		p.bytes -= reportBytes(r)
+		p.bytes -= reportBytes(r.GuestSession)
 		delete(p.late, id)
 	}
 }
 
 // next returns something that is late; after the last one nobody records.
-func (p *pace) next() (r guestapi.GuestSession, ok bool) {
+func (p *pace) next() (r lateReport, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r = range p.late {
@@ -159,8 +166,8 @@ func (f *follower) recordLate(ctx context.Context, p *pace) {
 		if !ok {
 			return
 		}
-		if err := f.record(ctx, r); err != nil {
-			f.log.Error("cannot record a session", "vm", f.vm, "session", r.ID, "cause", err)
+		if err := f.record(ctx, r.of, r.GuestSession); err != nil {
+			f.log.Error("cannot record a session", "vm", f.of.vm, "session", r.ID, "cause", err)
 			p.mu.Lock()
 			p.failed = err // so the link reconnects, and its guest reports everything
 			p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 func TestPace_OneGuestCannotKeepTheStoreBusyAndItsLastWordIsRecorded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		noisy, quiet := r.known(t, "noisy", banger.StatusRunning), r.known(t, "quiet", banger.StatusRunning)
-		guest := r.Reconciler.Guest(r.vm.ID)
+		guest := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch)
 		for _, x := range []banger.Session{noisy, quiet} {
 			if err := guest.GuestChanged(t.Context(), report(x.ID, 3, banger.StatusRunning)); err != nil {
 				t.Fatal(err)
@@ -51,7 +51,7 @@ func TestPace_OneGuestCannotKeepTheStoreBusyAndItsLastWordIsRecorded(t *testing.
 func TestPace_StepsThatCannotBeAreNoWayAroundIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		x := r.known(t, "x", banger.StatusRunning)
-		guest := r.Reconciler.Guest(r.vm.ID)
+		guest := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch)
 		if err := guest.GuestChanged(t.Context(), report(x.ID, 3, banger.StatusRunning)); err != nil {
 			t.Fatal(err)
 		}

@@ -36,8 +36,11 @@ func (r *recorder) apply(ctx context.Context, of branch, report guestapi.GuestSe
 
 // recordMissing records the end of a session that ran and that its guest does not
 // know.
-func (r *recorder) recordMissing(ctx context.Context, key banger.SessionKey) error {
-	return r.update(ctx, key, func(x *banger.Session) error {
+func (r *recorder) recordMissing(ctx context.Context, of branch, id banger.SessionID) error {
+	return r.update(ctx, banger.SessionKey{VM: of.vm, Session: id}, func(x *banger.Session) error {
+		if err := of.check(*x); err != nil {
+			return err
+		}
 		if !x.Status.Ended() {
 			fail(x, banger.EndedByShimLost)
 			x.LastError = "the guest has no record of it any more; its end cannot be known"
@@ -47,8 +50,11 @@ func (r *recorder) recordMissing(ctx context.Context, key banger.SessionKey) err
 }
 
 // failLaunch records that a session never ran.
-func (r *recorder) failLaunch(ctx context.Context, key banger.SessionKey, stage banger.LaunchStage, cause error) error {
-	return r.update(ctx, key, func(x *banger.Session) error {
+func (r *recorder) failLaunch(ctx context.Context, launched banger.Session, stage banger.LaunchStage, cause error) error {
+	return r.update(ctx, launched.Key(), func(x *banger.Session) error {
+		if err := branchOf(launched).check(*x); err != nil {
+			return err
+		}
 		if x.Status == banger.StatusStarting { // else the guest knew better in the meantime
 			fail(x, banger.EndedByLaunch)
 			x.LaunchStage, x.LaunchMessage = stage, cause.Error()
@@ -66,11 +72,19 @@ type branch struct {
 
 func branchOf(x banger.Session) branch { return branch{x.VMID, x.Epoch} }
 
+// check refuses what comes from a branch about a session of another.
+func (b branch) check(x banger.Session) error {
+	if x.VMID != b.vm || b.epoch != "" && x.Epoch != b.epoch {
+		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM or another epoch", x.ID)
+	}
+	return nil
+}
+
 // takeReport copies a report of a VM's guest into the record x, unless that is newer.
 // An invalid one changes nothing, nor does that of an epoch which the VM has left.
 func takeReport(x *banger.Session, of branch, r guestapi.GuestSession) error {
-	if x.VMID != of.vm || of.epoch != "" && x.Epoch != of.epoch {
-		return banger.Errorf(banger.CodeNotFound, "cannot update session %s: it belongs to another VM or another epoch", r.ID)
+	if err := of.check(*x); err != nil {
+		return err
 	}
 	if r.Sequence <= x.Sequence {
 		return nil

@@ -34,7 +34,7 @@ type relay struct {
 	// Set before run.
 	dial func(context.Context) (net.Conn, error)
 	// enter checks the positions of an attach, and returns the epoch in which it is served.
-	enter func(*sessionstream.Attach) (banger.Epoch, error)
+	enter func(*sessionstream.Attach) (held, error)
 	// admit refuses a new attachment, nil lets it in.
 	admit func() *sessionstream.Error
 	// sit makes this the one connection of an attachment, until it is ended with the
@@ -42,7 +42,7 @@ type relay struct {
 	sit   func(attachID string, end context.CancelCauseFunc) *sessionstream.Error
 	leave func(attachID string)
 
-	epoch   banger.Epoch              // of the connection, once enter has told
+	held    held                      // by the client; its epoch is that of the connection
 	opened  chan struct{}             // closed when session is set
 	session *sessionstream.Attachment // towards the session
 }
@@ -68,7 +68,7 @@ func (r *relay) run(ctx context.Context) error {
 		return r.refuse(ctx, refused)
 	}
 	defer r.leave(attach.AttachID)
-	if r.epoch, err = r.enter(attach); err != nil {
+	if r.held, err = r.enter(attach); err != nil {
 		return r.refuse(ctx, err)
 	}
 	hurry := context.AfterFunc(ctx, func() { r.client.SetWriteDeadline(time.Now().Add(farewell)) })
@@ -87,12 +87,16 @@ func (r *relay) run(ctx context.Context) error {
 	}
 	defer r.session.Close()
 	attached := r.session.Attached()
+	if attach.Resume && attached.Stdin != nil && r.held.past(attached.Stdin.Offset) {
+		r.session.Detach()
+		return r.refuse(ctx, r.held.stale())
+	}
 	attached.VMID, attached.SessionID, attached.AttachID = r.of.VMID, r.of.ID, attach.AttachID
 	if attached.Output != nil {
-		attached.Output.Epoch = r.epoch
+		attached.Output.Epoch = r.held.epoch
 	}
 	if attached.Stdin != nil {
-		attached.Stdin.Epoch = r.epoch
+		attached.Stdin.Epoch = r.held.epoch
 	}
 	if err := r.writer.WriteControl(&attached); err != nil {
 		r.session.Detach()

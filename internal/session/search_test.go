@@ -74,7 +74,7 @@ func TestSearch_EndsThoughASessionWritesFasterThanItIsRead(t *testing.T) {
 		if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+		if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
 			t.Fatal(err)
 		}
 		const written = 1000 // when the search begins; there is always more
@@ -123,7 +123,7 @@ func TestSearch_VMThatCannotBeReachedIsToldOfAndGivenUp(t *testing.T) {
 			if _, _, err := r.store.Sessions.CreateSession(t.Context(), x, ""); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Reconciler.Guest(r.vm.ID).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
+			if err := r.Reconciler.Guest(r.vm.ID, r.vm.Epoch).GuestChanged(t.Context(), report(x.ID, 1, banger.StatusRunning)); err != nil {
 				t.Fatal(err)
 			}
 		}

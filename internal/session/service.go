@@ -72,7 +72,7 @@ func New(ctx context.Context, c Config) *Services {
 		Control:  control,
 		Reconciler: &Reconciler{
 			store: store, vms: c.VMs, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
-			boots: map[banger.VMID]string{},
+			boots: map[banger.VMID]boot{},
 		},
 		finder: finder, reach: reach, launcher: launcher, keeper: keeper, tasks: tasks, log: c.Log,
 	}

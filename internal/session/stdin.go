@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"strings"
 
 	"banger"
 	"banger/internal/lineage"
@@ -37,18 +39,23 @@ func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 		return result, err
 	}
 	defer unlock()
-	epoch, err := s.epochOfSend(ctx, x, r)
+	data, err := s.stdinOf(ctx, x, r)
 	if err != nil {
 		return result, err
+	}
+	epoch := data.held.epoch
+	if epoch != x.Epoch { // the VM has moved since the session was found
+		result = banger.SendResult{Epoch: epoch}
 	}
 	config := sessionstream.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) { return s.shims.dial(ctx, x.Key(), epoch) },
 		Attach: sessionstream.Attach{
 			Role: sessionstream.RoleWriter, AttachID: s.senderID, Client: senderName, NoOutput: true, RawLine: r.RawLine,
 		},
-		KeepLease: true,
+		KeepLease:  true,
+		OnAttached: data.attached,
 	}
-	sent, err := sessionstream.Feed(ctx, config, r.Offset, r.Data, r.EOF)
+	sent, err := sessionstream.Feed(ctx, config, r.Offset, data, r.EOF)
 	if sent.Offset > result.Offset || sent.EOF {
 		result = sent
 		result.Epoch = epoch
@@ -56,12 +63,50 @@ func (s *Streams) SendSession(ctx context.Context, vmRef, ref string, r banger.S
 	return result, sendError(x, result, err)
 }
 
-// epochOfSend returns the epoch in which a send takes place, if its offset is valid there.
-func (s *Streams) epochOfSend(ctx context.Context, x banger.Session, r banger.SendRequest) (banger.Epoch, error) {
-	if r.Offset == nil {
-		return x.Epoch, nil
+// stdinOf returns what a request sends, if its offset is valid in the epoch that the VM is in.
+func (s *Streams) stdinOf(ctx context.Context, x banger.Session, r banger.SendRequest) (*sentData, error) {
+	d := &sentData{held: held{epoch: x.Epoch}, data: r.Data, eof: r.EOF}
+	if d.data == nil {
+		d.data = strings.NewReader("")
 	}
-	return s.epochs.check(ctx, x, r.Epoch, lineage.Point{Stdin: *r.Offset})
+	if r.Offset == nil {
+		return d, nil
+	}
+	var err error
+	d.at = *r.Offset
+	d.held, err = s.epochs.check(ctx, x, r.Epoch, lineage.Point{Stdin: d.at})
+	return d, err
+}
+
+// sentData are the data of a send with an offset. Those that the session has accepted are
+// not sent again; so they end with an error where that has accepted others: the offset is of
+// an epoch from which its own parted before.
+type sentData struct {
+	held    held
+	data    io.Reader
+	at      int64 // the position of the next byte, in the epoch of the offset
+	eof     bool  // stdin is closed behind them
+	granted int64 // what the session had accepted
+}
+
+func (d *sentData) attached(a sessionstream.Attached) {
+	if a.Stdin != nil {
+		d.granted = a.Stdin.Offset
+	}
+}
+
+// Read implements io.Reader.
+func (d *sentData) Read(p []byte) (n int, err error) {
+	if !d.held.past(d.granted) {
+		return d.data.Read(p)
+	}
+	common := d.held.parted.Stdin - d.at
+	n, err = d.data.Read(p[:min(int64(len(p)), max(common, 1))])
+	if int64(n) > common || errors.Is(err, io.EOF) && d.eof {
+		return min(n, int(common)), d.held.stale()
+	}
+	d.at += int64(n)
+	return n, err
 }
 
 // sendError turns the error of a feed into one for the user.
