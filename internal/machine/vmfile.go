@@ -134,7 +134,7 @@ func (f *vmFiles) check(id banger.VMID, version int, vm banger.VM) error {
 		request = request.WithDefaults()
 	}
 	err := request.Validate()
-	if err == nil && (vm.Epoch != "" && !banger.ValidID(string(vm.Epoch)) || vm.ParentEpoch != "" && (!banger.ValidID(string(vm.ParentEpoch)) || vm.Epoch == "")) {
+	if err == nil && (vm.Epoch != "" && !banger.ValidID(string(vm.Epoch)) || vm.ParentEpoch != "" && (!banger.ValidID(string(vm.ParentEpoch)) || vm.Epoch == "" || vm.Epoch == vm.ParentEpoch)) {
 		err = fmt.Errorf("its epoch %.40q or that which it parted from, %.40q, is not an epoch", string(vm.Epoch), string(vm.ParentEpoch))
 	}
 	switch {

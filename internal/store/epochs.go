@@ -169,15 +169,16 @@ func (s *Sessions) Lineage(ctx context.Context, key banger.SessionKey, of banger
 	return own, other, s.reader.explain(ctx, "read epochs", err)
 }
 
-// selectLine selects an epoch and those that it comes from, the first of them first.
+// selectLine selects an epoch and those that it comes from, the first of them first. It ends
+// where damaged records make a ring of epochs.
 const selectLine = `WITH RECURSIVE line (id, depth) AS (
-		SELECT ?1, 0 UNION ALL SELECT e.parent, line.depth + 1 FROM line JOIN epochs e ON e.id = line.id
+		SELECT ?1, 0 UNION ALL SELECT e.parent, line.depth + 1 FROM line JOIN epochs e ON e.id = line.id WHERE line.depth < ?3
 	) SELECT line.id, p.stdout, p.stderr, p.stdin
 	FROM line LEFT JOIN partings p ON p.epoch = line.id AND p.session_id = ?2 ORDER BY line.depth DESC`
 
 // readLine returns the way to an epoch; that of one that is not known has only itself.
 func readLine(ctx context.Context, q querier, e banger.Epoch, id banger.SessionID) (line lineage.Line, err error) {
-	rows, err := q.QueryContext(ctx, selectLine, string(e), string(id))
+	rows, err := q.QueryContext(ctx, selectLine, string(e), string(id), maxEpochs)
 	if err != nil {
 		return nil, err
 	}

@@ -234,3 +234,19 @@ func TestEpochs_AreBounded(t *testing.T) {
 		t.Errorf("%d of the 2 that are needed are kept, %v", needed, err)
 	}
 }
+
+// Records that a damaged vm.json has made say of two epochs that each comes from the other.
+func TestEpochs_ARingEnds(t *testing.T) {
+	s := openTest(t, testPath(t))
+	vm := createVM(t, s, "v")
+	one, other := banger.NewEpoch(), banger.NewEpoch()
+	for _, e := range [][2]banger.Epoch{{one, other}, {other, one}} {
+		if _, err := s.database.writer.ExecContext(t.Context(), "INSERT INTO epochs VALUES (?, ?, ?, 0)", string(e[0]), string(e[1]), string(vm.Epoch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, line, err := s.Sessions.Lineage(t.Context(), banger.SessionKey{VM: vm.ID, Session: banger.NewSessionID()}, one)
+	if err != nil || len(line) != maxEpochs+1 {
+		t.Errorf("the way to an epoch of a ring has %d steps: %v", len(line), err)
+	}
+}
