@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"banger"
 	"banger/client"
@@ -26,9 +25,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(hosttest.Main(m, func(b hosttest.Binaries) { bin = b }))
 }
-
-// patience bounds every wait for what must happen.
-const patience = time.Minute
 
 // rig is a daemon whose user may log in to one host.
 type rig struct {
