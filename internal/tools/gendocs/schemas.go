@@ -55,10 +55,12 @@ func (s *schemas) answer(value any) *huma.Schema {
 	return s.Schema(reflect.TypeOf(value), true, "")
 }
 
-// form returns the schema of a parameter with the constants of a string type.
+// form returns the schema of a parameter of a string type, with its constants if it has some.
 func (s *schemas) form(value any) *huma.Schema {
 	t := reflect.TypeOf(value)
-	s.addEnum(t)
+	if !s.addEnum(t) {
+		return &huma.Schema{Type: huma.TypeString}
+	}
 	return &huma.Schema{Ref: schemaPrefix + schemaName(t, "")}
 }
 
