@@ -23,11 +23,11 @@ func Settings(ctx context.Context, fn func()) error {
 	defer stop()
 	for {
 		never := unix.ItimerSpec{Value: unix.Timespec{Sec: math.MaxInt64}}
-		if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &never, nil); err != nil {
-			return fmt.Errorf("cannot watch the host's clock: %w", err)
+		err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &never, nil)
+		if err == nil { // else the clock may have been set since the last time
+			var expired [8]byte
+			_, err = timer.Read(expired[:])
 		}
-		var expired [8]byte
-		_, err := timer.Read(expired[:])
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

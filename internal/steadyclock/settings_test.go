@@ -37,3 +37,31 @@ func TestSettings_AreToldEachTime(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+// A clock that is set while somebody begins to watch it, again and again.
+func TestSettings_ThatFollowEachOtherAtOnceEndNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	const enough = 2000
+	told := 0
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Settings(ctx, func() {
+			if told++; told == enough {
+				cancel()
+			}
+		})
+	}()
+	for {
+		if _, err := unix.Adjtimex(&unix.Timex{Modes: unix.ADJ_SETOFFSET | unix.ADJ_NANO, Time: unix.Timeval{Usec: 1}}); err != nil {
+			t.Fatalf("cannot set the host's clock, as root may: %v", err)
+		}
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("it ended after %d settings with %v", told, err)
+			}
+			return
+		default:
+		}
+	}
+}
