@@ -31,11 +31,12 @@ type Param struct {
 	Doc      string
 	Repeated bool // may be given more than once
 	Required bool
-	Values   any    // zero value of a string type whose constants are what can be given; nil for any text
+	Values   any    // zero value of a string type of its own, whose constants, if it has some, are what can be given; else nil
 	Default  string // if it is not given; empty for none
 	Min, Max *int64 // nil for no bound
 	Without  string // the parameter that it excludes; empty for none
 	hint     string
+	form     form
 	index    []int
 }
 
@@ -49,7 +50,7 @@ const (
 	ParamInt          ParamType = "int"          // 64 bits
 	ParamMilliseconds ParamType = "milliseconds" // an integer that is not negative
 	ParamTime         ParamType = "time"         // RFC 3339
-	ParamCursor       ParamType = "cursor"       // STDOUT,STDERR
+	ParamCursor       ParamType = "cursor"       // EPOCH:STDOUT,STDERR, or without the epoch
 	ParamTag          ParamType = "tag"          // KEY=VALUE
 )
 
@@ -103,8 +104,8 @@ func newParam(name string, f reflect.StructField, index []int) Param {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	form := formOf(t)
-	p.Type, p.Repeated = form.param, form.repeated
+	p.form = formOf(t)
+	p.Type, p.Repeated = p.form.param, p.form.repeated
 	if t.Kind() == reflect.String && t.Name() != "string" {
 		p.Values = reflect.Zero(t).Interface()
 	}
@@ -148,7 +149,7 @@ func (r *request) encodeQuery(v reflect.Value) url.Values {
 		} else if field.IsZero() && !given {
 			continue
 		}
-		for _, text := range formOf(field.Type()).encode(field) {
+		for _, text := range p.form.encode(field) {
 			if p.Default == "" || text != p.Default && text != "" {
 				query.Add(p.Name, text)
 			}
@@ -199,10 +200,9 @@ func (p Param) decode(texts []string, field reflect.Value) error {
 		field.Set(reflect.New(field.Type().Elem()))
 		field = field.Elem()
 	}
-	form := formOf(field.Type())
 	for _, text := range texts {
-		if !form.decode(field, text) {
-			return p.refuse(text, form.wanted)
+		if !p.form.decode(field, text) {
+			return p.refuse(text, p.form.wanted)
 		}
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil && (p.Type == ParamInt || p.Type == ParamMilliseconds) {
 			if p.Min != nil && n < *p.Min {

@@ -54,10 +54,10 @@ func (l Line) Birth() Line {
 	return l[:n]
 }
 
-// Common returns the point up to which two epochs have the same bytes of the session, and
+// common returns the point up to which two epochs have the same bytes of the session, and
 // whether of is on the way to l: only then may a position of of, not past the point, be
 // used in l.
-func (l Line) Common(of Line) (at Point, ancestor bool) {
+func (l Line) common(of Line) (at Point, ancestor bool) {
 	same := 0
 	for same < len(l) && same < len(of) && l[same].Epoch == of[same].Epoch {
 		same++
@@ -77,9 +77,19 @@ func (l Line) Common(of Line) (at Point, ancestor bool) {
 // Check refuses a position of the epoch of unless it means the same bytes in l. The result
 // is nil, or where the two epochs have parted.
 func (l Line) Check(of Line, position Point) *banger.Parting {
-	at, ancestor := l.Common(of)
+	at, ancestor := l.common(of)
 	if ancestor && at.Reaches(position) {
 		return nil
 	}
+	return l.parting(at)
+}
+
+// Parting returns where the two epochs have parted.
+func (l Line) Parting(of Line) *banger.Parting {
+	at, _ := l.common(of)
+	return l.parting(at)
+}
+
+func (l Line) parting(at Point) *banger.Parting {
 	return &banger.Parting{Epoch: l.Epoch(), Stdout: at.Stdout, Stderr: at.Stderr, Stdin: at.Stdin}
 }

@@ -112,6 +112,16 @@ func Ended(pidfd uintptr) bool {
 // BootID returns the running kernel's boot id, random(4).
 func BootID() (string, error) { return bootID() }
 
+// Uptime returns the time since the kernel started, in which the machine may have been
+// suspended; clock_gettime(2), CLOCK_BOOTTIME.
+func Uptime() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0, fmt.Errorf("cannot read the clock of the host's boot: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
 var bootID = sync.OnceValues(readBootID)
 
 func readBootID() (string, error) {

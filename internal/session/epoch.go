@@ -62,10 +62,7 @@ func (e *epochs) check(ctx context.Context, x banger.Session, of banger.Epoch, a
 	if parted := own.Check(other, at); parted != nil {
 		return held{}, staleEpoch(x, of, *parted)
 	}
-	common, _ := own.Common(other)
-	return held{session: x, epoch: own.Epoch(), of: of, parted: &banger.Parting{
-		Epoch: own.Epoch(), Stdout: common.Stdout, Stderr: common.Stderr, Stdin: common.Stdin,
-	}}, nil
+	return held{session: x, epoch: own.Epoch(), of: of, parted: own.Parting(other)}, nil
 }
 
 // held is what a client whose position is valid has of a session.

@@ -153,14 +153,7 @@ type system struct{}
 
 func (system) BootID() (string, error) { return process.BootID() }
 
-// Uptime reads CLOCK_BOOTTIME, which counts suspends; clock_gettime(2).
-func (system) Uptime() (time.Duration, error) {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		return 0, fmt.Errorf("cannot read the clock of the host's boot: %w", err)
-	}
-	return time.Duration(t.Nano()), nil
-}
+func (system) Uptime() (time.Duration, error) { return process.Uptime() }
 
 func (system) Wall() time.Time { return time.Now().Round(0) }
 

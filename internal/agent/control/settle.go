@@ -7,9 +7,8 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/process"
 	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
@@ -93,11 +92,8 @@ func (s *settler) lost(x *session, state sessiondir.State, readErr error, witnes
 // beforeBoot reports whether the machine has booted since a moment, if that is known. Of a
 // session whose shim this boot has started something was written after the boot.
 func beforeBoot(at time.Time) bool {
-	var up unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil || at.IsZero() {
-		return false
-	}
-	return at.Before(time.Now().Add(-time.Duration(up.Nano())))
+	up, err := process.Uptime()
+	return err == nil && !at.IsZero() && at.Before(time.Now().Add(-up))
 }
 
 // fail records that a session, which we own, never ran, and returns its last state.

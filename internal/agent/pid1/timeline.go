@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"banger/internal/process"
 )
 
 // timeline holds when the steps of a boot ended, on the clock that counts from
@@ -19,9 +19,8 @@ type step struct {
 
 // mark records that a step has ended now.
 func (t *timeline) mark(name string) {
-	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // cannot fail for this clock
-	*t = append(*t, step{name, time.Duration(now.Nano())})
+	now, _ := process.Uptime() // cannot fail for this clock
+	*t = append(*t, step{name, now})
 }
 
 // String reports how long each step took and how long all took after the first,

@@ -122,12 +122,6 @@ func Always(result any) func(context.Context, json.RawMessage) (any, error) {
 	return func(context.Context, json.RawMessage) (any, error) { return result, nil }
 }
 
-// Never answers when the request is given up.
-func Never(ctx context.Context, _ json.RawMessage) (any, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }

@@ -240,8 +240,8 @@ func symlinkTarget(info fs.FileInfo) (string, error) {
 // visibleBelow is what a path means below, unless what this layer has by now hides it.
 func (t *tree) visibleBelow(name string) (fs.FileInfo, error) {
 	at := t.root
-	for element := range strings.SplitSeq(name, "/") {
-		if at == nil || element == "." {
+	for element := range elements(name) {
+		if at == nil {
 			break
 		}
 		_, removed := at.removed[element]

@@ -42,10 +42,7 @@ func (b *Blobs) Path(digest v1.Hash) (string, bool) {
 // is waited for. advance, which may be nil, is called with each number of bytes that have
 // come; negative if some were in vain.
 func (b *Blobs) Fetch(ctx context.Context, s Source, d v1.Descriptor, advance func(bytes int64)) (string, error) {
-	if d.Digest.Algorithm != "sha256" || len(d.Digest.Hex) != 2*sha256.Size {
-		return "", banger.Errorf(banger.CodeInvalid, "cannot take %s: %q is not a SHA-256", s, d.Digest)
-	}
-	if _, err := hex.DecodeString(d.Digest.Hex); err != nil {
+	if _, err := v1.NewHash(d.Digest.String()); err != nil || d.Digest.Algorithm != "sha256" {
 		return "", banger.Errorf(banger.CodeInvalid, "cannot take %s: %q is not a SHA-256", s, d.Digest)
 	}
 	unlock, err := b.locks.Lock(ctx, d.Digest)
@@ -102,7 +99,7 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 	t.at = n
 	t.advance(n)
-	for stalls := 0; t.at < t.blob.Size || t.blob.Size == 0; {
+	for stalls := 0; t.at < t.blob.Size; {
 		before := t.at
 		err := t.once(ctx)
 		if err == nil {
