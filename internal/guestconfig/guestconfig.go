@@ -11,7 +11,7 @@ type Config struct {
 	Network        Network  `json:"network"`
 	SSHHostKey     string   `json:"ssh_host_key"`    // PEM, OpenSSH private key format
 	AuthorizedKeys []string `json:"authorized_keys"` // authorized_keys lines, sshd(8)
-	ImageDisk      string   `json:"image_disk"`      // serial of the read-only root file system
+	ImageDisks     []string `json:"image_disks"`     // serials of the read-only root file systems that are stacked, the lowest first
 	SystemDisk     string   `json:"system_disk"`     // serial of the disk with the overlay over it
 	WorkDisk       string   `json:"work_disk"`       // serial of the disk mounted at /root
 	ReadyPort      string   `json:"ready_port"`      // virtio-serial port on which the guest announces itself

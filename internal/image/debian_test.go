@@ -23,7 +23,7 @@ func TestBuildImage_MakesDebian(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("root file system", func(t *testing.T) { checkRoot(t, files.Root) })
+	t.Run("root file system", func(t *testing.T) { checkRoot(t, files.Roots[0]) })
 	t.Run("modules", func(t *testing.T) { checkModules(t, files.Modules) })
 	t.Run("kernel", func(t *testing.T) { checkPoweroff(t, files.Kernel) })
 }

@@ -156,8 +156,10 @@ func (s *Service) Use(id banger.ImageID, dir string) error { return s.users.add(
 
 // Files are the parts of an image that a VM boots from, all absolute paths.
 type Files struct {
-	ID      banger.ImageID
-	Root    string // raw ext4, never written
+	ID banger.ImageID
+	// Roots are raw ext4s, never written, that overlayfs stacks: the lowest first, at
+	// least one.
+	Roots   []string
 	Kernel  string
 	Modules string // the directory that holds modules.dep, named by the kernel's release
 }
@@ -173,7 +175,7 @@ func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
 	if err := m.checkFiles(dir); err != nil {
 		return Files{}, s.corrupt(ctx, id, err)
 	}
-	return Files{ID: id, Root: filepath.Join(dir, rootName), Kernel: filepath.Join(dir, kernelName), Modules: m.modulesDir(dir)}, nil
+	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: filepath.Join(dir, kernelName), Modules: m.modulesDir(dir)}, nil
 }
 
 // corrupt says what is wrong with an image, and how to make it again.

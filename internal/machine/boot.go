@@ -70,23 +70,39 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	spec = vmm.MachineSpec{
 		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
 		Kernel: image.Kernel, Initrd: filepath.Join(dir, initrdName),
-		Disks: []vmm.MachineDisk{
-			{Name: vmm.ImageDisk, Path: image.Root, ReadOnly: true},
-			{Name: vmm.SystemDisk, Path: filepath.Join(dir, systemDiskName)},
-			{Name: vmm.WorkDisk, Path: filepath.Join(dir, workDiskName)},
-		},
+		Disks:    diskList(image, dir),
 		StateDir: dir,
 	}
 	devices := driver.Devices(spec)
 	err = s.initrds.WriteVM(ctx, spec.Initrd, image, guestconfig.Config{
 		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.clientKey},
-		ImageDisk: devices.Disks[vmm.ImageDisk], SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
+		ImageDisks: imageSerials(devices, len(image.Roots)), SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
 		ReadyPort: devices.ReadyPort,
 	})
 	if err != nil {
 		return spec, fmt.Errorf("cannot write initrd: %w", err)
 	}
 	return spec, nil
+}
+
+// diskList are the disks of a VM whose files lie in dir.
+func diskList(image ImageFiles, dir string) []vmm.MachineDisk {
+	var disks []vmm.MachineDisk
+	for n, path := range image.Roots {
+		disks = append(disks, vmm.MachineDisk{Name: vmm.NthImageDisk(n), Path: path, ReadOnly: true})
+	}
+	return append(disks,
+		vmm.MachineDisk{Name: vmm.SystemDisk, Path: filepath.Join(dir, systemDiskName)},
+		vmm.MachineDisk{Name: vmm.WorkDisk, Path: filepath.Join(dir, workDiskName)})
+}
+
+// imageSerials are by what a guest finds the disks of its image, the lowest first.
+func imageSerials(devices vmm.Devices, n int) []string {
+	var serials []string
+	for i := range n {
+		serials = append(serials, devices.Disks[vmm.NthImageDisk(i)])
+	}
+	return serials
 }
 
 // storeMachine records a running machine, so that the next daemon can adopt it.

@@ -29,7 +29,7 @@ type Images interface {
 // ImageFiles are the parts of an image that a VM boots from, all absolute paths.
 type ImageFiles struct {
 	ID      banger.ImageID
-	Root    string // raw ext4
+	Roots   []string // raw ext4s that are stacked, the lowest first; at least one
 	Kernel  string
 	Modules string // the directory that holds modules.dep
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net"
+	"strconv"
 	"time"
 
 	"banger"
@@ -38,10 +39,22 @@ type DiskName string
 
 // The disks of a VM.
 const (
-	ImageDisk  DiskName = "image"  // the image's root file system
+	ImageDisk  DiskName = "image"  // the image's root file system, or the lowest of those that are stacked
 	SystemDisk DiskName = "system" // what the guest has changed of it
 	WorkDisk   DiskName = "work"   // what is its user's
 )
+
+// MaxImageDisks is how many file systems an image may be stacked of: a registry's images
+// have at most 127 layers.
+const MaxImageDisks = 128
+
+// NthImageDisk is the name of one of an image's disks; 0 is the lowest, ImageDisk.
+func NthImageDisk(n int) DiskName {
+	if n == 0 {
+		return ImageDisk
+	}
+	return ImageDisk + DiskName("-"+strconv.Itoa(n))
+}
 
 // MachineRefName is the file in MachineSpec.StateDir with the machine's Ref. It
 // is there before the machine's process runs, so that a machine whose starter

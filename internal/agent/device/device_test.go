@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"testing"
 	"testing/fstest"
@@ -22,9 +23,6 @@ func TestFind_MatchesTheWholeNameOnly(t *testing.T) {
 		find func() (string, bool)
 		want string
 	}{
-		"disk":            {Disk(sysfs, "image"), "/dev/vdb"},
-		"no such disk":    {Disk(sysfs, "imag"), ""},
-		"no serial":       {Disk(sysfs, ""), ""},
 		"port":            {Port(sysfs, "org.banger.ready"), "/dev/vport1p2"},
 		"interface":       {Interface(sysfs, "eth0"), "eth0"},
 		"no bus at all":   {Port(fstest.MapFS{}, "org.banger.ready"), ""},
@@ -34,6 +32,13 @@ func TestFind_MatchesTheWholeNameOnly(t *testing.T) {
 		if ok != (test.want != "") || ok && got != test.want {
 			t.Errorf("%s: %q, %v; want %q", name, got, ok, test.want)
 		}
+	}
+}
+
+func TestDisks_AreThoseWithASerialNumber(t *testing.T) {
+	want := map[string]string{"image-x": "/dev/vda", "image": "/dev/vdb"}
+	if got := Disks(sysfs); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

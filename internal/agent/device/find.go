@@ -6,33 +6,30 @@ import (
 	"strings"
 )
 
-// Disk returns a function for Watcher.Wait that finds the disk of that serial
-// number in a sysfs and returns its node in /dev.
-func Disk(sys fs.FS, serial string) func() (string, bool) {
-	return byAttribute(sys, "block", "serial", serial)
-}
+// Disks returns the nodes in /dev of all disks in a sysfs, by their serial numbers.
+func Disks(sys fs.FS) map[string]string { return byAttribute(sys, "block", "serial") }
 
-// Port does the same for the virtio-serial port of that name.
+// Port returns a function for Watcher.Wait that finds the virtio-serial port of that name
+// in a sysfs and returns its node in /dev.
 func Port(sys fs.FS, name string) func() (string, bool) {
-	return byAttribute(sys, "class/virtio-ports", "name", name)
+	return func() (string, bool) {
+		node, ok := byAttribute(sys, "class/virtio-ports", "name")[name]
+		return node, ok
+	}
 }
 
-// byAttribute finds the device of a class whose attribute has that value. A
-// device whose attribute cannot be read is another one or about to go.
-func byAttribute(sys fs.FS, class, attribute, value string) func() (string, bool) {
-	return func() (string, bool) {
-		entries, err := fs.ReadDir(sys, class)
-		if err != nil || value == "" {
-			return "", false
+// byAttribute returns the nodes of the devices of a class by an attribute that is not
+// empty. A device whose attribute cannot be read is another one or about to go.
+func byAttribute(sys fs.FS, class, attribute string) map[string]string {
+	nodes := map[string]string{}
+	entries, _ := fs.ReadDir(sys, class) // there is none before its module is loaded
+	for _, entry := range entries {
+		data, err := fs.ReadFile(sys, path.Join(class, entry.Name(), attribute))
+		if value := strings.TrimRight(string(data), "\n"); err == nil && value != "" {
+			nodes[value] = "/dev/" + entry.Name()
 		}
-		for _, entry := range entries {
-			data, err := fs.ReadFile(sys, path.Join(class, entry.Name(), attribute))
-			if err == nil && strings.TrimRight(string(data), "\n") == value {
-				return "/dev/" + entry.Name(), true
-			}
-		}
-		return "", false
 	}
+	return nodes
 }
 
 // Interface returns a function for Watcher.Wait that finds the network interface

@@ -40,8 +40,20 @@ func System() DB { return DB{dir: "/etc"} }
 // At is the database whose files lie in dir.
 func At(dir string) DB { return DB{dir: dir} }
 
+// superuser is the one whom every system has, whether its database says so or is not there:
+// an image may consist of one program.
+func superuser() User { return User{Name: "root", Home: "/root", Shell: defaultShell} }
+
 // Lookup returns the user of that name; it fails with ErrUnknown if there is none.
 func (db DB) Lookup(name string) (User, error) {
+	user, err := db.lookup(name)
+	if root := superuser(); name == root.Name && (errors.Is(err, ErrUnknown) || errors.Is(err, os.ErrNotExist)) {
+		return root, nil
+	}
+	return user, err
+}
+
+func (db DB) lookup(name string) (User, error) {
 	var user User
 	found := false
 	err := db.each("passwd", func(f []string) bool {

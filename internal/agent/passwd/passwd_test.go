@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestLookup_WorksWithoutGroupFile(t *testing.T) {
 }
 
 func TestLookup_MissingDatabaseIsNotAnUnknownUser(t *testing.T) {
-	_, err := database(t, nil).Lookup("root")
+	_, err := database(t, nil).Lookup("somebody")
 	if err == nil || errors.Is(err, passwd.ErrUnknown) {
 		t.Fatalf("err = %v, want one that says that the file is missing", err)
 	}
@@ -104,6 +105,22 @@ func TestCurrent_IsTakenFromTheEnvironmentIfNotInTheDatabase(t *testing.T) {
 		u, err = db.Current()
 		if err != nil || u.Name != uid || u.Home != "/" || u.Shell != "/bin/sh" {
 			t.Errorf("%s, without an environment: got %+v, %v", name, u, err)
+		}
+	}
+}
+
+func TestLookup_RootIsThereWhateverTheDatabaseIs(t *testing.T) {
+	want := passwd.User{Name: "root", Home: "/root", Shell: "/bin/sh"}
+	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, "passwd"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"no database": t.TempDir(), "no entry": empty} {
+		if got, err := passwd.At(dir).Lookup("root"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if _, err := passwd.At(dir).Lookup("nobody"); err == nil {
+			t.Errorf("%s: somebody else is there, too", name)
 		}
 	}
 }

@@ -152,3 +152,50 @@ func TestPowerButton_OnlyItsPressCounts(t *testing.T) {
 		}
 	}
 }
+
+// What mount(2) takes of options is one page; of fewer disks there is less.
+func TestOverlayOptions_OfTheMostDisksFitIntoAPage(t *testing.T) {
+	options := overlayOptions(128, filepath.Join(systemMount, overlayDir, "upper"), filepath.Join(systemMount, overlayDir, "work"))
+	if len(options) >= 4096 {
+		t.Errorf("they have %d bytes", len(options))
+	}
+	if one := overlayOptions(1, "u", "w"); one != "lowerdir=/disks/image,upperdir=u,workdir=w" {
+		t.Errorf("of one disk: %s", one)
+	}
+	if !strings.HasPrefix(options, "lowerdir=/disks/image-127:/disks/image-126:") {
+		t.Errorf("the uppermost is not the first: %s", options)
+	}
+}
+
+func TestMakeDirectories_GivesAnEmptyRootWhatItNeedsAndLeavesTheRest(t *testing.T) {
+	root := t.TempDir()
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(root, "run")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "dev"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("var/etc", filepath.Join(root, "etc")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(root, "proc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // each boot does it
+		if err := makeDirectories(root); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]os.FileMode{
+		"proc": os.ModeDir | 0o700, "sys": os.ModeDir | 0o555, "dev": os.ModeDir | 0o755, "run": os.ModeDir | 0o755,
+		"root": os.ModeDir | 0o700, "tmp": os.ModeDir | os.ModeSticky | 0o777, "etc": os.ModeSymlink | 0o777,
+	} {
+		if info, err := os.Lstat(filepath.Join(root, name)); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v; want %v", name, info, err, want)
+		}
+	}
+	if entries, _ := os.ReadDir(elsewhere); len(entries) > 0 {
+		t.Errorf("%v are where the link led", entries)
+	}
+}

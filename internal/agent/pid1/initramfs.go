@@ -54,7 +54,7 @@ func boot(ctx context.Context, log *slog.Logger, steps *timeline) (goOn bool, er
 	if err := installAgent(); err != nil {
 		return false, err
 	}
-	return true, switchRoot()
+	return true, switchRoot(len(found.images))
 }
 
 // readConfig reads the VM's configuration.

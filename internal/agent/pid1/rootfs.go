@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +24,8 @@ var errNoDevice = fmt.Errorf("it did not appear within %v", deviceLimit)
 // Where the root file system is put together, in the initramfs.
 const (
 	newRoot     = "/newroot"
-	imageMount  = "/disks/image"
-	systemMount = "/disks/system"
+	disksMount  = "/disks" // each of the disks under the overlay, by its name
+	systemMount = disksMount + "/system"
 	programsDir = "/programs" // stays
 )
 
@@ -34,31 +37,64 @@ const disksDir = guestconfig.RunDir + "/disks"
 // is that of its layout: upper and work, as overlayfs knows them.
 const overlayDir = "overlay-1"
 
-// disks are the nodes of a VM's disks.
-type disks struct{ image, system, work string }
+// disks are the nodes of a VM's disks; those of the image are the lowest first.
+type disks struct {
+	images       []string
+	system, work string
+}
 
 // findDisks waits for the disks.
 func findDisks(ctx context.Context, w *device.Watcher, c guestconfig.Config) (d disks, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, deviceLimit, errNoDevice)
 	defer cancel()
-	for _, want := range []struct {
-		serial string
-		node   *string
-	}{{c.ImageDisk, &d.image}, {c.SystemDisk, &d.system}, {c.WorkDisk, &d.work}} {
-		*want.node, err = w.Wait(ctx, device.Disk(os.DirFS("/sys"), want.serial))
-		if err != nil {
-			return d, fmt.Errorf("cannot find disk %q: %w", want.serial, err)
+	wanted := append([]string{c.SystemDisk, c.WorkDisk}, c.ImageDisks...)
+	var nodes map[string]string
+	var missing string
+	_, err = w.Wait(ctx, func() (string, bool) {
+		nodes = device.Disks(os.DirFS("/sys"))
+		i := slices.IndexFunc(wanted, func(serial string) bool { return nodes[serial] == "" })
+		if i >= 0 {
+			missing = wanted[i]
 		}
+		return "", i < 0
+	})
+	if err != nil {
+		return d, fmt.Errorf("cannot find disk %q: %w", missing, err)
+	}
+	d.system, d.work = nodes[c.SystemDisk], nodes[c.WorkDisk]
+	for _, serial := range c.ImageDisks {
+		d.images = append(d.images, nodes[serial])
 	}
 	return d, nil
+}
+
+// imageMount is where the nth disk of the image is mounted, in the directory of all disks. Its
+// name is short, since all of them go into one page of mount options: see overlayOptions.
+func imageMount(disks string, n int) string {
+	if n == 0 {
+		return disks + "/image"
+	}
+	return disks + "/image-" + strconv.Itoa(n)
+}
+
+// overlayOptions are those of mount(2) for n image disks under the system disk. Of 128 they
+// have 2 KiB, of 4 that a page holds, so the kernel need not know lowerdir+ (6.5).
+func overlayOptions(n int, upper, work string) string {
+	var lower []string
+	for i := n - 1; i >= 0; i-- { // overlayfs wants the uppermost first
+		lower = append(lower, imageMount(disksMount, i))
+	}
+	return "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upper + ",workdir=" + work
 }
 
 // mountRoot puts the root file system together at newRoot: the image with the
 // system disk over it, the work disk, and a /run in memory.
 func mountRoot(d disks) error {
-	image := mount{d.image, imageMount, "ext4", unix.MS_RDONLY | unix.MS_NOATIME, "noload"}
-	if err := image.do(); err != nil {
-		return fmt.Errorf("cannot use the image: %w", err)
+	for n, node := range d.images {
+		image := mount{node, imageMount(disksMount, n), "ext4", unix.MS_RDONLY | unix.MS_NOATIME, "noload"}
+		if err := image.do(); err != nil {
+			return fmt.Errorf("cannot use the image: %w", err)
+		}
 	}
 	system := mount{d.system, systemMount, "ext4", unix.MS_NOATIME, ""}
 	if err := system.do(); err != nil {
@@ -71,8 +107,11 @@ func mountRoot(d disks) error {
 			return fmt.Errorf("cannot prepare the system disk: %w", err)
 		}
 	}
-	overlay := mount{"overlay", newRoot, "overlay", unix.MS_NOATIME, "lowerdir=" + imageMount + ",upperdir=" + upper + ",workdir=" + work}
+	overlay := mount{"overlay", newRoot, "overlay", unix.MS_NOATIME, overlayOptions(len(d.images), upper, work)}
 	if err := overlay.do(); err != nil {
+		return err
+	}
+	if err := makeDirectories(newRoot); err != nil {
 		return err
 	}
 	workDisk := mount{d.work, newRoot + guestconfig.WorkDir, "ext4", 0, ""}
@@ -88,14 +127,14 @@ func mountRoot(d disks) error {
 
 // switchRoot makes newRoot the root of this process, with the kernel's file
 // systems and the disks under it, and gives back the memory of the initramfs.
-func switchRoot() error {
+func switchRoot(images int) error {
 	// For the owner only: what is below is reached through the overlay.
 	if err := os.MkdirAll(newRoot+disksDir, 0o700); err != nil {
 		return fmt.Errorf("cannot switch root: %w", err)
 	}
-	moves := map[string]string{
-		imageMount:  newRoot + disksDir + "/image",
-		systemMount: newRoot + disksDir + "/system",
+	moves := map[string]string{systemMount: newRoot + disksDir + "/system"}
+	for n := range images {
+		moves[imageMount(disksMount, n)] = imageMount(newRoot+disksDir, n)
 	}
 	for _, m := range kernelMounts {
 		moves[m.target] = newRoot + m.target

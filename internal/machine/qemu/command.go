@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,11 +37,16 @@ const kernelCommandLine = "console=ttyS0 quiet panic=1 reboot=acpi"
 
 // platform is the part of the command line that depends on the accelerator. With
 // TCG, microvm has no clock that Linux can use; with KVM it boots sooner than a PC.
-func (a Accel) platform() []string {
+// pci says that the machine needs such a bus in any case.
+func (a Accel) platform(pci bool) []string {
 	if a == AccelKVM {
+		machine := "microvm,accel=kvm,acpi=on,rtc=on,auto-kernel-cmdline=off"
+		if pci {
+			machine += ",pcie=on"
+		}
 		return []string{
 			// Without a clock chip Linux looks a second long for one.
-			"-M", "microvm,accel=kvm,acpi=on,rtc=on,auto-kernel-cmdline=off",
+			"-M", machine,
 			"-global", "virtio-mmio.force-legacy=false", // virtio 1.x
 			"-cpu", "host",
 		}
@@ -105,6 +111,7 @@ func arguments(s vmm.MachineSpec, a Accel, name string) ([]string, error) {
 		"-netdev", "user,id=net,net=" + networkPrefix + ",host=" + gatewayAddress + ",dns=" + dnsAddress + ",dhcpstart=" + guestAddress + ",hostfwd=tcp:127.0.0.1:0-" + guestAddress + ":22",
 		"-device", a.device("net", a.netOptions()),
 	}
+	buses := disksOnBuses(s.Disks, a)
 	for i, disk := range s.Disks {
 		node := "disk" + strconv.Itoa(i)
 		blockdev, err := blockdev(node, disk)
@@ -112,9 +119,9 @@ func arguments(s vmm.MachineSpec, a Accel, name string) ([]string, error) {
 			return nil, err
 		}
 		args = append(args, "-blockdev", blockdev,
-			"-device", a.device("blk", ",drive="+node+onError+",serial="+escape(serial(disk.Name))))
+			"-device", buses[i].device(",drive="+node+onError+",serial="+escape(serial(disk.Name))))
 	}
-	return append(a.platform(), args...), nil
+	return append(a.platform(slices.ContainsFunc(buses, diskBus.needsPCI)), args...), nil
 }
 
 // onError pauses the machine when the host does not take a write, whatever the reason:

@@ -24,6 +24,9 @@ func checkSpec(s vmm.MachineSpec) error {
 	if s.MemoryMiB < 1 || s.MemoryMiB > banger.MaxMemoryMiB {
 		return invalid("it cannot have %d MiB of memory", s.MemoryMiB)
 	}
+	if n := len(s.Disks); n > maxDisks {
+		return invalid("it cannot have %d disks; %d is the most", n, maxDisks)
+	}
 	paths := []string{s.Kernel, s.Initrd, s.StateDir}
 	for _, d := range s.Disks {
 		if s := serial(d.Name); len(s) > maxSerialBytes {

@@ -33,7 +33,7 @@ func (k *kvm) try(ctx context.Context, kernel string) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	cmd := exec.CommandContext(limited, binary, append(AccelKVM.platform(),
+	cmd := exec.CommandContext(limited, binary, append(AccelKVM.platform(false),
 		"-nodefaults", "-no-user-config", "-display", "none", "-sandbox", sandbox,
 		"-m", trialMemoryMiB, "-kernel", kernel, "-initrd", initrd, "-append", kernelCommandLine)...)
 	var said bytes.Buffer
