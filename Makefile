@@ -30,6 +30,7 @@ test unit e2e fault interop bench kvm-lab: export BANGER_TEST_PROGRAMS = $(PROGR
 # In this order packages begin: the longest alone at the end would leave a CPU idle.
 FIRST := ./test/fault ./test/kvmlab ./test/e2e ./test/remote ./internal/machine/qemu \
 	./internal/agent/shim ./internal/session ./internal/image ./internal/sessiondir ./internal/store
+FIRST_UNIT := ./internal/session ./internal/agent/shim ./internal/store ./internal/cli
 
 .PHONY: all build programs demo test unit check e2e fuzz fault interop bench kvm-lab generate install install-deps clean
 
@@ -58,10 +59,11 @@ test: build programs
 	$(RACE_ENV) $(TEST) $(RACE) -p 2 -timeout 40m $(FIRST) ./...
 
 # The fast part of it, as an ordinary user, without a VM and without a network. A file of
-# tests that need more of those, or long, says so: //go:build !unit
+# tests that need more of those, or long, says so: //go:build !unit; and with -short tests
+# with generated input take less of it.
 # More packages at a time than CPUs: many tests wait for processes.
 unit: programs
-	$(GO) list ./... | grep -v '^banger/\(test\|bench\)\b' | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -p 4 -timeout 5m
+	{ echo $(FIRST_UNIT); $(GO) list ./... | grep -v '^banger/\(test\|bench\)\b'; } | $(RACE_ENV) xargs $(GO) test $(RACE) -tags unit -short -p 4 -timeout 5m
 
 # go generate must change nothing, whatever else is not committed yet. With the flag,
 # what is compiled here is what build needs.

@@ -11,11 +11,14 @@ import (
 	"banger/internal/emulator"
 )
 
-// cases is how many stories are told to each reference: some seconds, or at full size
-// in make fuzz.
+// cases is how many stories are told to each reference: for some seconds, an eighth of
+// that with -short, or at full size in make fuzz.
 func cases(reduced, full int) int {
-	if os.Getenv("BANGER_FUZZ_FULL") != "" {
+	switch {
+	case os.Getenv("BANGER_FUZZ_FULL") != "":
 		return full
+	case testing.Short():
+		return reduced / 8
 	}
 	return reduced
 }

@@ -223,13 +223,15 @@ func processesIn(dir string) []int {
 
 // processesThat returns those of whose program is is true.
 func processesThat(is func(exe string) bool) []int {
-	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	entries, _ := os.ReadDir("/proc")
 	var pids []int
-	for _, link := range links {
-		if exe, err := os.Readlink(link); err == nil && is(exe) {
-			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
-				pids = append(pids, pid)
-			}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe")); err == nil && is(exe) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

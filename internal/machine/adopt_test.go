@@ -1,3 +1,5 @@
+//go:build !unit
+
 package machine_test
 
 import (
@@ -20,29 +22,6 @@ import (
 	"banger/internal/store"
 	"banger/internal/vmm"
 )
-
-// awkward is a driver that cannot adopt while told so, or start.
-type awkward struct {
-	*inmem.Driver
-	cannotAdopt *atomic.Bool
-	beforeStart func()
-}
-
-var errHangs = errors.New("the machine does not answer")
-
-func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, error) {
-	if d.cannotAdopt.Load() {
-		return nil, errHangs
-	}
-	return d.Driver.Adopt(ctx, ref)
-}
-
-func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
-	if d.beforeStart != nil {
-		d.beforeStart()
-	}
-	return d.Driver.Start(ctx, spec)
-}
 
 func TestAdopt_OneMachineThatCannotBeAdoptedHindersNobody(t *testing.T) {
 	var broken atomic.Bool

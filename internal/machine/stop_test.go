@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -235,3 +236,26 @@ func TestStop_WhileNoDaemonRunsIsKnownToTheNext(t *testing.T) {
 		}
 	}
 }
+
+// awkward is a driver that cannot adopt while told so, or start.
+type awkward struct {
+	*inmem.Driver
+	cannotAdopt *atomic.Bool
+	beforeStart func()
+}
+
+func (d awkward) Adopt(ctx context.Context, ref json.RawMessage) (vmm.Machine, error) {
+	if d.cannotAdopt.Load() {
+		return nil, errHangs
+	}
+	return d.Driver.Adopt(ctx, ref)
+}
+
+func (d awkward) Start(ctx context.Context, spec vmm.MachineSpec) (vmm.Owned, error) {
+	if d.beforeStart != nil {
+		d.beforeStart()
+	}
+	return d.Driver.Start(ctx, spec)
+}
+
+var errHangs = errors.New("the machine does not answer")

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"banger"
@@ -51,23 +50,6 @@ func startAttached(t *testing.T, h *hosttest.Host, r banger.SessionRequest) (std
 		}
 		out.Write(m.Data)
 	}
-}
-
-func TestAttach_ToASessionThatIsStartingHasAllOfIt(t *testing.T) {
-	h := newHost(t)
-	var group sync.WaitGroup
-	for n := range 20 {
-		group.Go(func() {
-			got, end, err := startAttached(t, h, shell(fmt.Sprint("s", n), "echo first; echo last; exit 3"))
-			if err != nil || got != "first\nlast\n" || end.ExitCode == nil || *end.ExitCode != 3 {
-				t.Errorf("%q, %v, %+v", got, err, end)
-			}
-		})
-		if n%5 == 4 {
-			h.Cut()
-		}
-	}
-	group.Wait()
 }
 
 func TestAttach_ToALaunchThatFailsHasItsEnd(t *testing.T) {

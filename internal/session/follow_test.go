@@ -1,3 +1,5 @@
+//go:build !unit
+
 package session_test
 
 import (
@@ -15,29 +17,6 @@ import (
 	"banger/internal/guestapi"
 	"banger/sessionstream"
 )
-
-// running starts a session s that runs.
-func running(t *testing.T, r *rig) banger.Session {
-	t.Helper()
-	r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
-		return report(l.ID, 1, banger.StatusRunning), nil
-	}
-	return <-r.begin(t, "")
-}
-
-// waited returns the end of session s.
-func waited(t *testing.T, r *rig) <-chan banger.Session {
-	t.Helper()
-	ended := make(chan banger.Session, 1)
-	go func() {
-		x, err := r.WaitSession(t.Context(), vmName, "s")
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- x
-	}()
-	return ended
-}
 
 func TestReconcile_OneSessionThatCannotBeSettledHindersNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -1,3 +1,5 @@
+//go:build !unit
+
 package session_test
 
 import (
@@ -13,19 +15,6 @@ import (
 	"banger/internal/guestapi"
 	"banger/internal/hosttest"
 )
-
-// startIn starts a session in a VM and waits until it has ended.
-func startIn(t *testing.T, h *hosttest.Host, vm string, r banger.SessionRequest) banger.Session {
-	t.Helper()
-	x, err := h.Sessions.StartSession(t.Context(), vm, r)
-	if err == nil {
-		x, err = h.Sessions.WaitSession(t.Context(), vm, string(x.ID))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
 
 // search returns the lines that are found, sorted, each as VM/session stream offset
 // line, and how it ended.

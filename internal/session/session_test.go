@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/guestapi"
 	"banger/internal/hosttest"
 	"banger/internal/machine"
 )
@@ -93,63 +94,6 @@ func TestSession_EndWhileNoDaemonRanIsFound(t *testing.T) {
 	}
 	if got := read(t, h, "s", all); got != "got it\n" {
 		t.Errorf("log is %q", got)
-	}
-}
-
-func TestSession_StartCarriesOnThroughCutLinks(t *testing.T) {
-	h := newHost(t)
-	var group sync.WaitGroup
-	const sessions = 20
-	for n := range sessions {
-		group.Go(func() {
-			name := fmt.Sprint("s", n)
-			x, err := h.Sessions.StartSession(t.Context(), vmName, shell(name, "echo ran >>$0; echo ran"))
-			if err != nil || x.Status == banger.StatusStarting {
-				t.Errorf("%s: %v %+v", name, err, x.SessionState)
-			}
-		})
-		if n%5 == 4 {
-			h.Cut()
-		}
-	}
-	group.Wait()
-	for n := range sessions {
-		name := fmt.Sprint("s", n)
-		if x := wait(t, h, name); x.Status != banger.StatusExited {
-			t.Errorf("%s: %+v", name, x.SessionState)
-		}
-		if got := read(t, h, name, all); got != "ran\n" {
-			t.Errorf("%s ran more or less than once: %q", name, got)
-		}
-	}
-}
-
-func TestSession_FollowerMissesAndRepeatsNothingWhenTheLinkIsCut(t *testing.T) {
-	h := newHost(t)
-	start(t, h, shell("s", "while read line; do echo $line; done"))
-	got := make(chan string)
-	done := make(chan error, 1)
-	go func() {
-		_, err := h.Streams.ReadLogs(t.Context(), vmName, "s", banger.LogRequest{Stream: banger.StreamStdout, Lines: -1, Follow: true},
-			func(c banger.LogChunk) error { got <- string(c.Data); return nil })
-		done <- err
-	}()
-	var want, seen strings.Builder
-	for n := range 10 {
-		line := fmt.Sprintf("line %d\n", n)
-		want.WriteString(line)
-		send(t, h, "s", line, false)
-		for seen.Len() < want.Len() {
-			seen.WriteString(<-got)
-		}
-		h.Cut()
-	}
-	send(t, h, "s", "", true)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if seen.String() != want.String() {
-		t.Errorf("got %q", seen.String())
 	}
 }
 
@@ -386,4 +330,27 @@ func TestStart_RunsTheProgramThatWasThereAtTheLogin(t *testing.T) {
 	if _, err := os.Stat(strange); err == nil {
 		t.Error("the program of that name was run")
 	}
+}
+
+// running starts a session s that runs.
+func running(t *testing.T, r *rig) banger.Session {
+	t.Helper()
+	r.guest.launch = func(_ context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
+		return report(l.ID, 1, banger.StatusRunning), nil
+	}
+	return <-r.begin(t, "")
+}
+
+// waited returns the end of session s.
+func waited(t *testing.T, r *rig) <-chan banger.Session {
+	t.Helper()
+	ended := make(chan banger.Session, 1)
+	go func() {
+		x, err := r.WaitSession(t.Context(), vmName, "s")
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- x
+	}()
+	return ended
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
@@ -56,25 +55,6 @@ func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
-	}
-}
-
-func TestStore_AcknowledgedWritesSurviveKill(t *testing.T) {
-	path := testPath(t)
-	for range 8 {
-		acknowledged := runAndKill(t, path, 1+rand.IntN(60))
-		s := openTest(t, path)
-		newest, err := s.Events.Revision(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if newest < acknowledged {
-			t.Fatalf("revision %d was acknowledged; after the kill the newest is %d", acknowledged, newest)
-		}
-		checkHistory(t, s, newest)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -23,10 +23,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s := openTest(t, testPath(t))
-		return allRecords{s.VMs, s.Sessions, s.Images, s.Events}
-	})
+	storetest.Run(t, openRecords)
+}
+
+func openRecords(t *testing.T) storetest.Store {
+	s := openTest(t, testPath(t))
+	return allRecords{s.VMs, s.Sessions, s.Images, s.Events}
 }
 
 // allRecords are a store's, as the suite asks for them: in one.

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,4 +75,36 @@ func TestControl_TakesTheShimThatWaitsWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait.For(t, "the end of the shim", func() bool { return !alive(shim) })
+}
+
+// stat returns the fields of /proc/PID/stat from the third on, none if there is
+// no such process.
+func stat(pid int) []string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+}
+
+// parent returns the parent of a process.
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	fields := stat(pid)
+	if len(fields) < 2 {
+		t.Fatalf("there is no process %d", pid)
+	}
+	ppid, err := strconv.Atoi(fields[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ppid
+}
+
+// alive reports whether a process runs. A zombie does not, once it is its only thread:
+// the others may still end, and keep its files open.
+func alive(pid int) bool {
+	fields := stat(pid)
+	if len(fields) == 0 {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && (fields[0] != "Z" || len(threads) > 1)
 }

@@ -1,3 +1,5 @@
+//go:build !unit
+
 package control_test
 
 import (
@@ -19,38 +21,6 @@ import (
 	"banger/internal/sessiondir"
 	"banger/test/wait"
 )
-
-// stat returns the fields of /proc/PID/stat from the third on, none if there is
-// no such process.
-func stat(pid int) []string {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-}
-
-// parent returns the parent of a process.
-func parent(t *testing.T, pid int) int {
-	t.Helper()
-	fields := stat(pid)
-	if len(fields) < 2 {
-		t.Fatalf("there is no process %d", pid)
-	}
-	ppid, err := strconv.Atoi(fields[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ppid
-}
-
-// alive reports whether a process runs. A zombie does not, once it is its only thread:
-// the others may still end, and keep its files open.
-func alive(pid int) bool {
-	fields := stat(pid)
-	if len(fields) == 0 {
-		return false
-	}
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	return err == nil && (fields[0] != "Z" || len(threads) > 1)
-}
 
 func TestSession_SurvivesKillOfControl(t *testing.T) {
 	dir := sessions(t)

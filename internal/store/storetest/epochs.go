@@ -255,7 +255,11 @@ func testEpochModel(t *testing.T, s Store) {
 	vms := []banger.VM{root}
 	lines := map[banger.Epoch]lineage.Line{root.Epoch: {{Epoch: root.Epoch}}}
 	epochs := []banger.Epoch{root.Epoch}
-	for n := range 60 {
+	steps := 60
+	if testing.Short() {
+		steps = 15
+	}
+	for n := range steps {
 		parent, at := epochs[random.IntN(len(epochs))], int64(n)
 		if random.IntN(2) == 0 {
 			parent = epochs[len(epochs)-1] // so that it gets deep
