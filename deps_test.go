@@ -69,6 +69,7 @@ func layers() map[string]layer {
 		"internal/guestbudget":         tool,
 		"internal/jsonfault":           tool,
 		"internal/hostid":              tool,
+		"internal/imagename":           tool,
 		"internal/jsonshape":           tool,
 		"internal/keylock":             tool,
 		"internal/lineage":             tool,

@@ -32,6 +32,18 @@ func (l *Locks[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
 	}
 }
 
+// TryLock is Lock for a caller that does not wait: ok is false if somebody has the lock.
+func (l *Locks[K]) TryLock(key K) (unlock func(), ok bool) {
+	k := l.enter(key)
+	select {
+	case <-k.free:
+		return func() { k.free <- struct{}{}; l.leave(key, k) }, true
+	default:
+		l.leave(key, k)
+		return nil, false
+	}
+}
+
 // Hold is Lock for a caller that waits however long it takes.
 func (l *Locks[K]) Hold(key K) (unlock func()) {
 	k := l.enter(key)

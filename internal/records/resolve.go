@@ -44,14 +44,24 @@ func Resolve[T Named](kind, ref string, records []T) (T, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		err := banger.Errorf(banger.CodeNotFound, "cannot find %s %q: no such %s", kind, ref, kind)
-		err.Candidates = candidates(records)
-		return none, err.WithHint("list them with: banger %s list", kind)
+		return none, NotFound(kind, ref, records)
 	default:
-		err := banger.Errorf(banger.CodeAmbiguous, "cannot tell which %s %q is: it fits %d of them", kind, ref, len(matches))
-		err.Candidates = candidates(matches)
-		return none, err.WithHint("give the whole name or id, or a longer prefix")
+		return none, Ambiguous(kind, ref, matches)
 	}
+}
+
+// NotFound is the error for a ref that means none of the records there are.
+func NotFound[T Named](kind, ref string, records []T) *banger.Error {
+	err := banger.Errorf(banger.CodeNotFound, "cannot find %s %q: no such %s", kind, ref, kind)
+	err.Candidates = candidates(records)
+	return err.WithHint("list them with: banger %s list", kind)
+}
+
+// Ambiguous is the error for a ref that means several records.
+func Ambiguous[T Named](kind, ref string, matches []T) *banger.Error {
+	err := banger.Errorf(banger.CodeAmbiguous, "cannot tell which %s %q is: it fits %d of them", kind, ref, len(matches))
+	err.Candidates = candidates(matches)
+	return err.WithHint("give the whole name or id, or a longer prefix")
 }
 
 func candidates[T Named](records []T) []string {

@@ -2,11 +2,12 @@ package layer
 
 import (
 	"archive/tar"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -51,9 +52,15 @@ type entry struct {
 	begin int64  // of its headers in the archive
 }
 
+// File is where an archive is kept; an *os.File that begins empty is one.
+type File interface {
+	io.Writer
+	io.ReaderAt
+}
+
 // Spool copies the archive that r yields to a file, and learns what is in it. All of r is
 // read; the file stays the caller's, and has to be open as long as the Archive is used.
-func Spool(r io.Reader, file *os.File, limits Limits) (*Archive, error) {
+func Spool(r io.Reader, file File, limits Limits) (*Archive, error) {
 	sum := sha256.New()
 	in := &counter{r: io.TeeReader(io.LimitReader(r, limits.TarBytes+1), io.MultiWriter(file, sum))}
 	a := &Archive{file: file}
@@ -65,11 +72,22 @@ func Spool(r io.Reader, file *os.File, limits Limits) (*Archive, error) {
 		return nil, banger.Errorf(banger.CodeInvalid, "cannot take layer: it has more than %d bytes", limits.TarBytes)
 	}
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	a.Bytes = in.n
 	sum.Sum(a.DiffID[:0])
 	return a, nil
+}
+
+// malformed gives a code to what readers of archives say, which have none. Other errors are
+// of the host's disk or of where the layer comes from.
+func malformed(err error) error {
+	_, coded := errors.AsType[*banger.Error](err)
+	_, host := errors.AsType[*fs.PathError](err)
+	if coded || host || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return banger.Errorf(banger.CodeInvalid, "%w", err)
 }
 
 // counter counts what is read.

@@ -26,6 +26,9 @@ type Stacks struct {
 	Limits Limits
 	// FromTar makes a file system of an archive; ext4.FromTar does.
 	FromTar func(archive io.Reader, path string) error
+	// Room fails if there is no room for some more bytes; nil: there always is. It is asked
+	// before they are written, since archives are small for what may be in them.
+	Room func(bytes int64) error
 }
 
 const suffix = ".ext4"
@@ -81,6 +84,20 @@ func (s Stacks) Add(ctx context.Context, layers []Layer, done func(n int, bytes 
 	return paths, nil
 }
 
+// ChainIDs returns what the layers of an image are called by, given the DiffIDs of them, the
+// lowest first: the ChainIDs of the image-spec, in hexadecimal digits.
+func ChainIDs(diffIDs []string) ([]string, error) {
+	ids, chain := make([]string, len(diffIDs)), ""
+	for n, id := range diffIDs {
+		var err error
+		if chain, err = chainID(chain, id); err != nil {
+			return nil, err
+		}
+		ids[n] = chain
+	}
+	return ids, nil
+}
+
 // chainID is the name of a layer over others: the digest of theirs and its own.
 func chainID(below, diffID string) (string, error) {
 	if len(diffID) != len("sha256:")+2*sha256.Size || diffID[:7] != "sha256:" {
@@ -106,9 +123,14 @@ func (s Stacks) add(ctx context.Context, l Layer, below *overlay.FS, path string
 	if err := os.Remove(spool.Name()); err != nil { // it ends with this process
 		return err
 	}
-	a, err := l.spool(ctx, spool, s.Limits)
+	a, err := l.spool(ctx, &roomyFile{File: spool, room: s.Room}, s.Limits)
 	if err != nil {
 		return err
+	}
+	if s.Room != nil { // the file system is about as large
+		if err := s.Room(a.Bytes); err != nil {
+			return err
+		}
 	}
 	made, err := os.MkdirTemp(s.Dir, ".made-*")
 	if err != nil {
@@ -132,11 +154,31 @@ func (s Stacks) add(ctx context.Context, l Layer, below *overlay.FS, path string
 	return files.SyncDir(s.Dir)
 }
 
+// roomPart is how many bytes are written between two looks at the room there is.
+const roomPart = 64 << 20
+
+// roomyFile is a file that fails before there is no room for what is written to it.
+type roomyFile struct {
+	*os.File
+	room func(bytes int64) error
+	left int64 // for which there is room
+}
+
+func (f *roomyFile) Write(p []byte) (int, error) {
+	if f.left -= int64(len(p)); f.left < 0 && f.room != nil {
+		if err := f.room(roomPart); err != nil {
+			return 0, err
+		}
+		f.left = roomPart
+	}
+	return f.File.Write(p)
+}
+
 var errEnded = errors.New("its reader has ended")
 
 // spool has the archive of a layer in a file, and looks whether it is the one that it is
 // called.
-func (l Layer) spool(ctx context.Context, file *os.File, limits Limits) (*Archive, error) {
+func (l Layer) spool(ctx context.Context, file File, limits Limits) (*Archive, error) {
 	blob, err := l.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -144,7 +186,7 @@ func (l Layer) spool(ctx context.Context, file *os.File, limits Limits) (*Archiv
 	defer blob.Close()
 	r, err := decompress(blob)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	defer r.Close()
 	a, err := Spool(r, file, limits)

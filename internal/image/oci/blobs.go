@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -38,18 +40,64 @@ func (b *Blobs) Path(digest v1.Hash) (string, bool) {
 	return path, err == nil && info.Mode().IsRegular()
 }
 
+// Open fetches a blob, if it is not there, and opens it. The caller closes it, and can read
+// it whatever becomes of its name.
+func (b *Blobs) Open(ctx context.Context, s Source, d v1.Descriptor, advance func(bytes int64)) (*os.File, error) {
+	unlock, err := b.locks.Lock(ctx, d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	path, err := b.fetch(ctx, s, d, advance)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// Remove removes a blob, and what has come of it.
+func (b *Blobs) Remove(ctx context.Context, digest v1.Hash) error {
+	if err := checkDigest(digest); err != nil {
+		return err
+	}
+	unlock, err := b.locks.Lock(ctx, digest)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	path, _ := b.Path(digest)
+	for _, name := range []string{path, path + partialSuffix} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkDigest(digest v1.Hash) error {
+	if _, err := v1.NewHash(digest.String()); err != nil || digest.Algorithm != "sha256" {
+		return banger.Errorf(banger.CodeInvalid, "cannot take image: %q is not a SHA-256", digest)
+	}
+	return nil
+}
+
 // Fetch has a blob in the directory, and returns where. One that is being fetched already
 // is waited for. advance, which may be nil, is called with each number of bytes that have
 // come; negative if some were in vain.
 func (b *Blobs) Fetch(ctx context.Context, s Source, d v1.Descriptor, advance func(bytes int64)) (string, error) {
-	if _, err := v1.NewHash(d.Digest.String()); err != nil || d.Digest.Algorithm != "sha256" {
-		return "", banger.Errorf(banger.CodeInvalid, "cannot take %s: %q is not a SHA-256", s, d.Digest)
-	}
 	unlock, err := b.locks.Lock(ctx, d.Digest)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
+	return b.fetch(ctx, s, d, advance)
+}
+
+// fetch is Fetch for whoever holds the blob's lock.
+func (b *Blobs) fetch(ctx context.Context, s Source, d v1.Descriptor, advance func(bytes int64)) (string, error) {
+	if err := checkDigest(d.Digest); err != nil {
+		return "", fmt.Errorf("%s: %w", s, err)
+	}
 	path, ok := b.Path(d.Digest)
 	if ok {
 		return path, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -34,8 +35,12 @@ type Source interface {
 // Image is one for a platform, whose layers are still where they come from.
 type Image struct {
 	Source   Source
-	Manifest v1.Descriptor
+	Manifest v1.Descriptor // without a digest if there is no manifest, as in what docker save wrote until version 24
 	Config   v1.ConfigFile
+	// ConfigDigest is that of the configuration.
+	ConfigDigest v1.Hash
+	// Name is what the image is called where it lies, whole or only its tag; empty if unknown.
+	Name string
 	// Layers are the lowest first. The digest of one is its DiffID where no other is known,
 	// as in what docker save wrote until version 24.
 	Layers []v1.Descriptor
@@ -44,13 +49,15 @@ type Image struct {
 // DiffIDs returns the digests of the layers, uncompressed.
 func (i *Image) DiffIDs() []v1.Hash { return i.Config.RootFS.DiffIDs }
 
-// Find returns the image of a source for a platform.
-func Find(ctx context.Context, s Source, platform v1.Platform) (*Image, error) {
+// Find returns the image of a source for a platform; of one with several images that with
+// the tag, if one is given.
+func Find(ctx context.Context, s Source, platform v1.Platform, tag string) (*Image, error) {
 	root, err := s.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d, err := find(ctx, s, root, platform, maxIndexDepth)
+	f := finder{source: s, platform: platform, tag: tag, name: nameIn(root)}
+	d, err := f.find(ctx, root, maxIndexDepth)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +69,21 @@ func Find(ctx context.Context, s Source, platform v1.Platform) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Image{Source: s, Manifest: d, Config: config, Layers: manifest.Layers}
+	i := &Image{Source: s, Manifest: d, Config: config, ConfigDigest: manifest.Config.Digest, Name: f.name, Layers: manifest.Layers}
 	return i, i.check(platform)
 }
 
-// find follows indexes to the manifest for a platform.
-func find(ctx context.Context, s Source, d v1.Descriptor, platform v1.Platform, depth int) (v1.Descriptor, error) {
+// finder looks for an image in a source.
+type finder struct {
+	source   Source
+	platform v1.Platform
+	tag      string
+	name     string // of the image, as far as it is known
+}
+
+// find follows indexes to the manifest for the platform.
+func (f *finder) find(ctx context.Context, d v1.Descriptor, depth int) (v1.Descriptor, error) {
+	s := f.source
 	if !d.MediaType.IsIndex() {
 		if d.MediaType != "" && !d.MediaType.IsImage() {
 			return d, banger.Errorf(banger.CodeInvalid, "cannot take %s: it is not an image but %s", s, d.MediaType)
@@ -81,11 +97,65 @@ func find(ctx context.Context, s Source, d v1.Descriptor, platform v1.Platform, 
 	if err != nil {
 		return d, err
 	}
-	chosen, err := choose(index.Manifests, platform)
+	entries := index.Manifests
+	if f.tag != "" && depth == maxIndexDepth {
+		if entries, err = tagged(entries, f.tag); err != nil {
+			return d, fmt.Errorf("cannot take %s: %w", s, err)
+		}
+	}
+	chosen, err := choose(entries, f.platform)
 	if err != nil {
 		return d, fmt.Errorf("cannot take %s: %w", s, err)
 	}
-	return find(ctx, s, chosen, platform, depth-1)
+	if name := nameIn(chosen); f.name == "" {
+		f.name = name
+	}
+	return f.find(ctx, chosen, depth-1)
+}
+
+// The annotations that have the name of an image: the image-spec's, which may be the tag
+// only, and containerd's and docker's, which is whole.
+const (
+	refNameAnnotation  = "org.opencontainers.image.ref.name"
+	fullNameAnnotation = "io.containerd.image.name"
+)
+
+// nameIn returns the name of the image that a descriptor leads to, "" if it has none.
+func nameIn(d v1.Descriptor) string {
+	if name := d.Annotations[fullNameAnnotation]; name != "" {
+		return name
+	}
+	return d.Annotations[refNameAnnotation]
+}
+
+// tagged returns the entries with a tag.
+func tagged(entries []v1.Descriptor, tag string) ([]v1.Descriptor, error) {
+	var with []v1.Descriptor
+	for _, d := range entries {
+		if d.Annotations[refNameAnnotation] == tag || d.Annotations[fullNameAnnotation] == tag {
+			with = append(with, d)
+		}
+	}
+	if len(with) > 0 {
+		return with, nil
+	}
+	err := banger.Errorf(banger.CodeNotFound, "it has no image with the tag %q", tag)
+	err.Candidates = names(entries)
+	return nil, err
+}
+
+// maxCandidates bounds what an error lists.
+const maxCandidates = 10
+
+// names lists those that entries have.
+func names(entries []v1.Descriptor) (names []string) {
+	for _, d := range entries {
+		name := d.Annotations[refNameAnnotation]
+		if name != "" && len(names) < maxCandidates && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // attestationType is an annotation of what BuildKit puts beside images.
@@ -112,7 +182,9 @@ func choose(entries []v1.Descriptor, want v1.Platform) (v1.Descriptor, error) {
 	case len(silent) == 1:
 		return silent[0], nil
 	case len(silent) > 1:
-		return v1.Descriptor{}, banger.Errorf(banger.CodeInvalid, "it has %d images, and does not say which is for %s", len(silent), want)
+		err := banger.Errorf(banger.CodeAmbiguous, "it has %d images, and does not say which is for %s", len(silent), want)
+		err.Candidates = names(silent)
+		return v1.Descriptor{}, err.WithHint("choose one by its tag: banger image import PATH:TAG")
 	case len(others) == 0:
 		return v1.Descriptor{}, banger.Errorf(banger.CodeInvalid, "it has no image")
 	}

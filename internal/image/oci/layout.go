@@ -54,7 +54,7 @@ func openAt(source string, fsys fs.FS, name string, from int64) (io.ReadCloser, 
 			WithHint("it may have been saved for another platform, or not in full")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", source, err)
+		return nil, banger.Errorf(banger.CodeInvalid, "cannot read %s: %w", source, err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -96,7 +95,7 @@ func push(t *testing.T, ref string, index v1.ImageIndex) {
 
 func from(t *testing.T, ref string) oci.Source {
 	t.Helper()
-	s, err := oci.Registry{Keychain: authn.NewMultiKeychain()}.From(ref)
+	s, err := oci.Registry{}.From(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +171,7 @@ func TestFind_TakesThePlatformsImageFromWhereverItIs(t *testing.T) {
 		"directory": inDir, "archive of one": tarOf(t, dir), "docker save": saved(t, want),
 	} {
 		t.Run(name, func(t *testing.T) {
-			found, err := oci.Find(t.Context(), s, linux("amd64"))
+			found, err := oci.Find(t.Context(), s, linux("amd64"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +234,7 @@ func TestFind_RefusesWhatIsNotForThePlatform(t *testing.T) {
 		"none":                      {indexOf(t, nil), banger.CodeInvalid, "no image"},
 		"one that says it is":       {wrong, banger.CodeMismatch, "linux/arm64"},
 		"one that does not say":     {other, banger.CodeMismatch, "linux/arm64"},
-		"two that say nothing":      {two, banger.CodeInvalid, "2 images"},
+		"two that say nothing":      {two, banger.CodeAmbiguous, "2 images"},
 		"an index in which is none": {mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: indexOf(t, nil)}), banger.CodeInvalid, "no image"},
 	} {
 		dir := t.TempDir()
@@ -246,7 +245,7 @@ func TestFind_RefusesWhatIsNotForThePlatform(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = oci.Find(t.Context(), s, linux("amd64"))
+		_, err = oci.Find(t.Context(), s, linux("amd64"), "")
 		if banger.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %s, %q", name, err, c.code, c.says)
 		}
@@ -319,7 +318,7 @@ func TestFetch_ContinuesWhereTheRegistryBrokeOff(t *testing.T) {
 			ref := host(t, func(h http.Handler) http.Handler { c.Handler = h; return c }) + "/image"
 			image := imageFor(t, "amd64", 1)
 			push(t, ref, indexOf(t, map[string]v1.Image{"amd64": image}))
-			found, err := oci.Find(t.Context(), from(t, ref), linux("amd64"))
+			found, err := oci.Find(t.Context(), from(t, ref), linux("amd64"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +352,7 @@ func TestFetch_ThatWasEndedIsContinuedByTheNext(t *testing.T) {
 	c := &brittle{}
 	ref := host(t, func(h http.Handler) http.Handler { c.Handler = h; return c }) + "/image"
 	push(t, ref, indexOf(t, map[string]v1.Image{"amd64": imageFor(t, "amd64", 1)}))
-	found, err := oci.Find(t.Context(), from(t, ref), linux("amd64"))
+	found, err := oci.Find(t.Context(), from(t, ref), linux("amd64"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,9 +440,9 @@ func TestRegistry_ErrorsNameTheNextStep(t *testing.T) {
 		"too many requests":  {host(t, status(http.StatusTooManyRequests)) + "/x", banger.CodeUnavailable, "later"},
 		"a registry is down": {host(t, status(http.StatusBadGateway)) + "/x", banger.CodeUnavailable, "later"},
 	} {
-		s, err := oci.Registry{Keychain: authn.NewMultiKeychain()}.From(c.ref)
+		s, err := oci.Registry{}.From(c.ref)
 		if err == nil {
-			_, err = oci.Find(t.Context(), s, linux("amd64"))
+			_, err = oci.Find(t.Context(), s, linux("amd64"), "")
 		}
 		var e *banger.Error
 		if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Hint, c.hint) || !strings.Contains(e.Message, c.ref) {

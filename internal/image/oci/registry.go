@@ -17,13 +17,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"banger"
+	"banger/internal/imagename"
 )
 
 // Registry says how registries are reached.
 type Registry struct {
-	// Keychain has the user's names and passwords; authn.DefaultKeychain reads those of
-	// docker and podman, and runs their credential helpers.
-	Keychain authn.Keychain
+	// Auth is how to log in; nil: without a name.
+	Auth authn.Authenticator
 	// Transport carries all requests; http.DefaultTransport if it is nil.
 	Transport http.RoundTripper
 }
@@ -31,26 +31,25 @@ type Registry struct {
 // From returns the source of an image by its name, as docker has it: "node:22",
 // "registry.example/team/image@sha256:…". No request is made yet.
 func (r Registry) From(ref string) (Source, error) {
-	parsed, err := name.ParseReference(ref)
+	parsed, err := imagename.Parse(ref)
 	if err != nil {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot take image %q: %w", ref, err).
-			WithHint("an image is named as in node:22 or registry.example/team/image:tag")
+		return nil, err
 	}
-	s := &registry{ref: parsed, keychain: r.Keychain, inner: r.Transport}
+	s := &registry{ref: parsed, auth: r.Auth, inner: r.Transport}
 	if s.inner == nil {
 		s.inner = http.DefaultTransport
 	}
-	if s.keychain == nil {
-		s.keychain = authn.DefaultKeychain
+	if s.auth == nil {
+		s.auth = authn.Anonymous
 	}
 	return s, nil
 }
 
 // registry is an image of one.
 type registry struct {
-	ref      name.Reference
-	keychain authn.Keychain
-	inner    http.RoundTripper
+	ref   name.Reference
+	auth  authn.Authenticator
+	inner http.RoundTripper
 
 	mu     sync.Mutex // guards the fields below
 	client *http.Client
@@ -164,12 +163,7 @@ func (s *registry) connect(ctx context.Context) (*http.Client, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	auth, err := authn.Resolve(ctx, s.keychain, s.ref.Context())
-	if err != nil {
-		return nil, banger.Errorf(banger.CodeMissing, "cannot take %s: its password cannot be had: %w", s, err).
-			WithHint("see whether docker login or podman login works for %s", s.ref.Context().RegistryStr())
-	}
-	t, err := transport.NewWithContext(ctx, s.ref.Context().Registry, auth, s.inner, []string{s.ref.Scope(transport.PullScope)})
+	t, err := transport.NewWithContext(ctx, s.ref.Context().Registry, s.auth, s.inner, []string{s.ref.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, s.unreachable(err)
 	}

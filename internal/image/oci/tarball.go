@@ -25,7 +25,7 @@ const maxTarballEntries = 10_000
 func FromTarball(name string, file io.ReaderAt, size int64) (Source, error) {
 	t := &tarball{file: file, members: map[string]member{}}
 	if err := t.read(size); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		return nil, unreadable(name, err)
 	}
 	if _, ok := t.members[layoutIndex]; ok { // docker since version 25 writes both
 		return FromLayout(name, t)
@@ -35,6 +35,15 @@ func FromTarball(name string, file io.ReaderAt, size int64) (Source, error) {
 	}
 	return nil, banger.Errorf(banger.CodeInvalid, "cannot take %s: it has neither %s nor %s, so it is not an image", name, layoutIndex, saveManifest).
 		WithHint("write it with docker save, podman save or skopeo copy")
+}
+
+// unreadable is the error for a file that is not an archive, or not a whole one.
+func unreadable(name string, cause error) error {
+	if _, host := errors.AsType[*fs.PathError](cause); host {
+		return fmt.Errorf("cannot read %s: %w", name, cause)
+	}
+	return banger.Errorf(banger.CodeInvalid, "cannot take %s: it is not an archive, or was cut off: %w", name, cause).
+		WithHint("write it with docker save, podman save or skopeo copy; a compressed one has to be unpacked first")
 }
 
 // tarball is an archive as a file system without directories.
@@ -124,12 +133,14 @@ type saved struct {
 	manifest []byte
 	layers   map[v1.Hash]string // names of files
 	config   string
+	tag      string // the image's name, "" if it has none
 }
 
 // saveEntry is one of saveManifest.
 type saveEntry struct {
-	Config string
-	Layers []string
+	Config   string
+	RepoTags []string
+	Layers   []string
 }
 
 func newSaved(name string, files *tarball) (Source, error) {
@@ -142,6 +153,9 @@ func newSaved(name string, files *tarball) (Source, error) {
 			WithHint("save the one that you want alone")
 	}
 	s := &saved{name: name, files: files, layers: map[v1.Hash]string{}, config: path.Clean(entries[0].Config)}
+	if len(entries[0].RepoTags) > 0 {
+		s.tag = entries[0].RepoTags[0]
+	}
 	var config v1.ConfigFile
 	raw, err := files.decode(s.config, &config)
 	if err != nil {
@@ -187,7 +201,11 @@ func (s *saved) String() string { return s.name }
 
 // Root implements Source.
 func (s *saved) Root(context.Context) (v1.Descriptor, error) {
-	return v1.Descriptor{MediaType: types.DockerManifestSchema2}, nil
+	d := v1.Descriptor{MediaType: types.DockerManifestSchema2}
+	if s.tag != "" {
+		d.Annotations = map[string]string{fullNameAnnotation: s.tag}
+	}
+	return d, nil
 }
 
 // Blob implements Source.
