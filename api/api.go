@@ -107,6 +107,14 @@ type BuildLine struct {
 	Error    *banger.Error         `json:"error,omitempty"`
 }
 
+// PullLine is a line of a pull or an import: reports of progress, then the image or the
+// error.
+type PullLine struct {
+	Progress *banger.PullProgress `json:"progress,omitempty"`
+	Image    *banger.Image        `json:"image,omitempty"`
+	Error    *banger.Error        `json:"error,omitempty"`
+}
+
 // RemoteLine is a line of a login to a remote host: the steps that it takes, then the VM or
 // the error.
 type RemoteLine struct {

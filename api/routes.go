@@ -95,6 +95,11 @@ type (
 	Body[B any] struct {
 		Body B `body:"json"`
 	}
+	// ImageBody is a request about an image whose body is a B.
+	ImageBody[B any] struct {
+		Image string `path:"image"`
+		Body  B      `body:"json"`
+	}
 	// VMBody is a request about a VM whose body is a B.
 	VMBody[B any] struct {
 		VM   string `path:"vm"`

@@ -137,6 +137,13 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 			_, err := r.BuildImage(ctx, "default", banger.ImageRecipe{Suite: "trixie", Include: []string{"vim"}}, nil)
 			return err
 		}},
+		{`PullImage "node:22" "linux/amd64" "n"`, func() error {
+			_, err := r.PullImage(ctx, banger.PullRequest{Reference: "node:22", Platform: "linux/amd64", Name: "n"}, nil)
+			return err
+		}},
+		{`ImportImage "/a b" "" ""`, func() error { _, err := r.ImportImage(ctx, banger.ImportRequest{Path: "/a b"}, nil); return err }},
+		{`TagImage "ghcr.io/a/b:1" "x/y:2"`, func() error { _, err := r.TagImage(ctx, "ghcr.io/a/b:1", banger.TagRequest{Name: "x/y:2"}); return err }},
+		{"PruneImages true", func() error { _, err := r.PruneImages(ctx, banger.ImagePruneRequest{DryRun: true}); return err }},
 		{"ListImages", func() error { _, err := r.ListImages(ctx); return err }},
 		{`GetImage "i"`, func() error { _, err := r.GetImage(ctx, "i"); return err }},
 		{`DeleteImage "i"`, func() error { return r.DeleteImage(ctx, "i") }},

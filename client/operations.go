@@ -78,6 +78,16 @@ func (c *Client) SignalSession(ctx context.Context, vm string, session string, r
 	return err
 }
 
+// TagImage implements banger.ImageService.
+func (c *Client) TagImage(ctx context.Context, image string, r banger.TagRequest) (banger.Image, error) {
+	return call(ctx, c, api.TagImage, api.ImageBody[banger.TagRequest]{Image: image, Body: r})
+}
+
+// PruneImages implements banger.ImageService.
+func (c *Client) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (banger.ImagePruneResult, error) {
+	return call(ctx, c, api.PruneImages, api.Body[banger.ImagePruneRequest]{Body: r})
+}
+
 // ListImages implements banger.ImageService.
 func (c *Client) ListImages(ctx context.Context) ([]banger.Image, error) {
 	answer, err := call(ctx, c, api.ListImages, api.Empty{})

@@ -28,7 +28,7 @@ func needs() map[string]banger.Capability {
 		"session attach": "", "session delete": "", "session kill": "", "session list": "", "session logs": "", "session prune": "",
 		"session rm": "", "session search": "", "session send": "", "session show": "", "session signal": "", "session start": "",
 		"session stop": "", "session wait": "",
-		"image build": "", "image delete": "", "image list": "", "image show": "",
+		"image build": "", "image delete": "", "image import": "", "image list": "", "image prune": "", "image pull": "", "image show": "", "image tag": "",
 		"daemon logs": "", "daemon run": "", "daemon show": "", "daemon start": "", "daemon status": "", "daemon stop": "",
 	}
 }

@@ -29,7 +29,7 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session logs dev", "session logs dev s -n -1", "session logs dev s --from 3",
 		"session logs dev s --from -3 --stream stdout", "session logs dev s -n 3 --from 3 --stream stdout",
 		"session wait dev s --timeout -1s", "session list --status done", "daemon run --ready-fd -2",
-		"vm ssh", "image build a b",
+		"vm ssh", "image build a b", "image pull", "image pull a b", "image pull A:B:C", "image import", "image tag a", "image prune a",
 		"vm add", "vm add lab", "vm add --ssh h", "vm add lab other --ssh h", "vm add Lab --ssh h", "vm add lab --ssh=", "vm unlock", "vm unlock a b",
 		"session attach dev", "session attach dev s --from -1", "session attach dev s --from end",
 		"session attach dev s --view --takeover", "session attach dev s --view --eof", "session attach dev s --no-stdin --eof",
@@ -160,6 +160,10 @@ func TestEveryReadCommand_PrintsTheAPIsObjectsAsJSON(t *testing.T) {
 		"image list":                           `[{"id":"i1"`,
 		"image show default":                   `{"id":"i1"`,
 		"image build":                          `{"id":"i1"`,
+		"image pull node:22":                   `{"id":"i1"`,
+		"image import x":                       `{"id":"i1"`,
+		"image tag default y":                  `{"id":"i1"`,
+		"image prune --dry-run":                `{"images":null`,
 		"daemon status":                        `{"version":"v1","pid":7`,
 		"doctor":                               `[{"name":"qemu"`,
 		"events --since 0":                     `{"revision":4`,
@@ -195,7 +199,7 @@ func TestCompletion_KnowsLiveNamesAndStartsNoDaemon(t *testing.T) {
 	f := &fake{
 		vms:      []banger.VM{{Name: "dev"}, {Name: "demo"}},
 		sessions: []banger.Session{{Name: "build"}, {Name: "two\nlines"}},
-		images:   []banger.Image{{Name: "default"}, {Name: ""}},
+		images:   []banger.Image{{Name: "default", Tags: []string{"node:22"}}, {Name: ""}},
 		running:  true,
 	}
 	for line, want := range map[string]string{
@@ -207,7 +211,7 @@ func TestCompletion_KnowsLiveNamesAndStartsNoDaemon(t *testing.T) {
 		"session logs ":         "dev demo",
 		"session logs dev ":     "build",
 		"session logs dev b":    "build",
-		"image show ":           "default",
+		"image show ":           "default node:22",
 		"vm create --image de":  "default",
 		"session start dev -- ": "",
 	} {

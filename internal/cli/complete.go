@@ -68,7 +68,11 @@ func vmNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 
 func imageNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 	images, err := s.Images.ListImages(ctx)
-	return names(images), err
+	var names []string
+	for _, i := range images {
+		names = append(names, i.Names()...)
+	}
+	return names, err
 }
 
 // sessionNames finds the sessions of the VM that is the first argument.

@@ -18,14 +18,17 @@ import (
 // fake is a backend of a servicetest.Fake with these records and answers, which remembers
 // what it was asked.
 type fake struct {
-	vms      []banger.VM
-	sessions []banger.Session
-	images   []banger.Image
-	events   []banger.Event
-	checks   []banger.Check
-	chunks   []banger.LogChunk
-	progress []banger.BuildProgress
-	access   banger.SSHAccess
+	vms          []banger.VM
+	sessions     []banger.Session
+	images       []banger.Image
+	events       []banger.Event
+	checks       []banger.Check
+	chunks       []banger.LogChunk
+	progress     []banger.BuildProgress
+	pulls        []banger.PullProgress
+	pulled       banger.PullRequest // what was asked for
+	prunedImages banger.ImagePruneResult
+	access       banger.SSHAccess
 	// results and searchEnd are what a search finds.
 	results   []banger.SearchResult
 	searchEnd banger.SearchEnd
@@ -61,7 +64,7 @@ func (f *fake) services() Services {
 	s := &servicetest.Fake{
 		VMs: append([]banger.VM{}, f.vms...), Sessions: append([]banger.Session{}, f.sessions...),
 		Images: append([]banger.Image{}, f.images...), Events: f.events,
-		Checks: f.checks, Chunks: f.chunks, Progress: f.progress, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
+		Checks: f.checks, Chunks: f.chunks, Progress: f.progress, Pulls: f.pulls, PrunedImages: f.prunedImages, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
 		Pruned: f.pruned, Trash: f.trash, Err: f.err, Console: []byte("boot\r\n\x1b[31mred\xff"),
 		Match:  banger.Match{Stream: banger.StreamStdout, Offset: 5, End: 8, Text: []byte("abc")},
 		OnCall: f.note, OnLogin: f.login,
@@ -150,6 +153,9 @@ func (f *fake) note(method string, args ...any) {
 	}
 	if method == "SendSession" {
 		f.sent, f.sentEOF = args[2].([]byte), args[3].(bool)
+	}
+	if method == "PullImage" {
+		f.pulled = args[0].(banger.PullRequest)
 	}
 	if method == "Doctor" && args[0].(bool) {
 		f.ask("doctor deep")

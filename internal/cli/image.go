@@ -11,8 +11,9 @@ import (
 )
 
 func (c *CLI) imageCommand() *cobra.Command {
-	return group("image", "Build and manage images for VMs",
-		c.imageBuildCommand(), c.imageListCommand(), c.imageShowCommand(), c.imageDeleteCommand())
+	return group("image", "Build, pull and manage images for VMs",
+		c.imageBuildCommand(), c.imagePullCommand(), c.imageImportCommand(), c.imageTagCommand(),
+		c.imageListCommand(), c.imageShowCommand(), c.imageDeleteCommand(), c.imagePruneCommand())
 }
 
 func (c *CLI) imageBuildCommand() *cobra.Command {
@@ -66,10 +67,9 @@ func (c *CLI) imageListCommand() *cobra.Command {
 		}
 		rows := make([][]string, len(images))
 		for i, m := range images {
-			rows[i] = []string{m.Name, m.Recipe.Suite, m.KernelRelease, formatBytes(m.SizeBytes),
-				formatTime(m.CreatedAt), string(m.ID)}
+			rows[i] = []string{strings.Join(m.Names(), ", "), origin(m), formatBytes(m.SizeBytes), formatTime(m.CreatedAt), string(m.ID)}
 		}
-		return table(c.Stdout, []string{"NAME", "SUITE", "KERNEL", "SIZE", "CREATED", "ID"}, rows)
+		return table(c.Stdout, []string{"NAME", "FROM", "SIZE", "CREATED", "ID"}, rows)
 	}
 	return cmd
 }
@@ -90,26 +90,71 @@ func (c *CLI) imageShowCommand() *cobra.Command {
 		if *asJSON {
 			return c.printJSON(m)
 		}
-		return printFields(c.Stdout, []field{
+		return printFields(c.Stdout, append([]field{
 			{"name", m.Name},
+			{"further names", strings.Join(m.Tags, " ")},
 			{"id", string(m.ID)},
+			{"size", formatBytes(m.SizeBytes)},
+			{"created", formatTime(m.CreatedAt)},
+		}, imageFields(m)...))
+	}
+	return cmd
+}
+
+// origin says in a word or two what an image was made of.
+func origin(m banger.Image) string {
+	if m.OCI == nil {
+		return "debian " + m.Recipe.Suite
+	}
+	return fmt.Sprintf("oci, %d layers", len(m.OCI.Layers))
+}
+
+// imageFields are those of an image of its kind.
+func imageFields(m banger.Image) []field {
+	if m.OCI == nil {
+		return []field{
 			{"suite", m.Recipe.Suite},
 			{"include", strings.Join(m.Recipe.Include, " ")},
 			{"mirror", m.Recipe.Mirror},
 			{"recipe digest", m.RecipeDigest},
 			{"kernel", m.KernelRelease},
-			{"size", formatBytes(m.SizeBytes)},
 			{"packages", strconv.Itoa(m.Packages)},
-			{"created", formatTime(m.CreatedAt)},
-		})
+		}
 	}
-	return cmd
+	layers := make([]string, len(m.OCI.Layers))
+	for n, l := range m.OCI.Layers {
+		layers[n] = fmt.Sprintf("%s %s", l.Digest, formatBytes(l.SizeBytes))
+	}
+	c := m.OCI.Config
+	return []field{
+		{"source", m.OCI.Source},
+		{"platform", m.OCI.Platform},
+		{"digest", m.OCI.Digest},
+		{"config digest", m.OCI.ConfigDigest},
+		{"entrypoint", formatList(c.Entrypoint)},
+		{"cmd", formatList(c.Cmd)},
+		{"env", strings.Join(c.Env, "\n")},
+		{"user", c.User},
+		{"working dir", c.WorkingDir},
+		{"stop signal", c.StopSignal},
+		{"layers", strings.Join(layers, "\n")},
+	}
+}
+
+// formatList shows arguments so that each can be told from the next.
+func formatList(arguments []string) string {
+	if len(arguments) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q", arguments)
 }
 
 func (c *CLI) imageDeleteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "delete IMAGE",
-		Short:             "Delete an image that no VM uses",
+		Use:   "delete IMAGE",
+		Short: "Delete an image that no VM uses",
+		Long: `Delete an image that no VM uses, with the layers that no other image has. If IMAGE is one
+of several names of the image, the image only loses that name.`,
 		Args:              argumentNames("IMAGE"),
 		ValidArgsFunction: c.complete(imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -16,6 +17,7 @@ import (
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/image"
+	"banger/internal/image/oci"
 	"banger/internal/machine"
 	"banger/internal/paths"
 	"banger/internal/session"
@@ -35,6 +37,8 @@ type Parts struct {
 	// Builder and FileSystems make images.
 	Builder     image.RootBuilder
 	FileSystems image.FileSystems
+	// Registries carries the requests to registries of images; nil: http.DefaultTransport.
+	Registries http.RoundTripper
 	// Images are what VMs boot from; nil: the images that Builder makes.
 	Images  machine.Images
 	Disks   machine.Disks
@@ -95,7 +99,11 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	images := image.New(image.Config{Store: records.Images, Builder: parts.Builder, FS: parts.FileSystems, Paths: p, Log: log})
+	images := image.New(image.Config{
+		Store: records.Images, Builder: parts.Builder, FS: parts.FileSystems,
+		Sources: sources{blobs: oci.NewBlobs(image.DownloadsDir(p)), transport: parts.Registries}, Stacks: newLayerStacks(image.LayersDir(p)),
+		Paths: p, Log: log,
+	})
 	if parts.Images == nil {
 		parts.Images = imageFiles{images}
 	}

@@ -96,6 +96,8 @@ func (s *server) handlers() []handler {
 		streamed(s, api.SearchSessions, s.searchSessions),
 		streamed(s, api.WatchEvents, s.watchEvents),
 		streamed(s, api.BuildImage, s.buildImage),
+		streamed(s, api.PullImage, s.pullImage),
+		streamed(s, api.ImportImage, s.importImage),
 		streamed(s, api.AddRemote, s.addRemote),
 		streamed(s, api.UnlockRemote, s.unlockRemote),
 		upgraded(s, api.AttachSession, s.attachSession),

@@ -50,3 +50,30 @@ func (s *server) buildImage(ctx context.Context, q api.Body[api.ImageBuild], sen
 	}
 	return send(api.BuildLine{Image: &image})
 }
+
+func (s *server) pullImage(ctx context.Context, q api.Body[banger.PullRequest], send func(api.PullLine) error) error {
+	return reportPull(ctx, send, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+		return s.Images.PullImage(ctx, q.Body, report)
+	})
+}
+
+func (s *server) importImage(ctx context.Context, q api.Body[banger.ImportRequest], send func(api.PullLine) error) error {
+	return reportPull(ctx, send, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+		return s.Images.ImportImage(ctx, q.Body, report)
+	})
+}
+
+// reportPull sends what a pull does as it does it, then the image.
+func reportPull(ctx context.Context, send func(api.PullLine) error, pull func(context.Context, func(banger.PullProgress)) (banger.Image, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	image, err := pull(ctx, func(p banger.PullProgress) {
+		if err := send(api.PullLine{Progress: &p}); err != nil {
+			cancel()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return send(api.PullLine{Image: &image})
+}

@@ -5,17 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"banger"
+	"banger/internal/imagename"
+	"banger/internal/keylock"
 )
+
+// builds makes images of recipes.
+type builds struct {
+	builder RootBuilder
+	fs      FileSystems
+	store   Store
+	shelf   *shelf
+	making  *keylock.Locks[string] // by recipe
+	need    space
+	log     *slog.Logger
+}
 
 // BuildImage implements banger.ImageService.
 func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
-	if err := validateName(name); err != nil {
+	return s.builds.build(ctx, name, r, progress)
+}
+
+// build is Service.BuildImage.
+func (s *builds) build(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
+	if err := imagename.Validate(name); err != nil {
 		return banger.Image{}, err
+	}
+	if !imagename.Plain(name) {
+		return banger.Image{}, banger.Errorf(banger.CodeInvalid, "cannot build image %q: the name of an image that is built here has no /, : or @", name)
 	}
 	r = normalise(r)
 	digest, err := recipeDigest(r)
@@ -24,7 +46,7 @@ func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRec
 	}
 	track := newTracker(progress)
 	track.enter("preparing", "", 0)
-	unlock, err := s.recipes.Lock(ctx, digest)
+	unlock, err := s.making.Lock(ctx, digest)
 	if err != nil {
 		return banger.Image{}, err
 	}
@@ -33,13 +55,13 @@ func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRec
 	image, found, err := s.existing(digest)
 	if err == nil && !found {
 		detail = "built"
-		image, err = s.build(ctx, r, digest, track)
+		image, err = s.make(ctx, r, digest, track)
 	}
 	if err != nil {
 		return banger.Image{}, err
 	}
 	image.Name = name
-	if image, err = s.Store.PutImage(ctx, image); err != nil {
+	if image, err = s.store.PutImage(ctx, image); err != nil {
 		return banger.Image{}, err
 	}
 	track.enter("done", detail, 100)
@@ -47,8 +69,8 @@ func (s *Service) BuildImage(ctx context.Context, name string, r banger.ImageRec
 }
 
 // existing returns the newest sound image of a recipe.
-func (s *Service) existing(digest string) (image banger.Image, found bool, err error) {
-	manifests, err := s.manifests()
+func (s *builds) existing(digest string) (image banger.Image, found bool, err error) {
+	manifests, err := s.shelf.manifests()
 	if err != nil {
 		return image, false, err
 	}
@@ -56,9 +78,9 @@ func (s *Service) existing(digest string) (image banger.Image, found bool, err e
 		if m.Content.RecipeDigest != digest || found && m.CreatedAt.Before(image.CreatedAt) {
 			continue
 		}
-		dir := s.Paths.Image(id)
+		dir := s.shelf.paths.Image(id)
 		if err := errors.Join(m.checkFiles(dir), m.checkModules(dir)); err != nil {
-			s.Log.Warn("image is not sound", "image", id, "error", err)
+			s.log.Warn("image is not sound", "image", id, "error", err)
 			continue
 		}
 		image, found = m.image(id), true
@@ -66,23 +88,23 @@ func (s *Service) existing(digest string) (image banger.Image, found bool, err e
 	return image, found, nil
 }
 
-// build makes the image of a recipe and leaves nothing else behind. The caller
+// make makes the image of a recipe and leaves nothing else behind. The caller
 // holds the recipe's lock.
-func (s *Service) build(ctx context.Context, r banger.ImageRecipe, digest string, track *tracker) (_ banger.Image, err error) {
-	if err := s.sweep(ctx); err != nil {
+func (s *builds) make(ctx context.Context, r banger.ImageRecipe, digest string, track *tracker) (_ banger.Image, err error) {
+	if err := s.shelf.sweep(ctx); err != nil {
 		return banger.Image{}, err
 	}
-	defer func() { err = s.need.explain(s.Paths.Images(), err) }()
-	folder, err := s.newFolder()
+	defer func() { err = s.need.explain(s.shelf.paths.Images(), err) }()
+	folder, err := s.shelf.newFolder()
 	if err != nil {
 		return banger.Image{}, fmt.Errorf("cannot build image: %w", err)
 	}
 	defer func() {
 		if err := folder.remove(ctx); err != nil {
-			s.Log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.dir, "error", err)
+			s.log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.dir, "error", err)
 		}
 	}()
-	if err := s.need.check(s.Paths.Images()); err != nil {
+	if err := s.need.check(s.shelf.paths.Images()); err != nil {
 		return banger.Image{}, err
 	}
 	if err := folder.makeScratch(); err != nil {
@@ -115,19 +137,19 @@ var errOtherPart = errors.New("another part of the build failed")
 
 // makeSystem has the builder make a system and, from the one stream that it
 // writes, makes the root file system and picks out the other files.
-func (s *Service) makeSystem(ctx context.Context, r banger.ImageRecipe, folder *buildFolder, track *tracker) (picked, error) {
+func (s *builds) makeSystem(ctx context.Context, r banger.ImageRecipe, folder *buildFolder, track *tracker) (picked, error) {
 	var system picked
 	var built, converted, chosen error
 	stream, builderEnd := io.Pipe()
 	copied, copyEnd := io.Pipe()
 	var parts sync.WaitGroup
 	parts.Go(func() {
-		built = s.Builder.Build(ctx, r, folder.scratch, builderEnd, track.builder)
+		built = s.builder.Build(ctx, r, folder.scratch, builderEnd, track.builder)
 		builderEnd.CloseWithError(otherPart(built))
 	})
 	parts.Go(func() {
 		tee := io.TeeReader(stream, copyEnd)
-		converted = s.FS.FromTar(tee, filepath.Join(folder.image(), rootName))
+		converted = s.fs.FromTar(tee, filepath.Join(folder.image(), rootName))
 		stream.CloseWithError(errOtherPart)
 		copyEnd.CloseWithError(otherPart(converted))
 	})

@@ -116,7 +116,7 @@ func newFixture(t *testing.T, b RootBuilder) fixture {
 	}
 	t.Cleanup(func() { f.store.Close() })
 	f.Service = New(Config{Store: f.store.Images, Builder: b, FS: fileSystems{}, Paths: p, Log: slog.New(slog.DiscardHandler)})
-	f.need = space{} // what the fake makes fits anywhere
+	f.builds.need = space{} // what the fake makes fits anywhere
 	return f
 }
 
@@ -146,7 +146,7 @@ func (f fixture) leftovers(t *testing.T) string {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if _, err := f.manifest(banger.ImageID(e.Name())); err != nil {
+			if _, err := f.shelf.manifest(banger.ImageID(e.Name())); err != nil {
 				found = append(found, e.Name())
 			}
 		}

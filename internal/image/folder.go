@@ -32,20 +32,20 @@ const cleanUpTime = time.Minute
 
 // buildFolder is the place of one build.
 type buildFolder struct {
-	service *Service
+	shelf   *shelf
 	dir     string
 	lock    *os.File
 	scratch string
 }
 
 // newFolder makes a build directory without a scratch.
-func (s *Service) newFolder() (*buildFolder, error) {
+func (s *shelf) newFolder() (*buildFolder, error) {
 	s.mu.Lock() // else sweep could find the directory before it is locked
 	defer s.mu.Unlock()
-	if err := os.MkdirAll(s.Paths.Images(), 0o700); err != nil {
+	if err := os.MkdirAll(s.paths.Images(), 0o700); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(s.Paths.Images(), buildPrefix)
+	dir, err := os.MkdirTemp(s.paths.Images(), buildPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Service) newFolder() (*buildFolder, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &buildFolder{service: s, dir: dir, lock: lock}, nil
+	return &buildFolder{shelf: s, dir: dir, lock: lock}, nil
 }
 
 // makeScratch makes the directory of temporary files. Its name is written down
@@ -102,7 +102,7 @@ func (b *buildFolder) image() string { return filepath.Join(b.dir, imagePart) }
 // publish makes the image durable and gives it its place; a broken image of the
 // same content that is there gives way.
 func (b *buildFolder) publish(id banger.ImageID) error {
-	images := b.service.Paths.Images()
+	images := b.shelf.paths.Images()
 	// One call for all files: there are thousands.
 	folder, err := os.Open(images)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *buildFolder) publish(id banger.ImageID) error {
 	if err := unix.Syncfs(int(folder.Fd())); err != nil {
 		return fmt.Errorf("cannot sync directory %s: %w", images, err)
 	}
-	to := b.service.Paths.Image(id)
+	to := b.shelf.paths.Image(id)
 	if err := os.Rename(to, filepath.Join(b.dir, "replaced")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -128,7 +128,7 @@ func (b *buildFolder) remove(ctx context.Context) error {
 	defer cancel()
 	defer b.lock.Close()
 	if b.scratch != "" {
-		if err := b.service.Builder.RemoveScratch(ctx, b.scratch); err != nil {
+		if err := b.shelf.removeScratch(ctx, b.scratch); err != nil {
 			return err // the directory stays, so that the next sweep tries again
 		}
 	}
@@ -137,12 +137,12 @@ func (b *buildFolder) remove(ctx context.Context) error {
 
 // removeImage removes the files of an image: first its name, then the rest, so
 // that none is ever there in part.
-func (s *Service) removeImage(ctx context.Context, id banger.ImageID) error {
+func (s *shelf) removeImage(ctx context.Context, id banger.ImageID) error {
 	b, err := s.newFolder()
 	if err != nil {
 		return fmt.Errorf("cannot delete image %s: %w", id, err)
 	}
-	err = os.Rename(s.Paths.Image(id), filepath.Join(b.dir, "deleted"))
+	err = os.Rename(s.paths.Image(id), filepath.Join(b.dir, "deleted"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -150,10 +150,10 @@ func (s *Service) removeImage(ctx context.Context, id banger.ImageID) error {
 }
 
 // sweep removes build directories that no living process holds.
-func (s *Service) sweep(ctx context.Context) error {
+func (s *shelf) sweep(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	leftovers, err := filepath.Glob(filepath.Join(s.Paths.Images(), buildPrefix+"*"))
+	leftovers, err := filepath.Glob(filepath.Join(s.paths.Images(), buildPrefix+"*"))
 	if err != nil {
 		return err
 	}
@@ -165,11 +165,11 @@ func (s *Service) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.Log.Info("removing what an interrupted build left", "directory", dir)
-		b := &buildFolder{service: s, dir: dir, lock: lock, scratch: scratchOf(dir)}
+		s.log.Info("removing what an interrupted build left", "directory", dir)
+		b := &buildFolder{shelf: s, dir: dir, lock: lock, scratch: scratchOf(dir)}
 		if err := b.remove(ctx); err != nil {
 			// It takes up space but harms nothing, so it must not stop a start.
-			s.Log.Warn("cannot remove what an interrupted build left", "directory", dir, "error", err)
+			s.log.Warn("cannot remove what an interrupted build left", "directory", dir, "error", err)
 		}
 	}
 	return nil

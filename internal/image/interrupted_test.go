@@ -17,7 +17,7 @@ import (
 // A build of a real system is cancelled while packages are being installed.
 func TestBuildImage_InterruptedBuildOfDebianLeavesNothing(t *testing.T) {
 	f := newFixture(t, mmdebstrap.New())
-	f.need = usualSpace()
+	f.builds.need = usualSpace()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the user went home")
 	_, err := f.BuildImage(ctx, "default", banger.ImageRecipe{}, func(p banger.BuildProgress) {

@@ -36,8 +36,10 @@ const (
 
 // manifest is manifest.json.
 type manifest struct {
-	CreatedAt time.Time `json:"created_at"`
-	Content   content   `json:"content"`
+	CreatedAt time.Time    `json:"created_at"`
+	Source    string       `json:"source,omitempty"` // of an image from elsewhere
+	Content   content      `json:"content"`
+	Layers    []layerFacts `json:"layers,omitempty"` // of Content.OCI, in its order
 }
 
 // content is what an image is: its digest is the image's id. Nothing in it
@@ -48,8 +50,9 @@ type content struct {
 	RecipeDigest  string               `json:"recipe_digest"`
 	KernelRelease string               `json:"kernel_release"`
 	Packages      int                  `json:"packages"`
-	Files         map[string]fileFacts `json:"files"`   // by name: root.ext4, vmlinuz, packages.txt
-	Modules       treeFacts            `json:"modules"` // all of modules/
+	Files         map[string]fileFacts `json:"files"`         // by name: root.ext4, vmlinuz, packages.txt
+	Modules       treeFacts            `json:"modules"`       // all of modules/
+	OCI           *ociContent          `json:"oci,omitempty"` // of an image from elsewhere, which has nothing of the above but the format
 }
 
 // fileFacts identify a file.
@@ -79,10 +82,14 @@ func (c content) id() (banger.ImageID, error) {
 // image returns the record of an image, without a name.
 func (m manifest) image(id banger.ImageID) banger.Image {
 	c := m.Content
-	return banger.Image{
+	i := banger.Image{
 		ID: id, Recipe: c.Recipe, RecipeDigest: c.RecipeDigest, KernelRelease: c.KernelRelease,
-		SizeBytes: c.Files[rootName].Size, Packages: c.Packages, CreatedAt: m.CreatedAt,
+		SizeBytes: c.Files[rootName].Size, Packages: c.Packages, CreatedAt: m.CreatedAt, OCI: m.oci(),
 	}
+	for _, l := range m.Layers {
+		i.SizeBytes += l.Size
+	}
+	return i
 }
 
 func (m manifest) modulesDir(dir string) string {
@@ -100,14 +107,17 @@ func readManifest(dir string, id banger.ImageID) (manifest, error) {
 	if err := json.NewDecoder(io.LimitReader(f, maxManifestBytes)).Decode(&m); err != nil {
 		return m, fmt.Errorf("its file %s cannot be read: %w", manifestName, err)
 	}
-	if m.Content.Format != manifestFormat {
-		return m, fmt.Errorf("its file %s has format %d; this banger knows %d", manifestName, m.Content.Format, manifestFormat)
+	switch {
+	case m.Content.Format == manifestFormat && m.Content.OCI == nil:
+	case m.Content.Format == ociFormat && m.Content.OCI != nil:
+	default:
+		return m, fmt.Errorf("its file %s has format %d; this banger knows %d and %d", manifestName, m.Content.Format, manifestFormat, ociFormat)
 	}
 	is, err := m.Content.id()
 	if err != nil {
 		return m, err
 	}
-	if is != id || !filepath.IsLocal(m.Content.KernelRelease) {
+	if is != id || m.Content.OCI == nil && !filepath.IsLocal(m.Content.KernelRelease) {
 		return m, fmt.Errorf("its file %s was changed", manifestName)
 	}
 	return m, nil

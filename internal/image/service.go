@@ -1,6 +1,6 @@
-// Package image holds the rules about images: how a recipe becomes one, where
-// its files lie, and when it may go. An image is a directory named by the digest of
-// its content:
+// Package image holds the rules about images: how a recipe becomes one, how one is taken
+// from a registry or an archive, where its files lie, and when it may go. An image is a
+// directory named by the digest of its content. One that was built here has
 //
 //	manifest.json   what is in it
 //	root.ext4       the root file system, read-only, shared by VMs
@@ -8,7 +8,11 @@
 //	modules/RELEASE the kernel's modules and their indexes, for the initrd
 //	packages.txt    name, version and architecture of each Debian package
 //
-// It appears under its name complete or not at all, and never changes.
+// One from elsewhere has a manifest only: its layers are file systems in another directory,
+// each named by its ChainID, which all images that begin with the same layers share. They are
+// removed when no image has them.
+//
+// An image appears under its name complete or not at all, and never changes.
 package image
 
 import (
@@ -16,18 +20,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/imagename"
 	"banger/internal/keylock"
 	"banger/internal/paths"
-	"banger/internal/records"
 )
 
 // RootBuilder makes root file systems; mmdebstrap.Builder does.
@@ -53,6 +55,8 @@ type Config struct {
 	Store   Store
 	Builder RootBuilder
 	FS      FileSystems
+	Sources Sources
+	Stacks  Stacks // in the directory Paths.Layers
 	Paths   paths.Paths
 	Log     *slog.Logger
 }
@@ -61,23 +65,32 @@ type Config struct {
 // an installation.
 type Service struct {
 	Config
-	need  space
-	users users
-
-	mu      sync.Mutex            // guards the making of build directories against their removal
-	recipes keylock.Locks[string] // by digest: each is held while a recipe is built or its image deleted
+	users  users
+	shelf  *shelf
+	builds *builds
+	pulls  *pulls
+	making *keylock.Locks[string] // by key: each is held while an image is made, named or deleted
 }
 
 // New returns a service. Recover is to be called before it is used.
 func New(c Config) *Service {
-	return &Service{Config: c, need: usualSpace(), users: users{c.Paths}}
+	making := &keylock.Locks[string]{}
+	s := &shelf{paths: c.Paths, layers: layerFiles{c.Paths}, log: c.Log}
+	if c.Builder != nil { // else nothing is built
+		s.removeScratch = c.Builder.RemoveScratch
+	}
+	return &Service{
+		Config: c, users: users{c.Paths}, shelf: s, making: making,
+		builds: &builds{builder: c.Builder, fs: c.FS, store: c.Store, shelf: s, making: making, need: usualSpace(), log: c.Log},
+		pulls:  &pulls{stacks: c.Stacks, store: c.Store, shelf: s, making: making},
+	}
 }
 
 // Recover puts right what the death of an earlier process left: it removes
-// builds that nobody finishes, and records images that were finished but not
-// recorded, without a name.
+// builds and, after a day, pulls that nobody finishes, and records images that were finished
+// but not recorded, without a name.
 func (s *Service) Recover(ctx context.Context) error {
-	if err := s.sweep(ctx); err != nil {
+	if err := s.shelf.sweep(ctx); err != nil {
 		return err
 	}
 	known, err := s.Store.ListImages(ctx)
@@ -88,7 +101,7 @@ func (s *Service) Recover(ctx context.Context) error {
 	for _, i := range known {
 		recorded[i.ID] = true
 	}
-	manifests, err := s.manifests()
+	manifests, err := s.shelf.manifests()
 	if err != nil {
 		return err
 	}
@@ -101,6 +114,7 @@ func (s *Service) Recover(ctx context.Context) error {
 		}
 		s.Log.Info("found an image without a record", "image", id)
 	}
+	s.shelf.collect(ctx, keepUnfinished)
 	return nil
 }
 
@@ -115,11 +129,44 @@ func (s *Service) GetImage(ctx context.Context, ref string) (banger.Image, error
 	if err != nil {
 		return banger.Image{}, err
 	}
-	image, err := records.Resolve("image", ref, images)
+	image, err := imagename.Find(ref, images)
 	if e, ok := errors.AsType[*banger.Error](err); ok && e.Code == banger.CodeNotFound && ref == banger.DefaultImageName {
 		return image, e.WithHint("build it with: banger image build")
 	}
 	return image, err
+}
+
+// TagImage implements banger.ImageService.
+func (s *Service) TagImage(ctx context.Context, ref string, r banger.TagRequest) (banger.Image, error) {
+	if err := imagename.Validate(r.Name); err != nil {
+		return banger.Image{}, err
+	}
+	image, err := s.GetImage(ctx, ref)
+	if err != nil {
+		return banger.Image{}, err
+	}
+	unlock, err := s.making.Lock(ctx, key(image))
+	if err != nil {
+		return banger.Image{}, err
+	}
+	defer unlock()
+	if image, err = s.GetImage(ctx, string(image.ID)); err != nil {
+		return banger.Image{}, err
+	}
+	if image.Name == "" {
+		image.Name = r.Name
+	} else if !slices.Contains(image.Names(), r.Name) {
+		image.Tags = append(image.Tags, r.Name)
+	}
+	return s.Store.PutImage(ctx, image)
+}
+
+// key is what is locked while an image is made, named or deleted.
+func key(i banger.Image) string {
+	if i.OCI != nil {
+		return string(i.ID)
+	}
+	return i.RecipeDigest
 }
 
 // DeleteImage implements banger.ImageService. The record goes first, since the
@@ -130,7 +177,35 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := s.recipes.Lock(ctx, image.RecipeDigest)
+	if name, ok := oneOfSeveral(ref, image); ok {
+		_, err := s.Store.RemoveImageName(ctx, image.ID, name)
+		return err
+	}
+	if err := s.delete(ctx, image); err != nil {
+		return err
+	}
+	s.shelf.collect(context.WithoutCancel(ctx), 0)
+	return nil
+}
+
+// oneOfSeveral returns the name that a ref is, if the image has others, too.
+func oneOfSeveral(ref string, image banger.Image) (name string, ok bool) {
+	names := image.Names()
+	if len(names) < 2 {
+		return "", false
+	}
+	short, err := imagename.Familiar(ref)
+	for _, n := range names {
+		if n == ref || err == nil && n == short {
+			return n, true
+		}
+	}
+	return "", false
+}
+
+// delete deletes an image, all but its layers.
+func (s *Service) delete(ctx context.Context, image banger.Image) error {
+	unlock, err := s.making.Lock(ctx, key(image))
 	if err != nil {
 		return err
 	}
@@ -146,7 +221,7 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 	if err := s.Store.DeleteImage(ctx, image.ID); err != nil {
 		return err
 	}
-	return errors.Join(s.removeImage(context.WithoutCancel(ctx), image.ID), s.users.forget(image.ID))
+	return errors.Join(s.shelf.removeImage(context.WithoutCancel(ctx), image.ID), s.users.forget(image.ID))
 }
 
 // Use notes that the VM whose files lie in dir, which exists, boots from an image, so that
@@ -154,66 +229,18 @@ func (s *Service) DeleteImage(ctx context.Context, ref string) error {
 // somebody just did. To note it again does no harm.
 func (s *Service) Use(id banger.ImageID, dir string) error { return s.users.add(id, dir) }
 
-// Files are the parts of an image that a VM boots from, all absolute paths.
-type Files struct {
-	ID banger.ImageID
-	// Roots are raw ext4s, never written, that overlayfs stacks: the lowest first, at
-	// least one.
-	Roots   []string
-	Kernel  string
-	Modules string // the directory that holds modules.dep, named by the kernel's release
-}
-
-// Files returns the files of an image. It fails with CodeCorrupt, naming the
-// image and the file, if one is gone or has not the size it was made with.
-func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
-	m, err := s.manifest(id)
-	if err != nil {
-		return Files{}, s.corrupt(ctx, id, err)
-	}
-	dir := s.Paths.Image(id)
-	if err := m.checkFiles(dir); err != nil {
-		return Files{}, s.corrupt(ctx, id, err)
-	}
-	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: filepath.Join(dir, kernelName), Modules: m.modulesDir(dir)}, nil
-}
-
 // corrupt says what is wrong with an image, and how to make it again.
 func (s *Service) corrupt(ctx context.Context, id banger.ImageID, cause error) error {
 	image, err := s.GetImage(ctx, string(id))
 	if err != nil {
 		return errors.Join(err, cause)
 	}
-	return banger.Errorf(banger.CodeCorrupt, "cannot use image %s (%s): %w", image.Name, id, cause).
-		WithHint("build it again with: banger image build%s", buildArguments(image))
-}
-
-// manifest reads the manifest of one image.
-func (s *Service) manifest(id banger.ImageID) (manifest, error) {
-	return readManifest(s.Paths.Image(id), id)
-}
-
-// manifests returns those of all images that have a sound one.
-func (s *Service) manifests() (map[banger.ImageID]manifest, error) {
-	entries, err := os.ReadDir(s.Paths.Images())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	corrupt := banger.Errorf(banger.CodeCorrupt, "cannot use image %s (%s): %w", image.Name, id, cause)
+	switch {
+	case image.OCI == nil:
+		return corrupt.WithHint("build it again with: banger image build%s", buildArguments(image))
+	case filepath.IsAbs(image.OCI.Source):
+		return corrupt.WithHint("import it again with: banger image import %s", image.OCI.Source)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot list images: %w", err)
-	}
-	found := map[banger.ImageID]manifest{}
-	for _, e := range entries {
-		if !banger.ValidID(e.Name()) {
-			continue
-		}
-		id := banger.ImageID(e.Name())
-		m, err := s.manifest(id)
-		if err != nil {
-			s.Log.Warn("cannot read image", "image", id, "error", err)
-			continue
-		}
-		found[id] = m
-	}
-	return found, nil
+	return corrupt.WithHint("pull it again with: banger image pull %s", image.OCI.Source)
 }

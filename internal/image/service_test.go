@@ -187,7 +187,7 @@ func TestBuildImage_RefusesBadNames(t *testing.T) {
 
 func TestBuildImage_RefusesToStartWithoutSpace(t *testing.T) {
 	f, b := newFakeFixture(t)
-	f.need = space{image: 1 << 60, scratch: 1}
+	f.builds.need = space{image: 1 << 60, scratch: 1}
 	_, err := f.BuildImage(t.Context(), "default", banger.ImageRecipe{}, nil)
 	var e *banger.Error
 	if !errors.As(err, &e) || e.Code != banger.CodeMissing || !strings.Contains(e.Message, "disk is full") || e.Hint == "" {
@@ -200,11 +200,11 @@ func TestBuildImage_RefusesToStartWithoutSpace(t *testing.T) {
 
 func TestRecover_RemovesInterruptedBuildsOnly(t *testing.T) {
 	f, _ := newFakeFixture(t)
-	dead, err := f.newFolder()
+	dead, err := f.shelf.newFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, err := f.newFolder()
+	live, err := f.shelf.newFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestRecover_BelievesNoScratchThatItCannotHaveMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{precious, "relative/banger-image-x", precious + "/../banger-image-x/../precious"} {
-		b, err := f.newFolder()
+		b, err := f.shelf.newFolder()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -376,10 +376,10 @@ func TestGetImage_TellsANewcomerToBuildTheDefault(t *testing.T) {
 
 func TestExplainFull_LeavesOtherErrorsAlone(t *testing.T) {
 	f, _ := newFakeFixture(t)
-	if err := f.need.explain(f.Paths.Images(), syscall.EIO); !errors.Is(err, syscall.EIO) || banger.CodeOf(err) == banger.CodeMissing {
+	if err := f.builds.need.explain(f.Paths.Images(), syscall.EIO); !errors.Is(err, syscall.EIO) || banger.CodeOf(err) == banger.CodeMissing {
 		t.Errorf("got %v", err)
 	}
-	if err := f.need.explain(f.Paths.Images(), nil); err != nil {
+	if err := f.builds.need.explain(f.Paths.Images(), nil); err != nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func (s space) check(images string) error {
 			return err
 		}
 		if there.Free < bytes {
-			return diskFull(fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(there.Free), mebibytes(bytes)))
+			return diskFull("build", fmt.Sprintf("directory %s has %s free and needs %s", dir, mebibytes(there.Free), mebibytes(bytes)))
 		}
 	}
 	return nil
@@ -48,16 +48,28 @@ func (s space) check(images string) error {
 
 // explain makes an error of a full disk one that says what to do.
 func (s space) explain(images string, err error) error {
-	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	if !isFull(err) {
 		return err
 	}
-	return diskFull(fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
+	return diskFull("build", fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
 		err, mebibytes(s.image), images, mebibytes(s.scratch), scratchParent()))
 }
 
-func diskFull(detail string) error {
-	return banger.Errorf(banger.CodeMissing, "cannot build image: the host's disk is full: %s", detail).
-		WithHint("free some space, or set XDG_DATA_HOME and TMPDIR to other directories")
+// explainFull is the same for what needs nobody knows how much.
+func explainFull(verb, dir string, err error) error {
+	if !isFull(err) {
+		return err
+	}
+	return diskFull(verb, fmt.Sprintf("%v, in %s", err, dir))
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func diskFull(verb, detail string) error {
+	return banger.Errorf(banger.CodeMissing, "cannot %s image: the host's disk is full: %s", verb, detail).
+		WithHint("free some space (banger image prune --dry-run shows what images can go), or set XDG_DATA_HOME and TMPDIR to other directories")
 }
 
 func sameFileSystem(a, b string) (bool, error) {

@@ -19,10 +19,13 @@ import (
 //
 // A record that does not exist is CodeNotFound, a name that is taken CodeExists.
 type Store interface {
-	// PutImage stores or replaces the record of an image and takes its name from
-	// any other.
+	// PutImage stores or replaces the record of an image, which keeps the names that it has,
+	// and takes the record's names from all others.
 	PutImage(ctx context.Context, i banger.Image) (banger.Image, error)
-	ListImages(ctx context.Context) ([]banger.Image, error) // oldest first
+	ListImages(ctx context.Context) ([]banger.Image, error)       // oldest first
+	ListUnusedImages(ctx context.Context) ([]banger.Image, error) // those that no VM refers to, oldest first
+	// RemoveImageName takes a name from an image, which may have none then.
+	RemoveImageName(ctx context.Context, id banger.ImageID, name string) (banger.Image, error)
 	// DeleteImage fails with CodeInUse, naming the VMs, while one refers to it.
 	DeleteImage(ctx context.Context, id banger.ImageID) error
 }

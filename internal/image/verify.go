@@ -11,8 +11,12 @@ import (
 // Verify reads every byte of an image and compares it with what was built. A difference
 // is CodeCorrupt, naming the image and the file.
 func (s *Service) Verify(ctx context.Context, id banger.ImageID) error {
-	m, err := s.manifest(id)
-	if err == nil {
+	m, err := s.shelf.manifest(id)
+	switch {
+	case err != nil:
+	case m.Content.OCI != nil:
+		err = m.verifyLayers(ctx, s.shelf.layers)
+	default:
 		err = m.verify(ctx, s.Paths.Image(id))
 	}
 	if ctx.Err() != nil {
@@ -43,6 +47,25 @@ func (m manifest) verify(ctx context.Context, dir string) error {
 	}
 	if is != m.Content.Modules {
 		return fmt.Errorf("its modules are not those that it was made with")
+	}
+	return nil
+}
+
+func (m manifest) verifyLayers(ctx context.Context, files layerFiles) error {
+	if err := m.checkLayers(files); err != nil {
+		return err
+	}
+	for _, l := range m.Layers {
+		is, err := measureFile(files.path(l.ChainID))
+		if err != nil {
+			return err
+		}
+		if is != l.fileFacts {
+			return fmt.Errorf("its layer %s has the SHA-256 %s instead of %s", l.ChainID, is.SHA256, l.SHA256)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }

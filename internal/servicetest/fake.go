@@ -32,19 +32,21 @@ type Fake struct {
 	Image   banger.Image
 
 	// What it answers.
-	Access    banger.SSHAccess
-	Console   []byte
-	Steps     []string // of AddRemote
-	Chunks    []banger.LogChunk
-	Progress  []banger.BuildProgress
-	Results   []banger.SearchResult
-	SearchEnd banger.SearchEnd
-	Pruned    banger.PruneResult
-	Trash     []banger.Trashed
-	Checks    []banger.Check
-	Match     banger.Match
-	Err       error  // of every call
-	Next      string // where the first page of a list ends
+	Access       banger.SSHAccess
+	Console      []byte
+	Steps        []string // of AddRemote
+	Chunks       []banger.LogChunk
+	Progress     []banger.BuildProgress
+	Pulls        []banger.PullProgress // of PullImage and ImportImage
+	Results      []banger.SearchResult
+	SearchEnd    banger.SearchEnd
+	Pruned       banger.PruneResult
+	PrunedImages banger.ImagePruneResult
+	Trash        []banger.Trashed
+	Checks       []banger.Check
+	Match        banger.Match
+	Err          error  // of every call
+	Next         string // where the first page of a list ends
 
 	OnCreateVM func(context.Context, banger.VMRequest) (banger.VM, error)
 	OnLogin    func(ctx context.Context, vm string, a banger.RemoteAnswers) (banger.VM, error) // AddRemote and UnlockRemote

@@ -46,6 +46,43 @@ func (f *Fake) BuildImage(ctx context.Context, name string, r banger.ImageRecipe
 	return image, err
 }
 
+// PullImage implements banger.ImageService.
+func (f *Fake) PullImage(_ context.Context, r banger.PullRequest, progress func(banger.PullProgress)) (banger.Image, error) {
+	defer f.call(fmt.Sprintf("%q %q %q", r.Reference, r.Platform, r.Name), "PullImage", r)()
+	return f.pulled(progress)
+}
+
+// ImportImage implements banger.ImageService.
+func (f *Fake) ImportImage(_ context.Context, r banger.ImportRequest, progress func(banger.PullProgress)) (banger.Image, error) {
+	defer f.call(fmt.Sprintf("%q %q %q", r.Path, r.Platform, r.Name), "ImportImage", r)()
+	return f.pulled(progress)
+}
+
+func (f *Fake) pulled(progress func(banger.PullProgress)) (banger.Image, error) {
+	for _, p := range f.Pulls {
+		progress(p)
+	}
+	if len(f.Images) > 0 {
+		return f.Images[0], f.Err
+	}
+	return f.Image, f.Err
+}
+
+// TagImage implements banger.ImageService.
+func (f *Fake) TagImage(_ context.Context, ref string, r banger.TagRequest) (banger.Image, error) {
+	defer f.call(fmt.Sprintf("%q %q", ref, r.Name), "TagImage", ref, r)()
+	if f.Err != nil {
+		return banger.Image{}, f.Err
+	}
+	return f.image(ref)
+}
+
+// PruneImages implements banger.ImageService.
+func (f *Fake) PruneImages(_ context.Context, r banger.ImagePruneRequest) (banger.ImagePruneResult, error) {
+	defer f.call(fmt.Sprint(r.DryRun), "PruneImages", r)()
+	return f.PrunedImages, f.Err
+}
+
 // ListImages implements banger.ImageService.
 func (f *Fake) ListImages(context.Context) ([]banger.Image, error) {
 	defer f.call("", "ListImages")()

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"banger"
+	"banger/internal/imagename"
 	"banger/internal/records"
 )
 
@@ -46,7 +47,7 @@ func (f *Fake) session(vm, ref string) (*banger.Session, error) {
 
 // image returns the image that a ref means.
 func (f *Fake) image(ref string) (banger.Image, error) {
-	found, err := records.Resolve("image", ref, f.Images)
+	found, err := imagename.Find(ref, f.Images)
 	if err != nil && !f.Strict {
 		return f.Image, nil
 	}

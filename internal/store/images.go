@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"banger"
@@ -18,7 +19,7 @@ type Images struct {
 func (s *Images) PutImage(ctx context.Context, i banger.Image) (image banger.Image, err error) {
 	err = s.writer.write(ctx, "store image "+i.Name, func(begun *tx) error {
 		t := imageTx{begun}
-		if err := t.takeName(i); err != nil {
+		if err := t.takeNames(i); err != nil {
 			return err
 		}
 		before, err := t.find("WHERE id = ?", string(i.ID))
@@ -29,6 +30,7 @@ func (s *Images) PutImage(ctx context.Context, i banger.Image) (image banger.Ima
 		if len(before) > 0 {
 			kind = banger.EventImageChanged
 			image, i.Revision = before[0], before[0].Revision
+			i = named(i, before[0].Names())
 			if differs, err := changed(image, i); err != nil || !differs {
 				return err
 			}
@@ -42,19 +44,59 @@ func (s *Images) PutImage(ctx context.Context, i banger.Image) (image banger.Ima
 // imageTx is a change of images.
 type imageTx struct{ *tx }
 
-// takeName removes the name of i from the image that has it.
-func (t imageTx) takeName(i banger.Image) error {
-	holders, err := t.find("WHERE name = ? AND id <> ?", i.Name, string(i.ID))
+// takeNames removes the names of i from the images that have them.
+func (t imageTx) takeNames(i banger.Image) error {
+	others, err := t.find("WHERE id <> ? ORDER BY seq", string(i.ID))
 	if err != nil {
 		return err
 	}
-	for _, holder := range holders {
-		holder.Name = ""
-		if _, err := t.put(banger.EventImageChanged, holder); err != nil {
+	taken := i.Names()
+	for _, other := range others {
+		names := other.Names()
+		left := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(taken, n) })
+		if len(left) == len(names) {
+			continue
+		}
+		other.Name, other.Tags = "", nil
+		if _, err := t.put(banger.EventImageChanged, named(other, left)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// named returns an image with further names.
+func named(i banger.Image, further []string) banger.Image {
+	i.Tags = slices.Clone(i.Tags)
+	for _, n := range further {
+		switch {
+		case i.Name == "":
+			i.Name = n
+		case n != i.Name && !slices.Contains(i.Tags, n):
+			i.Tags = append(i.Tags, n)
+		}
+	}
+	return i
+}
+
+// RemoveImageName implements image.Store.
+func (s *Images) RemoveImageName(ctx context.Context, id banger.ImageID, name string) (image banger.Image, err error) {
+	err = s.writer.writeAnyway(ctx, "remove name of image "+string(id), func(begun *tx) error {
+		t := imageTx{begun}
+		images, err := t.find("WHERE id = ?", string(id))
+		if image, err = one(images, err, "image", string(id)); err != nil {
+			return err
+		}
+		names := image.Names()
+		left := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+		if len(left) == len(names) {
+			return nil
+		}
+		image.Name, image.Tags = "", nil
+		image, err = t.put(banger.EventImageChanged, named(image, left))
+		return err
+	})
+	return result(image, err)
 }
 
 // put stores a record that has changed and returns it as a reader will see it.
@@ -80,6 +122,12 @@ func (t imageTx) put(kind banger.EventKind, i banger.Image) (banger.Image, error
 // ListImages implements image.Store.
 func (s *Images) ListImages(ctx context.Context) ([]banger.Image, error) {
 	return read(ctx, s.reader, decode[banger.Image], "SELECT record FROM images ORDER BY seq")
+}
+
+// ListUnusedImages implements image.Store.
+func (s *Images) ListUnusedImages(ctx context.Context) ([]banger.Image, error) {
+	return read(ctx, s.reader, decode[banger.Image],
+		"SELECT record FROM images WHERE id NOT IN (SELECT image_id FROM vms WHERE image_id IS NOT NULL) ORDER BY seq")
 }
 
 // DeleteImage implements image.Store.

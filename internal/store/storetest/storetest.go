@@ -60,6 +60,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Epoch_LastsAsLongAsItsTree", testEpochsForgotten},
 		{"Epoch_LinesAreThoseOfAModel", testEpochModel},
 		{"Image_TakesItsName", testImageName},
+		{"Image_KeepsAndTakesNames", testImageNames},
+		{"Image_UnusedIsThatOfNoVM", testUnusedImages},
 		{"Image_InUseIsNotDeleted", testImageInUse},
 		{"Update_ForbiddenTransitionChangesNothing", testTransitions},
 		{"Update_FailedChangeChangesNothing", testFailedChange},

@@ -248,7 +248,13 @@ func (j *judge) everyOtherRoute() {
 		VM: banger.VM{ID: banger.NewVMID(), Name: "lab", Driver: "remote", State: banger.VMRunning, SSHTarget: "lab", UnreachableSince: now},
 		Image: banger.Image{
 			ID: "i", Name: "default", Recipe: banger.ImageRecipe{Suite: "bookworm", Include: []string{"git"}, Mirror: "http://m/"}, CreatedAt: now,
+			Tags: []string{"node:22"}, OCI: &banger.OCIImage{
+				Source: "node:22", Digest: "sha256:d", ConfigDigest: "sha256:c", Platform: "linux/amd64", Config: banger.ImageConfig{Cmd: []string{"node"}},
+				Layers: []banger.ImageLayer{{Digest: "sha256:l", ChainID: "sha256:l", SizeBytes: 1}},
+			},
 		},
+		Pulls:        []banger.PullProgress{{Stage: banger.PullFetching, Layer: 1, Layers: 2, Bytes: 3, TotalBytes: 4, BytesPerSecond: 5, ElapsedMS: 6}},
+		PrunedImages: banger.ImagePruneResult{Images: []banger.Image{{ID: "j"}}, ReclaimedBytes: 7},
 		OnBuild: func(_ context.Context, progress func(banger.BuildProgress)) (banger.Image, error) {
 			progress(banger.BuildProgress{Stage: "unpack", Percent: 12.5, Detail: "git", ElapsedMS: 1500})
 			return banger.Image{ID: "i", Name: "default", CreatedAt: now}, nil
@@ -266,6 +272,10 @@ func (j *judge) everyOtherRoute() {
 	j.ask("consoleLog", "", "", 0, "lab")
 	j.ask("readLogs", "", "", 0, "lab", "s")
 	j.ask("buildImage", "", `{"name":"default"}`, 0)
+	j.ask("pullImage", "", `{"reference":"node:22","login":{"username":"me","password":"x"}}`, 0)
+	j.ask("importImage", "", `{"path":"/app.tar","name":"app"}`, 0)
+	j.ask("tagImage", "", `{"name":"node:lts"}`, 0, "node:22")
+	j.ask("pruneImages", "", `{"dry_run":true}`, 0)
 	j.ask("listImages", "", "", 0)
 	j.ask("getImage", "", "", 0, "i")
 	j.ask("doctor", "", "", 0)

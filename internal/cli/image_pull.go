@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"banger"
+)
+
+func (c *CLI) imagePullCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pull REF",
+		Short: "Get an OCI image from a registry",
+		Long: `Get an image from a registry, as docker pull and podman pull do, and print its name and
+id. Layers that are here, of this or any other image, are not fetched again. What an
+interrupted pull has fetched is kept for a day, and the next pull continues it.
+
+You are logged in as docker and podman are: with the names, passwords and credential
+helpers that docker login and podman login have set up for you.`,
+		Example:           "  banger image pull node:22\n  banger image pull registry.example/team/image@sha256:… --name work",
+		Args:              argumentNames("REF"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	var r banger.PullRequest
+	pullFlags(cmd, &r.Platform, &r.Name)
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r.Reference = args[0]
+		var err error
+		if r.Login, err = registryLogin(cmd.Context(), r.Reference); err != nil {
+			return err
+		}
+		progress := newPullProgress(c.Stderr)
+		image, err := c.Backend.Services().Images.PullImage(cmd.Context(), r, progress.report)
+		progress.end()
+		return c.printPulled(image, err, *asJSON)
+	}
+	return cmd
+}
+
+func (c *CLI) imageImportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE|DIR",
+		Short: "Get an OCI image from a file or directory",
+		Long: `Get an image from an archive that docker save, podman save or skopeo copy has written, or
+from a directory in the OCI image layout or an archive of one, and print its name and id.
+One of several images in a layout is chosen with its tag: DIR:TAG.
+
+Without --name, the image has the name that it has there; if it has none, that of the file.`,
+		Example:           "  docker save app:1 -o app.tar && banger image import app.tar\n  banger image import ./layout:latest --name app",
+		Args:              argumentNames("FILE|DIR"),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+	}
+	var r banger.ImportRequest
+	pullFlags(cmd, &r.Platform, &r.Name)
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var err error
+		if r.Path, err = filepath.Abs(args[0]); err != nil {
+			return err
+		}
+		progress := newPullProgress(c.Stderr)
+		image, err := c.Backend.Services().Images.ImportImage(cmd.Context(), r, progress.report)
+		progress.end()
+		return c.printPulled(image, err, *asJSON)
+	}
+	return cmd
+}
+
+// pullFlags adds what a pull and an import have in common.
+func pullFlags(cmd *cobra.Command, platform, name *string) {
+	cmd.Flags().StringVar(platform, "platform", "", "`OS/ARCH[/VARIANT]` of the image (default: that of this host)")
+	cmd.Flags().StringVar(name, "name", "", "`NAME` of the image here")
+}
+
+func (c *CLI) printPulled(image banger.Image, err error, asJSON bool) error {
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return c.printJSON(image)
+	}
+	_, err = fmt.Fprintf(c.Stdout, "%s %s\n", image.Name, image.ID)
+	return err
+}
+
+func (c *CLI) imageTagCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "tag IMAGE NAME",
+		Short:             "Give an image one more name",
+		Long:              `Give an image one more name. Another image that has the name loses it.`,
+		Args:              argumentNames("IMAGE", "NAME"),
+		ValidArgsFunction: c.complete(imageNames),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		image, err := c.Backend.Services().Images.TagImage(cmd.Context(), args[0], banger.TagRequest{Name: args[1]})
+		if err == nil && *asJSON {
+			err = c.printJSON(image)
+		}
+		return err
+	}
+	return cmd
+}
+
+func (c *CLI) imagePruneCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prune",
+		Short: "Delete the images that no VM uses",
+		Long: `Delete the images that no VM uses, their layers unless another image has them, and what
+interrupted pulls have left. Print what was deleted and how much of the disk that frees.`,
+		Args:              argumentNames(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	dryRun := cmd.Flags().Bool("dry-run", false, "only print what would be deleted")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		result, err := c.Backend.Services().Images.PruneImages(cmd.Context(), banger.ImagePruneRequest{DryRun: *dryRun})
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return c.printJSON(result)
+		}
+		if len(result.Images) > 0 {
+			rows := make([][]string, len(result.Images))
+			for i, m := range result.Images {
+				rows[i] = []string{m.Name, origin(m), formatBytes(m.SizeBytes), string(m.ID)}
+			}
+			if err := table(c.Stdout, []string{"REMOVED", "FROM", "SIZE", "ID"}, rows); err != nil {
+				return err
+			}
+		}
+		_, err = fmt.Fprintf(c.Stderr, "banger: %s %s\n", formatBytes(result.ReclaimedBytes), map[bool]string{true: "would be freed", false: "freed"}[*dryRun])
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,198 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"banger"
+	"banger/internal/diskspace"
+	"banger/internal/image"
+	"banger/internal/image/ext4"
+	"banger/internal/image/layer"
+	"banger/internal/image/oci"
+)
+
+// sources gives the image service images that others have made.
+type sources struct {
+	blobs     *oci.Blobs
+	transport http.RoundTripper
+}
+
+// Registry implements image.Sources.
+func (s sources) Registry(ctx context.Context, r banger.PullRequest) (*image.Foreign, error) {
+	platform, err := guestPlatform(r.Platform)
+	if err != nil {
+		return nil, err
+	}
+	registry := oci.Registry{Transport: s.transport}
+	if l := r.Login; l != nil {
+		registry.Auth = authn.FromConfig(authn.AuthConfig{
+			Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken,
+		})
+	}
+	source, err := registry.From(r.Reference)
+	if err != nil {
+		return nil, err
+	}
+	found, err := oci.Find(ctx, source, platform, "")
+	if err != nil {
+		return nil, err
+	}
+	f := foreign(found, platform)
+	f.Close = func() error { return nil }
+	for n, d := range found.Layers {
+		f.Layers[n].Fetch = func(ctx context.Context, advance func(int64)) error {
+			_, err := s.blobs.Fetch(ctx, source, d, advance)
+			return err
+		}
+		f.Layers[n].Open = func(ctx context.Context) (io.ReadCloser, error) { return s.blobs.Open(ctx, source, d, nil) }
+		f.Layers[n].Forget = func(ctx context.Context) error { return s.blobs.Remove(ctx, d.Digest) }
+	}
+	return f, nil
+}
+
+// Archive implements image.Sources.
+func (s sources) Archive(ctx context.Context, r banger.ImportRequest) (*image.Foreign, error) {
+	platform, err := guestPlatform(r.Platform)
+	if err != nil {
+		return nil, err
+	}
+	source, tag, closeSource, err := openArchive(r.Path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := oci.Find(ctx, source, platform, tag)
+	if err != nil {
+		return nil, errors.Join(err, closeSource())
+	}
+	f := foreign(found, platform)
+	f.Close = closeSource
+	for n, d := range found.Layers {
+		// Its digest is that of the archive inside, which whoever unpacks it compares.
+		f.Layers[n].Open = func(ctx context.Context) (io.ReadCloser, error) { return source.Blob(ctx, d, 0) }
+	}
+	return f, nil
+}
+
+// openArchive opens PATH, or PATH:TAG if there is nothing of that name.
+func openArchive(path string) (source oci.Source, tag string, closeSource func() error, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if i := strings.LastIndexByte(path, ':'); i > 0 && !strings.Contains(path[i:], "/") {
+			if f, errBefore := os.Open(path[:i]); errBefore == nil {
+				file, tag, err = f, path[i+1:], nil
+			}
+		}
+	}
+	if err != nil {
+		code := banger.CodeInvalid
+		if errors.Is(err, fs.ErrNotExist) {
+			code = banger.CodeNotFound
+		}
+		return nil, "", nil, banger.Errorf(code, "cannot import image: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		var root *os.Root
+		if root, err = os.OpenRoot(file.Name()); err == nil { // no link leads out of it
+			file.Close()
+			source, err = oci.FromLayout(file.Name(), root.FS())
+			return source, tag, root.Close, err
+		}
+	case info.Mode().IsRegular():
+		source, err = oci.FromTarball(file.Name(), file, info.Size())
+	default:
+		err = banger.Errorf(banger.CodeInvalid, "cannot import %s: it is neither a file nor a directory", path)
+	}
+	return source, tag, file.Close, err
+}
+
+// foreign is what the image service wants to know of an image.
+func foreign(i *oci.Image, platform v1.Platform) *image.Foreign {
+	c := i.Config.Config
+	f := &image.Foreign{
+		Source: i.Source.String(), Name: i.Name, ConfigDigest: i.ConfigDigest.String(), Platform: platform.String(),
+		Config: banger.ImageConfig{
+			Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal,
+		},
+	}
+	if i.Manifest.Digest.Hex != "" {
+		f.Digest = i.Manifest.Digest.String()
+	}
+	for n, d := range i.Layers {
+		f.Layers = append(f.Layers, image.ForeignLayer{DiffID: i.DiffIDs()[n].String(), Bytes: d.Size})
+	}
+	return f
+}
+
+// guestPlatform returns the platform that is asked for, which guests of this host have to
+// have.
+func guestPlatform(asked string) (v1.Platform, error) {
+	host := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	if asked == "" {
+		return host, nil
+	}
+	p, err := v1.ParsePlatform(asked)
+	if err != nil || p.OS == "" || p.Architecture == "" {
+		return host, banger.Errorf(banger.CodeInvalid, "cannot take image for platform %.100q: it is not OS/ARCHITECTURE[/VARIANT]", asked)
+	}
+	if p.OS != host.OS || p.Architecture != host.Architecture {
+		return host, banger.Errorf(banger.CodeMismatch, "cannot take image for %s: guests of this host are %s", p, host).
+			WithHint("leave out the platform, and the image for %s is taken", host)
+	}
+	return *p, nil
+}
+
+// layerStacks gives the image service the file systems of layers.
+type layerStacks struct{ layer.Stacks }
+
+// hostFloor is what stays free of the host's disk when layers are unpacked, for the VMs that
+// are there.
+const hostFloor = 256 << 20
+
+func newLayerStacks(dir string) layerStacks {
+	return layerStacks{layer.Stacks{Dir: dir, Limits: layer.DefaultLimits(), FromTar: ext4.FromTar, Room: func(bytes int64) error {
+		space, err := diskspace.Of(dir)
+		if err != nil {
+			return err
+		}
+		if space.Free-bytes < hostFloor {
+			return banger.Errorf(banger.CodeMissing, "cannot unpack layer: the host's disk is full: directory %s has %d MiB free", dir, space.Free>>20).
+				WithHint("free some space, for example with: banger image prune")
+		}
+		return nil
+	}}}
+}
+
+// ChainIDs implements image.Stacks.
+func (layerStacks) ChainIDs(diffIDs []string) ([]string, error) { return layer.ChainIDs(diffIDs) }
+
+// Add implements image.Stacks.
+func (s layerStacks) Add(ctx context.Context, layers []image.StackLayer, done func(n int, bytes int64)) error {
+	stack := make([]layer.Layer, len(layers))
+	for n, l := range layers {
+		stack[n] = layer.Layer(l)
+	}
+	_, err := s.Stacks.Add(ctx, stack, done)
+	if err != nil {
+		return fmt.Errorf("cannot unpack it: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package image
+
+import (
+	"context"
+	"path/filepath"
+
+	"banger"
+)
+
+// Files are the parts of an image that a VM boots from, all absolute paths.
+type Files struct {
+	ID banger.ImageID // of the image that has the kernel
+	// Roots are raw ext4s, never written, that overlayfs stacks: the lowest first, at
+	// least one.
+	Roots   []string
+	Kernel  string
+	Modules string // the directory that holds modules.dep, named by the kernel's release
+}
+
+// Files returns the files of an image. It fails with CodeCorrupt, naming the
+// image and the file, if one is gone or has not the size it was made with.
+func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
+	m, err := s.shelf.manifest(id)
+	if err != nil {
+		return Files{}, s.corrupt(ctx, id, err)
+	}
+	if err := s.shelf.checkFiles(m); err != nil {
+		return Files{}, s.corrupt(ctx, id, err)
+	}
+	if m.Content.OCI != nil {
+		return s.layerFiles(ctx, id, m)
+	}
+	dir := s.Paths.Image(id)
+	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: filepath.Join(dir, kernelName), Modules: m.modulesDir(dir)}, nil
+}
+
+// layerFiles returns the files of an image from elsewhere. It never brings a kernel: it is
+// booted with that of the newest image that was built here.
+func (s *Service) layerFiles(ctx context.Context, id banger.ImageID, m manifest) (Files, error) {
+	images, err := s.Store.ListImages(ctx)
+	if err != nil {
+		return Files{}, err
+	}
+	var newest banger.Image
+	for _, i := range images {
+		if i.OCI == nil && i.CreatedAt.After(newest.CreatedAt) {
+			newest = i
+		}
+	}
+	if newest.ID == "" {
+		return Files{}, banger.Errorf(banger.CodeMissing, "cannot use image %s: there is no kernel for it: it is that of an image that was built here", id).
+			WithHint("build one with: banger image build")
+	}
+	files, err := s.Files(ctx, newest.ID)
+	if err != nil {
+		return Files{}, err
+	}
+	files.Roots = nil
+	for _, l := range m.Layers {
+		files.Roots = append(files.Roots, s.shelf.layers.path(l.ChainID))
+	}
+	return files, nil
+}
