@@ -53,6 +53,7 @@ type fake struct {
 	sentEOF bool
 	grace   time.Duration
 	force   bool
+	strict  bool                   // a ref that means no record is an error
 	remotes []banger.RemoteRequest // what AddRemote and UnlockRemote got
 	stops   []banger.StopRequest
 	ready   *os.File
@@ -62,7 +63,8 @@ var errNoDaemon = banger.Errorf(banger.CodeUnavailable, "cannot reach daemon: no
 
 func (f *fake) services() Services {
 	s := &servicetest.Fake{
-		VMs: append([]banger.VM{}, f.vms...), Sessions: append([]banger.Session{}, f.sessions...),
+		Strict: f.strict,
+		VMs:    append([]banger.VM{}, f.vms...), Sessions: append([]banger.Session{}, f.sessions...),
 		Images: append([]banger.Image{}, f.images...), Events: f.events,
 		Checks: f.checks, Chunks: f.chunks, Progress: f.progress, Pulls: f.pulls, PrunedImages: f.prunedImages, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
 		Pruned: f.pruned, Trash: f.trash, Err: f.err, Console: []byte("boot\r\n\x1b[31mred\xff"),

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/imagename"
 )
 
 func (c *CLI) imagePullCommand() *cobra.Command {
@@ -28,16 +30,38 @@ helpers that docker login and podman login have set up for you.`,
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Reference = args[0]
-		var err error
-		if r.Login, err = registryLogin(cmd.Context(), r.Reference); err != nil {
-			return err
-		}
-		progress := newPullProgress(c.Stderr)
-		image, err := c.Backend.Services().Images.PullImage(cmd.Context(), r, progress.report)
-		progress.end()
+		image, err := c.pull(cmd.Context(), r)
 		return c.printPulled(image, err, *asJSON)
 	}
 	return cmd
+}
+
+// pull gets an image from a registry, logged in as the user is, and shows how far it is.
+func (c *CLI) pull(ctx context.Context, r banger.PullRequest) (image banger.Image, err error) {
+	if r.Login, err = registryLogin(ctx, r.Reference); err != nil {
+		return image, err
+	}
+	progress := newPullProgress(c.Stderr)
+	defer progress.end()
+	return c.Backend.Services().Images.PullImage(ctx, r, progress.report)
+}
+
+// pullMissing gets the image of a new VM from its registry if it is not here. One that is
+// built, by its default name, and what can only be an id, are not looked for there.
+func (c *CLI) pullMissing(ctx context.Context, ref string) error {
+	if ref == "" || ref == banger.DefaultImageName || banger.ValidID(ref) {
+		return nil
+	}
+	_, err := c.Backend.Services().Images.GetImage(ctx, ref)
+	if banger.CodeOf(err) != banger.CodeNotFound {
+		return err
+	}
+	if _, bad := imagename.Parse(ref); bad != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stderr, "banger: image %s is not here; pulling it\n", safe(ref))
+	_, err = c.pull(ctx, banger.PullRequest{Reference: ref})
+	return err
 }
 
 func (c *CLI) imageImportCommand() *cobra.Command {

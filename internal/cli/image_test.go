@@ -71,6 +71,28 @@ func TestImagePull_ReportsEachLayerWithBytesAndRate(t *testing.T) {
 	}
 }
 
+func TestVMCreate_PullsAnImageThatIsNotHere(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for image, want := range map[string]string{
+		"node:22": "node:22", "registry.example/a/b:1": "registry.example/a/b:1", "docker.io/library/here:1": "", "here:1": "", "web": "",
+		"default": "", "": "", string(banger.NewVMID()): "",
+	} {
+		for _, command := range [][]string{{"vm", "create", "x"}, {"run", "--tty=false"}} {
+			f := &fake{strict: true, images: []banger.Image{{ID: "i1", Name: "default", Tags: []string{"here:1", "web"}}}}
+			if command = append(command, "--image", image); command[0] == "run" {
+				command = append(command, "--", "true")
+			}
+			r := f.run(t, "", command...)
+			if f.pulled.Reference != want {
+				t.Errorf("%v: pulled %q, want %q: %+v", command, f.pulled.Reference, want, r)
+			}
+			if said := strings.Contains(r.stderr, "pulling"); said != (want != "") {
+				t.Errorf("%v: says %q", command, r.stderr)
+			}
+		}
+	}
+}
+
 func TestImageShow_SaysWhatAnOCIImageIs(t *testing.T) {
 	f := &fake{images: []banger.Image{{ID: "i1", Name: "node:22", Tags: []string{"node:lts"}, SizeBytes: 3 << 20, OCI: &banger.OCIImage{
 		Source: "index.docker.io/library/node:22", Digest: "sha256:d", ConfigDigest: "sha256:c", Platform: "linux/amd64",

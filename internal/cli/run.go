@@ -83,6 +83,9 @@ func (c *CLI) firstWindow(r banger.SessionRequest) *banger.Window {
 // run creates a VM, runs one session in it to its end and deletes the VM, unless the
 // session keeps running.
 func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, keep bool) (err error) {
+	if err := c.pullMissing(ctx, machine.Image); err != nil {
+		return err
+	}
 	s := c.Backend.Services()
 	vm, err := s.VMs.CreateVM(ctx, machine)
 	if err != nil {

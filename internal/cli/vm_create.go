@@ -14,6 +14,9 @@ func (c *CLI) vmCreateCommand() *cobra.Command {
 		Short: "Create a VM and print its name",
 		Long: `Create a VM and print its name. Without NAME, a name is generated.
 
+With --image, the VM boots from an image that was built or imported here, or from an OCI
+image, which is pulled from its registry if it is not here.
+
 SIZE is a whole number with a unit: 512M, 2G. Disks are sparse: they use only as much
 space on the host as the guest has written.`,
 		Example:           "  banger vm create dev --cpus 2 --memory 2G --start",
@@ -43,7 +46,7 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 	var r banger.VMRequest
 	var memory, disk, workDisk sizeMiB
 	flags := cmd.Flags()
-	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "`IMAGE` to boot, by name or id")
+	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "`IMAGE` to boot, by name or id; one that is not here is pulled: node:22")
 	flags.IntVar(&r.CPUs, "cpus", banger.DefaultCPUs, "number of CPUs")
 	flags.Var(&memory, "memory", "memory size (default "+formatMiB(banger.DefaultMemoryMiB)+")")
 	flags.Var(&disk, "disk", "size of the system disk, which holds changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
@@ -61,6 +64,9 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 // createVM prints the name as soon as the VM exists, so that it is known even if the
 // start fails.
 func (c *CLI) createVM(cmd *cobra.Command, r banger.VMRequest, start, asJSON bool) error {
+	if err := c.pullMissing(cmd.Context(), r.Image); err != nil {
+		return err
+	}
 	vms := c.Backend.Services().VMs
 	vm, err := vms.CreateVM(cmd.Context(), r)
 	if err != nil {

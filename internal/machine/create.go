@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"banger"
+	"banger/internal/imagename"
 	"banger/internal/process"
 	"banger/internal/vmm"
 )
@@ -35,7 +36,7 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 	image, err := s.images.GetImage(ctx, r.Image)
 	if err != nil {
 		if e, ok := errors.AsType[*banger.Error](err); ok && e.Code == banger.CodeNotFound {
-			err = e.WithHint("build it first with: banger image build %s", r.Image)
+			err = e.WithHint("%s", imageHint(r.Image))
 		}
 		return banger.VM{}, err
 	}
@@ -73,6 +74,17 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 		return banger.VM{}, errors.Join(err, s.homes.remove(vm.ID))
 	}
 	return stored, nil
+}
+
+// imageHint says how to get an image that is not here.
+func imageHint(name string) string {
+	switch {
+	case name == banger.DefaultImageName:
+		return "build it first with: banger image build"
+	case imagename.Plain(name):
+		return fmt.Sprintf("build it first with: banger image build %s, or pull it with: banger image pull %s", name, name)
+	}
+	return "pull it first with: banger image pull " + name
 }
 
 // maker returns the driver of new VMs.
