@@ -17,7 +17,6 @@ import (
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/image"
-	"banger/internal/image/oci"
 	"banger/internal/machine"
 	"banger/internal/paths"
 	"banger/internal/session"
@@ -101,7 +100,7 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	}
 	images := image.New(image.Config{
 		Store: records.Images, Builder: parts.Builder, FS: parts.FileSystems,
-		Sources: sources{blobs: oci.NewBlobs(image.DownloadsDir(p)), transport: parts.Registries}, Stacks: newLayerStacks(image.LayersDir(p)),
+		Sources: newSources(image.DownloadsDir(p), parts.Registries), Stacks: newLayerStacks(image.LayersDir(p)),
 		Paths: p, Log: log,
 	})
 	if parts.Images == nil {

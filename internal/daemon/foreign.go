@@ -26,6 +26,12 @@ import (
 type sources struct {
 	blobs     *oci.Blobs
 	transport http.RoundTripper
+	dir       string                  // for archives that are compressed
+	room      func(bytes int64) error // fails if there is none in it
+}
+
+func newSources(dir string, transport http.RoundTripper) sources {
+	return sources{blobs: oci.NewBlobs(dir), transport: transport, dir: dir, room: roomIn(dir)}
 }
 
 // Registry implements image.Sources.
@@ -67,7 +73,7 @@ func (s sources) Archive(ctx context.Context, r banger.ImportRequest) (*image.Fo
 	if err != nil {
 		return nil, err
 	}
-	source, tag, closeSource, err := openArchive(r.Path)
+	source, tag, closeSource, err := s.open(ctx, r.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +90,8 @@ func (s sources) Archive(ctx context.Context, r banger.ImportRequest) (*image.Fo
 	return f, nil
 }
 
-// openArchive opens PATH, or PATH:TAG if there is nothing of that name.
-func openArchive(path string) (source oci.Source, tag string, closeSource func() error, err error) {
+// open opens PATH, or PATH:TAG if there is nothing of that name.
+func (s sources) open(ctx context.Context, path string) (source oci.Source, tag string, closeSource func() error, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if i := strings.LastIndexByte(path, ':'); i > 0 && !strings.Contains(path[i:], "/") {
@@ -117,11 +123,63 @@ func openArchive(path string) (source oci.Source, tag string, closeSource func()
 			return source, tag, root.Close, err
 		}
 	case info.Mode().IsRegular():
-		source, err = oci.FromTarball(file.Name(), file, info.Size())
+		name := file.Name()
+		if file, err = s.unpacked(ctx, file); err == nil {
+			if info, err = file.Stat(); err == nil {
+				source, err = oci.FromTarball(name, file, info.Size())
+			}
+		}
 	default:
 		err = banger.Errorf(banger.CodeInvalid, "cannot import %s: it is neither a file nor a directory", path)
 	}
 	return source, tag, file.Close, err
+}
+
+// unpackPart is how many bytes of a compressed archive are unpacked between two looks at the
+// room there is, and whether they are still wanted.
+const unpackPart = 16 << 20
+
+// unpacked returns an archive that can be read at any place: the file itself, or, in place of
+// one that is compressed, a file without a name, which ends with its last user. Either way it
+// takes the file over.
+func (s sources) unpacked(ctx context.Context, file *os.File) (*os.File, error) {
+	magic := make([]byte, 4)
+	if _, err := file.ReadAt(magic, 0); err != nil || !layer.Compressed(magic) {
+		return file, nil //nolint:nilerr // whoever reads it says what is wrong
+	}
+	defer file.Close()
+	r, err := layer.Decompress(file)
+	if err != nil {
+		return nil, badArchive(file.Name(), err)
+	}
+	defer r.Close()
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	plain, err := os.CreateTemp(s.dir, ".unpacked-*")
+	if err != nil {
+		return nil, err
+	}
+	err = os.Remove(plain.Name())
+	for err == nil {
+		if err = errors.Join(context.Cause(ctx), s.room(unpackPart)); err == nil {
+			_, err = io.CopyN(plain, r, unpackPart)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, errors.Join(badArchive(file.Name(), err), plain.Close())
+	}
+	return plain, nil
+}
+
+// badArchive gives a code to what is wrong with a compressed file.
+func badArchive(name string, cause error) error {
+	_, coded := errors.AsType[*banger.Error](cause)
+	_, host := errors.AsType[*fs.PathError](cause)
+	if coded || host || errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("cannot import %s: %w", name, cause)
+	}
+	return banger.Errorf(banger.CodeInvalid, "cannot import %s: it is damaged or was cut off: %w", name, cause)
 }
 
 // foreign is what the image service wants to know of an image.
@@ -168,7 +226,12 @@ type layerStacks struct{ layer.Stacks }
 const hostFloor = 256 << 20
 
 func newLayerStacks(dir string) layerStacks {
-	return layerStacks{layer.Stacks{Dir: dir, Limits: layer.DefaultLimits(), FromTar: ext4.FromTar, Room: func(bytes int64) error {
+	return layerStacks{layer.Stacks{Dir: dir, Limits: layer.DefaultLimits(), FromTar: ext4.FromTar, Room: roomIn(dir)}}
+}
+
+// roomIn returns what fails if there is no room in a directory for some more bytes.
+func roomIn(dir string) func(bytes int64) error {
+	return func(bytes int64) error {
 		space, err := diskspace.Of(dir)
 		if err != nil {
 			return err
@@ -178,7 +241,7 @@ func newLayerStacks(dir string) layerStacks {
 				WithHint("free some space, for example with: banger image prune")
 		}
 		return nil
-	}}}
+	}
 }
 
 // ChainIDs implements image.Stacks.

@@ -1,7 +1,11 @@
 package daemon
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +51,7 @@ func TestImportImage_TakesWhatOthersHaveWritten(t *testing.T) {
 	tool(t, "skopeo", "--insecure-policy", "copy", from, "oci-archive:"+in("copied.tar")+":team/app:v2")
 	tool(t, "skopeo", "--insecure-policy", "copy", "--format", "v2s2", from, "docker-archive:"+in("docker.tar")+":app:3")
 	tool(t, "skopeo", "--insecure-policy", "copy", "--dest-compress-format", "zstd", "--dest-compress", from, "oci:"+in("zstd")+":v1")
+	tool(t, "sh", "-c", "gzip -k "+in("docker.tar")+" && zstd -q "+in("copied.tar")+" -o "+in("copied.tar.zst"))
 	tool(t, "cp", "-r", in("layout"), in("umoci"))
 	tool(t, "umoci", "tag", "--image", in("umoci")+":v1", "second")
 	tool(t, "umoci", "config", "--image", in("umoci")+":v1", "--config.env", "FROM=umoci", "--tag", "changed")
@@ -59,6 +64,7 @@ func TestImportImage_TakesWhatOthersHaveWritten(t *testing.T) {
 	for _, c := range []struct{ path, name string }{
 		{"layout", "layout:v1"}, {"layout:v1", "layout:v1"}, {"archive.tar", "archive:v1"}, {"saved.tar", "app:1"},
 		{"copied", "copied:v2"}, {"copied.tar", "team/app:v2"}, {"docker.tar", "app:3"}, {"zstd", "zstd:v1"},
+		{"docker.tar.gz", "app:3"}, {"copied.tar.zst", "team/app:v2"},
 		{"umoci:second", "umoci:second"}, {"umoci:changed", "umoci:changed"},
 	} {
 		got, err := d.Images.ImportImage(t.Context(), banger.ImportRequest{Path: in(c.path)}, nil)
@@ -127,19 +133,28 @@ func TestImportImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", blob); err != nil {
 		t.Fatal(err)
 	}
+	var half bytes.Buffer
+	w := gzip.NewWriter(&half)
+	if _, err := io.CopyN(w, rand.Reader, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in("cut.tar.gz"), half.Bytes()[:half.Len()/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d := newDaemon(t, t.TempDir(), nil)
 	for path, c := range map[string]struct {
 		code banger.Code
 		says string
 	}{
-		in("none"):     {banger.CodeNotFound, "no such file"},
-		"relative":     {banger.CodeInvalid, "absolute"},
-		in("empty"):    {banger.CodeInvalid, "layout"},
-		in("text"):     {banger.CodeInvalid, "archive"},
-		"/dev/null":    {banger.CodeInvalid, "neither"},
-		in("two"):      {banger.CodeAmbiguous, "PATH:TAG"},
-		in("two:none"): {banger.CodeNotFound, "none"},
-		in("without"):  {banger.CodeInvalid, manifest.Layers[0].Digest.Hex},
+		in("none"):       {banger.CodeNotFound, "no such file"},
+		"relative":       {banger.CodeInvalid, "absolute"},
+		in("empty"):      {banger.CodeInvalid, "layout"},
+		in("text"):       {banger.CodeInvalid, "archive"},
+		"/dev/null":      {banger.CodeInvalid, "neither"},
+		in("cut.tar.gz"): {banger.CodeInvalid, "cut off"},
+		in("two"):        {banger.CodeAmbiguous, "PATH:TAG"},
+		in("two:none"):   {banger.CodeNotFound, "none"},
+		in("without"):    {banger.CodeInvalid, manifest.Layers[0].Digest.Hex},
 	} {
 		_, err := d.Images.ImportImage(t.Context(), banger.ImportRequest{Path: path}, nil)
 		e, _ := errors.AsType[*banger.Error](err)

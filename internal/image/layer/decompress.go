@@ -15,9 +15,9 @@ import (
 // without --long, and every registry's images need.
 const maxWindow = 128 << 20
 
-// decompress returns what a blob holds, whatever it is called: gzip, zstd, or as it is. The
-// caller closes it.
-func decompress(blob io.Reader) (io.ReadCloser, error) {
+// Decompress returns what a blob or a file holds, whatever it is called: gzip, zstd, or as it
+// is. The caller closes it. What it fails with may be an error of the reader's, or have no code.
+func Decompress(blob io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(blob, 256<<10)
 	magic, err := in.Peek(4)
 	if err != nil && len(magic) == 0 {
@@ -34,6 +34,12 @@ func decompress(blob io.Reader) (io.ReadCloser, error) {
 		return r.IOReadCloser(), nil
 	}
 	return io.NopCloser(in), nil
+}
+
+// Compressed reports whether what begins with these 4 bytes is compressed in a way that
+// Decompress knows.
+func Compressed(magic []byte) bool {
+	return bytes.HasPrefix(magic, []byte{0x1F, 0x8B}) || isZstd(magic)
 }
 
 // isZstd reports whether a frame of zstd begins so, or one that is skipped; RFC 8878, 3.1.

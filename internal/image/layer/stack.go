@@ -184,7 +184,7 @@ func (l Layer) spool(ctx context.Context, file File, limits Limits) (*Archive, e
 		return nil, err
 	}
 	defer blob.Close()
-	r, err := decompress(blob)
+	r, err := Decompress(blob)
 	if err != nil {
 		return nil, malformed(err)
 	}

@@ -43,7 +43,7 @@ func unreadable(name string, cause error) error {
 		return fmt.Errorf("cannot read %s: %w", name, cause)
 	}
 	return banger.Errorf(banger.CodeInvalid, "cannot take %s: it is not an archive, or was cut off: %w", name, cause).
-		WithHint("write it with docker save, podman save or skopeo copy; a compressed one has to be unpacked first")
+		WithHint("write it with docker save, podman save or skopeo copy")
 }
 
 // tarball is an archive as a file system without directories.
