@@ -79,6 +79,8 @@ func layers() map[string]layer {
 		"internal/ondemand":            tool,
 		"internal/overlay":             tool,
 		"internal/paths":               tool,
+		"internal/vmlinux":             tool,
+		"internal/vmlinux/vmlinuxtest": support,
 		"internal/process":             tool,
 		"internal/records":             tool,
 		"internal/screen":              tool,

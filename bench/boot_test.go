@@ -75,7 +75,7 @@ func newFloor(b *testing.B, i *installation.Installation, vm banger.VM) floor {
 		}),
 		spec: vmm.MachineSpec{
 			VMID: banger.NewVMID(), CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
-			Kernel: filepath.Join(image, "vmlinuz"), Initrd: file.Name(), StateDir: dir,
+			Kernel: filepath.Join(image, "vmlinux"), Initrd: file.Name(), StateDir: dir,
 			Disks: []vmm.MachineDisk{
 				{Name: vmm.ImageDisk, Path: filepath.Join(image, "root.ext4"), ReadOnly: true},
 				{Name: vmm.SystemDisk, Path: filepath.Join(i.Paths().VM(vm.ID), "system.img")},

@@ -13,6 +13,7 @@ import (
 	"banger"
 	"banger/internal/imagename"
 	"banger/internal/keylock"
+	"banger/internal/vmlinux"
 )
 
 // builds makes images of recipes.
@@ -115,6 +116,9 @@ func (s *builds) make(ctx context.Context, r banger.ImageRecipe, digest string, 
 		return banger.Image{}, err
 	}
 	track.enter("checking and storing the image", "", builderPercent)
+	if err := unpackKernel(folder.image()); err != nil && !errors.Is(err, vmlinux.ErrUnknown) {
+		return banger.Image{}, fmt.Errorf("cannot store image: cannot unpack its kernel: %w", err)
+	}
 	m, err := seal(folder.image(), r, digest, system)
 	if err != nil {
 		return banger.Image{}, fmt.Errorf("cannot store image: %w", err)

@@ -25,8 +25,16 @@ func TestBuildImage_MakesDebian(t *testing.T) {
 	}
 	t.Run("root file system", func(t *testing.T) { checkRoot(t, files.Roots[0]) })
 	t.Run("modules", func(t *testing.T) { checkModules(t, files.Modules) })
-	t.Run("kernel", func(t *testing.T) { checkPoweroff(t, files.Kernel) })
+	t.Run("kernel", func(t *testing.T) {
+		if filepath.Base(files.Kernel) != vmlinux {
+			t.Errorf("machines boot %s, which has to unpack itself", files.Kernel)
+		}
+		checkPoweroff(t, files.Kernel)
+	})
 }
+
+// vmlinux is the name of an unpacked kernel.
+const vmlinux = "vmlinux"
 
 // checkRoot reads back what a tar can lose, and what a build must not leave.
 func checkRoot(t *testing.T, root string) {

@@ -13,7 +13,7 @@ type Files struct {
 	// Roots are raw ext4s, never written, that overlayfs stacks: the lowest first, at
 	// least one.
 	Roots   []string
-	Kernel  string
+	Kernel  string // unpacked if it can be
 	Modules string // the directory that holds modules.dep, named by the kernel's release
 }
 
@@ -31,7 +31,7 @@ func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
 		return s.layerFiles(ctx, id, m)
 	}
 	dir := s.Paths.Image(id)
-	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: filepath.Join(dir, kernelName), Modules: m.modulesDir(dir)}, nil
+	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: s.kernel(id), Modules: m.modulesDir(dir)}, nil
 }
 
 // layerFiles returns the files of an image from elsewhere. It never brings a kernel: it is

@@ -5,6 +5,7 @@
 //	manifest.json   what is in it
 //	root.ext4       the root file system, read-only, shared by VMs
 //	vmlinuz         the kernel
+//	vmlinux         the same as machines boot it, unpacked; made of vmlinuz
 //	modules/RELEASE the kernel's modules and their indexes, for the initrd
 //	packages.txt    name, version and architecture of each Debian package
 //
@@ -12,7 +13,8 @@
 // each named by its ChainID, which all images that begin with the same layers share. They are
 // removed when no image has them.
 //
-// An image appears under its name complete or not at all, and never changes.
+// An image appears under its name complete or not at all, and never changes, but for vmlinux,
+// which an older banger did not make.
 package image
 
 import (

@@ -21,7 +21,7 @@ type MachineSpec struct {
 	Name      string // the VM's, for people; may be empty
 	CPUs      int
 	MemoryMiB int
-	Kernel    string        // as the image has it; the driver unpacks it if it has to
+	Kernel    string        // a bzImage, or an ELF that PVH can enter
 	Initrd    string        // one file; may hold several cpio archives
 	Disks     []MachineDisk // in the order in which the guest sees them
 	StateDir  string        // exists; the driver keeps its logs and sockets there

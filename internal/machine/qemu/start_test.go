@@ -24,7 +24,7 @@ func TestStart_SaysWhatIsWrong(t *testing.T) {
 		code   banger.Code
 		says   string // in the message or the hint
 	}{
-		"kernel is gone":     {func(s *vmm.MachineSpec) { s.Kernel += ".gone" }, banger.CodeCorrupt, "vmlinuz"},
+		"kernel is gone":     {func(s *vmm.MachineSpec) { s.Kernel += ".gone" }, banger.CodeCorrupt, "vmlinux"},
 		"initrd is gone":     {func(s *vmm.MachineSpec) { s.Initrd += ".gone" }, banger.CodeCorrupt, "initrd.gone"},
 		"disk is gone":       {func(s *vmm.MachineSpec) { s.Disks[0].Path += ".gone" }, banger.CodeCorrupt, "raw.gone"},
 		"too much memory":    {func(s *vmm.MachineSpec) { s.MemoryMiB = banger.MaxMemoryMiB }, banger.CodeMissing, "memory"},
