@@ -23,7 +23,7 @@ type imageFiles struct{ *image.Service }
 
 func (i imageFiles) Files(ctx context.Context, id banger.ImageID) (machine.ImageFiles, error) {
 	f, err := i.Service.Files(ctx, id)
-	return machine.ImageFiles{ID: id, Roots: f.Roots, Kernel: f.Kernel, Modules: f.Modules}, err
+	return machine.ImageFiles{ID: id, Roots: f.Roots, Kernel: f.Kernel, Modules: f.Modules, User: f.User}, err
 }
 
 // FileSystems gives the image service its root file systems.

@@ -15,6 +15,7 @@ type Files struct {
 	Roots   []string
 	Kernel  string // unpacked if it can be
 	Modules string // the directory that holds modules.dep, named by the kernel's release
+	User    string // as whom an image from elsewhere runs its command, as its configuration says
 }
 
 // Files returns the files of an image. It fails with CodeCorrupt, naming the
@@ -55,7 +56,7 @@ func (s *Service) layerFiles(ctx context.Context, id banger.ImageID, m manifest)
 	if err != nil {
 		return Files{}, err
 	}
-	files.Roots = nil
+	files.Roots, files.User = nil, m.Content.OCI.Config.User
 	for _, l := range m.Layers {
 		files.Roots = append(files.Roots, s.shelf.layers.path(l.ChainID))
 	}

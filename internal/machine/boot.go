@@ -77,7 +77,7 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	err = s.initrds.WriteVM(ctx, spec.Initrd, image, guestconfig.Config{
 		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.clientKey},
 		ImageDisks: imageSerials(devices, len(image.Roots)), SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
-		ReadyPort: devices.ReadyPort,
+		ReadyPort: devices.ReadyPort, User: image.User,
 	})
 	if err != nil {
 		return spec, fmt.Errorf("cannot write initrd: %w", err)

@@ -53,6 +53,24 @@ func (db DB) Lookup(name string) (User, error) {
 	return user, err
 }
 
+// LookupID returns the first user of that id; it fails with ErrUnknown if there is none.
+func (db DB) LookupID(uid uint32) (User, error) {
+	id, name := strconv.FormatUint(uint64(uid), 10), ""
+	err := db.each("passwd", func(f []string) bool {
+		if len(f) >= 7 && f[2] == id {
+			name = f[0]
+		}
+		return name == ""
+	})
+	if err != nil {
+		return User{}, err
+	}
+	if name == "" {
+		return User{}, fmt.Errorf("cannot find the user with the id %s: %w", id, ErrUnknown)
+	}
+	return db.Lookup(name)
+}
+
 func (db DB) lookup(name string) (User, error) {
 	var user User
 	found := false

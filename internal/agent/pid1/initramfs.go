@@ -47,7 +47,7 @@ func boot(ctx context.Context, log *slog.Logger, steps *timeline) (goOn bool, er
 	if err != nil {
 		return false, err
 	}
-	if err := mountRoot(found); err != nil {
+	if err := mountRoot(found, config.User); err != nil {
 		return false, err
 	}
 	steps.mark("disks")

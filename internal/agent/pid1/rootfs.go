@@ -26,6 +26,7 @@ const (
 	newRoot     = "/newroot"
 	disksMount  = "/disks" // each of the disks under the overlay, by its name
 	systemMount = disksMount + "/system"
+	workMount   = disksMount + "/work"
 	programsDir = "/programs" // stays
 )
 
@@ -88,8 +89,8 @@ func overlayOptions(n int, upper, work string) string {
 }
 
 // mountRoot puts the root file system together at newRoot: the image with the
-// system disk over it, the work disk, and a /run in memory.
-func mountRoot(d disks) error {
+// system disk over it, the work disk with the homes of root and user, and a /run in memory.
+func mountRoot(d disks, user string) error {
 	for n, node := range d.images {
 		image := mount{node, imageMount(disksMount, n), "ext4", unix.MS_RDONLY | unix.MS_NOATIME, "noload"}
 		if err := image.do(); err != nil {
@@ -114,12 +115,11 @@ func mountRoot(d disks) error {
 	if err := makeDirectories(newRoot); err != nil {
 		return err
 	}
-	workDisk := mount{d.work, newRoot + guestconfig.WorkDir, "ext4", 0, ""}
-	if err := workDisk.do(); err != nil {
-		return fmt.Errorf("cannot use the work disk: %w", err)
+	if err := mountWorkDisk(d.work); err != nil {
+		return err
 	}
-	if err := os.Chmod(newRoot+guestconfig.WorkDir, 0o700); err != nil {
-		return fmt.Errorf("cannot protect %s: %w", guestconfig.WorkDir, err)
+	if err := mountUserHome(newRoot, user); err != nil {
+		return err
 	}
 	run := mount{"tmpfs", newRoot + "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755"}
 	return run.do()

@@ -59,6 +59,10 @@ func TestBoot_ImageOfManyLayersAndOneProgram(t *testing.T) {
 			directory("o", 0o755, 0), file("o/hidden", 0o644, ""),
 			file("l/first", 0o644, "linked"), {Typeflag: tar.TypeLink, Name: "l/second", Linkname: "l/first"},
 			{Typeflag: tar.TypeSymlink, Name: "run", Linkname: "/elsewhere"},
+			directory("root/conf", 0o750, 3), file("root/conf/a", 0o4755, "of root's home"),
+			{Typeflag: tar.TypeLink, Name: "root/b", Linkname: "root/conf/a"},
+			file("etc/passwd", 0o644, "app:x:1000:1000::/home/app:/bin/none\n"),
+			{Typeflag: tar.TypeSymlink, Name: "home", Linkname: "/srv/homes"}, directory("srv/homes/app", 0o700, 1000), file("srv/homes/app/c", 0o600, "of app's home"),
 		},
 		{
 			file("d/.wh.removed", 0, ""), file("o/.wh..wh..opq", 0, ""), file("o/new", 0o644, "of the second"),
@@ -68,26 +72,32 @@ func TestBoot_ImageOfManyLayersAndOneProgram(t *testing.T) {
 	for n := range fillers {
 		layers = append(layers, []tar.Header{file(fmt.Sprintf("fill/%d", n), 0o644, ""), file("last", 0o644, fmt.Sprint(n))})
 	}
-	g := boot(t, stacked(t, layers))
+	g := boot(t, stacked(t, layers), "app:staff")
 	want := map[string]string{
-		"/d":          "drwxr-x--- 7:7",
-		"/d/removed":  "is missing",
-		"/d/kept":     `-rw------- 0:0 links 1 "of the lowest"`,
-		"/o/hidden":   "is missing",
-		"/o/new":      `-rw-r--r-- 0:0 links 1 "of the second"`,
-		"/l/first":    `-rw-r--r-- 0:0 links 3 "linked"`,
-		"/l/second":   `-rw-r--r-- 0:0 links 3 "linked"`,
-		"/l/third":    `-rw-r--r-- 0:0 links 3 "linked"`,
-		"/fill/0":     `-rw-r--r-- 0:0 links 1 ""`,
-		"/last":       fmt.Sprintf(`-rw-r--r-- 0:0 links 1 "%d"`, fillers-1),
-		"/run":        "drwxr-xr-x 0:0",
-		"/elsewhere":  "is missing",
-		"/root":       "drwx------ 0:0",
-		"/tmp":        "dtrwxrwxrwx 0:0",
-		"/proc/1/exe": "Lrwxrwxrwx 0:0",
-		"/sys/block":  "drwxr-xr-x 0:0",
-		"/dev/null":   "Dcrw-rw-rw- 0:0",
-		"/etc/hosts":  `-rw-r--r-- 0:0 links 1 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tstacked\n"`,
+		"/d":                                     "drwxr-x--- 7:7",
+		"/d/removed":                             "is missing",
+		"/d/kept":                                `-rw------- 0:0 links 1 "of the lowest"`,
+		"/o/hidden":                              "is missing",
+		"/o/new":                                 `-rw-r--r-- 0:0 links 1 "of the second"`,
+		"/l/first":                               `-rw-r--r-- 0:0 links 3 "linked"`,
+		"/l/second":                              `-rw-r--r-- 0:0 links 3 "linked"`,
+		"/l/third":                               `-rw-r--r-- 0:0 links 3 "linked"`,
+		"/fill/0":                                `-rw-r--r-- 0:0 links 1 ""`,
+		"/last":                                  fmt.Sprintf(`-rw-r--r-- 0:0 links 1 "%d"`, fillers-1),
+		"/run":                                   "drwxr-xr-x 0:0",
+		"/elsewhere":                             "is missing",
+		"/root":                                  "drwx------ 0:0",
+		"/root/conf":                             "drwxr-x--- 3:3",
+		"/root/conf/a":                           `urwxr-xr-x 0:0 links 2 "of root's home"`,
+		"/root/b":                                `urwxr-xr-x 0:0 links 2 "of root's home"`,
+		"/home/app":                              "drwx------ 1000:1000",
+		"/home/app/c":                            `-rw------- 0:0 links 1 "of app's home"`,
+		"/root/.local/state/banger/homes/1000/c": `-rw------- 0:0 links 1 "of app's home"`,
+		"/tmp":                                   "dtrwxrwxrwx 0:0",
+		"/proc/1/exe":                            "Lrwxrwxrwx 0:0",
+		"/sys/block":                             "drwxr-xr-x 0:0",
+		"/dev/null":                              "Dcrw-rw-rw- 0:0",
+		"/etc/hosts":                             `-rw-r--r-- 0:0 links 1 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tstacked\n"`,
 	}
 	g.expect(t, want)
 	g.powerOff(t)
@@ -148,14 +158,15 @@ func archive(t *testing.T, entries []tar.Header) []byte {
 type stackedGuest struct {
 	guestapi.Guest
 	machine vmm.Owned
+	user    string // of the image's configuration
 	spec    vmm.MachineSpec
 }
 
 // boot starts a machine with the agent and the disks of an image, and waits for its link.
-func boot(t *testing.T, roots []string) *stackedGuest {
+func boot(t *testing.T, roots []string, user string) *stackedGuest {
 	t.Helper()
 	dir := t.TempDir()
-	g := &stackedGuest{spec: vmm.MachineSpec{VMID: banger.NewVMID(), CPUs: 1, MemoryMiB: 512, StateDir: dir, Initrd: filepath.Join(dir, "initrd")}}
+	g := &stackedGuest{user: user, spec: vmm.MachineSpec{VMID: banger.NewVMID(), CPUs: 1, MemoryMiB: 512, StateDir: dir, Initrd: filepath.Join(dir, "initrd")}}
 	for n, path := range roots {
 		g.spec.Disks = append(g.spec.Disks, vmm.MachineDisk{Name: vmm.NthImageDisk(n), Path: path, ReadOnly: true})
 	}
@@ -224,6 +235,7 @@ func (g *stackedGuest) writeInitrd(t *testing.T, devices vmm.Devices, hostKey, c
 	config := guestconfig.Config{
 		Hostname: "stacked", Network: guestconfig.Network(devices.Network), SSHHostKey: hostKey.pem, AuthorizedKeys: []string{clientKey.public()},
 		SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk], ReadyPort: devices.ReadyPort,
+		User: g.user,
 	}
 	for n := range len(g.spec.Disks) - 2 {
 		config.ImageDisks = append(config.ImageDisks, devices.Disks[vmm.NthImageDisk(n)])
