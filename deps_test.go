@@ -132,6 +132,8 @@ func layers() map[string]layer {
 		"internal/hosttest":            support,
 		"test/e2e":                     support,
 		"test/fault":                   support,
+		"test/fault/workload":          support,
+		"test/fault/workload/run":      support,
 		"test/installation":            support,
 		"test/interop":                 support,
 		"test/kvmlab":                  support,

@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"testing"
 
+	"banger/test/fault/workload"
 	"banger/test/wait"
 )
 
@@ -24,44 +24,6 @@ func sized(reduced, atFull int) int {
 		return atFull
 	}
 	return reduced
-}
-
-// writeLines writes numbered lines to both streams in bursts of any length, size
-// bytes in all: always the same.
-func writeLines(size int64, stdout, stderr io.Writer) error {
-	random := rand.New(rand.NewPCG(1, 2))
-	var written int64
-	for n := 0; written < size; {
-		w, name := stdout, "out"
-		if random.IntN(3) == 0 {
-			w, name = stderr, "err"
-		}
-		for range 1 + random.IntN(200) {
-			k, err := fmt.Fprintf(w, "%s line %d %.*s\n", name, n, random.IntN(60), "............................................................")
-			if err != nil {
-				return err
-			}
-			written += int64(k)
-			n++
-		}
-	}
-	return nil
-}
-
-// printLines is the command of a session that writes lines.
-func printLines(size string) error {
-	n, err := strconv.ParseInt(size, 10, 64)
-	if err != nil {
-		return err
-	}
-	out, errs := bufio.NewWriter(os.Stdout), bufio.NewWriterSize(os.Stderr, 100)
-	if err := writeLines(n, out, errs); err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	return errs.Flush()
 }
 
 // sum is the digest of a file.
@@ -88,12 +50,12 @@ func TestFault_TornCableLosesAndRepeatsNoByte(t *testing.T) {
 
 func tearCable(r *rig, size int64, cuts int) {
 	t := r.t
-	x := r.self("lines", "lines", strconv.FormatInt(size, 10))
+	x := r.work("lines", "lines", strconv.FormatInt(size, 10))
 	c := newReader(r, x)
 	c.start()
 	r.tear(c, size, cuts)
 	out, errs := sha256.New(), sha256.New()
-	if err := writeLines(size, out, errs); err != nil {
+	if err := workload.WriteLines(size, out, errs); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]hash.Hash{stdoutFile: out, stderrFile: errs} {
@@ -137,7 +99,7 @@ func TestFault_TornKeyboardLosesAndRepeatsNoLine(t *testing.T) {
 
 func tearKeyboard(r *rig, lines, cuts int) {
 	t := r.t
-	c := newReader(r, r.self("sip", "sip"))
+	c := newReader(r, r.work("sip", "sip"))
 	var input bytes.Buffer
 	for n := range lines { // long ones: few are on the way when a fault comes
 		fmt.Fprintf(&input, "line %d of what is typed %s\n", n, bytes.Repeat([]byte{'.'}, rand.N(2000)))

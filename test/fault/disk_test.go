@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -16,50 +15,17 @@ import (
 
 	"banger"
 	"banger/sessionstream"
+	"banger/test/fault/workload"
 	"banger/test/installation"
 	"banger/test/wait"
 )
-
-// scribble is the command of a session that writes a number of bytes at once and again for
-// each line that it reads, and ends with a status.
-func scribble(in io.Reader, size, status string) error {
-	n, err := strconv.ParseInt(size, 10, 64)
-	code, codeErr := strconv.Atoi(status)
-	if err := errors.Join(err, codeErr); err != nil {
-		return err
-	}
-	round := 0
-	for lines := bufio.NewScanner(in); ; round++ {
-		if err := writeScribbles(round, n, os.Stdout, os.Stderr); err != nil {
-			return err
-		}
-		if !lines.Scan() {
-			os.Exit(code)
-		}
-	}
-}
-
-// writeScribbles writes what a scribbler does in one round: numbered lines, and a few on
-// stderr.
-func writeScribbles(round int, size int64, stdout, stderr io.Writer) error {
-	const line, burst = 64, 1 << 10
-	out := bufio.NewWriterSize(stdout, line*burst)
-	for n := int64(0); n < size/line; n++ {
-		fmt.Fprintf(out, "%8d %54d\n", round, n)
-		if n%burst == burst-1 {
-			fmt.Fprintf(stderr, "round %d: %d\n", round, n)
-		}
-	}
-	fmt.Fprintf(stderr, "end of round %d\n", round)
-	return out.Flush()
-}
 
 // scribbled is what a scribbler has written in so many rounds.
 func scribbled(t *testing.T, rounds int, size int64) map[banger.Stream][]byte {
 	t.Helper()
 	var out, errs strings.Builder
 	for n := range rounds {
-		if err := writeScribbles(n, size, &out, &errs); err != nil {
+		if err := workload.WriteScribbles(n, size, &out, &errs); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,6 +42,9 @@ type smallDisk struct {
 	free func() // gives that back
 }
 
+// watchedNth is how many sessions there are for each that is watched.
+const watchedNth = 3
+
 // Many sessions write more than the disk has, and somebody else takes its last block:
 // nobody dies, the exit of each is kept, and what is delivered and what is declared to be
 // missing is, byte for byte, what was written: to a viewer and to one that comes later. A
@@ -85,9 +54,9 @@ func fillDisk(d smallDisk, sessions int, size int64) {
 	var all []banger.Session
 	var watched []<-chan []banger.LogChunk
 	for n := range sessions {
-		x := d.self(fmt.Sprint("s", n), "scribbler", strconv.FormatInt(size, 10), strconv.Itoa(n%3))
+		x := d.work(fmt.Sprint("s", n), "scribbler", strconv.FormatInt(size, 10), strconv.Itoa(n%3))
 		all = append(all, x)
-		if n%7 == 0 {
+		if n%watchedNth == 0 {
 			watched = append(watched, collect(d.t, d.attach(x, sessionstream.Attach{Role: sessionstream.RoleViewer, From: &banger.LogCursor{}})))
 		}
 	}
@@ -101,9 +70,10 @@ func fillDisk(d smallDisk, sessions int, size int64) {
 		d.send(x, "go on\n", false)
 	}
 	d.await(all, rounds[2])
+	missed := int64(0)
 	for n, x := range all[:sessions/2] {
 		d.send(x, "", true)
-		d.checkExit(x, n%3, rounds[2])
+		missed += d.checkExit(x, n%3, rounds[2])
 	}
 	d.fill() // what the logs have given up meanwhile
 	fresh, err := d.client().StartSession(d.t.Context(), "v", banger.SessionRequest{Name: "late", Launch: banger.Launch{Command: "true", StdinMode: banger.StdinClosed}})
@@ -114,18 +84,21 @@ func fillDisk(d smallDisk, sessions int, size int64) {
 	d.free()
 	for n, x := range all[sessions/2:] {
 		d.send(x, "go on\n", true)
-		d.checkExit(x, (n+sessions/2)%3, rounds[3])
+		missed += d.checkExit(x, (n+sessions/2)%3, rounds[3])
+	}
+	if missed == 0 {
+		d.t.Error("no log has given anything up: the disk was not full")
 	}
 	for n, chunks := range watched {
 		seen := &account{t: d.t, produced: rounds[2], reasons: diskReasons}
-		if n*7 >= sessions/2 {
+		if n*watchedNth >= sessions/2 {
 			seen.produced = rounds[3]
 		}
 		for _, c := range <-chunks {
 			seen.take(c)
 		}
 		seen.check()
-		d.t.Logf("who watched session %d has missed %d bytes of %d", n*7, seen.missed, seen.accounted())
+		d.t.Logf("who watched session %d has missed %d bytes of %d", n*watchedNth, seen.missed, seen.accounted())
 	}
 	d.start("after", nil, "true")
 }
@@ -148,18 +121,19 @@ func (d smallDisk) send(x banger.Session, text string, eof bool) {
 	}
 }
 
-// checkExit waits for the end of a session and checks its record and all its logs.
-func (d smallDisk) checkExit(x banger.Session, code int, produced map[banger.Stream][]byte) {
+// checkExit waits for the end of a session and checks its record and all its logs, of which
+// it returns how many bytes are missing.
+func (d smallDisk) checkExit(x banger.Session, code int, produced map[banger.Stream][]byte) (missed int64) {
 	d.t.Helper()
 	end, err := d.client().WaitSession(d.t.Context(), "v", string(x.ID))
 	if err != nil || end.ExitCode == nil || *end.ExitCode != code || end.EndedBy != banger.EndedByExit ||
 		end.StdoutBytes != int64(len(produced[banger.StreamStdout])) || end.StderrBytes != int64(len(produced[banger.StreamStderr])) {
 		d.t.Errorf("session %s ended as %+v, %v; want status %d", x.Name, end.SessionState, err, code)
 	}
-	d.checkLogs(x, produced)
+	return d.checkLogs(x, produced)
 }
 
-func (d smallDisk) checkLogs(x banger.Session, produced map[banger.Stream][]byte) {
+func (d smallDisk) checkLogs(x banger.Session, produced map[banger.Stream][]byte) (missed int64) {
 	d.t.Helper()
 	kept := &account{t: d.t, produced: produced, reasons: diskReasons}
 	_, err := d.client().ReadLogs(d.t.Context(), "v", string(x.ID), banger.LogRequest{Cursor: &banger.LogCursor{}}, func(c banger.LogChunk) error {
@@ -173,6 +147,7 @@ func (d smallDisk) checkLogs(x banger.Session, produced map[banger.Stream][]byte
 	if kept.accounted() == kept.missed {
 		d.t.Errorf("nothing is left of session %s", x.Name)
 	}
+	return kept.missed
 }
 
 // collect takes all that an attachment gets.
@@ -202,7 +177,7 @@ func collect(t *testing.T, a *sessionstream.Attachment) <-chan []banger.LogChunk
 
 func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
 	l := newLoopbackOn(t, func(dir string) {
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=700", sized(9, 32))); err != nil {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=700", sized(7, 32))); err != nil {
 			t.Fatalf("cannot mount a small file system (this test needs root): %v", err)
 		}
 		t.Cleanup(func() {
@@ -224,7 +199,7 @@ func TestFault_AFullDiskTakesNoSessionAndNoExit(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-	}, sized(10, 20), int64(sized(1<<20, 8<<20)))
+	}, sized(6, 20), int64(sized(1<<20, 8<<20)))
 }
 
 // fillGuest fills the work disk of the VM v, which is small.
@@ -241,14 +216,14 @@ func fillGuest(t *testing.T, i *installation.Installation) {
 		free: func() { m.installation.MustRun(t, "vm", "ssh", "v", "--", "rm /root/filler") },
 	}
 	// A slow machine has less to write if others have most of its disk already.
-	sessions := sized(10, 20)
-	const size, reserve = 1 << 20, 4 << 20
+	sessions, size := sized(4, 20), sized(1<<19, 1<<20)
+	const reserve = 4 << 20
 	left := reserve + sessions*size*2/5
 	m.installation.MustRun(t, "vm", "ssh", "v", "--", fmt.Sprintf("fallocate -l $(($(df --output=avail -k /root | tail -1) - %d))K /root/ballast", left>>10))
-	fillDisk(d, sessions, size)
+	fillDisk(d, sessions, int64(size))
 	m.installation.MustRun(t, "vm", "stop", "v")
 	for n, x := range map[string]int{"s0": 2, fmt.Sprint("s", sessions-1): 3} { // and on the disk of the stopped VM
-		d.checkLogs(banger.Session{ID: banger.SessionID(n), Name: n}, scribbled(t, x, size))
+		d.checkLogs(banger.Session{ID: banger.SessionID(n), Name: n}, scribbled(t, x, int64(size)))
 	}
 }
 

@@ -1,22 +1,19 @@
 package fault
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"banger"
+	"banger/test/fault/workload"
 	"banger/test/wait"
 )
 
@@ -78,55 +75,6 @@ func (f *foreigner) wait(t *testing.T) (report foreignReport) {
 	return report
 }
 
-// pace is the command of a session that writes lines to both streams, and reads some
-// of stdin between them, at leisure, so that its writers are always ahead of it. It
-// keeps what it has read in a file, and ends with status 7.
-func pace(lines, every, file string) error {
-	count, err := strconv.Atoi(lines)
-	if err != nil {
-		return err
-	}
-	each, err := strconv.Atoi(every)
-	if err != nil {
-		return err
-	}
-	kept, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	defer kept.Close()
-	out, errs := bufio.NewWriter(os.Stdout), bufio.NewWriter(os.Stderr)
-	for n, reading := 0, true; n < count || reading; n++ {
-		if n < count {
-			writePaced(out, errs, n)
-		}
-		if n < count && n%each != each-1 || !reading {
-			continue
-		}
-		if err := errors.Join(out.Flush(), errs.Flush()); err != nil {
-			return err
-		}
-		if _, err := io.CopyN(kept, os.Stdin, 4<<10); errors.Is(err, io.EOF) {
-			reading = false
-		} else if err != nil {
-			return err
-		}
-		time.Sleep(time.Millisecond) // this is what being slow means
-	}
-	fmt.Fprintln(out, "last")
-	if err := errors.Join(out.Flush(), errs.Flush()); err != nil {
-		return err
-	}
-	os.Exit(7)
-	return nil
-}
-
-// writePaced writes the line with a number to each stream.
-func writePaced(out, errs io.Writer, n int) {
-	fmt.Fprintf(out, "out line %d\n", n)
-	fmt.Fprintf(errs, "err line %d %d\n", n, n*7919)
-}
-
 // A client that is not ours comes and goes in every way there is, at any moment, with
 // stdin on its way to a slow command, and its daemon is killed: each byte of each
 // stream is there once and in order, and the exit comes last.
@@ -150,10 +98,10 @@ func stormForeigner(r *rig, s storm) {
 	t := r.t
 	kept := filepath.Join(t.TempDir(), "stdin")
 	input := stdinLines(s.input, s.longest)
-	x := r.self("pace", "pace", strconv.Itoa(s.lines), strconv.Itoa(max(1, s.lines*(4<<10)/len(input))), kept)
+	x := r.work("pace", "pace", strconv.Itoa(s.lines), strconv.Itoa(max(1, s.lines*(4<<10)/len(input))), kept)
 	var out, errs bytes.Buffer
 	for n := range s.lines {
-		writePaced(&out, &errs, n)
+		workload.WritePaced(&out, &errs, n)
 	}
 	out.WriteString("last\n")
 	size := int64(out.Len() + errs.Len())

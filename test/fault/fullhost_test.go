@@ -46,7 +46,7 @@ func fillHost(t *testing.T, i *installation.Installation, disk string) {
 	i.MustRun(t, "vm", "create", "spare")
 	c := i.Client()
 
-	const lines, room = 2_000_000, 8 << 20
+	const lines, room = 900_000, 4 << 20 // the lines are more than there is room for
 	ballast := filepath.Join(disk, "ballast")
 	fillAllBut(t, ballast, room)
 	x, err := c.StartSession(t.Context(), "v", banger.SessionRequest{Name: "writer", Launch: banger.Launch{

@@ -15,6 +15,7 @@ import (
 	"banger"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
+	"banger/test/fault/workload"
 	"banger/test/wait"
 )
 
@@ -27,12 +28,12 @@ func TestFault_DeliveredAndDeclaredGapsAreWhatWasProduced(t *testing.T) {
 	l := newLoopback(t)
 	r := &rig{l, t}
 	var out, errs bytes.Buffer
-	if err := writeLines(size, &out, &errs); err != nil {
+	if err := workload.WriteLines(size, &out, &errs); err != nil {
 		t.Fatal(err)
 	}
 	x := r.launch("lines", banger.Launch{
-		Command: banger.ByteString(r.program()), Args: banger.ByteStrings([]string{strconv.FormatInt(size, 10)}),
-		Env: map[string]banger.ByteString{roleVariable: "lines"}, StdinMode: banger.StdinClosed, LogLimit: limit,
+		Command: banger.ByteString(r.program()), Args: banger.ByteStrings([]string{"lines", strconv.FormatInt(size, 10)}),
+		StdinMode: banger.StdinClosed, LogLimit: limit,
 	})
 	produced := map[banger.Stream][]byte{banger.StreamStdout: out.Bytes(), banger.StreamStderr: errs.Bytes()}
 	faults := []func(){r.cut, r.killControl, func() {}}

@@ -145,13 +145,7 @@ func (l *loopback) close() {
 	l.guests.Kill(l.vmID())
 }
 
-func (l *loopback) program() string {
-	exe, err := os.Executable()
-	if err != nil {
-		l.t.Error(err)
-	}
-	return exe
-}
+func (l *loopback) program() string { return workloadProgram(l.t) }
 
 func (l *loopback) cut() { l.guests.Cut() }
 

@@ -1,20 +1,12 @@
 package fault
 
 import (
-	"bufio"
 	"bytes"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"banger"
-	"banger/internal/guestconfig"
 	"banger/test/installation"
 )
 
@@ -24,40 +16,22 @@ type machine struct {
 	installation *installation.Installation
 }
 
-const guestProgram = "/root/fault.test"
-
-// buildForGuest builds this test binary as it runs in a guest: slow machines have no
-// time for the race detector.
-func buildForGuest() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "banger-fault-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	build := exec.Command("go", "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "fault.test"), "banger/test/fault")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("cannot build the test for the guest: %w\n%s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "fault.test"))
-}
-
-var guestBinary = sync.OnceValues(buildForGuest) //nolint:gochecknoglobals // built once for all tests
+const guestProgram = "/root/workload"
 
 // newMachine makes the VM "v" of an installation, which runs, that place.
 func newMachine(t *testing.T, i *installation.Installation) *machine {
 	t.Helper()
 	m := &machine{t, i}
-	program, err := guestBinary()
+	program, err := os.ReadFile(workloadProgram(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	copied := m.installation.Feed(t, bytes.NewReader(program), "vm", "ssh", "v", "--", "cat > "+guestProgram+" && chmod 700 "+guestProgram)
 	if copied.Code != 0 {
-		t.Fatalf("cannot copy the test into the guest: %s", copied)
+		t.Fatalf("cannot copy the workload into the guest: %s", copied)
 	}
 	r := rig{m, t}
-	r.self("killer", "killer")
+	r.work("killer", "killer")
 	return m
 }
 
@@ -95,30 +69,4 @@ func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(300, 1000), sized(5, 12)) })
 	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(12, 60))) })
 	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), sized(1, 2), sized(3<<20, 4<<20), sized(3, 5)) })
-}
-
-// killOnRequest is the command of the session killer: it kills the processes of
-// the agent that have a subcommand, for each line that names one.
-func killOnRequest(requests io.Reader) error {
-	for lines := bufio.NewScanner(requests); lines.Scan(); {
-		cmdlines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		if err != nil {
-			return err
-		}
-		for _, path := range cmdlines {
-			data, err := os.ReadFile(path)
-			argv := strings.Split(string(data), "\x00")
-			if err != nil || len(argv) < 2 || argv[0] != guestconfig.AgentPath || argv[1] != lines.Text() {
-				continue
-			}
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			if err != nil {
-				return err
-			}
-			if p, err := os.FindProcess(pid); err == nil {
-				_ = p.Kill()
-			}
-		}
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"banger"
@@ -45,6 +46,30 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(installation.Main(m, true, func(b installation.Binaries) { bin = b }, shared.Close))
+}
+
+// buildWorkload builds the program of package workload for every place: static, and without
+// the race detector, for which slow machines have no time.
+func buildWorkload() (path string, err error) {
+	path = filepath.Join(string(bin), "workload")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "banger/test/fault/workload/run")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the workload: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+var workloadOnce = sync.OnceValues(buildWorkload) //nolint:gochecknoglobals // built once for all tests
+
+// workloadProgram is the path of that program on this host.
+func workloadProgram(t *testing.T) string {
+	t.Helper()
+	path, err := workloadOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // background is a command that runs while its daemon dies.

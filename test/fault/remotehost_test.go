@@ -40,7 +40,7 @@ func newRemoteHost(t *testing.T, o hosttest.SSHOptions) *remoteHost {
 	h.start()
 	t.Cleanup(h.close)
 	// It is for the host's user to execute.
-	if err := copyFile(h.program(), "/proc/self/exe", 0o755); err != nil {
+	if err := copyFile(h.program(), workloadProgram(t), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_, err = client.New(h.socket(), version.String()).AddRemote(t.Context(), banger.RemoteRequest{Name: "v", SSH: home})

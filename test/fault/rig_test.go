@@ -26,7 +26,7 @@ const patience = 2 * time.Minute
 type place interface {
 	// socket is that of the daemon's API.
 	socket() string
-	// program is where the sessions find this test binary.
+	// program is where the sessions find the program of package workload.
 	program() string
 	// daemonPID is the daemon that runs now.
 	daemonPID() int
@@ -88,10 +88,10 @@ func (r *rig) attach(x banger.Session, attach sessionstream.Attach) *sessionstre
 	return a
 }
 
-// self starts a session that runs this test binary in a role.
-func (r *rig) self(name, role string, args ...string) banger.Session {
+// work starts a session that runs a command of package workload.
+func (r *rig) work(name, command string, args ...string) banger.Session {
 	r.t.Helper()
-	return r.start(name, map[string]banger.ByteString{roleVariable: banger.ByteString(role)}, append([]string{r.program()}, args...)...)
+	return r.start(name, nil, append([]string{r.program(), command}, args...)...)
 }
 
 func (r *rig) start(name string, env map[string]banger.ByteString, argv ...string) banger.Session {
@@ -151,18 +151,6 @@ func runRole(role string, args []string) error {
 		return runClient(ctx, args[0], args[1], args[2], args[3])
 	case "watcher":
 		return runWatcher(ctx, args[0], args[1])
-	case "lines":
-		return printLines(args[0])
-	case "sip":
-		return sip()
-	case "gauge":
-		return runGauge(args[0])
-	case "pace":
-		return pace(args[0], args[1], args[2])
-	case "scribbler":
-		return scribble(os.Stdin, args[0], args[1])
-	case "killer":
-		return killOnRequest(os.Stdin)
 	}
 	return fmt.Errorf("there is no role %q", role)
 }

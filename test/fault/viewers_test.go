@@ -32,7 +32,7 @@ type gauge struct {
 
 func newGauge(r *rig, name string, round int) *gauge {
 	r.t.Helper()
-	g := &gauge{r: r, round: round, session: r.self(name, "gauge", strconv.Itoa(round))}
+	g := &gauge{r: r, round: round, session: r.work(name, "gauge", strconv.Itoa(round))}
 	said, write := io.Pipe()
 	r.t.Cleanup(func() { said.Close() })
 	g.said = bufio.NewReader(said)
@@ -64,31 +64,6 @@ func (g *gauge) send(text string, eof bool) {
 	request := banger.SendRequest{Data: strings.NewReader(text), EOF: eof}
 	if _, err := g.r.client().SendSession(g.r.t.Context(), "v", string(g.session.ID), request); err != nil {
 		g.r.t.Fatal(err)
-	}
-}
-
-// runGauge is the command of a gauge.
-func runGauge(round string) error {
-	size, err := strconv.Atoi(round)
-	if err != nil {
-		return err
-	}
-	block := make([]byte, 64<<10)
-	for n := byte(0); ; n++ {
-		if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		for left := size; left > 0; left -= len(block) {
-			for i := range block {
-				block[i] = n + byte(i*i>>3) + byte(left>>16)
-			}
-			if _, err := os.Stdout.Write(block); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintln(os.Stderr, "written")
 	}
 }
 

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"banger"
 	"banger/sessionstream"
@@ -78,25 +76,6 @@ func writeUntilEvicted(a *sessionstream.Attachment, mark byte) (end func()) {
 	return writing.Wait
 }
 
-// sip is the command of a session that copies stdin to stdout, at leisure: what its
-// writers have sent waits on the way to it.
-func sip() error {
-	buffer := make([]byte, 16<<10)
-	for {
-		n, err := os.Stdin.Read(buffer)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			_, err = os.Stdout.Write(buffer[:n])
-		}
-		if err != nil {
-			return err
-		}
-		time.Sleep(time.Millisecond) // this is what being slow means
-	}
-}
-
 // Clients fight over stdin: where one was granted it, only that one's bytes
 // follow, those of that time, up to where the next one was granted it; and what was
 // acknowledged to it is there.
@@ -106,7 +85,7 @@ func TestFault_FencedWriterLandsNoByteAfterATakeover(t *testing.T) {
 
 func fenceWriters(r *rig, clients int, takeovers int64) {
 	t := r.t
-	x := r.self("fought over", "sip")
+	x := r.work("fought over", "sip")
 	var won, ended atomic.Int64
 	fighters := make([]contender, clients)
 	var attachments []*sessionstream.Attachment

@@ -13,8 +13,12 @@ import (
 // Limit bounds each wait. Only a failure takes nearly as long.
 const Limit = 2 * time.Minute
 
-// interval is the time between two looks, which are cheap in most tests.
-const interval = 5 * time.Millisecond
+// interval is the least time between two looks. One that takes long, such as a command in an
+// emulated guest, is followed by rest times as much: what is waited for needs the CPU, too.
+const (
+	interval = 5 * time.Millisecond
+	rest     = 3
+)
 
 // Test is what a *testing.T, a *testing.B and a *rapid.T have in common.
 type Test interface {
@@ -27,11 +31,13 @@ type Test interface {
 func For(t Test, what string, is func() bool) {
 	t.Helper()
 	limit := time.After(Limit)
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for !is() {
+	for {
+		begun := time.Now()
+		if is() {
+			return
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(max(interval, rest*time.Since(begun))):
 		case <-limit:
 			t.Fatalf("waited %v in vain for %s", Limit, what)
 		}
