@@ -45,7 +45,7 @@ func sum(t *testing.T, path string) []byte {
 // killed or cut at random moments, the client too: what the client has in the end
 // is what the session wrote, each byte of each stream once and in order.
 func TestFault_TornCableLosesAndRepeatsNoByte(t *testing.T) {
-	tearCable(onLoopback(t), int64(sized(24<<20, 1<<30)), sized(40, 1000))
+	tearCable(onLoopback(t), int64(sized(12<<20, 1<<30)), sized(20, 1000))
 }
 
 func tearCable(r *rig, size int64, cuts int) {

@@ -81,7 +81,7 @@ func (f *foreigner) wait(t *testing.T) (report foreignReport) {
 func TestFault_ForeignClientThatComesAndGoesLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	stormForeigner(onLoopback(t), storm{
-		lines: sized(8_000, 200_000), input: sized(400, 2_000), longest: sized(10_000, 60_000), deaths: sized(3, 40), leaves: sized(100, 400),
+		lines: sized(5_000, 200_000), input: sized(250, 2_000), longest: sized(10_000, 60_000), deaths: sized(3, 40), leaves: sized(60, 400),
 	})
 }
 

@@ -28,6 +28,7 @@ func TestFault_TheLifeOfAVMTakesNothingFromItsSessions(t *testing.T) {
 		i.KillMachine(t, vm)
 		wait.For(t, "the VM to be lost", func() bool { return show(t, i, "v").State == banger.VMFailed })
 	}
+	// The last one has the guest sync what all have written, soon before the kill.
 	witnesses := []witness{answersAreTheSame(i), logsAreReadFromTheDisk(i), followerContinues(t, i), whatWasSyncedIsKept(t, i)}
 	for _, phase := range []struct {
 		name    string

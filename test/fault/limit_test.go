@@ -24,7 +24,7 @@ import (
 // byte for byte, what the session wrote; and its logs never take more of the disk.
 func TestFault_DeliveredAndDeclaredGapsAreWhatWasProduced(t *testing.T) {
 	const limit = 1 << 20
-	size := int64(sized(48<<20, 1<<30))
+	size := int64(sized(24<<20, 1<<30))
 	l := newLoopback(t)
 	r := &rig{l, t}
 	var out, errs bytes.Buffer

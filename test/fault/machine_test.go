@@ -65,8 +65,10 @@ func (m *machine) shimPID(banger.Session) int { return 0 }
 // What attachments promise on the loopback they keep in a machine, too.
 func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
 	r := &rig{newMachine(t, shared.Running(t, bin, "v")), t}
-	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(8, 12)) })
+	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(6, 12)) })
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(300, 1000), sized(5, 12)) })
 	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(12, 60))) })
-	t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), sized(1, 2), sized(3<<20, 4<<20), sized(3, 5)) })
+	if full() { // the megabytes that it takes to fill all buffers are many for an emulated guest
+		t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, 4<<20, 5) })
+	}
 }

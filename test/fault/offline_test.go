@@ -65,8 +65,8 @@ func logsAreReadFromTheDisk(i *installation.Installation) witness {
 // what their shims have synced, which they do each second, is on the disk, and nothing
 // else is. Without a boot, their records say the same.
 func whatWasSyncedIsKept(whole *testing.T, i *installation.Installation) witness {
-	const over = 4 // sessions that have just ended when the machine is killed
-	written := make([]string, sized(4, 10))
+	over := sized(2, 4) // sessions that have just ended when the machine is killed
+	written := make([]string, sized(2, 10))
 	read := func(t *testing.T, n int) string {
 		return i.MustRun(t, "session", "logs", "v", fmt.Sprint("writer", n), "-n", "all")
 	}
@@ -75,7 +75,7 @@ func whatWasSyncedIsKept(whole *testing.T, i *installation.Installation) witness
 		promise: "what was synced is there",
 		again: func(t *testing.T) {
 			for n := range written {
-				i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("writer", n), "--", "sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.05; done")
+				i.MustRun(t, "session", "start", "v", "--name", fmt.Sprint("writer", n), "--", "sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.1; done")
 			}
 			for n := range written {
 				wait.For(t, "a session to write", func() bool { written[n] = read(t, n); return len(written[n]) > 100 })

@@ -90,7 +90,7 @@ func nodeClients(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {
 		t.Fatal(err)
 	}
-	install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("cannot install the node packages: %v\n%s", err, out)

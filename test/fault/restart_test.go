@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -118,18 +119,16 @@ func answers(t *testing.T, i *installation.Installation, names ...string) map[st
 		ask("logs", "v", name, "--from", "9", "--stream", "stdout", "--limit", "7", "--json")
 		ask("logs", "v", name, "--timestamps")
 	}
-	var listed []banger.Session
 	for _, x := range installation.JSON[[]banger.Session](t, i, "session", "list", "v") {
 		if slices.Contains(names, x.Name) {
 			x.Revision, x.UpdatedAt = 0, time.Time{}
-			listed = append(listed, x)
+			listed, err := json.Marshal(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all["list: "+x.Name] = string(listed)
 		}
 	}
-	list, err := json.Marshal(listed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all["list"] = string(list)
 	return all
 }
 
@@ -162,7 +161,8 @@ func answersAreTheSame(i *installation.Installation) witness {
 	start := func(t *testing.T, name, then string) {
 		i.MustRun(t, "session", "start", "v", "--name", name, "--stdin", "pipe", "--", "sh", "-c", print+then)
 	}
-	var before map[string]string // what was said in the phase before
+	before := map[string]string{} // what was said in the phases before
+	remember := func(t *testing.T, names ...string) { maps.Copy(before, answers(t, i, names...)) }
 	return witness{
 		promise: "the answers are the same",
 		running: func(t *testing.T) {
@@ -174,11 +174,11 @@ func answersAreTheSame(i *installation.Installation) witness {
 			start(t, "stopped", "read x; echo $x; exec sleep 100000")
 			i.MustRun(t, "session", "send", "v", "stopped", "--data", "in\n")
 			i.MustRun(t, "session", "wait", "v", "stopped", "--match", "in")
-			before = answers(t, i, "good", "bad")
+			remember(t, "good", "bad")
 		},
 		stopped: func(t *testing.T) {
 			compare(t, answers(t, i, "good", "bad"), before)
-			before = answers(t, i, "good", "bad", "stopped")
+			remember(t, "stopped")
 		},
 		again: func(t *testing.T) {
 			compare(t, answers(t, i, "good", "bad", "stopped"), before)
@@ -188,12 +188,11 @@ func answersAreTheSame(i *installation.Installation) witness {
 			i.MustRun(t, "session", "start", "v", "--name", "clock", "--", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
 			i.MustRun(t, "session", "wait", "v", "killed", "--match", "out 5")
 			i.MustRun(t, "session", "wait", "v", "clock", "--match", "tick")
-			giveTime(t, i, "clock")
-			before = answers(t, i, "good", "bad", "stopped", "late")
+			remember(t, "late") // whatWasSyncedIsKept gives the others time
 		},
 		killed: func(t *testing.T) {
 			compare(t, answers(t, i, "good", "bad", "stopped", "late"), before)
-			before = answers(t, i, "good", "bad", "stopped", "late", "killed", "clock")
+			remember(t, "killed", "clock")
 			if !strings.Contains(before["show v killed --json"], string(banger.EndedByVMLost)) || !strings.Contains(before["logs v killed --timestamps"], "err 5") {
 				t.Errorf("of the killed session: %s%s", before["show v killed --json"], before["logs v killed --timestamps"])
 			}

@@ -23,7 +23,7 @@ func started(t *testing.T, i *installation.Installation) []banger.Session {
 func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 	i := shared.Running(t, bin, "v")
 	const eachNth = 4
-	starts := sized(16, 24)
+	starts := sized(12, 24)
 	acknowledged := map[string]bool{}
 	for n := range starts {
 		name := fmt.Sprint(startedPrefix, n)
@@ -39,7 +39,7 @@ func TestFault_AcknowledgedSessionIsThereAndNoneRunsTwice(t *testing.T) {
 		}
 		start := begin(t, i, append(args, "--", "sh", "-c", "echo "+name+" >> /root/ran; echo out")...)
 		if kill {
-			time.Sleep(time.Duration(n) * 8 * time.Millisecond) // the moment of the kill is what varies
+			time.Sleep(time.Duration(n) * 10 * time.Millisecond) // the moment of the kill is what varies
 			installation.Kill(t, daemon)
 		}
 		acknowledged[name] = start.end(t)

@@ -141,7 +141,7 @@ func memory(t *testing.T, pid int) int64 {
 // Clients that are stopped (SIGSTOP) cost the session neither time nor memory, and
 // each has everything in the end.
 func TestFault_FrozenViewersCostNothingAndCatchUp(t *testing.T) {
-	freezeViewers(onLoopback(t), sized(4, 50), sized(4<<20, 16<<20), sized(4, 15))
+	freezeViewers(onLoopback(t), sized(3, 50), sized(4<<20, 16<<20), sized(3, 15))
 }
 
 // freezeViewers freezes viewers of a session that writes in rounds. Two rounds must
