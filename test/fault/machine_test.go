@@ -67,7 +67,7 @@ func TestFault_AttachmentsKeepTheirPromisesInAVM(t *testing.T) {
 	r := &rig{newMachine(t, shared.Running(t, bin, "v")), t}
 	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(1<<20, 2<<20)), sized(6, 12)) })
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(300, 1000), sized(5, 12)) })
-	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(12, 60))) })
+	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, int64(sized(12, 60)), sized(64<<10, 512<<10)) })
 	if full() { // the megabytes that it takes to fill all buffers are many for an emulated guest
 		t.Run("frozen viewers", func(t *testing.T) { freezeViewers(r.in(t), 2, 4<<20, 5) })
 	}

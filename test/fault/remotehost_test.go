@@ -71,6 +71,6 @@ func TestFault_AttachmentsKeepTheirPromisesOnARemoteHost(t *testing.T) {
 	r := onAHost(t, hosttest.SSHOptions{})
 	t.Run("torn cable", func(t *testing.T) { tearCable(r.in(t), int64(sized(8<<20, 1<<30)), sized(15, 1000)) })
 	t.Run("torn keyboard", func(t *testing.T) { tearKeyboard(r.in(t), sized(1000, 10_000), sized(15, 450)) })
-	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, 60) })
+	t.Run("fenced writer", func(t *testing.T) { fenceWriters(r.in(t), 6, 60, 512<<10) })
 	t.Run("no exit is lost", func(t *testing.T) { loseNoExit(r.in(t), sized(5, 100)) })
 }

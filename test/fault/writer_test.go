@@ -27,9 +27,10 @@ type holding struct {
 // contender takes stdin over again and again, soon after it has lost it, and sends
 // bytes that say in which of its times they were sent.
 type contender struct {
-	marks []byte // of its times, in turn
-	won   *atomic.Int64
-	times []holding
+	marks  []byte // of its times, in turn
+	leaves int    // the most output, in bytes, before it takes stdin over again
+	won    *atomic.Int64
+	times  []holding
 }
 
 func (c *contender) contend(a *sessionstream.Attachment) error {
@@ -56,7 +57,7 @@ func (c *contender) contend(a *sessionstream.Attachment) error {
 			c.times[len(c.times)-1].through = m.Offset
 		case *sessionstream.Evicted:
 			endWriting() // a write fails now; after the next grant it would not
-			again = seen + 1 + rand.IntN(512<<10)
+			again = seen + 1 + rand.IntN(c.leaves)
 		}
 	}
 }
@@ -80,10 +81,10 @@ func writeUntilEvicted(a *sessionstream.Attachment, mark byte) (end func()) {
 // follow, those of that time, up to where the next one was granted it; and what was
 // acknowledged to it is there.
 func TestFault_FencedWriterLandsNoByteAfterATakeover(t *testing.T) {
-	fenceWriters(onLoopback(t), 20, int64(sized(300, 2000)))
+	fenceWriters(onLoopback(t), 20, int64(sized(200, 2000)), 512<<10)
 }
 
-func fenceWriters(r *rig, clients int, takeovers int64) {
+func fenceWriters(r *rig, clients int, takeovers int64, leaves int) {
 	t := r.t
 	x := r.work("fought over", "sip")
 	var won, ended atomic.Int64
@@ -91,7 +92,7 @@ func fenceWriters(r *rig, clients int, takeovers int64) {
 	var attachments []*sessionstream.Attachment
 	for n := range fighters {
 		c := &fighters[n]
-		c.won = &won
+		c.won, c.leaves = &won, leaves
 		for mark := n; mark < 256; mark += clients {
 			c.marks = append(c.marks, byte(mark))
 		}
