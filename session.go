@@ -55,6 +55,15 @@ const (
 	StageLaunch           LaunchStage = "launch"
 )
 
+// LaunchCause says, for programs, why the command of a failed launch could not be executed.
+type LaunchCause string
+
+// The causes. They are those that shells and env(1) have exit statuses for, 127 and 126.
+const (
+	LaunchCommandNotFound      LaunchCause = "command_not_found"      // it, its interpreter or its dynamic loader does not exist
+	LaunchCommandNotExecutable LaunchCause = "command_not_executable" // it exists, and the system does not execute it
+)
+
 // StdinMode says what a session's standard input is.
 type StdinMode string
 
@@ -77,8 +86,9 @@ const (
 // Launch is what a session runs: immutable, given to the guest as it is. There
 // is no shell in it: Command is looked up in the guest's PATH as execvp(3) does.
 type Launch struct {
-	Command          ByteString            `json:"command" required:"true" doc:"looked up in the PATH of the session; no shell is involved"`
+	Command          ByteString            `json:"command" required:"true" doc:"looked up in the PATH of the session; no shell is involved. Empty with login_shell"`
 	Args             []ByteString          `json:"args" doc:"without the command itself"`
+	LoginShell       bool                  `json:"login_shell,omitempty" doc:"the command is the user's shell in the guest's passwd, as at a login: the first character of its argv[0] is -. A guest whose agent is older refuses it"`
 	Cwd              ByteString            `json:"cwd,omitempty" doc:"absolute; default: the user's home"`
 	Env              map[string]ByteString `json:"env,omitempty" doc:"added to the login environment"`
 	User             string                `json:"user,omitempty" doc:"name in the guest's passwd; default root"`
@@ -124,6 +134,7 @@ type SessionState struct {
 	ExitSignal    string      `json:"exit_signal,omitempty" doc:"SIGKILL and so on, if a signal ended it"`
 	EndedBy       EndedBy     `json:"ended_by,omitempty"`
 	LaunchStage   LaunchStage `json:"launch_stage,omitempty" doc:"where a launch failed"`
+	LaunchCause   LaunchCause `json:"launch_cause,omitempty" doc:"whether a launch failed because the command was not found or could not be executed; absent: it failed otherwise, or in a guest whose agent is older"`
 	LaunchMessage string      `json:"launch_message,omitempty" doc:"why a launch failed, for people"`
 	LaunchRawLog  string      `json:"launch_raw_log,omitempty" doc:"what the system said, unedited"`
 	LastError     string      `json:"last_error,omitempty" doc:"what went wrong around it, for people"`

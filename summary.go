@@ -47,12 +47,19 @@ func (s Session) Summary() SessionSummary {
 
 const ellipsis = "…"
 
+// loginShell stands for a shell whose name only the guest knows.
+const loginShell = "-shell"
+
 // CommandLine writes the command as one would type it in a shell, roughly: for the eye. It
 // is cut if it is longer than most bytes; 0 means no limit.
 func (l Launch) CommandLine(most int) string {
 	most = cmp.Or(most, math.MaxInt-1)
 	line := make([]byte, 0, 64)
-	line = appendQuoted(line, string(l.Command[:min(len(l.Command), most+1)]))
+	if l.LoginShell {
+		line = append(line, loginShell...)
+	} else {
+		line = appendQuoted(line, string(l.Command[:min(len(l.Command), most+1)]))
+	}
 	for _, word := range l.Args {
 		if len(line) > most {
 			break

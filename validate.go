@@ -134,8 +134,11 @@ func (r SessionRequest) Validate() error {
 // Validate checks everything about a launch that can be known without the guest.
 func (l Launch) Validate() error {
 	switch {
-	case l.Command == "":
+	case l.Command == "" && !l.LoginShell:
 		return Errorf(CodeInvalid, "cannot start session: no command is given")
+	case l.Command != "" && l.LoginShell:
+		return Errorf(CodeInvalid, "cannot start session: command %.100q is given, and the login shell is to run", string(l.Command)).
+			WithHint("have the shell run it with the arguments -c and the command")
 	case l.StdinMode != StdinClosed && l.StdinMode != StdinPipe:
 		return Errorf(CodeInvalid, "cannot start session: stdin mode %q is not closed or pipe", string(l.StdinMode))
 	case l.TTY && l.StdinMode == StdinClosed:

@@ -24,6 +24,13 @@ var (
 		Upgrade: "banger-sessionstream",
 	})
 
+	ExecSession = upgrade[VMBody[banger.SessionRequest]](Route{
+		ID: "execSession", Method: http.MethodPost, Path: "/v1/vms/{vm}/exec", Summary: "Start a session and upgrade this connection to its streams.",
+		Description: "The request has the headers `Connection: Upgrade` and `Upgrade: banger-sessionstream`, and the body of startSession. The answer comes when the session is recorded, before its command runs; then both sides speak sessionstream (docs/PROTOCOL.md). " +
+			"A client need not wait for the answer: what it sends after the body belongs to the stream. A failed launch is an `exit` in the stream.",
+		Upgrade: "banger-sessionstream", Errors: codes(banger.CodeState, banger.CodeExists),
+	})
+
 	AttachWebSocket = upgrade[SessionRef](Route{
 		ID: "attachWebSocket", Method: http.MethodGet, Path: sessionPath + "/attach", Summary: "Upgrade this connection to a WebSocket with a session's streams.",
 		Description: "A WebSocket (RFC 6455) of the subprotocol `banger-sessionstream`: its binary messages, concatenated, are the bytes that the POST of this path has on the connection itself (docs/PROTOCOL.md). " +
@@ -52,5 +59,5 @@ var (
 )
 
 func streamRoutes() []Route {
-	return []Route{AttachSession.Route, AttachWebSocket.Route, SendSession.Route, ReadLogs.Route, MatchSession.Route, SearchSessions.Route}
+	return []Route{ExecSession.Route, AttachSession.Route, AttachWebSocket.Route, SendSession.Route, ReadLogs.Route, MatchSession.Route, SearchSessions.Route}
 }

@@ -22,16 +22,34 @@ func (c *Client) StartAttached(ctx context.Context, vm string, r banger.SessionR
 	return x, attachment, err
 }
 
+// Exec is StartAttached in one round trip between this client and the daemon. The session's
+// id is in the answer, Attachment.Attached. r.IdempotencyKey is made up if it is empty.
+func (c *Client) Exec(ctx context.Context, vm string, r banger.SessionRequest, a sessionstream.Attach) (*sessionstream.Attachment, error) {
+	if r.IdempotencyKey == "" {
+		r.IdempotencyKey = string(banger.NewSessionID())
+	}
+	a.From, a.Tail = &banger.LogCursor{}, nil
+	return c.open(ctx, vm, "", a, func(ctx context.Context, opening []byte) (net.Conn, error) {
+		return c.DialExec(ctx, vm, r, opening)
+	})
+}
+
 // Attach attaches to a session. a.AttachID is made up if it is empty. The
 // attachment outlasts broken links and the daemon itself; sessionstream.Attachment
 // has what can be done with it.
 func (c *Client) Attach(ctx context.Context, vm, session string, a sessionstream.Attach) (*sessionstream.Attachment, error) {
+	return c.open(ctx, vm, session, a, nil)
+}
+
+// open attaches to a session. first, if not nil, makes the first connection.
+func (c *Client) open(ctx context.Context, vm, session string, a sessionstream.Attach, first func(context.Context, []byte) (net.Conn, error)) (*sessionstream.Attachment, error) {
 	if a.AttachID == "" {
 		a.AttachID = string(banger.NewSessionID())
 	}
 	attachment, err := sessionstream.Open(ctx, sessionstream.Config{
-		Dial:   func(ctx context.Context) (net.Conn, error) { return c.DialSession(ctx, vm, session) },
-		Attach: a, KeepLease: true,
+		Dial:      func(ctx context.Context) (net.Conn, error) { return c.DialSession(ctx, vm, session) },
+		DialFirst: first,
+		Attach:    a, KeepLease: true,
 	})
 	if err != nil {
 		return nil, err

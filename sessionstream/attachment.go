@@ -15,6 +15,10 @@ type Config struct {
 	// whenever a connection has broken. A *banger.Error with another code than
 	// CodeUnavailable is final; so is every error of the first call.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// DialFirst, if not nil, is called instead of Dial until there has been an answer. It
+	// opens a connection and sends opening on it, behind whatever else opens it, so that
+	// both are one round trip.
+	DialFirst func(ctx context.Context, opening []byte) (net.Conn, error)
 	// Attach is the first control. The attachment keeps it up to date.
 	Attach Attach
 	// KeepLease has a writer send pings, which keep its lease. Without it somebody
@@ -66,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Attachment, error) {
 	a := &Attachment{ctx: ctx, cancel: cancel, sole: c.Sole, onLost: c.OnLost, out: newOutgoing(c.Attach)}
 	a.lease = &lease{kept: c.KeepLease, link: a.out.link, released: ctx.Done()}
 	a.in = &incoming{out: a.out, lease: a.lease}
-	a.connector = &connector{dial: c.Dial, attach: c.Attach, in: a.in, out: a.out}
+	a.connector = &connector{dial: c.Dial, dialFirst: c.DialFirst, attach: c.Attach, in: a.in, out: a.out}
 	context.AfterFunc(ctx, func() { a.out.end(context.Cause(ctx)) })
 	attached, err := a.connector.connect(ctx, true)
 	if err != nil {

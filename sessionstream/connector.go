@@ -19,11 +19,12 @@ const (
 // connector gets an attachment its connections: the first, and another when one has
 // broken. It belongs to whoever calls Receive.
 type connector struct {
-	dial   func(context.Context) (net.Conn, error)
-	attach Attach       // of the first connection; what a server does not know is taken out
-	epoch  banger.Epoch // of all positions; empty with a server that has none
-	in     *incoming
-	out    *outgoing
+	dial      func(context.Context) (net.Conn, error)
+	dialFirst func(context.Context, []byte) (net.Conn, error) // as in Config
+	attach    Attach                                          // of the first connection; what a server does not know is taken out
+	epoch     banger.Epoch                                    // of all positions; empty with a server that has none
+	in        *incoming
+	out       *outgoing
 }
 
 // connect dials until there is an accepted connection, or a final error.
@@ -55,7 +56,7 @@ func (c *connector) connect(ctx context.Context, first bool) (*Attached, error) 
 type finalError struct{ error }
 
 func (c *connector) tryConnect(ctx context.Context, first bool) (*Attached, error) {
-	conn, err := c.dial(ctx)
+	conn, writer, err := c.open(ctx, first)
 	if err == nil && ctx.Err() != nil { // nothing is sent any more: it might take somebody's place
 		conn.Close()
 		err = context.Cause(ctx)
@@ -69,7 +70,7 @@ func (c *connector) tryConnect(ctx context.Context, first bool) (*Attached, erro
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	attached, err := c.greet(conn, first)
+	attached, err := c.greet(conn, writer, first)
 	if err != nil {
 		conn.Close()
 		refused, ok := errors.AsType[*Error](err)
@@ -85,9 +86,23 @@ func (c *connector) tryConnect(ctx context.Context, first bool) (*Attached, erro
 	return attached, nil
 }
 
-// greet attaches over a new connection and takes it into use.
-func (c *connector) greet(conn net.Conn, first bool) (*Attached, error) {
-	writer := NewWriter(conn)
+// open opens a connection. The writer is nil if nothing was sent on it.
+func (c *connector) open(ctx context.Context, first bool) (net.Conn, *Writer, error) {
+	if !first || c.dialFirst == nil {
+		conn, err := c.dial(ctx)
+		return conn, nil, err
+	}
+	opening, err := AppendControl([]byte(preamble), &c.attach)
+	if err != nil {
+		return nil, nil, &finalError{err}
+	}
+	conn, err := c.dialFirst(ctx, opening)
+	return conn, &Writer{w: conn}, err
+}
+
+// greet attaches over a new connection and takes it into use. writer is not nil if the
+// attach was sent.
+func (c *connector) greet(conn net.Conn, writer *Writer, first bool) (*Attached, error) {
 	attach := c.attach
 	if !first {
 		attach.Resume = true
@@ -96,8 +111,11 @@ func (c *connector) greet(conn net.Conn, first bool) (*Attached, error) {
 		}
 		c.out.describe(&attach, c.epoch)
 	}
-	if err := writer.WriteControl(&attach); err != nil {
-		return nil, err
+	if writer == nil {
+		writer = NewWriter(conn)
+		if err := writer.WriteControl(&attach); err != nil {
+			return nil, err
+		}
 	}
 	var memory []byte
 	if c.in.inlet != nil {

@@ -23,6 +23,8 @@ type caller struct {
 	changes *changes
 	ended   chan struct{} // closed when the exec channel is
 	cause   error         // why, where it is known; set before that
+
+	loginShells bool // as in GuestHello; set before anybody gets to use this
 }
 
 func (c *caller) startRPC(ctx context.Context, channel *guestrpc.Channel) {

@@ -93,6 +93,10 @@ func (c *control) close() {
 
 // Launch implements guestapi.Guest.
 func (c *control) Launch(ctx context.Context, l guestapi.GuestLaunch) (guestapi.GuestSession, error) {
+	if l.LoginShell && !c.loginShells {
+		return guestapi.GuestSession{}, banger.Errorf(banger.CodeMismatch, "cannot start session: the agent in the guest is of an older build, which knows no login shells; "+
+			"start a shell by its name instead, or restart the VM, which gives it this build's agent")
+	}
 	return c.callSession(ctx, guestrpc.MethodLaunch, l.ID, l)
 }
 

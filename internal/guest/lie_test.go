@@ -30,6 +30,18 @@ func asked(t *testing.T, method string, result any, call func(context.Context, g
 	return err
 }
 
+// A launch that an older agent would take for another is not sent to it.
+func TestLaunch_OfALoginShellIsNotSentToAnAgentThatDoesNotKnowThem(t *testing.T) {
+	launch := guestapi.GuestLaunch{ID: sessionID, Launch: banger.Launch{LoginShell: true}}
+	err := asked(t, guestrpc.MethodLaunch, guestapi.GuestSession{ID: sessionID}, func(ctx context.Context, g guestapi.Guest) error {
+		_, err := g.Launch(ctx, launch)
+		return err
+	})
+	if banger.CodeOf(err) != banger.CodeMismatch || !strings.Contains(err.Error(), "restart the VM") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func chunk(stream banger.Stream, offset int64, data string) banger.LogChunk {
 	return banger.LogChunk{Stream: stream, Offset: offset, Data: []byte(data)}
 }

@@ -233,6 +233,7 @@ func (k *link) greet(ctx context.Context, client *connection, commands *vmm.Agen
 		c.close()
 		return nil, hello, err
 	}
+	c.loginShells = hello.LoginShells
 	k.setClock(ctx, c, hello)
 	return c, hello, nil
 }

@@ -122,6 +122,8 @@ type GuestHello struct {
 	BootID   string `json:"boot_id"`
 	// Clock is that of a machine of ours; a remote host's is not the daemon's business.
 	Clock *GuestClock `json:"clock,omitempty"`
+	// LoginShells says that the agent knows Launch.LoginShell. An older one does not say so.
+	LoginShells bool `json:"login_shells,omitempty"`
 }
 
 // GuestClock is what a guest reports of its clock.

@@ -72,6 +72,23 @@ func (s *server) attachSession(w http.ResponseWriter, r *http.Request, q api.Ses
 		return banger.Errorf(banger.CodeInvalid, "cannot attach: the request has a body").
 			WithHint("send frames behind the request, without Content-Length and Transfer-Encoding")
 	}
+	return s.handOver(w, r, q)
+}
+
+// execSession starts a session and makes the connection one to its streams. Once the
+// session is recorded, it continues whether the client is there or not.
+func (s *server) execSession(w http.ResponseWriter, r *http.Request, q api.VMBody[banger.SessionRequest]) error {
+	q.Body.NoWait = true
+	x, err := s.Sessions.StartSession(r.Context(), q.VM, q.Body)
+	if err != nil {
+		return err
+	}
+	return s.handOver(w, r, api.SessionRef{VM: string(x.VMID), Session: string(x.ID)})
+}
+
+// handOver makes the connection of a request whose body has been read one to a session's
+// streams.
+func (s *server) handOver(w http.ResponseWriter, r *http.Request, q api.SessionRef) error {
 	ctx, serve, err := s.attachment(r.Context(), q)
 	if err != nil || serve == nil {
 		return err

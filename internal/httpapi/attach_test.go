@@ -141,6 +141,67 @@ func TestAttach_IsRefusedAsAnyRequestWhileItIsOne(t *testing.T) {
 	}
 }
 
+const execRequest = "POST /v1/vms/v/exec HTTP/1.1\r\nHost: banger\r\nConnection: Upgrade\r\nUpgrade: banger-sessionstream\r\nContent-Length: 18\r\n\r\n{\"command\":\"true\"}"
+
+// An exec is a start of a session whose connection is the session's, with what was sent
+// behind its body, wherever that is cut.
+func TestExec_StartsAndHandsTheConnectionOver(t *testing.T) {
+	chunked := strings.Replace(execRequest, "Content-Length: 18\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n12\r\n", 1) + "\r\n0\r\n\r\n"
+	for name, request := range map[string]string{"sized": execRequest, "chunked": chunked} {
+		for _, size := range []int{1, 7, len(request), len(request) + 1, len(request) + 3} {
+			var started banger.SessionRequest
+			r := newRigOf(t, &servicetest.Fake{Session: banger.Session{ID: "x", VMID: "v"}, OnCall: func(method string, args ...any) {
+				if method == "StartSession" {
+					started = args[1].(banger.SessionRequest)
+				}
+			}})
+			conn := r.dial()
+			for rest := request + "all"; rest != ""; {
+				n := min(size, len(rest))
+				if _, err := io.WriteString(conn, rest[:n]); err != nil {
+					t.Fatal(err)
+				}
+				rest = rest[n:]
+			}
+			if err := conn.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(conn)
+			head, echoed, _ := strings.Cut(string(got), "\r\n\r\n")
+			if !strings.HasPrefix(head, "HTTP/1.1 101 ") || echoed != "all" || err != nil || started.Command != "true" || !started.NoWait {
+				t.Errorf("%s, in pieces of %d: the answer is %q, %v, to %+v", name, size, got, err, started)
+			}
+		}
+	}
+}
+
+func TestExec_IsRefusedBeforeAnythingIsStarted(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		err     error
+		status  int
+		text    string
+	}{
+		"no upgrade":      {request: strings.Replace(execRequest, "Upgrade: banger-sessionstream\r\n", "", 1), status: 426, text: "does not ask for an upgrade"},
+		"no body":         {request: strings.Replace(upgradeRequest, "/sessions/s/attach", "/exec", 1), status: 400, text: "body is empty"},
+		"another member":  {request: strings.Replace(execRequest, "command", "commend", 1), status: 400, text: "commend"},
+		"a VM that stops": {request: execRequest, err: banger.Errorf(banger.CodeState, "VM v is stopped"), status: 409, text: "is stopped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attached := false
+			r := newRigOf(t, &servicetest.Fake{Err: c.err, OnCall: func(method string, _ ...any) { attached = attached || method == "AttachSession" || c.err == nil }})
+			conn := r.dial()
+			if _, err := io.WriteString(conn, c.request); err != nil {
+				t.Fatal(err)
+			}
+			status, _, body := readAnswer(t, bufio.NewReader(conn))
+			if status != c.status || !strings.Contains(string(body), c.text) || attached {
+				t.Errorf("status %d, %s; attached or started: %v", status, body, attached)
+			}
+		})
+	}
+}
+
 // Connections are numbered as their clients come, whether they are used again or not.
 func TestAttach_ConnectionsAreNumberedAsTheyCome(t *testing.T) {
 	numbers := make(chan int64, 1)

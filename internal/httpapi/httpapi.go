@@ -100,6 +100,7 @@ func (s *server) handlers() []handler {
 		streamed(s, api.ImportImage, s.importImage),
 		streamed(s, api.AddRemote, s.addRemote),
 		streamed(s, api.UnlockRemote, s.unlockRemote),
+		upgraded(s, api.ExecSession, s.execSession),
 		upgraded(s, api.AttachSession, s.attachSession),
 		upgraded(s, api.AttachWebSocket, s.attachWebSocket),
 	}

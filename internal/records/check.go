@@ -19,7 +19,7 @@ const (
 // CheckState refuses a state that no shim of ours writes. How long its free texts may be
 // is for the caller to say.
 func CheckState(s banger.SessionState) error {
-	words := []string{s.ExitSignal, string(s.EndedBy), string(s.LaunchStage)}
+	words := []string{s.ExitSignal, string(s.EndedBy), string(s.LaunchStage), string(s.LaunchCause)}
 	for _, step := range s.StopSteps[:min(len(s.StopSteps), banger.MaxStopSteps)] {
 		words = append(words, step.Signal, string(step.Cause))
 		if len(step.By) > banger.MaxRequesterBytes {

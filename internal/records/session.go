@@ -2,6 +2,7 @@ package records
 
 import (
 	"math"
+	"path"
 	"strings"
 
 	"banger"
@@ -13,6 +14,20 @@ func NoteError(s *banger.SessionState, text string) {
 		s.LastError += "; "
 	}
 	s.LastError += text
+}
+
+// DefaultName returns the name of a session that is given none: the command's base name and
+// the beginning of an id.
+func DefaultName(l banger.Launch, id banger.SessionID) string {
+	const idBytes = 6
+	base := "shell"
+	if !l.LoginShell {
+		base = strings.ToValidUTF8(path.Base(string(l.Command)), "_")
+	}
+	if room := banger.MaxNameBytes - idBytes - 1; len(base) > room {
+		base = strings.ToValidUTF8(base[:room], "")
+	}
+	return base + "-" + string(id[:idBytes])
 }
 
 // UnlikeName returns a name for a session whose own is taken: with its id.

@@ -73,6 +73,9 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		return p.send(attached, &sessionstream.Exit{State: state})
 	case attach.NoOutput:
 		return p.send(attached, &sessionstream.Exit{State: state})
+	case isSilent(state) && isStart(attach.From):
+		attached.Output = attach.From
+		return p.send(attached, &sessionstream.Exit{State: state})
 	case attach.From != nil:
 		next.Cursor = *attach.From
 		next.Cursor.Epoch = p.session.Epoch
@@ -111,6 +114,14 @@ func (p *player) perform(ctx context.Context, attach *sessionstream.Attach) erro
 		next.Tail, next.Cursor = nil, page.Next
 	}
 }
+
+// isSilent reports whether a session is known to have written nothing: its shim saw it end.
+func isSilent(s banger.SessionState) bool {
+	return (s.ExitCode != nil || s.ExitSignal != "") && s.StdoutBytes == 0 && s.StderrBytes == 0
+}
+
+// isStart reports whether output is asked for from its first byte on.
+func isStart(from *banger.LogCursor) bool { return from != nil && from.Stdout == 0 && from.Stderr == 0 }
 
 // unreadable explains why output cannot be read behind a position. One beyond the end is
 // told as the shim would have.

@@ -2,9 +2,9 @@ package session
 
 import (
 	"path"
-	"strings"
 
 	"banger"
+	"banger/internal/records"
 	"banger/internal/sessiondir"
 )
 
@@ -28,7 +28,7 @@ func recordOf(id banger.SessionID, vm banger.VMID, r banger.SessionRequest) bang
 		x.AttachMode = "tty"
 	}
 	if x.Name == "" {
-		x.Name = defaultName(r.Command, id)
+		x.Name = records.DefaultName(r.Launch, id)
 	}
 	return x
 }
@@ -40,14 +40,4 @@ func setGuestDir(x *banger.Session, dir string) {
 	if x.TTY {
 		x.StderrLogPath = ""
 	}
-}
-
-// defaultName is the command's base name and the beginning of the id.
-func defaultName(command banger.ByteString, id banger.SessionID) string {
-	const idBytes = 6
-	base := strings.ToValidUTF8(path.Base(string(command)), "_")
-	if room := banger.MaxNameBytes - idBytes - 1; len(base) > room {
-		base = strings.ToValidUTF8(base[:room], "")
-	}
-	return base + "-" + string(id[:idBytes])
 }

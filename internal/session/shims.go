@@ -55,11 +55,20 @@ func (s *shims) dial(ctx context.Context, key banger.SessionKey, epoch banger.Ep
 				return conn, nil
 			}
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if s.awaitEnd(ctx, key, epoch, pause); ctx.Err() != nil {
 			return nil, errors.Join(context.Cause(ctx), err)
 		}
+	}
+}
+
+// awaitEnd returns when a session has ended or left an epoch, and after a pause at the
+// latest: a shim that cannot be reached mostly has just ended.
+func (s *shims) awaitEnd(ctx context.Context, key banger.SessionKey, epoch banger.Epoch, pause time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, pause)
+	defer cancel()
+	_, err := s.store.WaitSession(ctx, key, func(x banger.Session) bool { return x.Status.Ended() || x.Epoch != epoch })
+	if err != nil { // nobody will tell, or it is time
+		<-ctx.Done()
 	}
 }
 

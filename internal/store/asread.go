@@ -28,7 +28,7 @@ func asRead(x banger.Session, document []byte) (banger.Session, error) {
 // plainTexts reports whether no text of a session but those in lists is changed by JSON.
 func plainTexts(x banger.Session) bool {
 	for _, text := range []string{
-		string(x.ID), string(x.VMID), string(x.Epoch), x.Name, x.User, string(x.StdinMode), string(x.Status), x.ExitSignal, string(x.EndedBy), string(x.LaunchStage),
+		string(x.ID), string(x.VMID), string(x.Epoch), x.Name, x.User, string(x.StdinMode), string(x.Status), x.ExitSignal, string(x.EndedBy), string(x.LaunchStage), string(x.LaunchCause),
 		x.LaunchMessage, x.LaunchRawLog, x.LastError, x.Backend, x.AttachBackend, x.AttachMode, x.GuestStateDir, x.StdoutLogPath, x.StderrLogPath,
 	} {
 		if !utf8.ValidString(text) {

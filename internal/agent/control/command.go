@@ -12,29 +12,39 @@ import (
 
 // missingCommand says why a command cannot be executed.
 type missingCommand struct {
+	cause  banger.LaunchCause
 	reason string
 	rawLog string
 }
 
-// findCommands returns the path of the command. It fails with all commands that
+// findCommands returns the path of the command of a launch, which may be a login shell. It fails with all commands that
 // are missing, the required ones too.
-func findCommands(l banger.Launch, p plan) (string, *launchFailure) {
-	path, missing := lookPath(string(l.Command), p)
+func findCommands(command string, l banger.Launch, p plan) (string, *launchFailure) {
+	path, missing := lookPath(command, p)
+	var cause banger.LaunchCause // of the command itself
+	if missing != nil {
+		cause = missing.cause
+	}
 	var reasons, raw []string
-	note := func(what string, name banger.ByteString, m *missingCommand) {
+	note := func(what, name string, m *missingCommand) {
 		if m != nil {
-			reasons = append(reasons, fmt.Sprintf("%s %q %s", what, string(name), m.reason))
+			reasons = append(reasons, fmt.Sprintf("%s %q %s", what, name, m.reason))
 			raw = append(raw, m.rawLog)
 		}
 	}
-	note("command", l.Command, missing)
+	if l.LoginShell {
+		note("login shell", command, missing)
+	} else {
+		note("command", command, missing)
+	}
 	for _, name := range l.RequiredCommands {
 		_, missing := lookPath(string(name), p)
-		note("required command", name, missing)
+		note("required command", string(name), missing)
 	}
 	if len(reasons) > 0 {
 		return "", &launchFailure{
 			stage:   banger.StagePreflightCommand,
+			cause:   cause,
 			message: "cannot start session: " + strings.Join(reasons, "; "),
 			rawLog:  strings.Join(raw, "\n"),
 		}
@@ -60,14 +70,14 @@ func lookPath(name string, p plan) (string, *missingCommand) {
 			return path, nil
 		}
 		tried = append(tried, missing.rawLog)
-		if refused == nil && missing.reason != notFound {
+		if refused == nil && missing.cause != banger.LaunchCommandNotFound {
 			refused = missing
 		}
 	}
 	if refused != nil {
 		return "", refused
 	}
-	return "", &missingCommand{fmt.Sprintf("was not found in PATH %q", p.env["PATH"]), strings.Join(tried, "\n")}
+	return "", &missingCommand{banger.LaunchCommandNotFound, fmt.Sprintf("was not found in PATH %q", p.env["PATH"]), strings.Join(tried, "\n")}
 }
 
 // inFolder returns path as it is seen from dir. It does not clean the path, which
@@ -83,25 +93,24 @@ func inFolder(dir, path string) string {
 	}
 }
 
-const notFound = "does not exist"
-
 // executable returns nil if path can be executed with the rights of this thread.
 func executable(path string, p plan) *missingCommand {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() {
 		err = mayExecute(path)
 	}
+	refused := func(why, raw string) *missingCommand {
+		return &missingCommand{banger.LaunchCommandNotExecutable, "is not executable: " + path + why, raw}
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &missingCommand{notFound, err.Error()}
 	case errors.Is(err, fs.ErrPermission):
-		return &missingCommand{fmt.Sprintf("is not executable: %s, by user %q", path, p.user.Name), err.Error()}
-	case err != nil: // such as ENOTDIR: there is no such file either
-		return &missingCommand{notFound, err.Error()}
+		return refused(fmt.Sprintf(", by user %q", p.user.Name), err.Error())
+	case err != nil: // ENOENT, or such as ENOTDIR: there is no such file either
+		return &missingCommand{banger.LaunchCommandNotFound, "does not exist", err.Error()}
 	case info.IsDir():
-		return &missingCommand{fmt.Sprintf("is not executable: %s is a directory", path), info.Mode().String() + " " + path}
+		return refused(" is a directory", info.Mode().String()+" "+path)
 	case !info.Mode().IsRegular():
-		return &missingCommand{fmt.Sprintf("is not executable: %s is not a regular file", path), info.Mode().String() + " " + path}
+		return refused(" is not a regular file", info.Mode().String()+" "+path)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (l *launcher) launch(ctx context.Context, g guestapi.GuestLaunch) (guestapi
 // abandon makes sure that an id whose launch got no answer never starts.
 func (l *launcher) abandon(ctx context.Context, p guestrpc.IDParams) (guestapi.GuestSession, error) {
 	return l.settleLaunch(ctx, guestapi.GuestLaunch{ID: p.ID}, func(dir string, _ *os.File) *session {
-		return l.failLaunch(p.ID, dir, &launchFailure{banger.StageDialGuest, "cannot start session: its launch never arrived in the guest", ""})
+		return l.failLaunch(p.ID, dir, &launchFailure{stage: banger.StageDialGuest, message: "cannot start session: its launch never arrived in the guest"})
 	})
 }
 
@@ -131,7 +131,7 @@ func (l *launcher) spawn(ctx context.Context, g guestapi.GuestLaunch, p plan, di
 	state, child, err := l.launchShim(ctx, lock, shim.Launch{
 		Dir:        dir,
 		Path:       banger.ByteString(p.path),
-		Argv:       slices.Concat([]banger.ByteString{g.Command}, g.Args),
+		Argv:       slices.Concat([]banger.ByteString{banger.ByteString(p.name)}, g.Args),
 		Env:        environ(p.env),
 		Cwd:        banger.ByteString(p.cwd),
 		UID:        p.user.UID,
@@ -153,7 +153,7 @@ func (l *launcher) spawn(ctx context.Context, g guestapi.GuestLaunch, p plan, di
 		if killErr := l.leftovers.kill(g.ID); killErr != nil {
 			err = errors.Join(err, killErr)
 		}
-		return l.failLaunch(g.ID, dir, &launchFailure{banger.StageLaunch, "cannot start session: " + err.Error(), err.Error()})
+		return l.failLaunch(g.ID, dir, &launchFailure{stage: banger.StageLaunch, message: "cannot start session: " + err.Error(), rawLog: err.Error()})
 	}
 	x := l.registry.add(g.ID, dir, state.SessionState)
 	l.tasks.work.Go(func() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"banger"
 	"banger/internal/agent/passwd"
@@ -17,11 +18,13 @@ type plan struct {
 	env  map[string]string
 	cwd  string
 	path string // of the executable
+	name string // argv[0]
 }
 
 // launchFailure says why a launch did not happen.
 type launchFailure struct {
 	stage   banger.LaunchStage
+	cause   banger.LaunchCause
 	message string
 	rawLog  string // what the system said
 }
@@ -41,19 +44,25 @@ func (f *preflight) plan(l guestapi.GuestLaunch) (plan, *launchFailure) {
 	}
 	switch {
 	case errors.Is(err, passwd.ErrUnknown):
-		return plan{}, &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session: the guest has no user %q", name), err.Error()}
+		return plan{}, &launchFailure{stage: banger.StageLaunch, message: fmt.Sprintf("cannot start session: the guest has no user %q", name), rawLog: err.Error()}
 	case err != nil:
-		return plan{}, &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session as user %q: %v", name, err), err.Error()}
+		return plan{}, &launchFailure{stage: banger.StageLaunch, message: fmt.Sprintf("cannot start session as user %q: %v", name, err), rawLog: err.Error()}
 	}
 	p := plan{user: user, env: f.environment(l, user)}
 	var failure *launchFailure
+	command := string(l.Command)
+	p.name = command
+	if l.LoginShell {
+		command = user.Shell
+		p.name = "-" + path.Base(command) // login(1), POSIX.1-2017, sh
+	}
 	err = asUser(user, func() {
 		if p.cwd, failure = findCwd(string(l.Cwd), user); failure == nil {
-			p.path, failure = findCommands(l.Launch, p)
+			p.path, failure = findCommands(command, l.Launch, p)
 		}
 	})
 	if err != nil {
-		failure = &launchFailure{banger.StageLaunch, fmt.Sprintf("cannot start session as user %q: %v", name, err), err.Error()}
+		failure = &launchFailure{stage: banger.StageLaunch, message: fmt.Sprintf("cannot start session as user %q: %v", name, err), rawLog: err.Error()}
 	}
 	return p, failure
 }
@@ -98,5 +107,5 @@ func findCwd(asked string, user passwd.User) (string, *launchFailure) {
 	if asked == "" {
 		return "/", nil
 	}
-	return "", &launchFailure{banger.StagePreflightCwd, fmt.Sprintf("cannot start session in directory %q: %s", cwd, cause), err.Error()}
+	return "", &launchFailure{stage: banger.StagePreflightCwd, message: fmt.Sprintf("cannot start session in directory %q: %s", cwd, cause), rawLog: err.Error()}
 }

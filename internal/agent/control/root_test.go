@@ -131,34 +131,36 @@ func TestLaunch_FailsBeforeAnythingRuns(t *testing.T) {
 	if err := os.Mkdir(secret, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	const none, missing, refused = banger.LaunchCause(""), banger.LaunchCommandNotFound, banger.LaunchCommandNotExecutable
 	const launch, cwd, command = banger.StageLaunch, banger.StagePreflightCwd, banger.StagePreflightCommand
 	for name, test := range map[string]struct {
 		change func(*banger.Launch)
 		stage  banger.LaunchStage // "" if it runs
 		says   []string
+		cause  banger.LaunchCause
 	}{
-		"all is well":             {func(x *banger.Launch) {}, "", nil},
-		"unknown user":            {func(x *banger.Launch) { x.User = "nosuchuser" }, launch, []string{`"nosuchuser"`}},
-		"cwd missing":             {func(x *banger.Launch) { x.Cwd = "/no/such\nfolder" }, cwd, []string{`"/no/such\nfolder"`, "does not exist"}},
-		"cwd is a file":           {func(x *banger.Launch) { x.Cwd = "/etc/passwd" }, cwd, []string{"not a directory"}},
-		"cwd below a file":        {func(x *banger.Launch) { x.Cwd = "/etc/passwd/x" }, cwd, []string{"/etc/passwd/x"}},
-		"cwd closed to the user":  {func(x *banger.Launch) { x.User, x.Cwd = "nobody", banger.ByteString(secret) }, cwd, []string{`"nobody"`, "may not enter"}},
-		"cwd open to root":        {func(x *banger.Launch) { x.Cwd = banger.ByteString(secret) }, "", nil},
-		"home missing":            {func(x *banger.Launch) { x.User = "nobody" }, "", nil},
-		"no such command":         {func(x *banger.Launch) { x.Command = "no-such-command" }, command, []string{`"no-such-command"`, "not found in PATH"}},
-		"no such path":            {func(x *banger.Launch) { x.Command = "/no/such/command" }, command, []string{"does not exist"}},
-		"not executable":          {func(x *banger.Launch) { x.Command = "plain" }, command, []string{"not executable", place + "/plain"}},
-		"not executable path":     {func(x *banger.Launch) { x.Command = banger.ByteString(place + "/plain") }, command, []string{"not executable"}},
-		"not executable for user": {func(x *banger.Launch) { x.User, x.Command = "nobody", "private" }, command, []string{"not executable", `"nobody"`}},
-		"executable for root":     {func(x *banger.Launch) { x.Command = "private" }, "", nil},
-		"a directory":             {func(x *banger.Launch) { x.Command = "secret" }, command, []string{"is a directory"}},
-		"relative to cwd":         {func(x *banger.Launch) { x.Command, x.Cwd = "./good", banger.ByteString(place) }, "", nil},
-		"relative elsewhere":      {func(x *banger.Launch) { x.Command = "./good" }, command, []string{"does not exist"}},
-		"empty PATH means cwd":    {func(x *banger.Launch) { x.Cwd, x.Env["PATH"] = banger.ByteString(place), "" }, "", nil},
+		"all is well":             {func(x *banger.Launch) {}, "", nil, none},
+		"unknown user":            {func(x *banger.Launch) { x.User = "nosuchuser" }, launch, []string{`"nosuchuser"`}, none},
+		"cwd missing":             {func(x *banger.Launch) { x.Cwd = "/no/such\nfolder" }, cwd, []string{`"/no/such\nfolder"`, "does not exist"}, none},
+		"cwd is a file":           {func(x *banger.Launch) { x.Cwd = "/etc/passwd" }, cwd, []string{"not a directory"}, none},
+		"cwd below a file":        {func(x *banger.Launch) { x.Cwd = "/etc/passwd/x" }, cwd, []string{"/etc/passwd/x"}, none},
+		"cwd closed to the user":  {func(x *banger.Launch) { x.User, x.Cwd = "nobody", banger.ByteString(secret) }, cwd, []string{`"nobody"`, "may not enter"}, none},
+		"cwd open to root":        {func(x *banger.Launch) { x.Cwd = banger.ByteString(secret) }, "", nil, none},
+		"home missing":            {func(x *banger.Launch) { x.User = "nobody" }, "", nil, none},
+		"no such command":         {func(x *banger.Launch) { x.Command = "no-such-command" }, command, []string{`"no-such-command"`, "not found in PATH"}, missing},
+		"no such path":            {func(x *banger.Launch) { x.Command = "/no/such/command" }, command, []string{"does not exist"}, missing},
+		"not executable":          {func(x *banger.Launch) { x.Command = "plain" }, command, []string{"not executable", place + "/plain"}, refused},
+		"not executable path":     {func(x *banger.Launch) { x.Command = banger.ByteString(place + "/plain") }, command, []string{"not executable"}, refused},
+		"not executable for user": {func(x *banger.Launch) { x.User, x.Command = "nobody", "private" }, command, []string{"not executable", `"nobody"`}, refused},
+		"executable for root":     {func(x *banger.Launch) { x.Command = "private" }, "", nil, none},
+		"a directory":             {func(x *banger.Launch) { x.Command = "secret" }, command, []string{"is a directory"}, refused},
+		"relative to cwd":         {func(x *banger.Launch) { x.Command, x.Cwd = "./good", banger.ByteString(place) }, "", nil, none},
+		"relative elsewhere":      {func(x *banger.Launch) { x.Command = "./good" }, command, []string{"does not exist"}, missing},
+		"empty PATH means cwd":    {func(x *banger.Launch) { x.Cwd, x.Env["PATH"] = banger.ByteString(place), "" }, "", nil, none},
 		"required commands": {func(x *banger.Launch) { x.RequiredCommands = []banger.ByteString{"sh", "miss-1", "plain", "miss-2"} },
-			command, []string{`"miss-1"`, `"miss-2"`, `"plain"`}},
+			command, []string{`"miss-1"`, `"miss-2"`, `"plain"`}, none},
 		"command and required": {func(x *banger.Launch) { x.Command, x.RequiredCommands = "miss-0", []banger.ByteString{"miss-1"} },
-			command, []string{`command "miss-0"`, `required command "miss-1"`}},
+			command, []string{`command "miss-0"`, `required command "miss-1"`}, missing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := launchOf(banger.StdinClosed, "good")
@@ -171,7 +173,7 @@ func TestLaunch_FailsBeforeAnythingRuns(t *testing.T) {
 				}
 				return
 			}
-			if s.Status != banger.StatusFailed || s.EndedBy != banger.EndedByLaunch || s.LaunchStage != test.stage || s.EndedAt.IsZero() || s.LaunchRawLog == "" {
+			if s.Status != banger.StatusFailed || s.EndedBy != banger.EndedByLaunch || s.LaunchStage != test.stage || s.LaunchCause != test.cause || s.EndedAt.IsZero() || s.LaunchRawLog == "" {
 				t.Errorf("the session is %+v", s)
 			}
 			for _, words := range test.says {

@@ -105,7 +105,7 @@ func (s *settler) fail(id banger.SessionID, dir string, f *launchFailure) banger
 	}
 	state.Sequence++
 	state.Status, state.EndedBy, state.EndedAt = banger.StatusFailed, banger.EndedByLaunch, time.Now().UTC()
-	state.LaunchStage, state.LaunchMessage, state.LaunchRawLog = f.stage, f.message, f.rawLog
+	state.LaunchStage, state.LaunchCause, state.LaunchMessage, state.LaunchRawLog = f.stage, f.cause, f.message, f.rawLog
 	state.SessionState = sessiondir.Report(state.SessionState)
 	s.keep(dir, &state, sessiondir.SettleState)
 	return state.SessionState

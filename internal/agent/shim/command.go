@@ -37,7 +37,10 @@ func startCommand(l Launch, s *streams, group *cgroup) (pid int, err error) {
 }
 
 // launchError is a start that failed, in the words of the session's record.
-type launchError struct{ message, raw string }
+type launchError struct {
+	cause        banger.LaunchCause
+	message, raw string
+}
 
 func (e *launchError) Error() string { return e.message }
 
@@ -64,8 +67,22 @@ func explain(l Launch, err error) *launchError {
 		cause = "its arguments and environment are larger than the system takes"
 	}
 	return &launchError{
+		cause:   causeOf(errno),
 		message: fmt.Sprintf("cannot start %s: %s", l.Path, cause),
 		raw: fmt.Sprintf("execve %q in %q as uid %d: %s (%s, errno %d)",
 			string(l.Path), string(l.Cwd), l.UID, errno.Error(), unix.ErrnoName(errno), int(errno)),
 	}
+}
+
+// causeOf tells an errno that execve(2) has about the command from one about the system,
+// such as ENOMEM, which it returns "".
+func causeOf(errno syscall.Errno) banger.LaunchCause {
+	switch errno {
+	case syscall.ENOENT:
+		return banger.LaunchCommandNotFound
+	case syscall.ENOEXEC, syscall.EACCES, syscall.EPERM, syscall.ETXTBSY, syscall.E2BIG, syscall.ENOTDIR, syscall.EISDIR,
+		syscall.ELOOP, syscall.ELIBBAD, syscall.EINVAL, syscall.ENAMETOOLONG:
+		return banger.LaunchCommandNotExecutable
+	}
+	return ""
 }

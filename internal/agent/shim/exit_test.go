@@ -303,17 +303,18 @@ func TestSession_ALaunchThatFailsIsOnRecord(t *testing.T) {
 	for name, c := range map[string]struct {
 		path  banger.ByteString
 		errno string
+		cause banger.LaunchCause
 	}{
-		"no program":     {write("text", "just text", 0o755), "ENOEXEC"},
-		"no interpreter": {write("script", "#!/no/such/interpreter\n", 0o755), "ENOENT"},
-		"not executable": {write("plain", "#!/bin/sh\n", 0o644), "EACCES"},
-		"missing":        {"/no/such/command", "ENOENT"},
+		"no program":     {write("text", "just text", 0o755), "ENOEXEC", banger.LaunchCommandNotExecutable},
+		"no interpreter": {write("script", "#!/no/such/interpreter\n", 0o755), "ENOENT", banger.LaunchCommandNotFound},
+		"not executable": {write("plain", "#!/bin/sh\n", 0o644), "EACCES", banger.LaunchCommandNotExecutable},
+		"missing":        {"/no/such/command", "ENOENT", banger.LaunchCommandNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachWay(t, func(t *testing.T, way option) {
 				s := launch(t, way, func(l *shim.Launch) { l.Path, l.Argv = c.path, []banger.ByteString{c.path} })
 				st := s.state
-				if st.Status != banger.StatusFailed || st.EndedBy != banger.EndedByLaunch || st.LaunchStage != banger.StageLaunch ||
+				if st.Status != banger.StatusFailed || st.EndedBy != banger.EndedByLaunch || st.LaunchStage != banger.StageLaunch || st.LaunchCause != c.cause ||
 					st.ExitCode != nil || !strings.Contains(st.LaunchMessage, string(c.path)) || !strings.Contains(st.LaunchRawLog, c.errno) {
 					t.Errorf("failed as %+v", st)
 				}

@@ -156,9 +156,9 @@ func (s *session) fail(cause error) {
 	if s.server != nil {
 		s.server.close(banger.SessionState{}) // nobody could attach
 	}
-	message, raw := cause.Error(), cause.Error()
+	why := launchError{message: cause.Error(), raw: cause.Error()}
 	if e, ok := errors.AsType[*launchError](cause); ok {
-		raw = e.raw
+		why = *e
 	}
 	var left error
 	if s.group != nil {
@@ -166,7 +166,7 @@ func (s *session) fail(cause error) {
 	}
 	s.record.change(func(st *sessiondir.State) {
 		st.Status, st.EndedBy, st.LaunchStage = banger.StatusFailed, banger.EndedByLaunch, banger.StageLaunch
-		st.LaunchMessage, st.LaunchRawLog = message, raw
+		st.LaunchCause, st.LaunchMessage, st.LaunchRawLog = why.cause, why.message, why.raw
 		st.EndedAt = time.Now().UTC()
 		if left != nil {
 			st.LastError = left.Error()

@@ -110,11 +110,11 @@ func (j *judge) ask(id, query, body string, lines int, refs ...string) map[strin
 }
 
 // askUpgrade asks for the upgrade that an operation is for, and judges the answer.
-func (j *judge) askUpgrade(id string, refs ...string) {
+func (j *judge) askUpgrade(id, body string, refs ...string) {
 	j.Helper()
 	i := slices.IndexFunc(api.Routes(), func(r api.Route) bool { return r.ID == id })
 	route := api.Routes()[i]
-	request, err := http.NewRequestWithContext(j.Context(), route.Method, "http://banger"+api.Path(route.Path, refs...), nil)
+	request, err := http.NewRequestWithContext(j.Context(), route.Method, "http://banger"+api.Path(route.Path, refs...), strings.NewReader(body))
 	if err != nil {
 		j.Fatal(err)
 	}
@@ -203,9 +203,11 @@ func (j *judge) aSession() {
 	j.ask("waitSession", "?timeout_ms=20000", "", 0, "vm", "bare")
 	j.ask("waitSession", "?timeout_ms=1", "", 0, "vm", "s")
 	j.ask("attachSession", "", "", 0, "vm", "s") // which asks for no upgrade
-	j.askUpgrade("attachSession", "vm", "s")
+	j.askUpgrade("attachSession", "", "vm", "s")
 	j.ask("attachWebSocket", "", "", 0, "vm", "s")
-	j.askUpgrade("attachWebSocket", "vm", "s")
+	j.askUpgrade("attachWebSocket", "", "vm", "s")
+	j.ask("execSession", "", `{"command":"true"}`, 0, "vm") // which asks for no upgrade
+	j.askUpgrade("execSession", `{"command":"true"}`, "vm")
 	j.ask("signalSession", "?signal=nonsense", "", 0, "vm", "s")
 	j.ask("getSession", "?live=true", "", 0, "vm", "s")
 	j.ask("sendSession", "?offset=7", "x", 0, "vm", "s")
