@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"banger"
@@ -21,6 +22,10 @@ type attachOptions struct {
 	detachKeys []byte
 	// forward has SIGTERM and SIGHUP go to the session, as SIGINT does.
 	forward bool
+	// vm is the session's VM as the user calls it.
+	vm string
+	// first, if not nil, makes the first connection, which starts the session.
+	first func(ctx context.Context, opening []byte) (net.Conn, error)
 }
 
 // attaching is one run of attach. Its goroutines end with it, but for the one that
@@ -40,16 +45,32 @@ func (c *CLI) attach(ctx context.Context, x banger.Session, o attachOptions) (*b
 	if x.TTY {
 		a.terminal = userTerminal(c.Stdin, c.Stdout)
 	}
-	a.input = &input{attachOptions: o, from: c.Stdin, terminal: a.terminal}
+	if a.terminal != nil && o.noStdin {
+		a.terminal.keys = false // nobody would read them
+	}
+	a.input = &input{attachOptions: o, from: c.Stdin}
+	if a.terminal.hasKeys() {
+		a.input.terminal = a.terminal
+	}
 	for {
 		state, stopping, err := a.round(ctx)
 		if state != nil || err != nil || !stopping {
-			return state, attachError(x, err)
+			return state, a.explain(err)
 		}
 		stopUntilContinued()
 		// The next round paints the terminal, and takes nobody's place.
 		a.takeover, a.from, a.rawReplay = false, nil, false
 	}
+}
+
+// comeBack is the command line that attaches to the session again. What a terminal showed
+// it paints; other output continues at a position.
+func (a *attaching) comeBack(at banger.LogCursor) string {
+	words := []string{"banger", "session", "attach", a.vm, a.session.Name}
+	if !a.session.TTY {
+		words = append(words, "--from", fmt.Sprintf("%d,%d", at.Stdout, at.Stderr))
+	}
+	return banger.Launch{Command: banger.ByteString(words[0]), Args: banger.ByteStrings(words[1:])}.CommandLine(0)
 }
 
 // round attaches once. stopping reports that this process is to stop, and to attach again
@@ -69,16 +90,21 @@ func (a *attaching) round(ctx context.Context) (state *banger.SessionState, stop
 func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc) (*round, error) {
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	defer stop()
-	x, window := a.session, a.terminal.window()
+	window := a.terminal.window()
 	request := a.request(window)
-	lost := &lostNotice{to: a.Stderr, session: x.Name}
+	lost := &lostNotice{to: a.Stderr, session: a.session.Name}
 	attachment, err := sessionstream.Open(life, sessionstream.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			return a.Backend.Services().Dialer.DialSession(ctx, string(x.VMID), string(x.ID))
+			return a.Backend.Services().Dialer.DialSession(ctx, string(a.session.VMID), string(a.session.ID))
 		},
-		Attach: request, KeepLease: true, OnLost: lost.begin,
+		DialFirst: a.first,
+		Attach:    request, KeepLease: true, OnLost: lost.begin,
 	})
 	if err != nil {
+		if a.first != nil && ctx.Err() != nil { // the request is on its way
+			fmt.Fprintf(a.Stderr, "banger: session %s keeps running if it starts\nbanger: come back with: %s\n",
+				safe(a.session.Name), safe(a.comeBack(banger.LogCursor{})))
+		}
 		return nil, err
 	}
 	r := &round{
@@ -87,6 +113,9 @@ func (a *attaching) open(ctx, life context.Context, end context.CancelCauseFunc)
 	}
 	a.input.follow(r)
 	attached := attachment.Attached()
+	if a.first != nil {
+		a.first, a.session.VMID, a.session.ID = nil, attached.VMID, attached.SessionID
+	}
 	told := !a.view && window != nil && attached.Terminal != nil && attached.Revision >= 4
 	r.output = newPrinter(a, *attached.Output, newReplay(attached, told))
 	r.picture = &picture{round: r}
@@ -106,12 +135,13 @@ func (a *attaching) request(window *sessionstream.Window) sessionstream.Attach {
 		return request
 	}
 	request.Window = window
-	request.RawLine = a.terminal != nil // its user hears the bell, as on any terminal
+	request.RawLine = a.terminal.hasKeys() // its user hears the bell, as on any terminal
 	return request
 }
 
-// attachError adds what the user can do about a refusal.
-func attachError(x banger.Session, err error) error {
+// explain adds what the user can do about a refusal.
+func (a *attaching) explain(err error) error {
+	x := a.session
 	refused, ok := errors.AsType[*sessionstream.Error](err)
 	if !ok {
 		return err
@@ -136,5 +166,6 @@ func attachError(x banger.Session, err error) error {
 		stale.Parted = refused.Parted
 		return stale
 	}
-	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err)
+	return banger.Errorf(banger.CodeUnavailable, "cannot attach to session %q: %w", x.Name, err).
+		WithHint("the session itself is unaffected; when that is over, attach again with: banger session attach %s %s", a.vm, x.Name)
 }

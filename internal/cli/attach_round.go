@@ -36,7 +36,7 @@ type round struct {
 func (r *round) run(ctx context.Context) (*banger.SessionState, error) {
 	defer r.attachment.Close()
 	if r.terminal != nil {
-		if err := r.terminal.makeRaw(); err != nil {
+		if err := r.terminal.lend(); err != nil {
 			return nil, fmt.Errorf("cannot use the terminal: %w", err)
 		}
 		defer r.terminal.restore()
@@ -66,8 +66,8 @@ func (r *round) run(ctx context.Context) (*banger.SessionState, error) {
 		return nil, nil
 	}
 	at := r.output.position
-	fmt.Fprintf(r.Stderr, "banger: detached from session %s, which keeps running (stdout %d, stderr %d)\n",
-		safe(r.session.Name), at.Stdout, at.Stderr)
+	fmt.Fprintf(r.Stderr, "banger: detached from session %s, which keeps running (stdout %d, stderr %d)\nbanger: come back with: %s\n",
+		safe(r.session.Name), at.Stdout, at.Stderr, safe(r.comeBack(at)))
 	r.reportLost(lost + r.input.waiting())
 	return nil, context.Cause(ctx) // a signal had us leave, or nothing
 }

@@ -15,7 +15,7 @@ import (
 // returns ends that.
 func (r *round) watchSignals(ctx context.Context) (stop func()) {
 	giveBack := takeSignals(ctx, func(s syscall.Signal) bool {
-		forward := s == syscall.SIGINT && r.terminal == nil || r.forward
+		forward := s == syscall.SIGINT && !r.terminal.hasKeys() || r.forward
 		if !forward || !r.isWriting() {
 			return false
 		}

@@ -104,7 +104,7 @@ func TestAttach_ToASessionThatHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	never := l.start("session", "attach", "dev", "never")
-	if status := never.wait(); status != 125 || !strings.Contains(never.stderr.String(), "no-such-command") {
+	if status := never.wait(); status != 127 || !strings.Contains(never.stderr.String(), "no-such-command") {
 		t.Errorf("one that never ran: exit status %d, stderr %q", status, never.stderr)
 	}
 }
@@ -179,7 +179,7 @@ func TestTerminal_IsGivenBackByAPanic(t *testing.T) {
 	defer slave.Close()
 	before := termios(t, slave)
 	lent := userTerminal(slave, slave)
-	if err := lent.makeRaw(); err != nil {
+	if err := lent.lend(); err != nil {
 		t.Fatal(err)
 	}
 	panicked := make(chan any)
@@ -278,7 +278,7 @@ func TestRun_MakesAVMAndLeavesNone(t *testing.T) {
 	if n := vms(); n != 1 {
 		t.Errorf("%d VMs are there", n)
 	}
-	if missing := l.start("run", "--", "no-such-command"); missing.wait() != 125 || vms() != 1 {
+	if missing := l.start("run", "--", "no-such-command"); missing.wait() != 127 || vms() != 1 {
 		t.Errorf("exit status %d, %d VMs, %q", missing.wait(), vms(), missing.stderr)
 	}
 	kept := l.start("run", "--keep", "--", "true")

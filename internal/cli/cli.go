@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,15 @@ import (
 // Services are the parts of a daemon that the commands use.
 type Services struct {
 	banger.Services
-	Dialer sessionstream.Dialer
+	Dialer Dialer
+}
+
+// Dialer opens connections to the streams of sessions; banger's Go client is one.
+type Dialer interface {
+	sessionstream.Dialer
+	// DialExec starts a session, for sessionstream.Config.DialFirst. r has an idempotency
+	// key, so that a second call does not start another one.
+	DialExec(ctx context.Context, vm string, r banger.SessionRequest, opening []byte) (net.Conn, error)
 }
 
 // Backend gives the commands access to a daemon.
@@ -48,7 +57,7 @@ type CLI struct {
 // the exit status. What is printed to a terminal is neutralised; see display.
 func (c *CLI) Run(ctx context.Context, args []string) int {
 	shown := *c
-	shown.Stdout, shown.Stderr = newDisplay(c.Stdout), newDisplay(c.Stderr)
+	shown.Stdout, shown.Stderr = newDisplays(c.Stdout, c.Stderr)
 	status := shown.execute(ctx, args)
 	_, _ = flush(shown.Stdout), flush(shown.Stderr) // a terminal that is gone shows nothing
 	return status
@@ -85,9 +94,11 @@ come back from any terminal or program, and lose nothing.
 Exit status:
 ` + ExitStatusHelp,
 		Example: `  banger image build                                      # once
-  banger vm create dev --start
-  banger session start dev --name shell --tty -- bash
-  banger session attach dev shell                         # ctrl-\ detaches
+  banger vm create dev
+  banger exec dev -- uname -a                             # starts the VM if it does not run
+  banger shell dev
+  banger session start dev --name build -- make           # keeps running, whatever happens to your terminal
+  banger session attach dev build                         # ctrl-\ detaches
   banger run -- uname -a                                  # in a VM of its own`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -97,7 +108,7 @@ Exit status:
 	root.SetErr(c.Stderr)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		c.runCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
+		c.runCommand(), c.execCommand(), c.shellCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 	)
 	markEntry(root, entered)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -18,26 +19,65 @@ import (
 // of that or not. What may reach the terminal as it is asks for that by name: terminal,
 // an attachment to a session on a terminal; barProgress; and --raw (guestOutput).
 type display struct {
-	file *os.File
+	file  *os.File
+	paint *paint
 
 	mu   sync.Mutex // guards text: notices come from several goroutines
 	text safeWriter
 }
 
-// newDisplay returns w, neutralised if it is a terminal.
-func newDisplay(w io.Writer) io.Writer {
-	file := terminalFile(w)
-	if file == nil {
-		return w
+// paint is whether a guest has coloured a terminal, which all displays on it share. Safe
+// for concurrent use.
+type paint struct{ on atomic.Bool }
+
+// colourReset ends all colours; ECMA-48, 8.3.117 (SGR).
+const colourReset = "\x1b[m"
+
+// newDisplays returns streams of this process, each neutralised if it is a terminal.
+func newDisplays(out, errs io.Writer) (io.Writer, io.Writer) {
+	p := &paint{}
+	display := func(w io.Writer) io.Writer {
+		file := terminalFile(w)
+		if file == nil {
+			return w
+		}
+		return &display{file: file, paint: p, text: safeWriter{to: file}}
 	}
-	return &display{file: file, text: safeWriter{to: file}}
+	return display(out), display(errs)
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer, for text of our own: it has none of a guest's colours.
 func (d *display) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.endColours(); err != nil {
+		return 0, err
+	}
 	return d.text.Write(p)
+}
+
+// endColours has what follows not be in a guest's colours. The caller holds mu.
+func (d *display) endColours() error {
+	d.text.paint = nil
+	if !d.paint.on.Swap(false) {
+		return nil
+	}
+	if err := d.text.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(d.file, colourReset)
+	return err
+}
+
+// colourful is a display for a guest's output, whose colours pass.
+type colourful struct{ *display }
+
+// Write implements io.Writer.
+func (c colourful) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text.paint = c.paint
+	return c.text.Write(p)
 }
 
 // flush prints what is kept of a character that never was completed.
@@ -48,7 +88,10 @@ func flush(w io.Writer) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.text.Flush()
+	if err := d.text.Flush(); err != nil {
+		return err
+	}
+	return d.endColours()
 }
 
 // terminalFile returns the terminal that a stream of this process is, nil if it is not one.

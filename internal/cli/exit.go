@@ -11,13 +11,15 @@ import (
 )
 
 // The exit statuses of banger itself; any other is the command's own, passed on by
-// wait. timeout(1) and docker run use the same numbers.
+// wait. timeout(1), env(1) and docker exec use the same numbers.
 const (
 	exitOK      = 0
 	exitNothing = 1
 	exitUsage   = 2
 	exitPartly  = 3
 	exitTimeout = 124
+	exitRefused = 126 // the command of a session exists and cannot be executed
+	exitMissing = 127 // it does not exist
 	exitSignal  = 128 // plus the signal's number
 
 	// ExitFailure is that of a failure of banger itself.
@@ -31,8 +33,10 @@ const ExitStatusHelp = `  0      success, or detached; session wait: the command
   3      session search, session prune: some sessions could not be searched or deleted
   124    timed out
   125    banger failed, or a session ended without an exit status
+  126    the command of a session exists in the guest and cannot be executed
+  127    the command of a session does not exist in the guest
   128+n  ended by signal n
-  other  run, session attach, session wait and vm ssh: the command's own exit status`
+  other  exec, shell, run, session attach, session wait and vm ssh: the command's own exit status`
 
 // usageError is an error in how the command line was written.
 type usageError struct{ err error }
@@ -108,5 +112,16 @@ func launchError(s banger.Session) error {
 	for line := range strings.Lines(strings.TrimSpace(s.LaunchRawLog)) {
 		fmt.Fprintf(&b, "\n  | %s", strings.TrimRight(line, "\r\n"))
 	}
-	return statusError{ExitFailure, b.String()}
+	return statusError{launchStatus(s.LaunchCause), b.String()}
+}
+
+// launchStatus is the exit status of a failed launch.
+func launchStatus(cause banger.LaunchCause) int {
+	switch cause {
+	case banger.LaunchCommandNotFound:
+		return exitMissing
+	case banger.LaunchCommandNotExecutable:
+		return exitRefused
+	}
+	return ExitFailure
 }

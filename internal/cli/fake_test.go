@@ -109,6 +109,12 @@ func (f *fake) DialSession(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.Join(f.err, errNoDaemon)
 }
 
+func (f *fake) DialExec(_ context.Context, vm string, r banger.SessionRequest, _ []byte) (net.Conn, error) {
+	f.started = r
+	f.ask("exec", vm)
+	return nil, errors.Join(f.err, errNoDaemon)
+}
+
 func (f *fake) ask(words ...string) { f.asked = append(f.asked, strings.Join(words, " ")) }
 
 // note remembers a call of a service.

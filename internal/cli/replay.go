@@ -62,10 +62,13 @@ func (o *oldOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// liveOutput is guestOutput for an attachment, which knows what is old.
+// liveOutput is guestOutput for an attachment, which knows what is old. Colours pass.
 func liveOutput(w io.Writer, raw bool) io.Writer {
-	if old, ok := guestOutput(w, raw).(*oldOutput); ok {
-		return old.to
+	switch out := guestOutput(w, raw).(type) {
+	case *oldOutput:
+		return out.to
+	case *display:
+		return colourful{out}
 	}
 	return w
 }

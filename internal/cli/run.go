@@ -111,6 +111,7 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 	if err != nil {
 		return err
 	}
+	o.vm = vm.Name
 	state, err := c.attach(ctx, x, o)
 	detached = state == nil
 	if detached || err != nil {

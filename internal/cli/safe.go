@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -29,11 +30,13 @@ func safeText(s string) string {
 
 // safeWriter makes untrusted bytes harmless to a terminal: everything that could
 // move the cursor, change a colour or an order of reading, or be no character
-// at all, is shown as a visible escape. Line ends and tabs pass. It keeps a
-// character that is not complete until the rest of it comes; Flush writes it.
+// at all, is shown as a visible escape. Line ends and tabs pass, and with paint the
+// sequences that change colours only. It keeps a character or sequence that is not complete
+// until the rest of it comes; Flush writes it.
 type safeWriter struct {
 	to      io.Writer
-	oneLine bool // escape line ends and tabs too
+	oneLine bool   // escape line ends and tabs too
+	paint   *paint // not nil: colours pass, and it is told whether there are any
 	pending []byte
 }
 
@@ -60,6 +63,11 @@ func (w *safeWriter) Flush() error {
 // complete returns how many bytes of in can be judged without the next ones: a
 // character may be cut, and a carriage return is harmless only before a newline.
 func (w *safeWriter) complete(in []byte) int {
+	if w.paint != nil {
+		if i := bytes.LastIndexByte(in, escape); i >= 0 && beginsColour(in[i:]) {
+			return i
+		}
+	}
 	for back := 1; back <= min(len(in), utf8.UTFMax-1); back++ {
 		i := len(in) - back
 		if utf8.RuneStart(in[i]) {
@@ -74,6 +82,11 @@ func (w *safeWriter) complete(in []byte) int {
 
 func (w *safeWriter) escape(out, in []byte) []byte {
 	for i := 0; i < len(in); {
+		if n := w.colour(in[i:]); n > 0 {
+			out = append(out, in[i:i+n]...)
+			i += n
+			continue
+		}
 		r, size := utf8.DecodeRune(in[i:])
 		lineEnd := r == '\r' && i+1 < len(in) && in[i+1] == '\n'
 		switch {

@@ -50,7 +50,7 @@ If the connection or the daemon fails, the attachment reconnects and resumes whe
 			return err
 		}
 		o := attach()
-		o.view, o.takeover, o.eof = *view, *takeover, *eof
+		o.vm, o.view, o.takeover, o.eof = args[0], *view, *takeover, *eof
 		// Watching a session that reads nothing should not take the writer's place.
 		o.view = o.view || x.StdinMode == banger.StdinClosed && !o.takeover
 		if o.from, err = c.startOf(cmd.Context(), x, from); err != nil {

@@ -136,6 +136,7 @@ func sessionFields(s banger.Session) []field {
 		{"exit", outcome(s.Summary())},
 		{"ended by", string(s.EndedBy)},
 		{"launch stage", string(s.LaunchStage)},
+		{"launch cause", string(s.LaunchCause)},
 		{"launch message", s.LaunchMessage},
 		{"launch log", s.LaunchRawLog},
 		{"last error", s.LastError},

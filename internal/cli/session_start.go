@@ -64,7 +64,7 @@ If the launch fails, the stage that failed is printed and the failed session is 
 		}
 		if *attached {
 			o := attach()
-			o.from, o.eof = &banger.LogCursor{}, !o.noStdin
+			o.vm, o.from, o.eof = args[0], &banger.LogCursor{}, !o.noStdin
 			return c.attachToEnd(cmd.Context(), s, o)
 		}
 		return c.printStarted(s, *asJSON)

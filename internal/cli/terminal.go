@@ -16,11 +16,13 @@ import (
 // terminal is the user's own, lent to a session: raw, and given back as it was on
 // every way out. Write may be used beside the other methods.
 type terminal struct {
-	in     *os.File  // where keys come from
+	in     *os.File  // the user's keyboard
+	keys   bool      // it is lent, too; else its keys have their usual effects, such as signals
 	out    io.Writer // where the session's output goes
 	screen *os.File  // what that is, if it is a terminal; nil if somebody else shows it
 
 	mu    sync.Mutex      // guards everything below
+	lent  bool            // it has not been given back
 	saved *unix.Termios   // as it was before; nil while it is not raw
 	modes termmodes.Modes // that the session has set
 }
@@ -33,18 +35,22 @@ func userTerminal(in io.Reader, out io.Writer) *terminal {
 	if keys == nil {
 		return nil
 	}
-	t := &terminal{in: keys, out: out, screen: terminalFile(out)}
+	t := &terminal{in: keys, keys: true, out: out, screen: terminalFile(out)}
 	if t.screen != nil {
 		t.out = t.screen
 	}
 	return t
 }
 
-// makeRaw gives the terminal to the session: every key is a byte for it.
-func (t *terminal) makeRaw() error {
+// hasKeys reports whether the keyboard is lent, or will be.
+func (t *terminal) hasKeys() bool { return t != nil && t.keys }
+
+// lend gives the terminal to the session: every key is a byte for it, if the keyboard is
+// lent, too.
+func (t *terminal) lend() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.saved != nil {
+	if t.lent = true; !t.keys || t.saved != nil {
 		return nil
 	}
 	saved, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS)
@@ -64,15 +70,17 @@ func (t *terminal) makeRaw() error {
 func (t *terminal) restore() (dropped int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.saved == nil {
+	if !t.lent {
 		return 0
 	}
 	if back := t.modes.Reset(); len(back) > 0 {
 		_, _ = t.device().Write(back)
 	}
-	dropped, _ = unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
-	_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETSF, t.saved)
-	t.saved, t.modes = nil, termmodes.Modes{}
+	if t.saved != nil {
+		dropped, _ = unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
+		_ = unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETSF, t.saved)
+	}
+	t.lent, t.saved, t.modes = false, nil, termmodes.Modes{}
 	return dropped
 }
 

@@ -44,16 +44,17 @@ func TestInput_LaunchThatCannotWorkIsAFailedSession(t *testing.T) {
 		flags []string
 		stage banger.LaunchStage
 		word  string
+		exit  int
 	}{
-		{"no-cwd", []string{"--cwd", "/no/such", "--", "true"}, banger.StagePreflightCwd, "/no/such"},
-		{"file-cwd", []string{"--cwd", "/etc/passwd", "--", "true"}, banger.StagePreflightCwd, "/etc/passwd"},
-		{"no-command", []string{"--", "no-such-command"}, banger.StagePreflightCommand, "no-such-command"},
-		{"not-executable", []string{"--", "/etc/passwd"}, banger.StagePreflightCommand, "/etc/passwd"},
-		{"folder", []string{"--", "/etc"}, banger.StagePreflightCommand, "/etc"},
-		{"required", []string{"--require", "no-such-tool", "--", "true"}, banger.StagePreflightCommand, "no-such-tool"},
-		{"no-user", []string{"--user", "nosuchuser", "--", "true"}, banger.StageLaunch, "nosuchuser"},
+		{"no-cwd", []string{"--cwd", "/no/such", "--", "true"}, banger.StagePreflightCwd, "/no/such", 125},
+		{"file-cwd", []string{"--cwd", "/etc/passwd", "--", "true"}, banger.StagePreflightCwd, "/etc/passwd", 125},
+		{"no-command", []string{"--", "no-such-command"}, banger.StagePreflightCommand, "no-such-command", 127},
+		{"not-executable", []string{"--", "/etc/passwd"}, banger.StagePreflightCommand, "/etc/passwd", 126},
+		{"folder", []string{"--", "/etc"}, banger.StagePreflightCommand, "/etc", 126},
+		{"required", []string{"--require", "no-such-tool", "--", "true"}, banger.StagePreflightCommand, "no-such-tool", 125},
+		{"no-user", []string{"--user", "nosuchuser", "--", "true"}, banger.StageLaunch, "nosuchuser", 125},
 	} {
-		refused(t, i, 125, []string{string(c.stage), c.word}, append([]string{"session", "start", vmName, "--name", c.name}, c.flags...)...)
+		refused(t, i, c.exit, []string{string(c.stage), c.word}, append([]string{"session", "start", vmName, "--name", c.name}, c.flags...)...)
 		x := show(t, i, c.name)
 		if x.Status != banger.StatusFailed || x.EndedBy != banger.EndedByLaunch || x.LaunchStage != c.stage || !strings.Contains(x.LaunchMessage, c.word) {
 			t.Errorf("%s: %+v", c.name, x.SessionState)

@@ -49,6 +49,9 @@ func TestTools_CompletionKnowsLiveNames(t *testing.T) {
 	}{
 		{vmName, []string{"vm", "show", ""}},
 		{vmName, []string{"session", "start", "sh"}},
+		{vmName, []string{"exec", "sh"}},
+		{vmName, []string{"exec", "-it", "sh"}},
+		{vmName, []string{"shell", ""}},
 		{"to-complete", []string{"session", "logs", vmName, "to-"}},
 		{"default", []string{"image", "show", "d"}},
 		{"default", []string{"vm", "create", "--image", ""}},
