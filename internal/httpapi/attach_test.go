@@ -195,7 +195,7 @@ func TestExec_IsRefusedBeforeAnythingIsStarted(t *testing.T) {
 				t.Fatal(err)
 			}
 			status, _, body := readAnswer(t, bufio.NewReader(conn))
-			if status != c.status || !strings.Contains(string(body), c.text) || attached {
+			if status != c.status || !strings.Contains(body, c.text) || attached {
 				t.Errorf("status %d, %s; attached or started: %v", status, body, attached)
 			}
 		})
