@@ -30,7 +30,7 @@ func TestAPI_EveryRouteIsServed(t *testing.T) {
 			body = "{}"
 		}
 		if route.Kind == api.KindUpgrade {
-			answer := r.open(t.Context(), route.Method, path, "", "Connection", "Upgrade", "Upgrade", route.Upgrade,
+			answer := r.open(t.Context(), route.Method, path, body, "Connection", "Upgrade", "Upgrade", route.Upgrade,
 				"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "c2l4dGVlbiBieXRlcyBrZQ==", "Sec-WebSocket-Protocol", sessionstream.UpgradeToken)
 			answer.Body.Close()
 			if answer.StatusCode != route.Status {
