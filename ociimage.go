@@ -34,7 +34,7 @@ type ImageLayer struct {
 
 // maxImageConfigBytes bounds what an image's configuration has in records and events. Those
 // of known images have a few thousand.
-const maxImageConfigBytes = 256 << 10
+const maxImageConfigBytes = 32 << 10
 
 // Validate checks what a stranger has written.
 func (c ImageConfig) Validate() error {
@@ -56,6 +56,18 @@ func (c ImageConfig) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Environment returns the variables. It leaves out those whose names no shell knows, such as
+// a.b: sessions do not take them.
+func (c ImageConfig) Environment() map[string]ByteString {
+	env := map[string]ByteString{}
+	for _, v := range c.Env {
+		if name, value, ok := strings.Cut(v, "="); ok && validEnvName(name) {
+			env[name] = ByteString(value)
+		}
+	}
+	return env
 }
 
 // PullRequest asks for an image from a registry.

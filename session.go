@@ -91,7 +91,7 @@ type Launch struct {
 	LoginShell       bool                  `json:"login_shell,omitempty" doc:"the command is the user's shell in the guest's passwd, as at a login: the first character of its argv[0] is -. A guest whose agent is older refuses it"`
 	Cwd              ByteString            `json:"cwd,omitempty" doc:"absolute; default: the user's home"`
 	Env              map[string]ByteString `json:"env,omitempty" doc:"added to the login environment"`
-	User             string                `json:"user,omitempty" doc:"name in the guest's passwd; default root"`
+	User             string                `json:"user,omitempty" doc:"USER, or USER:GROUP, by name or number in the guest's passwd and group; default: that of the image, else root"`
 	RequiredCommands []ByteString          `json:"required_commands,omitempty" doc:"names of programs; the launch fails if one is not found"`
 	StdinMode        StdinMode             `json:"stdin_mode" doc:"default: closed, on a terminal pipe"`
 	TTY              bool                  `json:"tty" doc:"run on a pseudo-terminal"`

@@ -131,6 +131,13 @@ func (r SessionRequest) Validate() error {
 	return whole.Validate()
 }
 
+// validUser checks for USER or USER:GROUP.
+func validUser(s string) bool {
+	user, group, grouped := strings.Cut(s, ":")
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "\x00\n") && !strings.Contains(group, ":") &&
+		(!grouped || user != "" && group != "")
+}
+
 // Validate checks everything about a launch that can be known without the guest.
 func (l Launch) Validate() error {
 	switch {
@@ -156,7 +163,7 @@ func (l Launch) Validate() error {
 		return Errorf(CodeInvalid, "cannot start session: the grace of a time limit is given, and no time limit")
 	case l.Cwd != "" && !path.IsAbs(string(l.Cwd)):
 		return Errorf(CodeInvalid, "cannot start session: working directory %.100q is not absolute", string(l.Cwd))
-	case !utf8.ValidString(l.User) || strings.ContainsAny(l.User, "\x00:\n"):
+	case !validUser(l.User):
 		return Errorf(CodeInvalid, "cannot start session: %.100q cannot be a user name", l.User)
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Env)) {

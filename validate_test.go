@@ -33,7 +33,10 @@ func TestLaunch_WhatLinuxCannotStartIsRefused(t *testing.T) {
 		"a relative folder":    {func(l *banger.Launch) { l.Cwd = "tmp" }, false},
 		"an empty requirement": {func(l *banger.Launch) { l.RequiredCommands = []banger.ByteString{""} }, false},
 		"tty without input":    {func(l *banger.Launch) { l.TTY = true }, false},
-		"a user with a colon":  {func(l *banger.Launch) { l.User = "a:b" }, false},
+		"a user and a group":   {func(l *banger.Launch) { l.User = "a:b" }, true},
+		"a user and two":       {func(l *banger.Launch) { l.User = "a:b:c" }, false},
+		"a group alone":        {func(l *banger.Launch) { l.User = ":b" }, false},
+		"a user and no group":  {func(l *banger.Launch) { l.User = "a:" }, false},
 		"no stdin mode":        {func(l *banger.Launch) { l.StdinMode = "" }, false},
 	} {
 		l := banger.Launch{Command: "true", StdinMode: banger.StdinClosed}

@@ -40,6 +40,7 @@ type VM struct {
 	Name          string       `json:"name" doc:"a DNS label; unique"`
 	ImageID       ImageID      `json:"image_id"`
 	ImageName     string       `json:"image_name" doc:"the image's name when the VM was created"`
+	ImageConfig   *ImageConfig `json:"image_config,omitempty" doc:"what the author of an OCI image has chosen: the defaults of sessions"`
 	Driver        string       `json:"driver" doc:"what runs its machine: qemu, or remote for a host that banger only logs in to"`
 	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, in addition to what is done in its guest"`
 	CPUs          int          `json:"cpus" doc:"number of virtual CPUs"`

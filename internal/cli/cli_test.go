@@ -21,7 +21,7 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"vm rename dev", "vm rename dev Bad_Name", "vm rename dev a b",
 		"vm list --bogus", "vm create --memory 512", "vm create --cpus 0", "vm create --cpus two",
 		"vm create --memory 5M", "vm create Bad_Name", "vm stop dev --grace -1s",
-		"session start", "session start dev", "session start dev ls", "session start -- ls",
+		"session start", "session start dev ls", "session start -- ls",
 		"session start dev --", "session start dev --env 1A=b -- ls", "session start dev --tag a -- ls",
 		"session start dev --tag a=1 --tag a=2 -- ls", "session start dev --stdin maybe -- ls",
 		"session start dev --env BANGER_TEST_NOT_SET -- ls", "session start dev --cwd rel -- ls",

@@ -106,6 +106,9 @@ func origin(m banger.Image) string {
 	if m.OCI == nil {
 		return "debian " + m.Recipe.Suite
 	}
+	if len(m.OCI.Layers) == 1 {
+		return "oci, 1 layer"
+	}
 	return fmt.Sprintf("oci, %d layers", len(m.OCI.Layers))
 }
 

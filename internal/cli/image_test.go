@@ -105,7 +105,7 @@ func TestImageShow_SaysWhatAnOCIImageIs(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if out := f.must(t, "image", "ls"); !strings.Contains(out, "node:22, node:lts") || !strings.Contains(out, "oci, 1 layers") {
+	if out := f.must(t, "image", "ls"); !strings.Contains(out, "node:22, node:lts") || !strings.Contains(out, "oci, 1 layer ") {
 		t.Errorf("the list is\n%s", out)
 	}
 }

@@ -19,6 +19,9 @@ func (c *CLI) sessionStartCommand() *cobra.Command {
 		Long: `Start a command in a VM and print the session's name. It returns as soon as the
 command runs. Arguments are passed byte for byte; no shell interprets them.
 
+In a VM of an OCI image, the image's variables, user and working directory are the defaults,
+and without -- COMMAND its own command runs: the entry point with its arguments.
+
 If the launch fails, the stage that failed is printed and the failed session is kept.`,
 		Example: `  banger session start dev --name tests --cwd /root/src -- make test
   banger session start dev --name shell --tty --attach -- bash
@@ -28,6 +31,8 @@ If the launch fails, the stage that failed is printed and the failed session is 
 			switch dash := cmd.ArgsLenAtDash(); {
 			case len(args) == 0 || dash == 0:
 				return errors.New("VM is missing: banger session start VM -- COMMAND")
+			case dash < 0 && len(args) == 1:
+				return nil // the command of the VM's image
 			case dash != 1:
 				return errors.New("the command must follow two dashes: banger session start VM -- COMMAND")
 			case len(args) == 1:
@@ -52,7 +57,7 @@ If the launch fails, the stage that failed is printed and the failed session is 
 			return err
 		}
 		r.Limits = limits()
-		if err := r.Validate(); err != nil {
+		if err := validateLaunch(r); err != nil {
 			return err
 		}
 		if *attached {
@@ -90,7 +95,7 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	flags := cmd.Flags()
 	var r banger.SessionRequest
 	flags.StringVar(&r.Name, "name", "", "session `NAME`, unique in the VM (default: the command's name and a short id)")
-	flags.StringVar(&r.User, "user", "", "`USER` in the guest to run as (default root)")
+	flags.StringVar(&r.User, "user", "", "`USER[:GROUP]` in the guest to run as, by name or number (default: that of the image, else root)")
 	flags.StringVar(&r.IdempotencyKey, "idempotency-key", "", "if a session was already started with this `KEY`, return it instead of starting another, unless its launch never reached the guest")
 	flags.BoolVar(&r.TTY, "tty", false, "run on a pseudo-terminal; implies --stdin pipe")
 	cwd := flags.String("cwd", "", "working `DIRECTORY`, absolute (default: the user's home)")
@@ -117,7 +122,9 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 		if r.Tags, err = pairs("--tag", *tags); err != nil {
 			return r, err
 		}
-		r.Command, r.Args = banger.ByteString(argv[0]), banger.ByteStrings(argv[1:])
+		if len(argv) > 0 {
+			r.Command, r.Args = banger.ByteString(argv[0]), banger.ByteStrings(argv[1:])
+		}
 		r.Cwd = banger.ByteString(*cwd)
 		r.RequiredCommands = banger.ByteStrings(*required)
 		if flags.Changed("log-limit") {
@@ -137,8 +144,16 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 		if r.TTY && !flags.Changed("stdin") {
 			r.StdinMode = banger.StdinPipe
 		}
-		return r, r.Validate()
+		return r, validateLaunch(r)
 	}
+}
+
+// validateLaunch is Validate, for a request that may leave the command to the VM's image.
+func validateLaunch(r banger.SessionRequest) error {
+	if r.Command == "" {
+		r.Command = "the image's"
+	}
+	return r.Validate()
 }
 
 // milliseconds returns the value of a flag, rounded up so that a short time is not zero.

@@ -369,7 +369,7 @@ func TestPullImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 	r.push(t, "arm", configured(t, good, func(c *v1.ConfigFile) { c.Architecture = "s390x" }))
 	r.push(t, "nul", configured(t, good, func(c *v1.ConfigFile) { c.Config.Env = []string{"A=\x00"} }))
 	r.push(t, "env", configured(t, good, func(c *v1.ConfigFile) { c.Config.Env = []string{"no value"} }))
-	r.push(t, "big-config", configured(t, good, func(c *v1.ConfigFile) { c.Config.Cmd = []string{strings.Repeat("x", 300<<10)} }))
+	r.push(t, "big-config", configured(t, good, func(c *v1.ConfigFile) { c.Config.Cmd = []string{strings.Repeat("x", 40<<10)} }))
 	r.push(t, "diff", configured(t, good, func(c *v1.ConfigFile) { c.RootFS.DiffIDs[0].Hex = strings.Repeat("0", 64) }))
 	r.push(t, "not-a-tar", imageOf(t, static.NewLayer([]byte(strings.Repeat("x", 2048)), types.OCIUncompressedLayer)))
 	two := imageOf(t, randomLayer(t, 10<<10), static.NewLayer([]byte(strings.Repeat("y", 2048)), types.OCIUncompressedLayer))

@@ -61,7 +61,8 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name,
 		Driver: driver.Name(), Capabilities: vmm.Capabilities(driver),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,
-		State: banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
+		ImageConfig: imageConfig(image),
+		State:       banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
 	}
 	if vm.Name == "" {
 		vm.Name = "vm-" + string(vm.ID[:6])
@@ -74,6 +75,15 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 		return banger.VM{}, errors.Join(err, s.homes.remove(vm.ID))
 	}
 	return stored, nil
+}
+
+// imageConfig is that of an OCI image; nil for one that was built here.
+func imageConfig(i banger.Image) *banger.ImageConfig {
+	if i.OCI == nil {
+		return nil
+	}
+	c := i.OCI.Config
+	return &c
 }
 
 // imageHint says how to get an image that is not here.

@@ -26,7 +26,7 @@ import (
 const (
 	vmFileName     = "vm.json"
 	vmFileVersion  = 1
-	maxVMFileBytes = 64 << 10
+	maxVMFileBytes = 512 << 10
 )
 
 // ofARun are the members of a VM's record that are not in its file.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"banger"
 	"banger/internal/records"
@@ -16,14 +17,18 @@ func (s *Sessions) StartSession(ctx context.Context, vmRef string, r banger.Sess
 			r.StdinMode = banger.StdinPipe
 		}
 	}
+	vm, err := s.finder.vm(ctx, vmRef)
+	if err != nil {
+		return banger.Session{}, err
+	}
+	r = withImage(r, vm.ImageConfig)
 	if r.Args == nil {
 		r.Args = []banger.ByteString{} // it is told as a list
 	}
 	if err := r.Validate(); err != nil {
-		return banger.Session{}, err
-	}
-	vm, err := s.finder.vm(ctx, vmRef)
-	if err != nil {
+		if e, ok := errors.AsType[*banger.Error](err); ok && r.Command == "" {
+			err = e.WithHint("give the command after --; the image of VM %s has none that could run instead", vm.Name)
+		}
 		return banger.Session{}, err
 	}
 	if vm.SessionsUnknown {

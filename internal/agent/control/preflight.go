@@ -72,7 +72,7 @@ func (f *preflight) plan(l guestapi.GuestLaunch) (plan, *launchFailure) {
 func (f *preflight) user(name string) (passwd.User, error) {
 	switch {
 	case name != "":
-		return f.users.Lookup(name)
+		return f.users.Resolve(name)
 	case os.Geteuid() == 0:
 		return f.users.Lookup("root")
 	}

@@ -71,6 +71,58 @@ func (db DB) LookupID(uid uint32) (User, error) {
 	return db.Lookup(name)
 }
 
+// Resolve returns the user that USER or USER:GROUP means, each a name or a number, as images
+// have it (config.md of the image-spec) and podman-run(1) --user. A number without an entry is a
+// user of group 0 with the root directory as home. With a group, the user has only that one.
+// It fails with ErrUnknown if a name has no entry.
+func (db DB) Resolve(spec string) (User, error) {
+	name, group, grouped := strings.Cut(spec, ":")
+	user, err := db.Lookup(name)
+	if id, bad := strconv.ParseUint(name, 10, 32); bad == nil && id < 1<<32-1 && err != nil {
+		user, err = db.numbered(uint32(id))
+	}
+	if err != nil || !grouped {
+		return user, err
+	}
+	user.Groups = nil
+	if user.GID, err = db.group(group); err != nil {
+		return User{}, err
+	}
+	return user, nil
+}
+
+// numbered is LookupID for a number that need not have an entry.
+func (db DB) numbered(id uint32) (User, error) {
+	user, err := db.LookupID(id)
+	switch {
+	case err == nil || !errors.Is(err, ErrUnknown) && !errors.Is(err, os.ErrNotExist):
+		return user, err
+	case id == 0:
+		return superuser(), nil
+	}
+	return User{Name: strconv.FormatUint(uint64(id), 10), UID: id, Home: "/", Shell: defaultShell}, nil
+}
+
+// group returns the id of a group by its name or number.
+func (db DB) group(name string) (uint32, error) {
+	id, found := uint64(0), false
+	err := db.each("group", func(f []string) bool {
+		if len(f) >= 3 && f[0] == name && name != "" {
+			var bad error
+			id, bad = strconv.ParseUint(f[2], 10, 32)
+			found = bad == nil
+		}
+		return !found
+	})
+	if !found {
+		if number, bad := strconv.ParseUint(name, 10, 32); bad == nil && number < 1<<32-1 {
+			return uint32(number), nil
+		}
+		return 0, errors.Join(fmt.Errorf("cannot find group %q: %w", name, ErrUnknown), err)
+	}
+	return uint32(id), nil
+}
+
 func (db DB) lookup(name string) (User, error) {
 	var user User
 	found := false

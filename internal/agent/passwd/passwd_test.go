@@ -124,3 +124,38 @@ func TestLookup_RootIsThereWhateverTheDatabaseIs(t *testing.T) {
 		}
 	}
 }
+
+// The cases and what podman 4.3 makes of them.
+func TestResolve_UserAndGroupByNameOrNumber(t *testing.T) {
+	with := database(t, map[string]string{"passwd": passwdFile, "group": groupFile})
+	without := database(t, nil)
+	for _, c := range []struct {
+		db     passwd.DB
+		spec   string
+		uid    uint32
+		gid    uint32
+		groups []uint32
+		home   string
+	}{
+		{with, "builder", 1000, 1000, []uint32{105}, "/home/builder"},
+		{with, "1000", 1000, 1000, []uint32{105}, "/home/builder"},
+		{with, "builder:disk", 1000, 6, nil, "/home/builder"},
+		{with, "1000:4242", 1000, 4242, nil, "/home/builder"},
+		{with, "65532", 65532, 0, nil, "/"},
+		{with, "65532:65532", 65532, 65532, nil, "/"},
+		{with, "0", 0, 0, nil, "/root"},
+		{without, "0:0", 0, 0, nil, "/root"},
+		{without, "root", 0, 0, nil, "/root"},
+		{without, "65532:65532", 65532, 65532, nil, "/"},
+	} {
+		u, err := c.db.Resolve(c.spec)
+		if err != nil || u.UID != c.uid || u.GID != c.gid || !slices.Equal(u.Groups, c.groups) || u.Home != c.home || u.Shell == "" || u.Name == "" {
+			t.Errorf("%s is %+v, %v; want %+v", c.spec, u, err, c)
+		}
+	}
+	for _, spec := range []string{"", "nobody", "nobody:builder", "builder:nogroup", "builder:", "-1", "4294967295", "4294967296", "0x10", "1000:-1"} {
+		if u, err := with.Resolve(spec); !errors.Is(err, passwd.ErrUnknown) {
+			t.Errorf("%q is %+v, %v", spec, u, err)
+		}
+	}
+}
