@@ -37,7 +37,7 @@ func (c *treeCopy) entry(from, to string, info fs.FileInfo) error {
 	if !ok {
 		return fmt.Errorf("cannot copy %s: its system does not say what it is", from)
 	}
-	id := inode{uint64(stat.Dev), stat.Ino}
+	id := inode{stat.Dev, stat.Ino}
 	if !info.IsDir() && stat.Nlink > 1 {
 		if first := c.links[id]; first != "" {
 			return os.Link(first, to)
