@@ -35,6 +35,17 @@ func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
 	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: s.kernel(id), Modules: m.modulesDir(dir)}, nil
 }
 
+// kernelImage returns the image whose kernel those have that came without one: the newest that
+// was built here. Its id is empty if there is none.
+func kernelImage(images []banger.Image) (newest banger.Image) {
+	for _, i := range images {
+		if i.OCI == nil && i.CreatedAt.After(newest.CreatedAt) {
+			newest = i
+		}
+	}
+	return newest
+}
+
 // layerFiles returns the files of an image from elsewhere. It never brings a kernel: it is
 // booted with that of the newest image that was built here.
 func (s *Service) layerFiles(ctx context.Context, id banger.ImageID, m manifest) (Files, error) {
@@ -42,12 +53,7 @@ func (s *Service) layerFiles(ctx context.Context, id banger.ImageID, m manifest)
 	if err != nil {
 		return Files{}, err
 	}
-	var newest banger.Image
-	for _, i := range images {
-		if i.OCI == nil && i.CreatedAt.After(newest.CreatedAt) {
-			newest = i
-		}
-	}
+	newest := kernelImage(images)
 	if newest.ID == "" {
 		return Files{}, banger.Errorf(banger.CodeMissing, "cannot use image %s: there is no kernel for it: it is that of an image that was built here", id).
 			WithHint("build one with: banger image build")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"banger"
 )
@@ -13,6 +14,9 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 	result := banger.ImagePruneResult{Images: []banger.Image{}}
 	unused, err := s.Store.ListUnusedImages(ctx)
 	if err != nil {
+		return result, err
+	}
+	if unused, err = s.withoutKernel(ctx, unused); err != nil {
 		return result, err
 	}
 	going := map[banger.ImageID]bool{}
@@ -34,6 +38,25 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 	layers, err := s.shelf.layers.remove(removal{dryRun: r.DryRun}, func() (map[string]bool, error) { return s.shelf.neededLayers(going) })
 	result.ReclaimedBytes += layers
 	return result, err
+}
+
+// withoutKernel returns unused images without the one whose kernel VMs of images from
+// elsewhere boot, if there are such VMs.
+func (s *Service) withoutKernel(ctx context.Context, unused []banger.Image) ([]banger.Image, error) {
+	images, err := s.Store.ListImages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	needed := false
+	for _, i := range images {
+		free := slices.ContainsFunc(unused, func(u banger.Image) bool { return u.ID == i.ID }) && s.users.checkUnused(i) == nil
+		needed = needed || i.OCI != nil && !free
+	}
+	if !needed {
+		return unused, nil
+	}
+	kernel := kernelImage(images).ID
+	return slices.DeleteFunc(unused, func(u banger.Image) bool { return u.ID == kernel }), nil
 }
 
 // treeBytes returns what the files below a directory have, as far as they can be read.
