@@ -134,7 +134,8 @@ func (c *CLI) imagePruneCommand() *cobra.Command {
 		Use:   "prune",
 		Short: "Delete the images that no VM uses",
 		Long: `Delete the images that no VM uses, their layers unless another image has them, and what
-interrupted pulls have left. The image whose kernel VMs of OCI images boot is kept. Print what was deleted and how much of the disk that frees.`,
+interrupted pulls have left. The image whose kernel VMs of OCI images boot is kept. Print
+what was deleted and how much of the disk that frees.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
