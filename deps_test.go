@@ -127,6 +127,7 @@ func layers() map[string]layer {
 		"internal/httpapi/httpapitest": support,
 		"internal/servicetest":         support,
 		"internal/store/storetest":     support,
+		"internal/tools/demoregistry":  support,
 		"internal/tools/gendocs":       support,
 		"internal/tools/genwidths":     support,
 		"internal/hosttest":            support,

@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$root/bin:$PATH
 lines=40
-created= # set once a VM may exist
+created='' up='' # set once the VM demo, or web, may exist
 
 mkdir -p "$root/.cache/demo"
 state=$(mktemp -d "$root/.cache/demo/run.XXXXXX")
@@ -33,6 +33,9 @@ clean_up() {
 	fi
 	if [ -n "$created" ]; then
 		banger vm delete demo --force || status=1
+	fi
+	if [ -n "$up" ]; then
+		banger vm delete web --force || status=1
 	fi
 	banger daemon stop || status=1
 	if [ "$status" -eq 0 ]; then
@@ -122,3 +125,35 @@ banger session logs demo sort
 
 say "all sessions"
 banger session list demo
+
+# What docker pull gets from a registry; this one is ours, and ends with its standard input.
+say "pull an image from a registry and run a command in it"
+layer=$root/.cache/demo/busybox.tar
+if [ ! -e "$layer" ]; then
+	mmdebstrap --quiet --variant=extract --include=busybox-static bookworm "$state/busybox.tar"
+	mv "$state/busybox.tar" "$layer"
+fi
+(cd "$root" && go build -o "$state/demoregistry" ./internal/tools/demoregistry)
+coproc registry { "$state/demoregistry" "$layer"; }
+read -r image <&"${registry[0]}"
+# shellcheck disable=SC2016 # for the guest's shell
+said=$(banger run "$image" -- sh -c 'echo "$GREETING from $PWD"')
+[ "$said" = 'hello from /srv' ] || fail "the command in the image said '$said'"
+echo "$said"
+
+say "a VM of it that stays, with the image's own command"
+up=yes
+time banger up --name web "$image"
+banger ps
+page=$(banger exec web -- wget -q -O - http://127.0.0.1:8080/)
+[ "$page" = 'hello from an image' ] || fail "the image's server answered '$page'"
+echo "its server answers: $page"
+
+say "commands in it: streams, exit statuses, a shell"
+sorted=$(printf 'pear\napple\n' | banger exec -i web -- sort)
+[ "$sorted" = $'apple\npear' ] || fail "sort said '$sorted'"
+expect_status 7 banger exec web -- sh -c 'exit 7'
+expect_status 127 banger exec web -- no-such-command
+# shellcheck disable=SC2016 # for the guest's shell
+[ "$(banger shell web -- 'echo $((6 * 7))')" = 42 ] || fail "the shell does not calculate"
+echo "an exit status of 7, a command that is not there, and a shell that calculates: as expected"

@@ -99,7 +99,8 @@ Exit status:
   banger shell dev
   banger session start dev --name build -- make           # keeps running, whatever happens to your terminal
   banger session attach dev build                         # ctrl-\ detaches
-  banger run -- uname -a                                  # in a VM of its own`,
+  banger run -- uname -a                                  # in a VM of its own
+  banger up --name web node:22                            # a VM of an OCI image`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -108,7 +109,7 @@ Exit status:
 	root.SetErr(c.Stderr)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		c.runCommand(), c.execCommand(), c.shellCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
+		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 	)
 	markEntry(root, entered)

@@ -41,7 +41,7 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session prune --max-size 10", "session prune --older-than -1h", "session prune --keep 1 --tag x",
 		"session wait dev s --match .*", "session send dev s --timeout 1s", "session send dev s --stream stdout",
 		"session send dev s --then-wait-match (", "session logs dev s --limit 0", "session logs dev s --limit -1",
-		"run", "run ls", "run dev -- ls", "run --", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",
+		"run", "run ls -l", "run a b -- ls", "run a b", "run a --", "run --image a b -- ls", "run --", "up a b", "up --name Bad_Name", "up --image a b", "run --memory 512 -- ls", "run --cpus 0 -- ls", "run --env 1A=b -- ls",
 	} {
 		t.Run(line, func(t *testing.T) {
 			f := &fake{}

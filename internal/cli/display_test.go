@@ -119,6 +119,7 @@ var commandLines = map[string][]string{
 	"session stop":    {"v s", "v s --json"},
 	"session wait":    {"v s", "v s --json", "v s --match x"},
 	"shell":           {"v", "v true"},
+	"up":              {"x", "--name v", "--name w x --json"},
 	"version":         {"", "--json"},
 	"vm add":          {"x --ssh h"},
 	"vm console-log":  {"v", "v --json"},

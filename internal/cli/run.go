@@ -16,39 +16,37 @@ const cleanUpTimeout = time.Minute
 
 func (c *CLI) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "run [flags] -- COMMAND [ARG]...",
+		Use:   "run [flags] [IMAGE] [-- COMMAND [ARG]...]",
 		Short: "Run a command in a new VM and delete the VM afterwards",
 		Long: `Create and start a VM, run a command in it as a session attached to your terminal or
 standard streams, and delete the VM when the command ends. The exit status is the
 command's.
 
+IMAGE is an OCI image, which is pulled if it is not here, or another one that is here; the
+default is the image of banger image build. Without COMMAND, the image's own command runs.
+As with docker and podman, COMMAND replaces the image's command, not its entry point.
+
 If you are on a terminal, the command runs on one too (unless --tty=false). If you
 detach, the VM is kept.`,
 		Example: `  banger run -- uname -a
+  banger run node:22 -- node -e 'console.log(1)'
   banger run --memory 2G -- bash
   tar c . | banger run --cwd /tmp -- sh -c 'tar x && make test'`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			switch dash := cmd.ArgsLenAtDash(); {
-			case dash != 0:
-				return errors.New("the command must follow two dashes: banger run -- COMMAND")
-			case len(args) == 0:
-				return errors.New("COMMAND is missing: banger run -- COMMAND")
-			}
-			return nil
-		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args:              runArguments,
+		ValidArgsFunction: c.complete(imageNames),
 	}
 	machine := c.vmFlags(cmd)
 	launch := launchFlags(cmd)
 	attach := attachFlags(cmd)
 	keep := cmd.Flags().Bool("keep", false, "keep the VM after the command has ended")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		vm, err := machine()
+		image, command := splitRun(cmd, args)
+		vm, err := machine(image)
 		if err != nil {
 			return err
 		}
 		c.defaultToTTY(cmd)
-		request, err := launch(args)
+		request, err := launch(command)
 		if err != nil {
 			return err
 		}
@@ -58,6 +56,29 @@ detach, the VM is kept.`,
 		return c.run(cmd.Context(), vm, request, o, *keep)
 	}
 	return cmd
+}
+
+// runArguments checks for [IMAGE] [-- COMMAND].
+func runArguments(cmd *cobra.Command, args []string) error {
+	image, command := splitRun(cmd, args)
+	switch dashes := cmd.ArgsLenAtDash() >= 0; {
+	case len(image) > 1:
+		return fmt.Errorf("the command must follow two dashes: banger run %s -- COMMAND", image[0])
+	case dashes && len(command) == 0:
+		return errors.New("COMMAND is missing after the two dashes")
+	case len(args) == 0:
+		return errors.New("COMMAND is missing: banger run -- COMMAND, or banger run IMAGE")
+	}
+	return nil
+}
+
+// splitRun returns what stands before the two dashes, and behind them.
+func splitRun(cmd *cobra.Command, args []string) (image, command []string) {
+	dash := cmd.ArgsLenAtDash()
+	if dash < 0 {
+		dash = len(args)
+	}
+	return args[:dash], args[dash:]
 }
 
 // defaultToTTY makes a session that is attached at once use a terminal if we have
@@ -78,6 +99,11 @@ func (c *CLI) firstWindow(r banger.SessionRequest) *banger.Window {
 		return nil
 	}
 	return userTerminal(c.Stdin, c.Stdout).window()
+}
+
+// hasCommand reports whether the image of a VM has a command of its own.
+func hasCommand(vm banger.VM) bool {
+	return vm.ImageConfig != nil && len(vm.ImageConfig.Entrypoint)+len(vm.ImageConfig.Cmd) > 0
 }
 
 // run creates a VM, runs one session in it to its end and deletes the VM, unless the
@@ -103,6 +129,12 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 			err = errors.Join(err, fmt.Errorf("cannot delete the VM of the run: %w", deleteErr))
 		}
 	}()
+	switch { // before it boots
+	case r.Command == "" && !hasCommand(vm):
+		return usagef("image %s has no command of its own: banger run %[1]s -- COMMAND", safe(machine.Image))
+	case r.Command != "" && vm.ImageConfig != nil: // the image's entry point begins it
+		r.Command, r.Args = "", append([]banger.ByteString{r.Command}, r.Args...)
+	}
 	if _, err := c.startVM(ctx, string(vm.ID)); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ space on the host as the guest has written.`,
 	start := cmd.Flags().Bool("start", false, "start the VM and wait until its guest responds")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r, err := request()
+		r, err := request(nil)
 		if err != nil {
 			return err
 		}
@@ -41,8 +41,9 @@ space on the host as the guest has written.`,
 	return cmd
 }
 
-// vmFlags adds the flags of a new VM; the result makes the request from them.
-func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
+// vmFlags adds the flags of a new VM; the result makes the request from them and from an
+// image that may be given as an argument.
+func (c *CLI) vmFlags(cmd *cobra.Command) func(image []string) (banger.VMRequest, error) {
 	var r banger.VMRequest
 	var memory, disk, workDisk sizeMiB
 	flags := cmd.Flags()
@@ -52,7 +53,13 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func() (banger.VMRequest, error) {
 	flags.Var(&disk, "disk", "size of the system disk, which holds changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	flags.Var(&workDisk, "work-disk", "size of the work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	c.completeFlag(cmd, "image", imageNames)
-	return func() (banger.VMRequest, error) {
+	return func(image []string) (banger.VMRequest, error) {
+		if len(image) > 0 {
+			if flags.Changed("image") && r.Image != image[0] {
+				return r, usagef("there are two images, %s and --image %s: give one", image[0], r.Image)
+			}
+			r.Image = image[0]
+		}
 		r.MemoryMiB, r.SystemDiskMiB, r.WorkDiskMiB = int(memory), int(disk), int(workDisk)
 		if flags.Changed("cpus") && r.CPUs == 0 {
 			return r, usagef("--cpus must be at least 1") // in a request 0 would mean the default

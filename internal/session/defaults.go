@@ -16,7 +16,7 @@ func withImage(r banger.SessionRequest, c *banger.ImageConfig) banger.SessionReq
 	if c == nil {
 		return r
 	}
-	if r.Command == "" {
+	if r.Command == "" && !r.LoginShell {
 		if argv := imageCommand(r.Args, c); len(argv) > 0 {
 			r.Command, r.Args = argv[0], argv[1:]
 		}

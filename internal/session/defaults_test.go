@@ -31,7 +31,11 @@ func TestWithImage_IsWhatPodmanDoes(t *testing.T) {
 		"a command is all of it": {&both, request([]string{"ls", "-l"}, nil), request([]string{"ls", "-l"}, nil)},
 		"cmd alone":              {&banger.ImageConfig{Cmd: []string{"cmd"}}, request(nil, nil), request([]string{"cmd"}, nil)},
 		"an empty entry point":   {&banger.ImageConfig{Entrypoint: []string{""}, Cmd: []string{"cmd"}}, request(nil, nil), request([]string{"cmd"}, nil)},
-		"nothing to run":         {&banger.ImageConfig{}, request(nil, nil), request(nil, nil)},
+		"a login shell": {
+			&both, request(nil, func(r *banger.SessionRequest) { r.LoginShell, r.Args = true, text([]string{"-c", "x"}) }),
+			request(nil, func(r *banger.SessionRequest) { r.LoginShell, r.Args = true, text([]string{"-c", "x"}) }),
+		},
+		"nothing to run": {&banger.ImageConfig{}, request(nil, nil), request(nil, nil)},
 		"what is not given": {
 			&banger.ImageConfig{Env: []string{"A=1", "B=x=y", "S=image", "a.b=1"}, User: "app:1", WorkingDir: "srv/x"},
 			request([]string{"ls"}, func(r *banger.SessionRequest) {
