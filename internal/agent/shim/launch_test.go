@@ -14,11 +14,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/agent/shim"
+	"banger/internal/agent/shimclient"
+	"banger/internal/guestapi"
 	"banger/internal/sessiondir"
 	"banger/test/wait"
 )
@@ -270,6 +273,94 @@ func TestStandby_ThatIsGivenUpLeavesNothing(t *testing.T) {
 	}
 	if alive(pids(t, string(pid))[0]) {
 		t.Error("the shim lives")
+	}
+}
+
+// standby starts a shim and returns it, and its pid, when it waits for its launch.
+func standby(t *testing.T) (waiting *shimclient.Standby, pid int) {
+	t.Helper()
+	dir := t.TempDir()
+	wrapper, file := filepath.Join(dir, "shim.sh"), filepath.Join(dir, "pid")
+	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\necho $$ > "+file+"\nexec "+binaries.tested+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := shimclient.Start(wrapper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := fmt.Sprintf("%d %#x ", unix.SYS_RECVMSG, shim.SocketFD)
+	wait.For(t, "the shim to wait", func() bool {
+		text, err := os.ReadFile(file)
+		if err != nil || !bytes.HasSuffix(text, []byte("\n")) {
+			return false
+		}
+		pid = pids(t, string(text))[0]
+		call, err := os.ReadFile("/proc/" + itoa(pid) + "/syscall") // of its first thread; proc(5)
+		return err == nil && bytes.HasPrefix(call, []byte(reads))
+	})
+	return waiting, pid
+}
+
+// A guest that shuts down waits for its shims: the one that has nothing to end yet
+// must not keep it.
+func TestStandby_EndsAtSIGTERM(t *testing.T) {
+	waiting, pid := standby(t)
+	defer waiting.Close()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wait.For(t, "its end", func() bool { return !waiting.Alive() })
+}
+
+func TestStandby_SIGTERMEndsTheSessionWhoseLaunchIsOnItsWay(t *testing.T) {
+	for name, signals := range map[string][]syscall.Signal{
+		"before it is read":   {syscall.SIGTERM, syscall.SIGCONT}, // a stopped process gets both at once
+		"before it has begun": {syscall.SIGCONT, syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			waiting, pid := standby(t)
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			wait.For(t, "the shim to stop", func() bool { return processState(pid) == "T" })
+			dir, lock, err := sessiondir.Create(t.TempDir(), guestapi.GuestLaunch{ID: banger.NewSessionID(), CreatedAt: time.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			s := &session{t: t, dir: dir, ended: make(chan error, 1)}
+			launched := make(chan error, 1)
+			go func() {
+				var err error
+				s.state, s.child, err = waiting.Launch(t.Context(), lock, shim.Launch{
+					Dir: dir, Path: "/bin/sleep", Argv: []banger.ByteString{"sleep", "1000"}, Cwd: "/", StdinMode: banger.StdinClosed,
+					UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()),
+				})
+				launched <- err
+			}()
+			for i, signal := range signals {
+				if i == 1 && signal == syscall.SIGTERM { // the socket is made just before the command
+					wait.For(t, "the socket", func() bool {
+						_, err := os.Stat(filepath.Join(dir, sessiondir.SocketName))
+						return err == nil
+					})
+				}
+				if err := syscall.Kill(pid, signal); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := <-launched; err != nil { // then nothing has begun, and Launch has reaped it
+				if signals[0] != syscall.SIGTERM || alive(pid) {
+					t.Errorf("%v; alive: %t", err, alive(pid))
+				}
+				return
+			}
+			go func() { s.ended <- s.child.Wait() }()
+			t.Cleanup(s.clean)
+			if final := s.wait(); final.EndedBy != banger.EndedByVMStopped {
+				t.Errorf("%+v", final)
+			}
+		})
 	}
 }
 

@@ -31,6 +31,9 @@ func Run(ctx context.Context) error {
 	if errors.Is(err, errUnused) {
 		return nil
 	}
+	// Until now SIGTERM has ended the process, which had nothing else to end. From here
+	// on it ends the session, be it just about to begin.
+	signals.watchEnd()
 	var s *session
 	if err == nil {
 		s, err = begin(ctx, launch, signals)

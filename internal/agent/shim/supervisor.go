@@ -29,15 +29,18 @@ const (
 // burst of it must not crowd out the request to end.
 type signals struct{ child, end, ignored chan os.Signal }
 
-// watchSignals comes before anything is started. Ignored signals are caught and
-// dropped, not ignored: a command would inherit that.
+// watchSignals comes before anything is started; watchEnd completes it. Ignored signals
+// are caught and dropped, not ignored: a command would inherit that.
 func watchSignals() signals {
 	s := signals{child: make(chan os.Signal, 1), end: make(chan os.Signal, 1), ignored: make(chan os.Signal, 1)}
 	signal.Notify(s.child, syscall.SIGCHLD)
-	signal.Notify(s.end, syscall.SIGTERM)
 	signal.Notify(s.ignored, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT, syscall.SIGXFSZ)
 	return s
 }
+
+// watchEnd has SIGTERM go to the supervisor, which may not run yet, instead of ending the
+// process. It comes when there is a session to end, and before that begins.
+func (s signals) watchEnd() { signal.Notify(s.end, syscall.SIGTERM) }
 
 // stopRequest asks for the session's end.
 type stopRequest struct {
