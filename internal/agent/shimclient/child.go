@@ -39,8 +39,12 @@ func (c *Child) Wait() error {
 	return nil
 }
 
-// hasEnded reports whether a child with a pidfd has ended, without reaping it.
+// hasEnded reports whether the child has ended, without reaping it.
 func (c *Child) hasEnded() (yes bool) {
+	if c.pidfd == nil {
+		stat, err := process.ReadStat(c.PID()) // nobody else gets its pid before it is reaped
+		return err != nil || stat.Ended()
+	}
 	raw, err := c.pidfd.SyscallConn()
 	if err == nil {
 		err = raw.Control(func(fd uintptr) { yes = process.Ended(fd) })

@@ -21,8 +21,8 @@ import (
 // maxCrashText bounds what is kept of the words of a shim that failed to begin.
 const maxCrashText = 4096
 
-// Standby is a shim process that waits for its launch. It ends with the process that
-// has started it, unless it has got one. Not safe for concurrent use.
+// Standby is a shim process that waits for its launch. It ends at SIGTERM, and with the
+// process that has started it, unless it has got one. Not safe for concurrent use.
 type Standby struct {
 	child *Child
 	conn  *net.UnixConn
@@ -167,7 +167,7 @@ func (s *Standby) send(message []byte, file *os.File) error {
 }
 
 // Alive reports whether the shim still waits.
-func (s *Standby) Alive() bool { return s.child.pidfd == nil || !s.child.hasEnded() }
+func (s *Standby) Alive() bool { return !s.child.hasEnded() }
 
 // Close ends a shim that has got no launch.
 func (s *Standby) Close() {
