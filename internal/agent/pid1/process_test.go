@@ -152,6 +152,32 @@ func TestTerminate_ReturnsWhenAllHaveEndedOrTellsHowManyHaveNot(t *testing.T) {
 	}
 }
 
+func TestEndSessions_EndsThoseThatStartMeanwhile(t *testing.T) {
+	var all []*exec.Cmd
+	left := endSessions(func() (found []int) {
+		if len(all) < 3 { // another one at each look
+			cmd := exec.CommandContext(t.Context(), "/bin/sleep", "300")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, cmd)
+		}
+		for _, cmd := range all { // as zombies, which pass for shims here
+			found = append(found, cmd.Process.Pid)
+		}
+		return found
+	}, waitLimit)
+	if left != 0 || len(all) != 3 {
+		t.Errorf("%d are left of %d", left, len(all))
+	}
+	for i, cmd := range all {
+		_ = cmd.Process.Kill()
+		if err := cmd.Wait(); err == nil || err.Error() != "signal: terminated" {
+			t.Errorf("number %d: %v", i, err)
+		}
+	}
+}
+
 func TestProcessesOf_FindsAProgramByItsFile(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "my-shim")
 	binary, err := os.ReadFile("/bin/sleep")
@@ -213,7 +239,7 @@ func beInit() {
 	server := startScript("trap 'echo server ends; exit' TERM; " + loop)
 	shim := startScript(fmt.Sprintf("trap 'kill -0 %d && echo shim ends, server runs; exit' TERM; %s", server, loop))
 	startScript("trap '' TERM; sleep 300 & " + loop)
-	endProcesses(children, []int{shim}, slog.New(slog.DiscardHandler))
+	endProcesses(children, func() []int { return []int{shim} }, slog.New(slog.DiscardHandler))
 	if err := unix.Kill(-1, 0); err == unix.ESRCH {
 		fmt.Println("all ended")
 	}

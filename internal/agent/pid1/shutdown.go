@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ const (
 
 // shutDown ends all processes, calls announce, and writes out the disks.
 func shutDown(children <-chan os.Signal, s *supervisor, log *slog.Logger, announce func()) {
-	endProcesses(children, processesOf("/proc", guestconfig.ShimPath), log)
+	endProcesses(children, func() []int { return processesOf("/proc", guestconfig.ShimPath) }, log)
 	s.waiters.Wait()
 	announce()
 	if err := linkDown(networkInterface); err != nil {
@@ -34,8 +35,8 @@ func shutDown(children <-chan os.Signal, s *supervisor, log *slog.Logger, announ
 
 // endProcesses ends the sessions first, by their shims: the server still runs
 // then, so that the host hears how they ended. Then it ends every other process.
-func endProcesses(children <-chan os.Signal, shims []int, log *slog.Logger) {
-	if left := terminate(shims, shimsLimit); left > 0 {
+func endProcesses(children <-chan os.Signal, shims func() []int, log *slog.Logger) {
+	if left := endSessions(shims, shimsLimit); left > 0 {
 		log.Warn("sessions did not end in time", "sessions", left)
 	}
 	for _, round := range []struct {
@@ -48,6 +49,25 @@ func endProcesses(children <-chan os.Signal, shims []int, log *slog.Logger) {
 		}
 	}
 	log.Warn("some processes could not be killed")
+}
+
+// endSessions terminates shims, and those that have been started meanwhile, and returns
+// when there is no new one or how many have not ended after limit. A shim that waits for
+// its launch is one of them, since it may have got that after it was found.
+func endSessions(shims func() []int, limit time.Duration) (left int) {
+	deadline := time.Now().Add(limit)
+	seen := map[int]bool{}
+	for left == 0 {
+		found := slices.DeleteFunc(shims(), func(pid int) bool { return seen[pid] })
+		if len(found) == 0 {
+			break
+		}
+		for _, pid := range found {
+			seen[pid] = true
+		}
+		left = terminate(found, time.Until(deadline))
+	}
+	return left
 }
 
 // processesOf lists the processes that run the program at path.
