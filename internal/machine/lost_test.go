@@ -195,6 +195,10 @@ func TestLostStore_SessionsThatEndedWithTheirMachineAreKnown(t *testing.T) {
 	h := hosttest.New(t, bin)
 	vm := h.StartVM("v")
 	x := start(t, h, "v", banger.SessionRequest{Name: "s"})
+	// It has been started, and need not have written anything yet.
+	if _, err := h.Streams.MatchSession(t.Context(), "v", "s", banger.MatchRequest{Pattern: "^out$"}); err != nil {
+		t.Fatal(err)
+	}
 	h.RestartAfter(func() {
 		h.PowerOff(vm.ID)
 		loseStore(t, h)
