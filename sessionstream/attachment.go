@@ -71,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Attachment, error) {
 	a.lease = &lease{kept: c.KeepLease, link: a.out.link, released: ctx.Done()}
 	a.in = &incoming{out: a.out, lease: a.lease}
 	a.connector = &connector{dial: c.Dial, dialFirst: c.DialFirst, attach: c.Attach, in: a.in, out: a.out}
-	context.AfterFunc(ctx, func() { a.out.end(context.Cause(ctx)) })
+	context.AfterFunc(ctx, a.endSending)
 	attached, err := a.connector.connect(ctx, true)
 	if err != nil {
 		cancel(err)
@@ -91,12 +91,23 @@ func (a *Attachment) Attached() Attached { return a.attached }
 var ErrClosed = errors.New("the attachment is closed")
 
 // Close cuts the connection. What a writer holds stays reserved for another
-// connection of its attachment as long as the lease lasts; see Detach.
+// connection of its attachment as long as the lease lasts; see Detach. No Write that begins
+// later takes anything.
 func (a *Attachment) Close() error {
-	a.cancel(ErrClosed)
+	a.end(ErrClosed)
 	a.lease.wait()
 	return nil
 }
+
+// end ends the attachment. What is written behind it fails: it is kept by whoever has it,
+// who would take it for sent otherwise.
+func (a *Attachment) end(err error) {
+	a.cancel(err)
+	a.endSending()
+}
+
+// endSending has the attachment, which has ended, take no more.
+func (a *Attachment) endSending() { a.out.end(context.Cause(a.ctx)) }
 
 // Receive returns the next message. Data come in the order of their stream, each
 // byte once, over all connections. After an Exit, or the end that Detach asked
@@ -192,7 +203,7 @@ func (a *Attachment) Takeover(t Takeover) { a.out.ask(t) }
 // Receive then returns what is left and io.EOF. Without a connection it is as Close.
 func (a *Attachment) Detach() {
 	if a.out.detach() != nil {
-		a.cancel(io.EOF)
+		a.end(io.EOF)
 	}
 }
 
