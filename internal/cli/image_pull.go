@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -61,6 +62,9 @@ func (c *CLI) pullMissing(ctx context.Context, ref string) error {
 	}
 	fmt.Fprintf(c.Stderr, "banger: image %s is not here; pulling it\n", safe(ref))
 	_, err = c.pull(ctx, banger.PullRequest{Reference: ref})
+	if e, ok := errors.AsType[*banger.Error](err); ok && e.Hint != "" { // it may have been a slip
+		err = e.WithHint("%s; or use one that is here (banger image list), or build one: banger image build", e.Hint)
+	}
 	return err
 }
 

@@ -30,7 +30,7 @@ func TestInput_NamesThatFitNothingOrTooMuch(t *testing.T) {
 	refused(t, i, 125, []string{"nosuchvm", vmName}, "vm", "show", "nosuchvm")
 	refused(t, i, 125, []string{"nosuch"}, "session", "show", vmName, "nosuch")
 	refused(t, i, 125, []string{"twin-a", "twin-b"}, "session", "show", vmName, "twin")
-	refused(t, i, 125, []string{"nosuchimage", "image build"}, "vm", "create", "x", "--image", "nosuchimage")
+	refused(t, i, 125, []string{"nosuchimage", "image build"}, "vm", "create", "x", "--image", "127.0.0.1:1/nosuchimage")
 	refused(t, i, 125, []string{vmName}, "vm", "create", vmName)
 	refused(t, i, 125, []string{"twin-a"}, "session", "start", vmName, "--name", "twin-a", "--", "true")
 	refused(t, i, 2, nil, "session", "start", vmName)
