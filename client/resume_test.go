@@ -26,11 +26,20 @@ func untilEnd(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// tell reports that a call has come so far, unless its daemon ends: one that is being cut may
+// have been asked once more.
+func tell(ctx context.Context, that chan<- struct{}) {
+	select {
+	case that <- struct{}{}:
+	case <-ctx.Done():
+	}
+}
+
 func TestWait_OutlastsTheDaemon(t *testing.T) {
 	ways(t, func(t *testing.T, end func(*httpapitest.Daemon)) {
 		waiting := make(chan struct{}, 1)
 		r := newRig(t, &servicetest.Fake{OnWait: func(ctx context.Context) (banger.Session, error) {
-			waiting <- struct{}{}
+			tell(ctx, waiting)
 			return banger.Session{}, untilEnd(ctx)
 		}})
 		var wg sync.WaitGroup
@@ -105,7 +114,7 @@ func TestLogs_NoByteIsLostOrRepeatedOverDaemons(t *testing.T) {
 				}
 				return script.serve(ctx, r, fn, func(piece int) error {
 					if n < len(cuts) && piece >= cuts[n] {
-						reached <- struct{}{}
+						tell(ctx, reached)
 						return untilEnd(ctx)
 					}
 					return nil
@@ -175,7 +184,7 @@ func TestEvents_NoneIsLostOrRepeatedOverDaemons(t *testing.T) {
 						return err
 					}
 				}
-				reached <- struct{}{}
+				tell(ctx, reached)
 				return untilEnd(ctx)
 			}}
 		}
@@ -237,7 +246,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 		taken := make(chan struct{})
 		dying := &servicetest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
 			result, _ := stdin.write(r)
-			taken <- struct{}{}
+			tell(ctx, taken)
 			return result, untilEnd(ctx)
 		}}
 		r := newRig(t, dying)
@@ -269,7 +278,7 @@ func TestSend_WithOffsetNoByteIsLostOrTakenTwice(t *testing.T) {
 func TestSend_WithoutOffsetIsNotRepeated(t *testing.T) {
 	taken := make(chan struct{}, 1)
 	fake := &servicetest.Fake{OnSend: func(ctx context.Context, r banger.SendRequest) (banger.SendResult, error) {
-		taken <- struct{}{}
+		tell(ctx, taken)
 		return banger.SendResult{}, untilEnd(ctx)
 	}}
 	r := newRig(t, fake)
@@ -284,7 +293,7 @@ func TestStart_IsRepeatedWithAKeyOnly(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		started := make(chan struct{}, 1)
 		r := newRig(t, &servicetest.Fake{OnStart: func(ctx context.Context, _ banger.SessionRequest) (banger.Session, error) {
-			started <- struct{}{}
+			tell(ctx, started)
 			return banger.Session{}, untilEnd(ctx)
 		}})
 		var wg sync.WaitGroup
@@ -306,7 +315,7 @@ func TestStart_IsRepeatedWithAKeyOnly(t *testing.T) {
 func TestCreate_IsNeverRepeated(t *testing.T) {
 	started := make(chan struct{}, 1)
 	r := newRig(t, &servicetest.Fake{OnCreateVM: func(ctx context.Context, _ banger.VMRequest) (banger.VM, error) {
-		started <- struct{}{}
+		tell(ctx, started)
 		return banger.VM{}, untilEnd(ctx)
 	}})
 	var wg sync.WaitGroup
