@@ -12,7 +12,7 @@ import (
 // registryLogin returns how this user logs in to the registry of an image, nil for one who
 // does so without a name. It reads what docker and podman have stored, and runs their
 // credential helpers, in the environment of the command line: that is where they work, and
-// may ask (decision 36).
+// may ask (decision 38).
 func registryLogin(ctx context.Context, ref string) (*banger.RegistryLogin, error) {
 	parsed, err := imagename.Parse(ref)
 	if err != nil {
