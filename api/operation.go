@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,13 +59,13 @@ func special[Q, R any](r Route) Operation[Q, R] {
 	var result R
 	switch any(result).(type) {
 	case None:
-		r.Status = orElse(r.Status, http.StatusNoContent)
+		r.Status = cmp.Or(r.Status, http.StatusNoContent)
 	case []byte:
 		r.Kind = KindBytes
 	default:
 		r.Result = result
 	}
-	r.Status = orElse(r.Status, http.StatusOK)
+	r.Status = cmp.Or(r.Status, http.StatusOK)
 	return Operation[Q, R]{r}
 }
 
@@ -78,13 +79,6 @@ func stream[Q, L any](r Route) Operation[Q, L] {
 func upgrade[Q any](r Route) Operation[Q, None] {
 	r.Kind, r.Status = KindUpgrade, http.StatusSwitchingProtocols
 	return special[Q, None](r)
-}
-
-func orElse(status, otherwise int) int {
-	if status == 0 {
-		return otherwise
-	}
-	return status
 }
 
 // NewRequest encodes q as a request for the API at a base URL without a path.

@@ -10,21 +10,9 @@ import (
 // BuildImage implements banger.ImageService. The build ends with its client.
 func (c *Client) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
 	q := api.Body[api.ImageBuild]{Body: api.ImageBuild{Name: name, Recipe: r}}
-	var last api.BuildLine
-	err := stream(ctx, c, api.BuildImage, q, func(line api.BuildLine) (done bool) {
-		if line.Progress != nil && progress != nil {
-			progress(*line.Progress)
-		}
-		last = line
-		return line.Image != nil || line.Error != nil
+	return madeImage(ctx, c, api.BuildImage, q, progress, func(l api.BuildLine) (*banger.BuildProgress, *banger.Image, *banger.Error) {
+		return l.Progress, l.Image, l.Error
 	})
-	switch {
-	case err != nil:
-		return banger.Image{}, err
-	case last.Error != nil:
-		return banger.Image{}, last.Error
-	}
-	return *last.Image, nil
 }
 
 // PullImage implements banger.ImageService. The pull ends with its client; what has come is
@@ -39,19 +27,28 @@ func (c *Client) ImportImage(ctx context.Context, r banger.ImportRequest, progre
 }
 
 func pull[Q any](ctx context.Context, c *Client, o api.Operation[Q, api.PullLine], q Q, progress func(banger.PullProgress)) (banger.Image, error) {
-	var last api.PullLine
-	err := stream(ctx, c, o, q, func(line api.PullLine) (done bool) {
-		if line.Progress != nil && progress != nil {
-			progress(*line.Progress)
+	return madeImage(ctx, c, o, q, progress, func(l api.PullLine) (*banger.PullProgress, *banger.Image, *banger.Error) {
+		return l.Progress, l.Image, l.Error
+	})
+}
+
+// madeImage passes on what is reported while an image is made, each a P, and returns the
+// image. parts are those of a line; progress may be nil.
+func madeImage[Q, L, P any](ctx context.Context, c *Client, o api.Operation[Q, L], q Q, progress func(P), parts func(L) (*P, *banger.Image, *banger.Error)) (banger.Image, error) {
+	var image *banger.Image
+	var failed *banger.Error
+	err := stream(ctx, c, o, q, func(line L) (done bool) {
+		var p *P
+		if p, image, failed = parts(line); p != nil && progress != nil {
+			progress(*p)
 		}
-		last = line
-		return line.Image != nil || line.Error != nil
+		return image != nil || failed != nil
 	})
 	switch {
 	case err != nil:
 		return banger.Image{}, err
-	case last.Error != nil:
-		return banger.Image{}, last.Error
+	case failed != nil:
+		return banger.Image{}, failed
 	}
-	return *last.Image, nil
+	return *image, nil
 }

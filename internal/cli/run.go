@@ -109,11 +109,8 @@ func hasCommand(vm banger.VM) bool {
 // run creates a VM, runs one session in it to its end and deletes the VM, unless the
 // session keeps running.
 func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, keep bool) (err error) {
-	if err := c.pullMissing(ctx, machine.Image); err != nil {
-		return err
-	}
 	s := c.Backend.Services()
-	vm, err := s.VMs.CreateVM(ctx, machine)
+	vm, err := c.newVM(ctx, machine)
 	if err != nil {
 		return err
 	}

@@ -76,9 +76,8 @@ func (c *CLI) up(ctx context.Context, r banger.VMRequest, chosen bool) (banger.V
 // vmNamed returns the VM of that name, which is created if there is none. Only what the user
 // has chosen of a VM that is there must be what was asked for.
 func (c *CLI) vmNamed(ctx context.Context, r banger.VMRequest, chosen bool) (banger.VM, error) {
-	s := c.Backend.Services()
 	if r.Name != "" {
-		vms, err := s.VMs.ListVMs(ctx)
+		vms, err := c.Backend.Services().VMs.ListVMs(ctx)
 		if err != nil {
 			return banger.VM{}, err
 		}
@@ -88,10 +87,7 @@ func (c *CLI) vmNamed(ctx context.Context, r banger.VMRequest, chosen bool) (ban
 			}
 		}
 	}
-	if err := c.pullMissing(ctx, r.Image); err != nil {
-		return banger.VM{}, err
-	}
-	return s.VMs.CreateVM(ctx, r)
+	return c.newVM(ctx, r)
 }
 
 // checkImage refuses a VM of another image than the user has chosen.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -68,14 +69,18 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func(image []string) (banger.VMRequest
 	}
 }
 
+// newVM creates a VM, for which its image is pulled if it is not here.
+func (c *CLI) newVM(ctx context.Context, r banger.VMRequest) (banger.VM, error) {
+	if err := c.pullMissing(ctx, r.Image); err != nil {
+		return banger.VM{}, err
+	}
+	return c.Backend.Services().VMs.CreateVM(ctx, r)
+}
+
 // createVM prints the name as soon as the VM exists, so that it is known even if the
 // start fails.
 func (c *CLI) createVM(cmd *cobra.Command, r banger.VMRequest, start, asJSON bool) error {
-	if err := c.pullMissing(cmd.Context(), r.Image); err != nil {
-		return err
-	}
-	vms := c.Backend.Services().VMs
-	vm, err := vms.CreateVM(cmd.Context(), r)
+	vm, err := c.newVM(cmd.Context(), r)
 	if err != nil {
 		return err
 	}

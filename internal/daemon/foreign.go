@@ -221,10 +221,6 @@ func guestPlatform(asked string) (v1.Platform, error) {
 // layerStacks gives the image service the file systems of layers.
 type layerStacks struct{ layer.Stacks }
 
-// hostFloor is what stays free of the host's disk when layers are unpacked, for the VMs that
-// are there.
-const hostFloor = 256 << 20
-
 func newLayerStacks(dir string) layerStacks {
 	return layerStacks{layer.Stacks{Dir: dir, Limits: layer.DefaultLimits(), FromTar: ext4.FromTar, Room: roomIn(dir)}}
 }
@@ -236,7 +232,7 @@ func roomIn(dir string) func(bytes int64) error {
 		if err != nil {
 			return err
 		}
-		if space.Free-bytes < hostFloor {
+		if space.Free-bytes < image.HostFloor {
 			return banger.Errorf(banger.CodeMissing, "cannot unpack layer: the host's disk is full: directory %s has %d MiB free", dir, space.Free>>20).
 				WithHint("free some space, for example with: banger image prune")
 		}

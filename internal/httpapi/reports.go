@@ -38,42 +38,42 @@ func logIn(ctx context.Context, send func(api.RemoteLine) error, login func(cont
 }
 
 func (s *server) buildImage(ctx context.Context, q api.Body[api.ImageBuild], send func(api.BuildLine) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	image, err := s.Images.BuildImage(ctx, q.Body.Name, q.Body.Recipe, func(p banger.BuildProgress) {
-		if err := send(api.BuildLine{Progress: &p}); err != nil {
-			cancel()
-		}
-	})
-	if err != nil {
-		return err
+	line := func(p *banger.BuildProgress, i *banger.Image) api.BuildLine {
+		return api.BuildLine{Progress: p, Image: i}
 	}
-	return send(api.BuildLine{Image: &image})
+	return makeImage(ctx, send, line, func(ctx context.Context, report func(banger.BuildProgress)) (banger.Image, error) {
+		return s.Images.BuildImage(ctx, q.Body.Name, q.Body.Recipe, report)
+	})
 }
 
 func (s *server) pullImage(ctx context.Context, q api.Body[banger.PullRequest], send func(api.PullLine) error) error {
-	return reportPull(ctx, send, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+	return makeImage(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
 		return s.Images.PullImage(ctx, q.Body, report)
 	})
 }
 
 func (s *server) importImage(ctx context.Context, q api.Body[banger.ImportRequest], send func(api.PullLine) error) error {
-	return reportPull(ctx, send, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+	return makeImage(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
 		return s.Images.ImportImage(ctx, q.Body, report)
 	})
 }
 
-// reportPull sends what a pull does as it does it, then the image.
-func reportPull(ctx context.Context, send func(api.PullLine) error, pull func(context.Context, func(banger.PullProgress)) (banger.Image, error)) error {
+func pullLine(p *banger.PullProgress, i *banger.Image) api.PullLine {
+	return api.PullLine{Progress: p, Image: i}
+}
+
+// makeImage sends what is reported while an image is made, each a P, then the image. line is
+// one of either.
+func makeImage[L, P any](ctx context.Context, send func(L) error, line func(*P, *banger.Image) L, call func(context.Context, func(P)) (banger.Image, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	image, err := pull(ctx, func(p banger.PullProgress) {
-		if err := send(api.PullLine{Progress: &p}); err != nil {
+	image, err := call(ctx, func(p P) {
+		if err := send(line(&p, nil)); err != nil {
 			cancel()
 		}
 	})
 	if err != nil {
 		return err
 	}
-	return send(api.PullLine{Image: &image})
+	return send(line(nil, &image))
 }

@@ -75,7 +75,7 @@ func (l layerFiles) missing(m manifest, known map[string]layerFacts) ([]bool, er
 // and so does the archive, if it has to come first. What a source says of sizes may be wrong
 // in either direction: a disk that gets full is an error, too.
 func (l layerFiles) checkRoom(f *Foreign, missing []bool) error {
-	var need int64 = layersFloor
+	var need int64 = HostFloor
 	for n, layer := range f.Layers {
 		if layer.Bytes < 0 || layer.Bytes > maxLayerBytes {
 			return banger.Errorf(banger.CodeInvalid, "cannot take %s: a layer of it has %d bytes", f.Source, layer.Bytes)
@@ -101,8 +101,9 @@ func (l layerFiles) checkRoom(f *Foreign, missing []bool) error {
 // maxLayerBytes bounds what a source says of one layer; sums of it fit into any integer here.
 const maxLayerBytes = 1 << 42
 
-// layersFloor is what stays free of the host's disk, for the VMs that are there.
-const layersFloor = 256 << 20
+// HostFloor is how many bytes of the host's disk stay free when layers are made, for the VMs
+// that are there.
+const HostFloor = 256 << 20
 
 // removal says what to remove.
 type removal struct {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func (s *Service) PullImage(ctx context.Context, r banger.PullRequest, progress 
 	if err != nil {
 		return banger.Image{}, err
 	}
-	name := orElse(r.Name, short)
+	name := cmp.Or(r.Name, short)
 	if err := imagename.Validate(name); err != nil {
 		return banger.Image{}, err
 	}
@@ -66,7 +67,7 @@ func (s *Service) ImportImage(ctx context.Context, r banger.ImportRequest, progr
 }
 
 func (s *Service) importAs(ctx context.Context, found *Foreign, r banger.ImportRequest, track *pullTracker) (banger.Image, error) {
-	name := orElse(r.Name, importedName(found.Name, r.Path))
+	name := cmp.Or(r.Name, importedName(found.Name, r.Path))
 	if imagename.Validate(name) != nil {
 		return banger.Image{}, banger.Errorf(banger.CodeInvalid, "cannot import %s: it has no name that can be used", found.Source).
 			WithHint("give it one with --name")
@@ -89,13 +90,6 @@ func importedName(inside, file string) string {
 		return short
 	}
 	return base
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // take makes an image of a foreign one, unless it is there, and names it. Of those who want

@@ -90,8 +90,9 @@ func compressions() []compression {
 }
 
 // Extract writes the kernel that the bzImage r of that size unpacks to w. It fails with
-// ErrUnknown if r is anything else; what was written then is of no use. No more than MaxBytes are written, and no more of the memory of
-// this process taken than a compression's window, 128 MiB at most.
+// ErrUnknown if r is anything else; what was written then is of no use. No more than MaxBytes
+// are written, and no more of the memory of this process taken than a compression's window,
+// 128 MiB at most.
 func Extract(w io.Writer, r io.ReaderAt, size int64) error {
 	h, err := readHeader(r, size)
 	if err != nil {

@@ -17,8 +17,8 @@ type missingCommand struct {
 	rawLog string
 }
 
-// findCommands returns the path of the command of a launch, which may be a login shell. It fails with all commands that
-// are missing, the required ones too.
+// findCommands returns the path of the command of a launch, which may be a login shell. It
+// fails with all commands that are missing, the required ones too.
 func findCommands(command string, l banger.Launch, p plan) (string, *launchFailure) {
 	path, missing := lookPath(command, p)
 	var cause banger.LaunchCause // of the command itself

@@ -47,7 +47,7 @@ func superuser() User { return User{Name: "root", Home: "/root", Shell: defaultS
 // Lookup returns the user of that name; it fails with ErrUnknown if there is none.
 func (db DB) Lookup(name string) (User, error) {
 	user, err := db.lookup(name)
-	if root := superuser(); name == root.Name && (errors.Is(err, ErrUnknown) || errors.Is(err, os.ErrNotExist)) {
+	if root := superuser(); name == root.Name && unknown(err) {
 		return root, nil
 	}
 	return user, err
@@ -77,9 +77,9 @@ func (db DB) LookupID(uid uint32) (User, error) {
 // It fails with ErrUnknown if a name has no entry.
 func (db DB) Resolve(spec string) (User, error) {
 	name, group, grouped := strings.Cut(spec, ":")
-	user, err := db.Lookup(name)
-	if id, bad := strconv.ParseUint(name, 10, 32); bad == nil && id < 1<<32-1 && err != nil {
-		user, err = db.numbered(uint32(id))
+	user, err := db.Find(name)
+	if id, isID := number(name); isID && unknown(err) {
+		user, err = numbered(id), nil
 	}
 	if err != nil || !grouped {
 		return user, err
@@ -91,16 +91,31 @@ func (db DB) Resolve(spec string) (User, error) {
 	return user, nil
 }
 
-// numbered is LookupID for a number that need not have an entry.
-func (db DB) numbered(id uint32) (User, error) {
-	user, err := db.LookupID(id)
-	switch {
-	case err == nil || !errors.Is(err, ErrUnknown) && !errors.Is(err, os.ErrNotExist):
-		return user, err
-	case id == 0:
-		return superuser(), nil
+// Find returns the user of that name, or else the first one of that number; it fails with
+// ErrUnknown if there is none.
+func (db DB) Find(nameOrID string) (User, error) {
+	user, err := db.Lookup(nameOrID)
+	if id, isID := number(nameOrID); isID && err != nil {
+		return db.LookupID(id)
 	}
-	return User{Name: strconv.FormatUint(uint64(id), 10), UID: id, Home: "/", Shell: defaultShell}, nil
+	return user, err
+}
+
+// number returns the id that a word is, if it is one.
+func number(word string) (id uint32, is bool) {
+	n, err := strconv.ParseUint(word, 10, 32)
+	return uint32(n), err == nil && n < 1<<32-1
+}
+
+// unknown reports whether an entry was not found, or no database.
+func unknown(err error) bool { return errors.Is(err, ErrUnknown) || errors.Is(err, os.ErrNotExist) }
+
+// numbered is the user of an id that has no entry.
+func numbered(id uint32) User {
+	if id == 0 {
+		return superuser()
+	}
+	return User{Name: strconv.FormatUint(uint64(id), 10), UID: id, Home: "/", Shell: defaultShell}
 }
 
 // group returns the id of a group by its name or number.

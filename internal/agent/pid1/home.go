@@ -16,29 +16,21 @@ import (
 // complete in seedReady before any of it gets its place, so that a boot that is cut off is
 // continued by the next one, and a disk that was used is left alone.
 const (
-	seedCopying = ".banger-home.new"
-	seedReady   = ".banger-home"
-	lostFound   = "lost+found" // of mkfs
+	seedReady     = ".banger-home"
+	seedCopying   = seedReady + copyingSuffix
+	copyingSuffix = ".new"       // of what is not complete
+	lostFound     = "lost+found" // of mkfs
 )
 
 // seedHome copies what is in home to a disk that has nothing yet.
 func seedHome(home, disk string) error {
-	copying, ready := filepath.Join(disk, seedCopying), filepath.Join(disk, seedReady)
+	ready := filepath.Join(disk, seedReady)
 	if _, err := os.Lstat(ready); errors.Is(err, fs.ErrNotExist) {
 		fresh, err := isFresh(disk)
 		if err != nil || !fresh {
 			return err
 		}
-		if err := os.RemoveAll(copying); err != nil {
-			return err
-		}
-		if err := copyTree(home, copying); err != nil {
-			return errors.Join(err, os.RemoveAll(copying))
-		}
-		if err := syncFileSystem(disk); err != nil {
-			return err
-		}
-		if err := os.Rename(copying, ready); err != nil {
+		if err := storeHome(home, ready); err != nil {
 			return err
 		}
 	} else if err != nil {

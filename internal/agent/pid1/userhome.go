@@ -45,11 +45,7 @@ func userOf(root, user string) (u passwd.User, err error) {
 	if name == "" {
 		return u, nil
 	}
-	db := passwd.At(root + "/etc")
-	u, err = db.Lookup(name)
-	if uid, notID := strconv.ParseUint(name, 10, 32); errors.Is(err, passwd.ErrUnknown) && notID == nil {
-		u, err = db.LookupID(uint32(uid))
-	}
+	u, err = passwd.At(root + "/etc").Find(name)
 	if errors.Is(err, passwd.ErrUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return passwd.User{}, nil
 	}
@@ -119,7 +115,7 @@ func makeHome(root, home string, u passwd.User) error {
 	return nil
 }
 
-// storeHome copies a home to the work disk, once.
+// storeHome copies a home to the work disk, once: store is there when it is complete.
 func storeHome(home, store string) error {
 	if _, err := os.Lstat(store); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -127,7 +123,7 @@ func storeHome(home, store string) error {
 	if err := os.MkdirAll(filepath.Dir(store), 0o700); err != nil {
 		return err
 	}
-	copying := store + ".new"
+	copying := store + copyingSuffix
 	if err := os.RemoveAll(copying); err != nil {
 		return err
 	}
