@@ -58,6 +58,7 @@ func layers() map[string]layer {
 		"internal/guestconfig":         format,
 		"internal/guestrpc":            format,
 		"internal/sessiondir":          format,
+		"internal/transfer":            format,
 		"internal/files":               tool,
 		"internal/config":              tool,
 		"internal/confine":             tool,

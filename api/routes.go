@@ -67,7 +67,7 @@ const (
 
 // Routes returns all operations, in the order of the description.
 func Routes() []Route {
-	return slices.Concat(vmRoutes(), sessionRoutes(), streamRoutes(), imageRoutes(), hostRoutes())
+	return slices.Concat(vmRoutes(), sessionRoutes(), streamRoutes(), copyRoutes(), imageRoutes(), hostRoutes())
 }
 
 // The refs of requests: each an id, a name or a unique prefix of either.

@@ -26,7 +26,7 @@ func (c *Client) DialExec(ctx context.Context, vm string, r banger.SessionReques
 	err = c.resume(ctx, func(func()) (err error) {
 		req, err := newRequest(ctx, c, api.ExecSession, api.VMBody[banger.SessionRequest]{VM: vm, Body: r})
 		if err == nil {
-			conn, err = c.dialUpgrade(ctx, req, opening)
+			conn, err = c.dialUpgrade(ctx, req, sessionstream.UpgradeToken, opening)
 		}
 		return err
 	})
@@ -41,14 +41,24 @@ func (c *Client) DialSession(ctx context.Context, vm, session string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	return c.dialUpgrade(ctx, req, nil)
+	return c.dialUpgrade(ctx, req, sessionstream.UpgradeToken, nil)
+}
+
+// DialCopy returns a connection on which one copy of files to or from a VM can be made;
+// docs/COPY.md has what is spoken there.
+func (c *Client) DialCopy(ctx context.Context, vm string) (net.Conn, error) {
+	req, err := newRequest(ctx, c, api.CopyFiles, api.VMRef{VM: vm})
+	if err != nil {
+		return nil, err
+	}
+	return c.dialUpgrade(ctx, req, api.CopyProtocol, nil)
 }
 
 // dialUpgrade sends a request for an upgrade on a connection of its own, with what is to be
 // sent behind it, and returns the connection when the upgrade has been granted.
-func (c *Client) dialUpgrade(ctx context.Context, req *http.Request, opening []byte) (net.Conn, error) {
+func (c *Client) dialUpgrade(ctx context.Context, req *http.Request, protocol string, opening []byte) (net.Conn, error) {
 	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", sessionstream.UpgradeToken)
+	req.Header.Set("Upgrade", protocol)
 	conn, err := c.connect(ctx, "", "")
 	if err != nil {
 		return nil, c.transportError(ctx, err)
@@ -94,7 +104,7 @@ func (c *Client) upgrade(conn net.Conn, req *http.Request, opening []byte) (net.
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, banger.Errorf(banger.CodeInternal, "cannot attach: the daemon answers %s to a request for an upgrade", resp.Status)
+		return nil, banger.Errorf(banger.CodeInternal, "cannot use the connection: the daemon answers %s to a request for an upgrade", resp.Status)
 	}
 	ahead, err := in.Peek(in.Buffered())
 	if err != nil {

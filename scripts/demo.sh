@@ -156,4 +156,9 @@ expect_status 7 banger exec web -- sh -c 'exit 7'
 expect_status 127 banger exec web -- no-such-command
 # shellcheck disable=SC2016 # for the guest's shell
 [ "$(banger shell web -- 'echo $((6 * 7))')" = 42 ] || fail "the shell does not calculate"
+mkdir "$state/notes" && echo 'copied' >"$state/notes/note"
+banger cp "$state/notes" web:/srv/
+banger cp web:/srv/notes/note "$state/note.back"
+cmp "$state/notes/note" "$state/note.back" || fail "what was copied to the VM and back is not the same"
+[ "$(tar c -C "$state" notes | banger cp - web:/tmp && banger cp web:/tmp/notes - | tar xO notes/note)" = copied ] || fail "a tar archive did not come back"
 echo "an exit status of 7, a command that is not there, and a shell that calculates: as expected"

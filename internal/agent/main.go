@@ -41,6 +41,7 @@ func subcommands() []subcommand {
 		{"sftp", serveSFTP},
 		{"install", install},
 		{"connect", connect},
+		{"copy", copyFiles},
 		{"try", try},
 		{"version", printVersion},
 	}

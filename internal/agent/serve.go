@@ -72,6 +72,7 @@ func serverConfig(path string) (sshd.Config, error) {
 		Subsystems: map[string][]string{
 			"sftp":                       {executable, "sftp"},
 			guestconfig.ControlSubsystem: {executable, "control", "--machine", "--own-clock"},
+			guestconfig.CopySubsystem:    {executable, "copy"},
 		},
 		Logger: slog.Default(),
 	}, nil

@@ -27,7 +27,7 @@ func needs() map[string]banger.Capability {
 		"run": "", "up": "", "ps": "", "events": "", "doctor": "", "version": "",
 		"session attach": "", "session delete": "", "session kill": "", "session list": "", "session logs": "", "session prune": "",
 		"session rm": "", "session search": "", "session send": "", "session show": "", "session signal": "", "session start": "",
-		"exec": "", "shell": "", "session stop": "", "session wait": "",
+		"exec": "", "shell": "", "cp": "", "session stop": "", "session wait": "",
 		"image build": "", "image delete": "", "image import": "", "image list": "", "image prune": "", "image pull": "", "image show": "", "image tag": "",
 		"daemon logs": "", "daemon run": "", "daemon show": "", "daemon start": "", "daemon status": "", "daemon stop": "",
 	}

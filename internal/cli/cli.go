@@ -28,6 +28,8 @@ type Dialer interface {
 	// DialExec starts a session, for sessionstream.Config.DialFirst. r has an idempotency
 	// key, so that a second call does not start another one.
 	DialExec(ctx context.Context, vm string, r banger.SessionRequest, opening []byte) (net.Conn, error)
+	// DialCopy opens a connection for one copy of files to or from a VM.
+	DialCopy(ctx context.Context, vm string) (net.Conn, error)
 }
 
 // Backend gives the commands access to a daemon.
@@ -109,7 +111,7 @@ Exit status:
 	root.SetErr(c.Stderr)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
+		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.cpCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 	)
 	markEntry(root, entered)

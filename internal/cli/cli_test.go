@@ -29,6 +29,7 @@ func TestRun_WrongUsageExitsWith2AndCallsNothing(t *testing.T) {
 		"session logs dev", "session logs dev s -n -1", "session logs dev s --from 3",
 		"session logs dev s --from -3 --stream stdout", "session logs dev s -n 3 --from 3 --stream stdout",
 		"session wait dev s --timeout -1s", "session list --status done", "daemon run --ready-fd -2",
+		"cp", "cp a", "cp a b", "cp v:a", "cp a v:b c", "cp - -",
 		"vm ssh", "image build a b", "image pull", "image pull a b", "image pull A:B:C", "image import", "image tag a", "image prune a",
 		"vm add", "vm add lab", "vm add --ssh h", "vm add lab other --ssh h", "vm add Lab --ssh h", "vm add lab --ssh=", "vm unlock", "vm unlock a b",
 		"session attach dev", "session attach dev s --from -1", "session attach dev s --from end",

@@ -88,6 +88,7 @@ func hostileFake() *fake {
 // commandLines has for each command how it is called; those that a line is missing for
 // fail the test. vm ssh becomes the user's ssh, which is a terminal's own business.
 var commandLines = map[string][]string{
+	"cp":              {"v:/x /nonexistent/x", "/dev v:/x", "- v:/x"},
 	"daemon run":      {""},
 	"daemon status":   {"", "--json"},
 	"daemon stop":     {""},

@@ -30,7 +30,7 @@ const (
 const ExitStatusHelp = `  0      success, or detached; session wait: the command exited with status 0
   1      session search: no line matches
   2      usage error or invalid request
-  3      session search, session prune: some sessions could not be searched or deleted
+  3      session search, session prune: some sessions could not be searched or deleted; cp: some files were not copied
   124    timed out
   125    banger failed, or a session ended without an exit status
   126    the command of a session exists in the guest and cannot be executed

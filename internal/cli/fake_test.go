@@ -115,6 +115,11 @@ func (f *fake) DialExec(_ context.Context, vm string, r banger.SessionRequest, _
 	return nil, errors.Join(f.err, errNoDaemon)
 }
 
+func (f *fake) DialCopy(_ context.Context, vm string) (net.Conn, error) {
+	f.ask("copy", vm)
+	return nil, errors.Join(f.err, errNoDaemon)
+}
+
 func (f *fake) ask(words ...string) { f.asked = append(f.asked, strings.Join(words, " ")) }
 
 // note remembers a call of a service.

@@ -156,6 +156,7 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 			Events: d.Store.Events, Host: d.host,
 		},
 		Attachments: d.Attachments,
+		Copies:      d.Sessions.Copies,
 	}, version.String())
 	return httpapi.Serve(ctx, listener, handler, d.parts.Log)
 }

@@ -24,7 +24,7 @@ type caller struct {
 	ended   chan struct{} // closed when the exec channel is
 	cause   error         // why, where it is known; set before that
 
-	loginShells bool // as in GuestHello; set before anybody gets to use this
+	loginShells, copies bool // as in GuestHello; set before anybody gets to use this
 }
 
 func (c *caller) startRPC(ctx context.Context, channel *guestrpc.Channel) {

@@ -154,6 +154,45 @@ func (c *control) Attach(ctx context.Context, id banger.SessionID, dir string) (
 	return conn, nil
 }
 
+// Copy implements guestapi.Guest.
+func (c *control) Copy(ctx context.Context) (net.Conn, error) {
+	if !c.copies {
+		return nil, banger.Errorf(banger.CodeMismatch, "cannot copy: the agent in the guest is of an older build, which copies no files").
+			WithHint("restart the VM, which gives it this build's agent; until then use scp: see banger vm ssh --help")
+	}
+	var conn net.Conn
+	var err error
+	if c.host != nil {
+		conn, err = c.host.runAnyhow(ctx, c.host.commands.Copy)
+	} else {
+		conn, err = c.subsystem(ctx, guestconfig.CopySubsystem)
+	}
+	if err != nil {
+		return nil, banger.Errorf(banger.CodeUnavailable, "cannot copy: cannot start the agent's part: %w", err)
+	}
+	return conn, nil
+}
+
+// subsystem starts a subsystem of a guest of ours and returns its streams.
+func (c *control) subsystem(ctx context.Context, name string) (net.Conn, error) {
+	session, err := opened(ctx, c.client, func() (*ssh.Session, error) { return sshhost.NewSession(ctx, c.client.Client) })
+	if err != nil {
+		return nil, err
+	}
+	undo := context.AfterFunc(ctx, func() { session.Close() })
+	in, err1 := session.StdinPipe()
+	out, err2 := session.StdoutPipe()
+	err = errors.Join(err1, err2, session.RequestSubsystem(name))
+	if !undo() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	return &channelConn{session, in, out}, nil
+}
+
 // ReadLog implements guestapi.Guest.
 func (c *control) ReadLog(ctx context.Context, r guestapi.GuestLogRead) (guestapi.GuestLogPage, error) {
 	blob := c.outbox.ExpectBlob()

@@ -67,17 +67,17 @@ func (c *hostSockets) attach(ctx context.Context, id banger.SessionID, dir strin
 			return conn, err
 		}
 	}
-	conn, err := c.connectAnyhow(ctx, id)
+	conn, err := c.runAnyhow(ctx, c.commands.Connect(id))
 	if err == nil && forward {
 		c.noForwarding.Store(true)
 	}
 	return conn, err
 }
 
-// connectAnyhow opens a session's socket through a command, if need be on a
-// connection of its own.
-func (c *hostSockets) connectAnyhow(ctx context.Context, id banger.SessionID) (net.Conn, error) {
-	conn, err := c.connectBy(ctx, c.client, id)
+// runAnyhow runs a command of the agent on the host, if need be on a connection of its own,
+// and returns its streams behind its announcement.
+func (c *hostSockets) runAnyhow(ctx context.Context, command string) (net.Conn, error) {
+	conn, err := c.run(ctx, c.client, command)
 	if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused {
 		return conn, err
 	}
@@ -86,21 +86,21 @@ func (c *hostSockets) connectAnyhow(ctx context.Context, id banger.SessionID) (n
 	if err != nil {
 		return nil, err
 	}
-	if conn, err = c.connectBy(ctx, newConnection(client), id); err != nil {
+	if conn, err = c.run(ctx, newConnection(client), command); err != nil {
 		client.Close()
 		return nil, err
 	}
 	return ownConnection{conn, client}, nil
 }
 
-// connectBy opens a session's socket through a command on the host.
-func (c *hostSockets) connectBy(ctx context.Context, client *connection, id banger.SessionID) (net.Conn, error) {
+// run runs a command on a connection.
+func (c *hostSockets) run(ctx context.Context, client *connection, command string) (net.Conn, error) {
 	session, err := opened(ctx, client, client.NewSession)
 	if err != nil {
-		return nil, err // nothing is tried again: see connectAnyhow
+		return nil, err // nothing is tried again: see runAnyhow
 	}
 	undo := context.AfterFunc(ctx, func() { session.Close() })
-	conn, err := c.startConnect(session, id)
+	conn, err := c.start(session, command)
 	if !undo() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -111,10 +111,10 @@ func (c *hostSockets) connectBy(ctx context.Context, client *connection, id bang
 	return conn, nil
 }
 
-func (c *hostSockets) startConnect(session *ssh.Session, id banger.SessionID) (net.Conn, error) {
+func (c *hostSockets) start(session *ssh.Session, command string) (net.Conn, error) {
 	in, err1 := session.StdinPipe()
 	out, err2 := session.StdoutPipe()
-	if err := errors.Join(err1, err2, session.Start(c.commands.Connect(id))); err != nil {
+	if err := errors.Join(err1, err2, session.Start(command)); err != nil {
 		return nil, err
 	}
 	if _, err := io.WriteString(in, sshhost.Beginning(c.commands.Announce)); err != nil {

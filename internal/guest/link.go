@@ -233,7 +233,7 @@ func (k *link) greet(ctx context.Context, client *connection, commands *vmm.Agen
 		c.close()
 		return nil, hello, err
 	}
-	c.loginShells = hello.LoginShells
+	c.loginShells, c.copies = hello.LoginShells, hello.Copies
 	k.setClock(ctx, c, hello)
 	return c, hello, nil
 }

@@ -36,6 +36,10 @@ type Guest interface {
 	// whose directory in the guest is dir; package sessionstream is spoken on it. If
 	// nothing serves them at the moment, the error is CodeUnavailable.
 	Attach(ctx context.Context, id banger.SessionID, dir string) (net.Conn, error)
+	// Copy opens a connection to what reads and writes the guest's files, for one copy; the
+	// protocol of package transfer is spoken on it. An agent of an older build is
+	// CodeMismatch.
+	Copy(ctx context.Context) (net.Conn, error)
 	ReadLog(ctx context.Context, r GuestLogRead) (GuestLogPage, error)
 	// Sessions yields what is on the guest's disk, page by page in the order of ids: all
 	// sessions if ids is empty, else those of ids that exist. It holds one page at a time.
@@ -124,6 +128,8 @@ type GuestHello struct {
 	Clock *GuestClock `json:"clock,omitempty"`
 	// LoginShells says that the agent knows Launch.LoginShell. An older one does not say so.
 	LoginShells bool `json:"login_shells,omitempty"`
+	// Copies says that the agent knows Copy. An older one does not say so.
+	Copies bool `json:"copies,omitempty"`
 }
 
 // GuestClock is what a guest reports of its clock.

@@ -53,4 +53,6 @@ const (
 	// ControlSubsystem is the SSH subsystem (RFC 4254, 6.5) that runs
 	// banger-agent control.
 	ControlSubsystem = "banger-control"
+	// CopySubsystem is the one that runs banger-agent copy.
+	CopySubsystem = "banger-copy"
 )

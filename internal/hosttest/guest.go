@@ -101,9 +101,10 @@ func (g *Guests) Serve(spec vmm.MachineSpec, conn net.Conn) {
 	}
 	server := sshd.New(sshd.Config{
 		HostKey: signer, AuthorizedKeys: []ssh.PublicKey{g.client}, Users: g.users,
-		Subsystems: map[string][]string{guestconfig.ControlSubsystem: {
-			g.bin.Agent, "control", "--sessions-dir", g.SessionsDir(spec.VMID), "--shim", g.bin.Shim,
-		}},
+		Subsystems: map[string][]string{
+			guestconfig.ControlSubsystem: {g.bin.Agent, "control", "--sessions-dir", g.SessionsDir(spec.VMID), "--shim", g.bin.Shim},
+			guestconfig.CopySubsystem:    {g.bin.Agent, "copy"},
+		},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	g.note(conn, true)

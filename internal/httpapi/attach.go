@@ -33,7 +33,7 @@ func upgraded[Q any](s *server, o api.Operation[Q, api.None], serve func(http.Re
 		if err == nil && !asksFor(r, o.Upgrade) {
 			w.Header().Set("Connection", "Upgrade")
 			w.Header().Set("Upgrade", o.Upgrade)
-			err := banger.Errorf(banger.CodeInvalid, "cannot attach: the request does not ask for an upgrade of its connection to %s", o.Upgrade).
+			err := banger.Errorf(banger.CodeInvalid, "cannot serve the request: it does not ask for an upgrade of its connection to %s", o.Upgrade).
 				WithHint("send the headers `Connection: Upgrade` and `Upgrade: %s` over HTTP/1.1; see docs/PROTOCOL.md", o.Upgrade)
 			writeResult(w, http.StatusUpgradeRequired, api.ErrorBody{Error: err})
 			return
@@ -93,6 +93,12 @@ func (s *server) handOver(w http.ResponseWriter, r *http.Request, q api.SessionR
 	if err != nil || serve == nil {
 		return err
 	}
+	return switchTo(ctx, w, sessionstream.UpgradeToken, serve)
+}
+
+// switchTo makes the connection of a request, whose body has been read, one of another
+// protocol, and serves it.
+func switchTo(ctx context.Context, w http.ResponseWriter, protocol string, serve func(net.Conn)) error {
 	hijacked, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func (s *server) handOver(w http.ResponseWriter, r *http.Request, q api.SessionR
 	defer unblock()
 	conn, err := takeOver(hijacked, buffered.Reader)
 	if err == nil {
-		_, err = io.WriteString(conn, switching(w.Header(), sessionstream.UpgradeToken))
+		_, err = io.WriteString(conn, switching(w.Header(), protocol))
 	}
 	if err != nil {
 		_ = conn.Close()

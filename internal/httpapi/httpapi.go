@@ -17,6 +17,7 @@ import (
 type Services struct {
 	banger.Services
 	Attachments Attachments
+	Copies      Copies
 }
 
 // New returns the handler of the API. version is that of this build. Every call
@@ -103,5 +104,6 @@ func (s *server) handlers() []handler {
 		upgraded(s, api.ExecSession, s.execSession),
 		upgraded(s, api.AttachSession, s.attachSession),
 		upgraded(s, api.AttachWebSocket, s.attachWebSocket),
+		upgraded(s, api.CopyFiles, s.copyFiles),
 	}
 }

@@ -154,6 +154,17 @@ func (f *Fake) WatchEvents(ctx context.Context, since int64, fn func(banger.Even
 	}
 }
 
+// CopyFiles serves as httpapi.Copies. What a client sends comes back.
+func (f *Fake) CopyFiles(_ context.Context, vm string) (func(context.Context, net.Conn), error) {
+	f.call(fmt.Sprintf("%q", vm), "CopyFiles", vm)()
+	return func(ctx context.Context, conn net.Conn) {
+		defer conn.Close()
+		unblock := context.AfterFunc(ctx, func() { conn.Close() })
+		defer unblock()
+		_, _ = io.Copy(conn, conn)
+	}, f.Err
+}
+
 // AttachSession serves as httpapi.Attachments. What a client sends comes back.
 func (f *Fake) AttachSession(_ context.Context, vm, session string) (func(context.Context, net.Conn, int64), error) {
 	f.call(fmt.Sprintf("%q %q", vm, session), "AttachSession", vm, session)()

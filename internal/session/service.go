@@ -40,6 +40,7 @@ type Config struct {
 type Services struct {
 	Sessions   *Sessions
 	Control    *Control
+	Copies     *Copies
 	Reconciler *Reconciler
 
 	finder   *finder
@@ -70,6 +71,7 @@ func New(ctx context.Context, c Config) *Services {
 	return &Services{
 		Sessions: &Sessions{finder: finder, reach: reach, launcher: launcher, control: control, remover: remover, clock: c.Clock},
 		Control:  control,
+		Copies:   &Copies{finder: finder, reach: reach, ctx: tasks.ctx},
 		Reconciler: &Reconciler{
 			store: store, vms: c.VMs, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
 			boots: map[banger.VMID]boot{},

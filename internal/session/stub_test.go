@@ -57,6 +57,10 @@ func (s *stub) Attach(ctx context.Context, _ banger.SessionID, _ string) (net.Co
 	return s.attach(ctx)
 }
 
+func (s *stub) Copy(ctx context.Context) (net.Conn, error) {
+	return nil, context.Cause(ctx)
+}
+
 func (s *stub) Spec(context.Context, banger.SessionID) (guestapi.GuestLaunch, error) {
 	return guestapi.GuestLaunch{}, banger.Errorf(banger.CodeNotFound, "no such session")
 }

@@ -14,7 +14,8 @@ var ErrLoginRefused = errors.New("the login was refused")
 // user's login shell there.
 type AgentCommands struct {
 	Control  string                                // the control process
-	Announce string                                // the line that both print before their protocol begins
+	Copy     string                                // one copy of files
+	Announce string                                // the line that all print before their protocol begins
 	Connect  func(session banger.SessionID) string // carries bytes between its streams and a session's socket
 }
 

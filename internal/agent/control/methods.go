@@ -133,5 +133,5 @@ func cancelRequests(ctx context.Context, r *jrpc2.Request) (any, error) {
 // hello says who answers, and begins to push changes.
 func (s *server) hello(ctx context.Context, _ none) (guestapi.GuestHello, error) {
 	s.pushes.greet(jrpc2.ServerFromContext(ctx))
-	return guestapi.GuestHello{Protocol: guestapi.GuestProtocol, Version: s.version, BootID: s.bootID, Clock: s.clock.now(), LoginShells: true}, nil
+	return guestapi.GuestHello{Protocol: guestapi.GuestProtocol, Version: s.version, BootID: s.bootID, Clock: s.clock.now(), LoginShells: true, Copies: true}, nil
 }

@@ -46,7 +46,7 @@ func (d *Daemon) Start(f *servicetest.Fake) {
 	done := d.done
 	go func() {
 		defer close(done)
-		handler := httpapi.New(httpapi.Services{Services: f.Services(), Attachments: f}, d.version)
+		handler := httpapi.New(httpapi.Services{Services: f.Services(), Attachments: f, Copies: f}, d.version)
 		if err := httpapi.Serve(ctx, &recorder{Listener: l, d: d}, handler, slog.New(slog.DiscardHandler)); err != nil {
 			d.t.Error(err)
 		}

@@ -178,6 +178,7 @@ func commands(dir, state string) vmm.AgentCommands {
 	return vmm.AgentCommands{
 		Control: agent + " control --announce " + announce + " --sessions-dir " + quote(path.Join(state, "sessions")) +
 			" --shim " + shim + " --cgroup " + quote(noCgroup),
+		Copy:     agent + " copy --announce " + announce,
 		Announce: announce,
 		Connect: func(id banger.SessionID) string {
 			return agent + " connect --announce " + announce + " " + quote(path.Join(state, "sessions", string(id), sessiondir.SocketName))

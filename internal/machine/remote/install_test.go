@@ -120,6 +120,9 @@ func TestCommands_QuoteWhatTheHostHasSaid(t *testing.T) {
 	if got := c.Connect("x"); got != want {
 		t.Errorf("connect is %s, want %s", got, want)
 	}
+	if want = "'/p a/0123/banger-agent' copy --announce " + c.Announce; c.Copy != want {
+		t.Errorf("copy is %s, want %s", c.Copy, want)
+	}
 	if other := commands("/p", "/s").Announce; other == c.Announce || len(other) < 30 {
 		t.Errorf("the announcements %q and %q can be guessed", other, c.Announce)
 	}

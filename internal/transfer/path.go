@@ -1,0 +1,42 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"banger"
+)
+
+var errNotCopied = errors.New("it is a device, a FIFO or a socket, which is not copied")
+
+func byteString(s string) banger.ByteString { return banger.ByteString(s) }
+
+// identity tells one state of one file from all others.
+func identity(where string, a Attributes) string {
+	return fmt.Sprintf("%s dev %d inode %d size %d mtime %d ctime %d", where, a.Device, a.Inode, a.Size, a.ModTime.UnixNano(), a.Change)
+}
+
+// BaseName is the name by which what a path means goes into a directory; "" if it has none of
+// its own: of /, and what ends with . or ..
+func BaseName(p string) string {
+	name := path.Base(strings.TrimRight(p, "/"))
+	if !validName(name) {
+		return ""
+	}
+	return name
+}
+
+// wantsDir reports whether a path can only mean a directory.
+func wantsDir(p string) bool {
+	last := p[strings.LastIndexByte(p, '/')+1:]
+	return last == "" || last == "." || last == ".."
+}
+
+// meansContents reports whether a path means what is in a directory, as with docker: it ends
+// with a dot.
+func meansContents(p string) bool {
+	last := p[strings.LastIndexByte(p, '/')+1:]
+	return last == "." || last == ".."
+}
