@@ -12,6 +12,11 @@ type ImageRecipe struct {
 	Mirror  string   `json:"mirror,omitempty" doc:"http or https URL of a Debian mirror, used alone; default: deb.debian.org and security.debian.org"`
 }
 
+// BuiltImageUser is the user beside root in every image that is built here: its id is 1000,
+// it becomes root by sudo(8) without a password, and its home is on the work disk. Sessions
+// run as root unless they ask for it.
+const BuiltImageUser = "dev"
+
 // DefaultSuite is the default Debian release of an image.
 const DefaultSuite = "bookworm"
 

@@ -14,7 +14,7 @@ type Config struct {
 	ImageDisks     []string `json:"image_disks"`     // serials of the read-only root file systems that are stacked, the lowest first
 	SystemDisk     string   `json:"system_disk"`     // serial of the disk with the overlay over it
 	WorkDisk       string   `json:"work_disk"`       // serial of the disk mounted at /root
-	User           string   `json:"user,omitempty"`  // of the image's configuration: whose home is on the work disk, too
+	User           string   `json:"user,omitempty"`  // whose home is on the work disk, too; as in the configuration of an OCI image
 	ReadyPort      string   `json:"ready_port"`      // virtio-serial port on which the guest announces itself
 	// Modules are loaded beside those that the agent itself needs, by name, with
 	// their dependencies, from the initrd.

@@ -15,7 +15,7 @@ type Files struct {
 	Roots   []string
 	Kernel  string // unpacked if it can be
 	Modules string // the directory that holds modules.dep, named by the kernel's release
-	User    string // as whom an image from elsewhere runs its command, as its configuration says
+	User    string // whose home is on the work disk, beside root's: as whom an image from elsewhere runs its command, or BuiltImageUser
 }
 
 // Files returns the files of an image. It fails with CodeCorrupt, naming the
@@ -32,7 +32,10 @@ func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
 		return s.layerFiles(ctx, id, m)
 	}
 	dir := s.Paths.Image(id)
-	return Files{ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: s.kernel(id), Modules: m.modulesDir(dir)}, nil
+	return Files{
+		ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: s.kernel(id), Modules: m.modulesDir(dir),
+		User: banger.BuiltImageUser,
+	}, nil
 }
 
 // kernelImage returns the image whose kernel those have that came without one: the newest that

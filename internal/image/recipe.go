@@ -11,14 +11,19 @@ import (
 )
 
 // recipeVersion is raised when the same recipe is to make another image.
-const recipeVersion = 1
+const recipeVersion = 2
 
 // basePackages are in every image beside Debian's minimum. The kernel is
 // Debian's for virtual machines: all of virtio, few drivers. The others are what
 // a developer misses first: certificates, for anything that speaks TLS; ip and
-// ss; ps, top, kill and free. The agent itself needs none of them.
+// ss; ps, top, kill and free; git, curl, an editor, a pager, Python, which also
+// Ansible needs, and rsync, which has to be at both ends. The agent itself needs
+// none of them. README.md lists them.
 func basePackages() []string {
-	return []string{"linux-image-cloud-amd64", "ca-certificates", "iproute2", "procps"}
+	return []string{
+		"linux-image-cloud-amd64",
+		"ca-certificates", "curl", "git", "iproute2", "less", "procps", "python3", "rsync", "sudo", "vim-tiny",
+	}
 }
 
 // normalise returns the recipe in the form in which equal ones are equal.

@@ -91,7 +91,7 @@ func TestBuildImage_DifferentRecipesDoNotWaitForEachOther(t *testing.T) {
 	f, b := newFakeFixture(t)
 	b.hold = make(chan struct{})
 	done := make(chan error)
-	for _, pkg := range []string{"git", "curl"} {
+	for _, pkg := range []string{"jq", "tree"} {
 		go func() {
 			_, err := f.BuildImage(t.Context(), pkg, banger.ImageRecipe{Include: []string{pkg}}, nil)
 			done <- err

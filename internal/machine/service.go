@@ -32,7 +32,7 @@ type ImageFiles struct {
 	Roots   []string // raw ext4s that are stacked, the lowest first; at least one
 	Kernel  string
 	Modules string // the directory that holds modules.dep
-	User    string // as whom the image runs its command, as its configuration says; "" for root
+	User    string // whose home is on the work disk, beside root's; as in the configuration of an OCI image; "" for nobody
 }
 
 // Disks makes and reads writable disks; internal/image/ext4 does.

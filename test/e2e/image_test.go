@@ -42,7 +42,7 @@ func TestImage_LostFileIsNamedAndStopsWhatNeedsIt(t *testing.T) {
 	if err := os.Remove(filepath.Join(i.Paths().Image(image.ID), "root.ext4")); err != nil {
 		t.Fatal(err)
 	}
-	words := []string{"image default", "root.ext4", "is gone", "hint: build it again with: banger image build --include rsync"}
+	words := []string{"image default", "root.ext4", "is gone", "hint: build it again with: banger image build"}
 	refused(t, i, 125, words, "vm", "create", "new")
 	refused(t, i, 125, words, "vm", "start", "old")
 	vms := installation.JSON[[]banger.VM](t, i, "vm", "list")
@@ -57,7 +57,7 @@ func TestImage_LostFileIsNamedAndStopsWhatNeedsIt(t *testing.T) {
 // fullDisks is a shell script for a mount namespace of its own, which goes with
 // its last process, however the test ends. It gives two small disks to the directory
 // of images ($1) and that of temporary files ($2), and becomes a daemon ($3).
-const fullDisks = `mount -t tmpfs -o size=600m images "$1" && mount -t tmpfs -o size=700m,mode=711 scratch "$2" && exec "$3" daemon run`
+const fullDisks = `mount -t tmpfs -o size=800m images "$1" && mount -t tmpfs -o size=900m,mode=711 scratch "$2" && exec "$3" daemon run`
 
 func TestImage_FullDiskDuringABuildSaysSoAndLeavesNothing(t *testing.T) {
 	i := installation.New(t, bin)

@@ -57,6 +57,24 @@ func TestVM_OrdinaryToolsReachIt(t *testing.T) {
 	}
 }
 
+// The default image has what people work with, and a user who is not root: its home survives
+// with the VM's work disk, and it becomes root without a password.
+func TestVM_HasTheToolsPeopleWorkWithAndAUserForThem(t *testing.T) {
+	i := sharedVM(t)
+	for _, command := range []string{"git init -q ~/repo", "curl --version", "python3 -c 'import ssl, json'", "less --version", "vi --version", "rsync --version", "test -s /etc/ssl/certs/ca-certificates.crt"} {
+		if r := i.Run(t, "exec", "-u", banger.BuiltImageUser, vmName, "--", "sh", "-c", command); r.Code != 0 {
+			t.Errorf("%s", r)
+		}
+	}
+	said := i.MustRun(t, "exec", "-u", banger.BuiltImageUser, vmName, "--", "sh", "-c", "id -u; pwd; echo $SHELL; sudo id -u")
+	if want := "1000\n/home/dev\n/bin/bash\n0\n"; said != want {
+		t.Errorf("the user is %q, want %q", said, want)
+	}
+	if on := i.MustRun(t, "exec", vmName, "--", "stat", "-c", "%d", "/root", "/home/dev"); strings.Split(on, "\n")[0] != strings.Split(on, "\n")[1] {
+		t.Errorf("/root and the user's home are on the devices %q, want one: the work disk", on)
+	}
+}
+
 func TestVM_SFTPAndForwardingWork(t *testing.T) {
 	i := sharedVM(t)
 	access, err := i.Client().SSHAccess(t.Context(), vmName)

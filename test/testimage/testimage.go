@@ -21,8 +21,8 @@ import (
 	"banger/internal/paths"
 )
 
-// Recipe is that of the image: Debian as users get it, with what tests run in it.
-func Recipe() banger.ImageRecipe { return banger.ImageRecipe{Include: []string{"rsync"}} }
+// Recipe is that of the image: the one that users get.
+func Recipe() banger.ImageRecipe { return banger.ImageRecipe{} }
 
 // DataHome is the XDG_DATA_HOME in which the image lies.
 func DataHome() string {

@@ -35,6 +35,12 @@ const guard = `trap 'kill -KILL 0' TERM; "$@" & wait "$!"`
 // forgetOptions removes what --dpkgopt left in the new system.
 const forgetOptions = `rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"`
 
+// makeUser makes the user who is not root, the first that Debian's useradd(8) makes, and
+// lets it become root without a password.
+const makeUser = `chroot "$1" useradd --create-home --shell /bin/bash ` + banger.BuiltImageUser + ` &&
+echo '` + banger.BuiltImageUser + ` ALL=(ALL:ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/` + banger.BuiltImageUser + `" &&
+chmod 440 "$1/etc/sudoers.d/` + banger.BuiltImageUser + `"`
+
 // sourceDate replaces all later times in the new system (reproducible-builds.org,
 // SOURCE_DATE_EPOCH), so that equal packages make equal images: the day Debian
 // 12 came out.
@@ -43,8 +49,9 @@ const sourceDate = 1686355200
 // killedOutput bounds the wait for the output of a killed mmdebstrap.
 const killedOutput = 5 * time.Second
 
-// Build writes the system of suite, with exactly the packages of r.Include
-// beside Debian's minimum and what they depend on, to stream as an uncompressed
+// Build writes the system of suite, with exactly the packages of r.Include, one of which is
+// sudo, beside Debian's minimum and what they depend on, and the user
+// banger.BuiltImageUser, to stream as an uncompressed
 // tar. The signatures of the mirror are checked with the host's own keys.
 // Temporary files, about one and a half times the tar, lie in scratch, an existing directory
 // that anyone may pass through; RemoveScratch removes them. Progress is called
@@ -63,6 +70,7 @@ func (b *Builder) Build(ctx context.Context, r banger.ImageRecipe, scratch strin
 		// its own: killed, it leaves neither mounts nor processes.
 		"--variant=minbase", "--mode=unshare", "--format=tar",
 		"--dpkgopt=force-unsafe-io", // a crash leaves nothing to be kept, and it halves the time
+		"--customize-hook=" + makeUser,
 		"--customize-hook=" + forgetOptions,
 		"--include=" + strings.Join(r.Include, ","),
 		"--", r.Suite, "-",

@@ -42,7 +42,7 @@ const (
 	writing       = "writing the file system"
 	tarStart      = 0.88
 	tarEnd        = 0.94
-	usualTarBytes = 330 << 20
+	usualTarBytes = 405 << 20
 )
 
 // stageLog reads mmdebstrap's stderr: its "I: " lines name the stage, and the
