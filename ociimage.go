@@ -75,6 +75,7 @@ type PullRequest struct {
 	Reference string         `json:"reference" required:"true" doc:"the image's name, as docker and podman have it: node:22, registry.example/team/image@sha256:…"`
 	Platform  string         `json:"platform,omitempty" doc:"OS/ARCHITECTURE[/VARIANT]; default: that of the host, which guests have"`
 	Name      string         `json:"name,omitempty" doc:"the image's name here; default: the reference in its short form, such as node:22"`
+	MaxBytes  int64          `json:"max_bytes,omitempty" doc:"of the layers that are not here, unpacked; default: 16 GiB, and then none of them may, beyond its first GiB, be more than 20 times as large as it comes"`
 	Login     *RegistryLogin `json:"login,omitempty" doc:"how to log in to the registry; default: without a name. It is not stored"`
 }
 
@@ -92,6 +93,7 @@ type ImportRequest struct {
 	Path     string `json:"path" required:"true" doc:"absolute path on the daemon's host: a directory in the OCI image layout, an archive of one, or what docker save or podman save has written; for one of several images in a layout, PATH:TAG"`
 	Platform string `json:"platform,omitempty" doc:"OS/ARCHITECTURE[/VARIANT]; default: that of the host, which guests have"`
 	Name     string `json:"name,omitempty" doc:"the image's name here; default: the one that it has in the file"`
+	MaxBytes int64  `json:"max_bytes,omitempty" doc:"of the layers that are not here, unpacked; default: 16 GiB, and then none of them may, beyond its first GiB, be more than 20 times as large as it comes"`
 }
 
 // PullStage is what a pull or an import does.

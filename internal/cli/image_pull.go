@@ -20,6 +20,12 @@ func (c *CLI) imagePullCommand() *cobra.Command {
 id. Layers that are here, of this or any other image, are not fetched again. What an
 interrupted pull has fetched is kept for a day, and the next pull continues it.
 
+Mirrors of registries are looked into first, without a login: in config.toml in banger's
+configuration directory (banger doctor reports where), read when the daemon starts:
+
+  [registries."docker.io"]
+  mirrors = ["mirror.example:5000", "other.example/hub"]
+
 You are logged in as docker and podman are: with the names, passwords and credential
 helpers that docker login and podman login have set up for you.`,
 		Example:           "  banger image pull node:22\n  banger image pull registry.example/team/image@sha256:… --name work",
@@ -27,10 +33,10 @@ helpers that docker login and podman login have set up for you.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	var r banger.PullRequest
-	pullFlags(cmd, &r.Platform, &r.Name)
+	maxSize := pullFlags(cmd, &r.Platform, &r.Name)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r.Reference = args[0]
+		r.Reference, r.MaxBytes = args[0], int64(*maxSize)<<20
 		image, err := c.pull(cmd.Context(), r)
 		return c.printPulled(image, err, *asJSON)
 	}
@@ -82,10 +88,11 @@ Without --name, the image has the name that it has there; if it has none, that o
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 	}
 	var r banger.ImportRequest
-	pullFlags(cmd, &r.Platform, &r.Name)
+	maxSize := pullFlags(cmd, &r.Platform, &r.Name)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
+		r.MaxBytes = int64(*maxSize) << 20
 		if r.Path, err = filepath.Abs(args[0]); err != nil {
 			return err
 		}
@@ -98,9 +105,12 @@ Without --name, the image has the name that it has there; if it has none, that o
 }
 
 // pullFlags adds what a pull and an import have in common.
-func pullFlags(cmd *cobra.Command, platform, name *string) {
+func pullFlags(cmd *cobra.Command, platform, name *string) (maxSize *sizeMiB) {
+	maxSize = new(sizeMiB)
+	cmd.Flags().Var(maxSize, "max-size", "how large the image may be unpacked, such as 32G (default: 16G, and no\nlayer over 1G more than 20 times as large as it comes)")
 	cmd.Flags().StringVar(platform, "platform", "", "`OS/ARCH[/VARIANT]` of the image (default: that of this host)")
 	cmd.Flags().StringVar(name, "name", "", "`NAME` of the image here")
+	return maxSize
 }
 
 func (c *CLI) printPulled(image banger.Image, err error, asJSON bool) error {

@@ -24,11 +24,19 @@ type Config struct {
 	// Retention is what the daemon keeps of ended sessions: DefaultRetention,
 	// unless the file has the table, even an empty one.
 	Retention banger.Retention
+	// Mirrors are where the images of a registry are looked for first, in this order, by the
+	// registry's host: hosts, each perhaps with a port and a path.
+	Mirrors map[string][]string
 }
 
 // file is the content of the file, TOML 1.0; D and S are the types of times and sizes.
 type file[D, S any] struct {
-	Retention *retention[D, S] `toml:"retention"`
+	Retention  *retention[D, S]    `toml:"retention"`
+	Registries map[string]registry `toml:"registries"`
+}
+
+type registry struct {
+	Mirrors []string `toml:"mirrors"`
 }
 
 type retention[D, S any] struct {
@@ -64,7 +72,33 @@ func Load(path string) (Config, error) {
 	if err := c.Retention.Validate(); err != nil {
 		return Config{}, wrong(path, fmt.Sprintf("key retention.keep: %v", err))
 	}
+	for host, r := range f.Registries {
+		for _, mirror := range append([]string{host}, r.Mirrors...) {
+			if !isHost(mirror) || mirror == host && strings.Contains(host, "/") {
+				return Config{}, wrong(path, fmt.Sprintf("key registries.%q: %q is not the host of a registry, such as docker.io or mirror.example:5000", host, mirror))
+			}
+		}
+		if c.Mirrors == nil {
+			c.Mirrors = map[string][]string{}
+		}
+		c.Mirrors[host] = r.Mirrors
+	}
 	return c, nil
+}
+
+// maxHostBytes is what a host may have with a port and a path: a name of DNS has 253.
+const maxHostBytes = 512
+
+// isHost reports whether text may be where a registry is: a host with a dot or a port, or
+// localhost, as image names tell hosts from the rest, then perhaps a path.
+func isHost(text string) bool {
+	host, path, _ := strings.Cut(text, "/")
+	word := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:", r)
+	}
+	return len(text) <= maxHostBytes && (host == "localhost" || strings.ContainsAny(host, ".:")) &&
+		strings.IndexFunc(strings.ReplaceAll(text, "/", ""), func(r rune) bool { return !word(r) }) < 0 &&
+		!strings.HasPrefix(path, "/") && !strings.HasSuffix(text, "/")
 }
 
 func read(path string) ([]byte, error) {

@@ -45,6 +45,25 @@ func TestLoad_ReadsWhatIsSet(t *testing.T) {
 	}
 }
 
+func TestLoad_ReadsTheMirrorsOfRegistries(t *testing.T) {
+	got, err := load(t, "[registries.\"docker.io\"]\nmirrors = [\"mirror.example:5000\", \"localhost/hub/all\"]\n[registries.\"localhost\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{"docker.io": {"mirror.example:5000", "localhost/hub/all"}, "localhost": nil}
+	if diff := cmp.Diff(want, got.Mirrors); diff != "" {
+		t.Error(diff)
+	}
+	for _, text := range []string{"https://mirror.example", "mirror", "", "/x.y", "a.b/", "a.b//c", "a.b c", strings.Repeat("a.", 300)} {
+		if _, err := load(t, "[registries.\"docker.io\"]\nmirrors = [\""+text+"\"]\n"); err == nil || !strings.Contains(err.Error(), "docker.io") {
+			t.Errorf("a mirror %q: %v", text, err)
+		}
+	}
+	if _, err := load(t, "[registries.\"docker.io/library\"]\nmirrors = []\n"); err == nil {
+		t.Error("a registry with a path is taken")
+	}
+}
+
 func TestLoad_NamesFileLineAndKeyOfWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"[retention]\nkeep = 3\nolder = \"1h\"":   "line 3: key retention.older is not known",

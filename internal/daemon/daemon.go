@@ -100,7 +100,7 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	}
 	images := image.New(image.Config{
 		Store: records.Images, Builder: parts.Builder, FS: parts.FileSystems,
-		Sources: newSources(image.DownloadsDir(p), parts.Registries), Stacks: newLayerStacks(image.LayersDir(p)),
+		Sources: newSources(image.DownloadsDir(p), parts.Registries, parts.Settings.Mirrors), Stacks: newLayerStacks(image.LayersDir(p)),
 		Paths: p, Log: log,
 	})
 	if parts.Images == nil {

@@ -26,12 +26,13 @@ import (
 type sources struct {
 	blobs     *oci.Blobs
 	transport http.RoundTripper
+	mirrors   map[string][]string     // of registries, by their hosts
 	dir       string                  // for archives that are compressed
 	room      func(bytes int64) error // fails if there is none in it
 }
 
-func newSources(dir string, transport http.RoundTripper) sources {
-	return sources{blobs: oci.NewBlobs(dir), transport: transport, dir: dir, room: roomIn(dir)}
+func newSources(dir string, transport http.RoundTripper, mirrors map[string][]string) sources {
+	return sources{blobs: oci.NewBlobs(dir), transport: transport, mirrors: mirrors, dir: dir, room: roomIn(dir)}
 }
 
 // Registry implements image.Sources.
@@ -40,7 +41,7 @@ func (s sources) Registry(ctx context.Context, r banger.PullRequest) (*image.For
 	if err != nil {
 		return nil, err
 	}
-	registry := oci.Registry{Transport: s.transport}
+	registry := oci.Registry{Transport: s.transport, Mirrors: func(host string) []string { return s.mirrors[host] }}
 	if l := r.Login; l != nil {
 		registry.Auth = authn.FromConfig(authn.AuthConfig{
 			Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken,
@@ -73,7 +74,7 @@ func (s sources) Archive(ctx context.Context, r banger.ImportRequest) (*image.Fo
 	if err != nil {
 		return nil, err
 	}
-	source, tag, closeSource, err := s.open(ctx, r.Path)
+	source, tag, closeSource, err := s.open(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,8 @@ func (s sources) Archive(ctx context.Context, r banger.ImportRequest) (*image.Fo
 }
 
 // open opens PATH, or PATH:TAG if there is nothing of that name.
-func (s sources) open(ctx context.Context, path string) (source oci.Source, tag string, closeSource func() error, err error) {
+func (s sources) open(ctx context.Context, r banger.ImportRequest) (source oci.Source, tag string, closeSource func() error, err error) {
+	path := r.Path
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if i := strings.LastIndexByte(path, ':'); i > 0 && !strings.Contains(path[i:], "/") {
@@ -124,7 +126,7 @@ func (s sources) open(ctx context.Context, path string) (source oci.Source, tag 
 		}
 	case info.Mode().IsRegular():
 		name := file.Name()
-		if file, err = s.unpacked(ctx, file); err == nil {
+		if file, err = s.unpacked(ctx, file, layer.DefaultLimits().Expecting(r.MaxBytes)); err == nil {
 			if info, err = file.Stat(); err == nil {
 				source, err = oci.FromTarball(name, file, info.Size())
 			}
@@ -141,14 +143,14 @@ const unpackPart = 16 << 20
 
 // unpacked returns an archive that can be read at any place: the file itself, or, in place of
 // one that is compressed, a file without a name, which ends with its last user. Either way it
-// takes the file over.
-func (s sources) unpacked(ctx context.Context, file *os.File) (*os.File, error) {
+// takes the file over. An archive has no more bytes than its image may.
+func (s sources) unpacked(ctx context.Context, file *os.File, limits layer.Limits) (*os.File, error) {
 	magic := make([]byte, 4)
 	if _, err := file.ReadAt(magic, 0); err != nil || !layer.Compressed(magic) {
 		return file, nil //nolint:nilerr // whoever reads it says what is wrong
 	}
 	defer file.Close()
-	r, err := layer.Decompress(file)
+	r, err := limits.Decompress(file)
 	if err != nil {
 		return nil, badArchive(file.Name(), err)
 	}
@@ -222,7 +224,7 @@ func guestPlatform(asked string) (v1.Platform, error) {
 type layerStacks struct{ layer.Stacks }
 
 func newLayerStacks(dir string) layerStacks {
-	return layerStacks{layer.Stacks{Dir: dir, Limits: layer.DefaultLimits(), FromTar: ext4.FromTar, Room: roomIn(dir)}}
+	return layerStacks{layer.Stacks{Dir: dir, FromTar: ext4.FromTar, Room: roomIn(dir)}}
 }
 
 // roomIn returns what fails if there is no room in a directory for some more bytes.
@@ -244,12 +246,12 @@ func roomIn(dir string) func(bytes int64) error {
 func (layerStacks) ChainIDs(diffIDs []string) ([]string, error) { return layer.ChainIDs(diffIDs) }
 
 // Add implements image.Stacks.
-func (s layerStacks) Add(ctx context.Context, layers []image.StackLayer, done func(n int, bytes int64)) error {
+func (s layerStacks) Add(ctx context.Context, layers []image.StackLayer, maxBytes int64, done func(n int, bytes int64)) error {
 	stack := make([]layer.Layer, len(layers))
 	for n, l := range layers {
 		stack[n] = layer.Layer(l)
 	}
-	_, err := s.Stacks.Add(ctx, stack, done)
+	_, err := s.Stacks.Add(ctx, stack, layer.DefaultLimits().Expecting(maxBytes), done)
 	if err != nil {
 		return fmt.Errorf("cannot unpack it: %w", err)
 	}

@@ -143,22 +143,31 @@ func TestImportImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 	if err := os.WriteFile(in("cut.tar.gz"), half.Bytes()[:half.Len()/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var bomb bytes.Buffer
+	w = gzip.NewWriter(&bomb)
+	if _, err := io.CopyN(w, endless{}, 8<<20); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in("bomb.tar.gz"), bomb.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d := newDaemon(t, t.TempDir(), nil)
 	for path, c := range map[string]struct {
 		code banger.Code
 		says string
 	}{
-		in("none"):       {banger.CodeNotFound, "no such file"},
-		"relative":       {banger.CodeInvalid, "absolute"},
-		in("empty"):      {banger.CodeInvalid, "layout"},
-		in("text"):       {banger.CodeInvalid, "archive"},
-		"/dev/null":      {banger.CodeInvalid, "neither"},
-		in("cut.tar.gz"): {banger.CodeInvalid, "cut off"},
-		in("two"):        {banger.CodeAmbiguous, "PATH:TAG"},
-		in("two:none"):   {banger.CodeNotFound, "none"},
-		in("without"):    {banger.CodeInvalid, manifest.Layers[0].Digest.Hex},
+		in("none"):        {banger.CodeNotFound, "no such file"},
+		"relative":        {banger.CodeInvalid, "absolute"},
+		in("empty"):       {banger.CodeInvalid, "layout"},
+		in("text"):        {banger.CodeInvalid, "archive"},
+		"/dev/null":       {banger.CodeInvalid, "neither"},
+		in("cut.tar.gz"):  {banger.CodeInvalid, "cut off"},
+		in("bomb.tar.gz"): {banger.CodeInvalid, "--max-size"},
+		in("two"):         {banger.CodeAmbiguous, "PATH:TAG"},
+		in("two:none"):    {banger.CodeNotFound, "none"},
+		in("without"):     {banger.CodeInvalid, manifest.Layers[0].Digest.Hex},
 	} {
-		_, err := d.Images.ImportImage(t.Context(), banger.ImportRequest{Path: path}, nil)
+		_, err := d.Images.ImportImage(t.Context(), banger.ImportRequest{Path: path, MaxBytes: 4 << 20}, nil)
 		e, _ := errors.AsType[*banger.Error](err)
 		if e == nil || e.Code != c.code || !strings.Contains(err.Error()+e.Hint, c.says) {
 			t.Errorf("%s: %v, want %s and %q", path, err, c.code, c.says)

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,6 +31,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"banger"
@@ -377,12 +380,26 @@ func TestPullImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 	two := imageOf(t, randomLayer(t, 10<<10), static.NewLayer([]byte(strings.Repeat("y", 2048)), types.OCIUncompressedLayer))
 	r.push(t, "second-not-a-tar", two)
 	r.push(t, "private", good)
+	r.push(t, "huge-manifest", good)
+	r.push(t, "huge-config", configured(t, good, func(c *v1.ConfigFile) { c.Author = strings.Repeat("x", 5<<20) }))
+	r.push(t, "bomb", imageOf(t, zeros(t, 8<<20, false)))
+	r.push(t, "zstd-bomb", imageOf(t, zeros(t, 8<<20, true)))
+	manifest, err := good.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep := manifest.DeepCopy()
+	deep.Layers = slices.Repeat(deep.Layers, 200)
+	r.put(t, "good", "deep", deep)
 	r.push(t, "swapped", imageOf(t, randomLayer(t, 20<<10)))
 	r.wrap = func(w http.ResponseWriter, q *http.Request, next http.Handler) {
 		switch {
 		case strings.Contains(q.URL.Path, "/private/"):
 			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
 			w.WriteHeader(http.StatusUnauthorized)
+		case strings.Contains(q.URL.Path, "/huge-manifest/manifests/"):
+			w.Header().Set("Content-Type", string(types.OCIManifestSchema1))
+			_, _ = io.CopyN(w, endless{}, 1<<40)
 		case strings.Contains(q.URL.Path, "/swapped/blobs/"):
 			swap(w, q, next)
 		default:
@@ -411,6 +428,12 @@ func TestPullImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 		"another DiffID":           {banger.PullRequest{Reference: r.ref("diff")}, banger.CodeCorrupt, "digest"},
 		"a layer that is not one":  {banger.PullRequest{Reference: r.ref("not-a-tar")}, banger.CodeInvalid, "read layer"},
 		"one above a good one":     {banger.PullRequest{Reference: r.ref("second-not-a-tar")}, banger.CodeInvalid, "read layer"},
+		"a manifest without end":   {banger.PullRequest{Reference: r.ref("huge-manifest")}, banger.CodeInvalid, "4194304 bytes"},
+		"a large configuration":    {banger.PullRequest{Reference: r.ref("huge-config")}, banger.CodeInvalid, "document"},
+		"200 layers":               {banger.PullRequest{Reference: r.ref("good:deep")}, banger.CodeInvalid, "more than 128"},
+		"a bomb":                   {banger.PullRequest{Reference: r.ref("bomb"), MaxBytes: 4 << 20}, banger.CodeInvalid, "--max-size"},
+		"a bomb of zstd":           {banger.PullRequest{Reference: r.ref("zstd-bomb"), MaxBytes: 4 << 20}, banger.CodeInvalid, "--max-size"},
+		"less than nothing":        {banger.PullRequest{Reference: r.ref("good"), MaxBytes: -1}, banger.CodeInvalid, "negative"},
 		"a name that is not one":   {banger.PullRequest{Reference: r.ref("good"), Name: "-x"}, banger.CodeInvalid, "name"},
 	} {
 		_, err := d.Images.PullImage(t.Context(), c.request, nil)
@@ -425,6 +448,39 @@ func TestPullImage_RefusedSaysTheNextStepAndLeavesNothing(t *testing.T) {
 	if images, err := d.Images.ListImages(t.Context()); err != nil || len(images) != 0 {
 		t.Errorf("images are %v, %v", images, err)
 	}
+}
+
+// zeros is a layer of one file of zeros, which is next to nothing compressed.
+func zeros(t *testing.T, bytes int, zstd bool) v1.Layer {
+	t.Helper()
+	var archive strings.Builder
+	w := tar.NewWriter(&archive)
+	err := w.WriteHeader(&tar.Header{Name: "zeros", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(bytes)})
+	if err == nil {
+		_, err = w.Write(make([]byte, bytes))
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	options := []tarball.LayerOption{tarball.WithMediaType(types.OCILayer)}
+	if zstd {
+		options = []tarball.LayerOption{tarball.WithCompression(compression.ZStd), tarball.WithMediaType(types.OCILayerZStd)}
+	}
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(archive.String())), nil }, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// endless yields spaces.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }
 
 // swap answers with as many other bytes as the layer has.

@@ -49,8 +49,9 @@ type Stacks interface {
 	// ChainIDs returns what the layers of an image are called by, in hexadecimal digits.
 	ChainIDs(diffIDs []string) ([]string, error)
 	// Add makes those file systems of an image's layers, the lowest first, that are not
-	// there, durably. done is called after each, in order.
-	Add(ctx context.Context, layers []StackLayer, done func(n int, bytes int64)) error
+	// there, durably, if they have no more than maxBytes together, unpacked; 0 is the default
+	// of PullRequest.MaxBytes. done is called after each, in order.
+	Add(ctx context.Context, layers []StackLayer, maxBytes int64, done func(n int, bytes int64)) error
 }
 
 // StackLayer is a layer that is to become a file system.

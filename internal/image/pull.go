@@ -42,7 +42,7 @@ func (s *Service) PullImage(ctx context.Context, r banger.PullRequest, progress 
 	if err != nil {
 		return banger.Image{}, err
 	}
-	image, err := s.pulls.take(ctx, found, name, track)
+	image, err := s.pulls.take(ctx, taking{found, name, r.MaxBytes}, track)
 	return image, errors.Join(err, found.Close())
 }
 
@@ -72,7 +72,7 @@ func (s *Service) importAs(ctx context.Context, found *Foreign, r banger.ImportR
 		return banger.Image{}, banger.Errorf(banger.CodeInvalid, "cannot import %s: it has no name that can be used", found.Source).
 			WithHint("give it one with --name")
 	}
-	return s.pulls.take(ctx, found, name, track)
+	return s.pulls.take(ctx, taking{found, name, r.MaxBytes}, track)
 }
 
 // importedName is what an image from a file is called: as it is in there, else as the file.
@@ -92,10 +92,20 @@ func importedName(inside, file string) string {
 	return base
 }
 
+// taking is an image that is to be taken.
+type taking struct {
+	*Foreign
+	name     string // that it is to have
+	maxBytes int64  // of PullRequest.MaxBytes
+}
+
 // take makes an image of a foreign one, unless it is there, and names it. Of those who want
 // the same image at once, one makes it.
-func (s *pulls) take(ctx context.Context, f *Foreign, name string, track *pullTracker) (banger.Image, error) {
-	m, err := foreignManifest(s.stacks, f)
+func (s *pulls) take(ctx context.Context, f taking, track *pullTracker) (banger.Image, error) {
+	if f.maxBytes < 0 {
+		return banger.Image{}, banger.Errorf(banger.CodeInvalid, "cannot take %s: max_bytes is negative", f.Source)
+	}
+	m, err := foreignManifest(s.stacks, f.Foreign)
 	if err != nil {
 		return banger.Image{}, err
 	}
@@ -118,7 +128,7 @@ func (s *pulls) take(ctx context.Context, f *Foreign, name string, track *pullTr
 			return banger.Image{}, err
 		}
 	}
-	image.Name = name
+	image.Name = f.name
 	if image, err = s.store.PutImage(ctx, image); err != nil {
 		return banger.Image{}, err
 	}
@@ -128,7 +138,7 @@ func (s *pulls) take(ctx context.Context, f *Foreign, name string, track *pullTr
 
 // unpack makes the layers and the manifest of an image. What could be of use to another
 // try stays for a day: an interrupted pull is continued. Anything else is removed.
-func (s *pulls) unpack(ctx context.Context, f *Foreign, m manifest, id banger.ImageID, track *pullTracker) (_ banger.Image, err error) {
+func (s *pulls) unpack(ctx context.Context, f taking, m manifest, id banger.ImageID, track *pullTracker) (_ banger.Image, err error) {
 	layers, err := s.shelf.layers.use(ctx)
 	if err != nil {
 		return banger.Image{}, fmt.Errorf("cannot store image: %w", err)
@@ -156,7 +166,7 @@ func (s *pulls) unpack(ctx context.Context, f *Foreign, m manifest, id banger.Im
 	if err != nil {
 		return banger.Image{}, err
 	}
-	if err := s.shelf.layers.checkRoom(f, missing); err != nil {
+	if err := s.shelf.layers.checkRoom(f.Foreign, missing); err != nil {
 		return banger.Image{}, err
 	}
 	if err := s.makeLayers(ctx, f, missing, track); err != nil {
@@ -192,7 +202,7 @@ const fetchesAtOnce = 3
 
 // makeLayers fetches the layers that are missing, some at once, and has them made into file
 // systems, the lowest first, as they come.
-func (s *pulls) makeLayers(ctx context.Context, f *Foreign, missing []bool, track *pullTracker) error {
+func (s *pulls) makeLayers(ctx context.Context, f taking, missing []bool, track *pullTracker) error {
 	group, ctx := errgroup.WithContext(ctx)
 	fetched := make([]chan struct{}, len(f.Layers)) // each is closed when the layer is here
 	stack := make([]StackLayer, len(f.Layers))
@@ -236,7 +246,7 @@ func (s *pulls) makeLayers(ctx context.Context, f *Foreign, missing []bool, trac
 		return nil
 	})
 	group.Go(func() error {
-		return s.stacks.Add(ctx, stack, func(n int, _ int64) {
+		return s.stacks.Add(ctx, stack, f.maxBytes, func(n int, _ int64) {
 			if missing[n] {
 				track.layer(n, banger.PullStored)
 			}

@@ -128,7 +128,7 @@ func stacked(t *testing.T, layers [][]tar.Header) []string {
 			Open:   func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
 		})
 	}
-	paths, err := layer.Stacks{Dir: t.TempDir(), Limits: layer.DefaultLimits(), FromTar: ext4.FromTar}.Add(t.Context(), all, nil)
+	paths, err := layer.Stacks{Dir: t.TempDir(), FromTar: ext4.FromTar}.Add(t.Context(), all, layer.DefaultLimits(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

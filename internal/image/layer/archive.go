@@ -14,16 +14,28 @@ import (
 	"banger"
 )
 
-// Limits bounds what is taken of an archive.
+// Limits bounds what is taken of archives.
 type Limits struct {
 	Entries   int   // of one layer
 	NameBytes int64 // of all names and targets of one layer
-	TarBytes  int64 // of the archive, uncompressed
+	TarBytes  int64 // of the archives of all layers that are made at once, uncompressed
+	// FreeBytes is what a layer may have whatever its blob has; beyond that it has at most 20
+	// times as many bytes. 0: there is no such bound.
+	FreeBytes int64
 }
 
 // DefaultLimits is what images of today need, several times over.
 func DefaultLimits() Limits {
-	return Limits{Entries: 2_000_000, NameBytes: 256 << 20, TarBytes: 64 << 30}
+	return Limits{Entries: 2_000_000, NameBytes: 256 << 20, TarBytes: 16 << 30, FreeBytes: freeExpansion}
+}
+
+// Expecting returns l for images that may have that many bytes unpacked, however small they
+// come; l itself for 0.
+func (l Limits) Expecting(bytes int64) Limits {
+	if bytes > 0 {
+		l.TarBytes, l.FreeBytes = bytes, 0
+	}
+	return l
 }
 
 // A path of an archive: PATH_MAX and NAME_MAX of path_resolution(7).
@@ -69,7 +81,7 @@ func Spool(r io.Reader, file File, limits Limits) (*Archive, error) {
 		_, err = io.Copy(io.Discard, in) // what follows the end counts for the sum
 	}
 	if in.n > limits.TarBytes {
-		return nil, banger.Errorf(banger.CodeInvalid, "cannot take layer: it has more than %d bytes", limits.TarBytes)
+		return nil, tooLarge(limits.TarBytes)
 	}
 	if err != nil {
 		return nil, malformed(err)

@@ -22,8 +22,7 @@ import (
 // image-spec. Images that begin with the same layers share them. Safe for concurrent use;
 // of two that make the same layer at once the first one's counts.
 type Stacks struct {
-	Dir    string
-	Limits Limits
+	Dir string
 	// FromTar makes a file system of an archive; ext4.FromTar does.
 	FromTar func(archive io.Reader, path string) error
 	// Room fails if there is no room for some more bytes; nil: there always is. It is asked
@@ -40,10 +39,11 @@ type Layer struct {
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// Add has the file systems of an image's layers made, given the lowest first, and returns
-// their paths in that order. Those that are there are taken as they are. done, which may be
-// nil, is called for each.
-func (s Stacks) Add(ctx context.Context, layers []Layer, done func(n int, bytes int64)) (paths []string, err error) {
+// Add has the file systems of an image's layers made, given the lowest first, within limits,
+// and returns their paths in that order. Those that are there are taken as they are. done,
+// which may be nil, is called for each.
+func (s Stacks) Add(ctx context.Context, layers []Layer, limits Limits, done func(n int, bytes int64)) (paths []string, err error) {
+	left := limits
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -55,10 +55,11 @@ func (s Stacks) Add(ctx context.Context, layers []Layer, done func(n int, bytes 
 		}
 		path := filepath.Join(s.Dir, chain+suffix)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			err = s.add(ctx, l, overlay.New(below...), path)
+			bytes, err := s.add(ctx, l, left, overlay.New(below...), path)
 			if err != nil {
 				return nil, fmt.Errorf("layer %d: %w", n+1, err)
 			}
+			left.TarBytes -= bytes
 		} else if err != nil {
 			return nil, err
 		}
@@ -113,25 +114,31 @@ func chainID(below, diffID string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// add makes the file system of one layer. Nothing has its name before it is whole.
-func (s Stacks) add(ctx context.Context, l Layer, below *overlay.FS, path string) (err error) {
+// add makes the file system of one layer, and returns how many bytes its archive has. Nothing
+// has its name before it is whole.
+func (s Stacks) add(ctx context.Context, l Layer, limits Limits, below *overlay.FS, path string) (bytes int64, err error) {
 	spool, err := os.CreateTemp(s.Dir, ".spool-*")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, spool.Close()) }()
 	if err := os.Remove(spool.Name()); err != nil { // it ends with this process
-		return err
+		return 0, err
 	}
-	a, err := l.spool(ctx, &roomyFile{File: spool, room: s.Room}, s.Limits)
+	a, err := l.spool(ctx, &roomyFile{File: spool, room: s.Room}, limits)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if s.Room != nil { // the file system is about as large
 		if err := s.Room(a.Bytes); err != nil {
-			return err
+			return 0, err
 		}
 	}
+	return a.Bytes, s.write(ctx, a, below, path)
+}
+
+// write makes the file system of an archive.
+func (s Stacks) write(ctx context.Context, a *Archive, below *overlay.FS, path string) (err error) {
 	made, err := os.MkdirTemp(s.Dir, ".made-*")
 	if err != nil {
 		return err
@@ -184,7 +191,7 @@ func (l Layer) spool(ctx context.Context, file File, limits Limits) (*Archive, e
 		return nil, err
 	}
 	defer blob.Close()
-	r, err := Decompress(blob)
+	r, err := limits.Decompress(blob)
 	if err != nil {
 		return nil, malformed(err)
 	}

@@ -53,24 +53,24 @@ func skippable(b []byte) []byte {
 func twoMembers(b []byte) []byte { return append(gzipped(b[:1000]), gzipped(b[1000:])...) }
 
 func stacks(t *testing.T) layer.Stacks {
-	return layer.Stacks{Dir: filepath.Join(t.TempDir(), "layers"), Limits: layer.DefaultLimits(), FromTar: ext4.FromTar}
+	return layer.Stacks{Dir: filepath.Join(t.TempDir(), "layers"), FromTar: ext4.FromTar}
 }
 
 func TestStacks_ShareTheLayersWithWhichTheyBegin(t *testing.T) {
 	s := stacks(t)
 	base := layerOf(t, gzipped, reg("base", strings.Repeat("1", 5000)))
 	one, other := layerOf(t, skippable, reg("one", "1")), layerOf(t, twoMembers, reg("other", "2"))
-	first, err := s.Add(t.Context(), []layer.Layer{base, one}, nil)
+	first, err := s.Add(t.Context(), []layer.Layer{base, one}, layer.DefaultLimits(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	never := base
 	never.Open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read again") }
-	second, err := s.Add(t.Context(), []layer.Layer{never, other}, nil)
+	second, err := s.Add(t.Context(), []layer.Layer{never, other}, layer.DefaultLimits(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	swapped, err := s.Add(t.Context(), []layer.Layer{other, base}, nil)
+	swapped, err := s.Add(t.Context(), []layer.Layer{other, base}, layer.DefaultLimits(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestStacks_LeaveNothingOfWhatIsRefused(t *testing.T) {
 		"another digest": other, "cut off": cut, "torn": torn, "empty": empty, "a link to nothing": badLink, "not to be had": away, "no digest": named,
 	} {
 		s := stacks(t)
-		if _, err := s.Add(t.Context(), []layer.Layer{l}, nil); err == nil {
+		if _, err := s.Add(t.Context(), []layer.Layer{l}, layer.DefaultLimits(), nil); err == nil {
 			t.Errorf("%s: it is taken", name)
 		}
 		if entries, err := os.ReadDir(s.Dir); err != nil || len(entries) != 0 {
@@ -110,16 +110,52 @@ func TestStacks_LeaveNothingOfWhatIsRefused(t *testing.T) {
 }
 
 func TestStacks_TakeNoMoreThanTheirLimits(t *testing.T) {
-	many := []tar.Header{reg("a", "1"), reg("b", "2"), reg("c", "3")}
-	for name, limits := range map[string]layer.Limits{
-		"entries": {Entries: 2, NameBytes: 1 << 20, TarBytes: 1 << 20},
-		"names":   {Entries: 9, NameBytes: 2, TarBytes: 1 << 20},
-		"bytes":   {Entries: 9, NameBytes: 1 << 20, TarBytes: 3 << 10},
+	many := layerOf(t, gzipped, reg("a", "1"), reg("b", "2"), reg("c", "3"))
+	zeros := strings.Repeat("0", 1<<20)
+	enough := layer.Limits{Entries: 9, NameBytes: 1 << 20, TarBytes: 1 << 30}
+	but := func(change func(*layer.Limits)) layer.Limits {
+		l := enough
+		change(&l)
+		return l
+	}
+	for name, c := range map[string]struct {
+		limits layer.Limits
+		says   string // "" is taken
+		layers []layer.Layer
+	}{
+		"entries":               {but(func(l *layer.Limits) { l.Entries = 2 }), "entries", []layer.Layer{many}},
+		"names":                 {but(func(l *layer.Limits) { l.NameBytes = 2 }), "names", []layer.Layer{many}},
+		"bytes":                 {but(func(l *layer.Limits) { l.TarBytes = 3 << 10 }), "3072 bytes", []layer.Layer{many}},
+		"bytes of all layers":   {but(func(l *layer.Limits) { l.TarBytes = 8 << 10 }), "bytes", []layer.Layer{many, layerOf(t, gzipped, reg("d", strings.Repeat("4", 5<<10)))}},
+		"a bomb of gzip":        {but(func(l *layer.Limits) { l.FreeBytes = 64 << 10 }), "fill the disk", []layer.Layer{layerOf(t, gzipped, reg("z", zeros))}},
+		"a bomb of many gzips":  {but(func(l *layer.Limits) { l.FreeBytes = 64 << 10 }), "fill the disk", []layer.Layer{layerOf(t, twoMembers, reg("z", zeros))}},
+		"a bomb of zstd":        {but(func(l *layer.Limits) { l.FreeBytes = 64 << 10 }), "fill the disk", []layer.Layer{layerOf(t, skippable, reg("z", zeros))}},
+		"as large and as it is": {but(func(l *layer.Limits) { l.FreeBytes = 64 << 10 }), "", []layer.Layer{layerOf(t, asIs, reg("z", zeros))}},
+		"a bomb that is wanted": {but(func(l *layer.Limits) { l.FreeBytes = 64 << 10 }).Expecting(2 << 20), "", []layer.Layer{layerOf(t, skippable, reg("z", zeros))}},
+		"a larger one":          {enough.Expecting(1 << 20), "bytes", []layer.Layer{layerOf(t, skippable, reg("z", zeros))}},
+		"a window of 256 MiB":   {enough, "window size exceeded", []layer.Layer{layerOf(t, wideWindow, reg("z", "1"))}},
+		"what is not unpacked":  {enough, "invalid tar header", []layer.Layer{layerOf(t, func([]byte) []byte { return []byte("\xFD7zXZ\x00" + strings.Repeat("x", 1<<10)) })}},
 	} {
 		s := stacks(t)
-		s.Limits = limits
-		if _, err := s.Add(t.Context(), []layer.Layer{layerOf(t, gzipped, many...)}, nil); banger.CodeOf(err) != banger.CodeInvalid {
-			t.Errorf("%s: %v", name, err)
+		_, err := s.Add(t.Context(), c.layers, c.limits, nil)
+		if c.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if banger.CodeOf(err) != banger.CodeInvalid || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+		if entries, err := os.ReadDir(s.Dir); err != nil || len(entries) != len(c.layers)-1 { // those before it are good
+			t.Errorf("%s: %v is left: %v", name, entries, err)
 		}
 	}
+}
+
+// wideWindow is a frame of zstd that wants its reader to keep 256 MiB; RFC 8878, 3.1.1.
+func wideWindow(b []byte) []byte {
+	frame := []byte{0x28, 0xB5, 0x2F, 0xFD, 0, (28 - 10) << 3}
+	size := len(b)<<3 | 1 // the last block, raw
+	return append(append(frame, byte(size), byte(size>>8), byte(size>>16)), b...)
 }

@@ -136,7 +136,7 @@ type transfer struct {
 	advance func(bytes int64)
 }
 
-// maxStalls is how often in a row a source may break off without a byte.
+// maxStalls is how often in a row a source may break off without a byte, or be too slow.
 const maxStalls = 3
 
 // run continues what has come until it is whole.
@@ -153,7 +153,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		if t.at > before {
+		if t.at > before && !errors.Is(err, errSlow) {
 			stalls = 0
 			continue
 		}

@@ -26,6 +26,9 @@ type Registry struct {
 	Auth authn.Authenticator
 	// Transport carries all requests; http.DefaultTransport if it is nil.
 	Transport http.RoundTripper
+	// Mirrors are where the image is looked for first, in this order: hosts, each perhaps
+	// with a port and a path, before the name that the image has in its registry.
+	Mirrors func(host string) []string
 }
 
 // From returns the source of an image by its name, as docker has it: "node:22",
@@ -35,14 +38,48 @@ func (r Registry) From(ref string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &registry{ref: parsed, auth: r.Auth, inner: r.Transport}
+	origin := r.source(parsed, r.Auth)
+	if r.Mirrors == nil {
+		return origin, nil
+	}
+	host := parsed.Context().RegistryStr()
+	if host == name.DefaultRegistry {
+		host = dockerHub
+	}
+	m := &mirrored{origin: origin}
+	for _, mirror := range r.Mirrors(host) {
+		ref, err := imagename.Parse(mirror + "/" + parsed.Context().RepositoryStr() + separator(parsed) + parsed.Identifier())
+		if err != nil {
+			return nil, fmt.Errorf("cannot use mirror %s of %s: %w", mirror, host, err)
+		}
+		m.sources = append(m.sources, r.source(ref, nil)) // the login is the origin's
+	}
+	if m.sources = append(m.sources, origin); len(m.sources) == 1 {
+		return origin, nil
+	}
+	return m, nil
+}
+
+// dockerHub is what people call name.DefaultRegistry.
+const dockerHub = "docker.io"
+
+// separator returns what is between the repository of a reference and its tag or digest.
+func separator(ref name.Reference) string {
+	if _, ok := ref.(name.Digest); ok {
+		return "@"
+	}
+	return ":"
+}
+
+func (r Registry) source(ref name.Reference, auth authn.Authenticator) *registry {
+	s := &registry{ref: ref, auth: auth, inner: r.Transport}
 	if s.inner == nil {
 		s.inner = http.DefaultTransport
 	}
 	if s.auth == nil {
 		s.auth = authn.Anonymous
 	}
-	return s, nil
+	return s
 }
 
 // registry is an image of one.
@@ -145,7 +182,7 @@ func (s *registry) get(ctx context.Context, kind, id, part string) (*http.Respon
 	if part != "" {
 		req.Header.Set("Range", part)
 	}
-	res, err := client.Do(req)
+	res, err := do(client, req)
 	if err != nil {
 		return nil, s.unreachable(err)
 	}
@@ -163,9 +200,11 @@ func (s *registry) connect(ctx context.Context) (*http.Client, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	t, err := transport.NewWithContext(ctx, s.ref.Context().Registry, s.auth, s.inner, []string{s.ref.Scope(transport.PullScope)})
+	connecting, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
+	defer cancel()
+	t, err := transport.NewWithContext(connecting, s.ref.Context().Registry, s.auth, s.inner, []string{s.ref.Scope(transport.PullScope)})
 	if err != nil {
-		return nil, s.unreachable(err)
+		return nil, s.unreachable(slowness(connecting, err))
 	}
 	s.client = &http.Client{Transport: t}
 	return s.client, nil
