@@ -33,6 +33,27 @@ func BenchmarkBoot(b *testing.B) {
 	}
 }
 
+// BenchmarkBootForeign measures the same for a VM of an OCI image of 1 GiB in 10 layers,
+// beside one of the default image.
+func BenchmarkBootForeign(b *testing.B) {
+	for b.Loop() {
+		dir := layoutOf(b, bigImage(b))
+		ours, theirs := installation.New(b, bin), installation.New(b, bin)
+		ours.StartVM(b, "v")
+		ours.MustRun(b, "vm", "stop", "v")
+		theirs.Image(b)
+		theirs.MustRun(b, "image", "import", dir+":x", "--name", "bench-big")
+		b.Cleanup(func() { theirs.MustRun(b, "vm", "delete", "v"); theirs.MustRun(b, "image", "delete", "bench-big") })
+		theirs.MustRun(b, "vm", "create", "v", "--image", "bench-big")
+		m := &measure{Name: "BootForeign", Title: "A VM of an OCI image starts and has a session that runs", Place: "guest", Unit: "ns/op", Series: alternate(b, 5,
+			contender{name: "banger", do: func(b *testing.B, _ int) time.Duration { return boot(b, theirs) }},
+			contender{name: "default", do: func(b *testing.B, _ int) time.Duration { return boot(b, ours) }},
+		)}
+		m.atMost("boot of an OCI image, against the default image", m.of("banger", 0.5), m.of("default", 0.5), 1.1)
+		m.record(b)
+	}
+}
+
 // boot starts the VM and a session, and stops the VM without being measured.
 func boot(b *testing.B, i *installation.Installation) time.Duration {
 	c := i.Client()
