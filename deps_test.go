@@ -101,6 +101,7 @@ func layers() map[string]layer {
 		"internal/agent/pid1":          agent,
 		"internal/agent/shim":          agent,
 		"internal/agent/shimclient":    agent,
+		"internal/agent/scp":           agent,
 		"internal/agent/sshd":          agent,
 		"internal/agent/signals":       agent,
 		"internal/image":               service,

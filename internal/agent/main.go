@@ -39,6 +39,7 @@ func subcommands() []subcommand {
 		{"serve", serve},
 		{"control", serveControl},
 		{"sftp", serveSFTP},
+		{"scp", serveSCP},
 		{"install", install},
 		{"connect", connect},
 		{"copy", copyFiles},

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger/internal/agent/passwd"
+	"banger/internal/agent/scp"
 	"banger/internal/agent/sshd"
 	"banger/internal/guestconfig"
 )
@@ -69,11 +71,13 @@ func serverConfig(path string) (sshd.Config, error) {
 		HostKey:        hostKey,
 		AuthorizedKeys: keys,
 		Users:          passwd.System(),
+		ImageUser:      config.User,
 		Subsystems: map[string][]string{
 			"sftp":                       {executable, "sftp"},
 			guestconfig.ControlSubsystem: {executable, "control", "--machine", "--own-clock"},
 			guestconfig.CopySubsystem:    {executable, "copy"},
 		},
+		SCP:    []string{executable, "scp"},
 		Logger: slog.Default(),
 	}, nil
 }
@@ -100,4 +104,13 @@ func serveSFTP(ctx context.Context, _ []string) error {
 		return nil // a signal asked for it
 	}
 	return err
+}
+
+// serveSCP is the program behind scp -O.
+func serveSCP(_ context.Context, args []string) error {
+	options, ok := scp.Parse(args)
+	if !ok {
+		return errors.New("this scp only serves the copies of others")
+	}
+	return scp.Serve(options, os.Stdin, os.Stdout, os.Stderr)
 }

@@ -50,6 +50,10 @@ const (
 	AgentName    = "banger-agent"
 	ShimName     = "banger-shim"
 	UploadPrefix = ".new-"
+	// ImageUser is the name under which a login is that of the user of the image's
+	// configuration, who may have none; root, if there is no such user. An account of that
+	// name comes first.
+	ImageUser = "image-user"
 	// ControlSubsystem is the SSH subsystem (RFC 4254, 6.5) that runs
 	// banger-agent control.
 	ControlSubsystem = "banger-control"

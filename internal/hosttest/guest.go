@@ -104,7 +104,9 @@ func (g *Guests) Serve(spec vmm.MachineSpec, conn net.Conn) {
 		Subsystems: map[string][]string{
 			guestconfig.ControlSubsystem: {g.bin.Agent, "control", "--sessions-dir", g.SessionsDir(spec.VMID), "--shim", g.bin.Shim},
 			guestconfig.CopySubsystem:    {g.bin.Agent, "copy"},
+			"sftp":                       {g.bin.Agent, "sftp"},
 		},
+		SCP:    []string{g.bin.Agent, "scp"},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	g.note(conn, true)

@@ -2,10 +2,15 @@ package sshd
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/crypto/ssh"
+
+	"banger/internal/agent/passwd"
+	"banger/internal/guestconfig"
 )
 
 // errNotAuthorized is all that is said of a refused login, whether the key or
@@ -20,12 +25,24 @@ func (s *Server) authenticate(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Pe
 		if !bytes.Equal(offered, known.Marshal()) {
 			continue
 		}
-		if _, err := s.config.Users.Lookup(meta.User()); err != nil {
+		if _, err := s.user(meta.User()); err != nil {
 			return nil, errNotAuthorized
 		}
 		return &ssh.Permissions{}, nil
 	}
 	return nil, errNotAuthorized
+}
+
+// user returns the user that a login name means.
+func (s *Server) user(login string) (passwd.User, error) {
+	if s.config.Only != nil {
+		return passwd.User{Name: login, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, nil
+	}
+	user, err := s.config.Users.Lookup(login)
+	if login == guestconfig.ImageUser && err != nil {
+		return s.config.Users.Resolve(cmp.Or(s.config.ImageUser, "root"))
+	}
+	return user, err
 }
 
 // ParseAuthorizedKeys parses lines of an authorized_keys file, sshd(8). A line

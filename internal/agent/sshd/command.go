@@ -27,6 +27,14 @@ const lingerTime = 2 * time.Second
 type program struct {
 	path string
 	argv []string
+	own  bool // in the directory and with the rights of this process, not the user's
+	// refusal, if not empty, is what is said instead.
+	refusal string
+}
+
+// program is the only one that there is, with more arguments.
+func (o *Only) program(more ...string) program {
+	return program{path: o.Command[0], argv: append(o.Command[:len(o.Command):len(o.Command)], more...), own: true}
 }
 
 // command is a running program with our ends of its streams. A nil command,
@@ -47,12 +55,15 @@ type command struct {
 // startCommand starts p as user, in a session of its own.
 func startCommand(p program, user passwd.User, env []string, tty *ttyRequest) (*command, error) {
 	c := &command{exited: make(chan struct{})}
-	c.cmd = &exec.Cmd{Path: p.path, Args: p.argv, Env: env, Dir: user.Home, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if !mayEnter(user, user.Home) {
-		c.cmd.Dir = "/"
-	}
-	if os.Geteuid() == 0 {
-		c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
+	c.cmd = &exec.Cmd{Path: p.path, Args: p.argv, Env: env, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if !p.own {
+		c.cmd.Dir = user.Home
+		if !mayEnter(user, user.Home) {
+			c.cmd.Dir = "/"
+		}
+		if os.Geteuid() == 0 {
+			c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
+		}
 	}
 	theirs, err := c.openStreams(user, tty)
 	if err == nil {

@@ -56,12 +56,14 @@ func (c *connection) serveChannels(gone context.Context, chans <-chan ssh.NewCha
 
 // serveChannel opens one channel. It never blocks the others.
 func (c *connection) serveChannel(gone context.Context, ch ssh.NewChannel) {
-	switch ch.ChannelType() {
-	case "session":
+	switch kind := ch.ChannelType(); {
+	case kind == "session":
 		c.serveSession(gone, ch)
-	case "direct-tcpip":
+	case c.server.config.Only != nil:
+		_ = ch.Reject(ssh.Prohibited, "a session does not forward")
+	case kind == "direct-tcpip":
 		c.forwardTCP(gone, ch)
-	case "direct-streamlocal@openssh.com":
+	case kind == "direct-streamlocal@openssh.com":
 		c.forwardUnix(gone, ch)
 	default:
 		_ = ch.Reject(ssh.UnknownChannelType, "unknown channel type")
@@ -71,18 +73,23 @@ func (c *connection) serveChannel(gone context.Context, ch ssh.NewChannel) {
 // serveGlobalRequests answers every request, since an unanswered one would stop
 // the whole connection.
 func (c *connection) serveGlobalRequests(gone context.Context, requests <-chan *ssh.Request) {
-	forwards := newRemoteForwards(c.ssh)
+	forwards := newRemoteForwards(c.ssh, c.user)
 	defer forwards.close()
 	for r := range requests {
 		var ok bool
 		var payload []byte
-		switch r.Type {
-		case "keepalive@openssh.com":
+		switch kind := r.Type; {
+		case kind == "keepalive@openssh.com":
 			ok = true
-		case "tcpip-forward":
+		case c.server.config.Only != nil:
+		case kind == "tcpip-forward":
 			payload, ok = forwards.open(gone, r.Payload)
-		case "cancel-tcpip-forward":
+		case kind == "cancel-tcpip-forward":
 			ok = forwards.cancel(r.Payload)
+		case kind == "streamlocal-forward@openssh.com":
+			ok = forwards.openUnix(gone, r.Payload)
+		case kind == "cancel-streamlocal-forward@openssh.com":
+			ok = forwards.cancelUnix(r.Payload)
 		}
 		if r.WantReply {
 			_ = r.Reply(ok, payload) // fails only if the client has gone

@@ -64,6 +64,9 @@ func relayRest(w io.Writer, r *os.File, buf []byte) {
 // cannot start.
 const exitCannotStart = 127 << 8
 
+// exitRefused is one that no command has had: that of a failure of banger.
+const exitRefused = 125 << 8
+
 // sendExit reports how a command ended, RFC 4254, section 6.10, and closes the
 // channel. Its errors mean that the client has gone.
 func sendExit(channel ssh.Channel, status syscall.WaitStatus) {

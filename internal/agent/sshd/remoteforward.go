@@ -3,31 +3,37 @@ package sshd
 import (
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"banger/internal/agent/passwd"
 )
 
 // maxRemoteForwards bounds the listeners of one connection.
 const maxRemoteForwards = 100
 
 // remoteForwards are the listeners that a client asked for, RFC 4254, section
-// 7.1. Its methods belong to one goroutine.
+// 7.1, and section 2.4 of OpenSSH's PROTOCOL file. Its methods belong to one goroutine.
 type remoteForwards struct {
 	conn      ssh.Conn
+	user      passwd.User // whose the sockets are
 	listeners map[forwardAddress]net.Listener
 	running   sync.WaitGroup
 }
 
 // forwardAddress is the payload of tcpip-forward; a client names its listener by it.
+// A unix socket is its path and port 0, which no TCP listener has.
 type forwardAddress struct {
 	Host string
 	Port uint32
 }
 
-func newRemoteForwards(conn ssh.Conn) *remoteForwards {
-	return &remoteForwards{conn: conn, listeners: make(map[forwardAddress]net.Listener)}
+func newRemoteForwards(conn ssh.Conn, user passwd.User) *remoteForwards {
+	return &remoteForwards{conn: conn, user: user, listeners: make(map[forwardAddress]net.Listener)}
 }
 
 // open serves tcpip-forward. The payload of the answer is the port, if the
@@ -47,17 +53,57 @@ func (f *remoteForwards) open(gone context.Context, request []byte) (payload []b
 		address.Port = uint32(port)
 		payload = ssh.Marshal(struct{ Port uint32 }{address.Port})
 	}
+	f.add(gone, address, l)
+	return payload, true
+}
+
+func (f *remoteForwards) add(gone context.Context, address forwardAddress, l net.Listener) {
 	f.listeners[address] = l
 	f.running.Go(func() { f.accept(gone, l, address) })
-	return payload, true
+}
+
+// openUnix serves streamlocal-forward@openssh.com. The socket is the user's alone, as with
+// sshd(8); nothing that has the name already is removed.
+func (f *remoteForwards) openUnix(gone context.Context, request []byte) bool {
+	address, ok := unixForward(request)
+	if !ok || len(f.listeners) >= maxRemoteForwards {
+		return false
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(gone, "unix", address.Host)
+	if err != nil {
+		return false
+	}
+	if os.Chmod(address.Host, 0o600) != nil ||
+		os.Geteuid() == 0 && os.Lchown(address.Host, int(f.user.UID), int(f.user.GID)) != nil {
+		l.Close()
+		return false
+	}
+	f.add(gone, address, l)
+	return true
+}
+
+// cancelUnix serves cancel-streamlocal-forward@openssh.com.
+func (f *remoteForwards) cancelUnix(request []byte) bool {
+	address, ok := unixForward(request)
+	return ok && f.remove(address)
+}
+
+func unixForward(request []byte) (address forwardAddress, ok bool) {
+	var m struct{ Path string }
+	if ssh.Unmarshal(request, &m) != nil || !filepath.IsAbs(m.Path) {
+		return forwardAddress{}, false
+	}
+	return forwardAddress{Host: m.Path}, true
 }
 
 // cancel serves cancel-tcpip-forward; connections that it accepted continue.
 func (f *remoteForwards) cancel(request []byte) bool {
 	var address forwardAddress
-	if ssh.Unmarshal(request, &address) != nil {
-		return false
-	}
+	return ssh.Unmarshal(request, &address) == nil && address.Port != 0 && f.remove(address)
+}
+
+func (f *remoteForwards) remove(address forwardAddress) bool {
 	l, ok := f.listeners[address]
 	if !ok {
 		return false
@@ -85,15 +131,20 @@ func (f *remoteForwards) accept(gone context.Context, l net.Listener, address fo
 	}
 }
 
-// forward opens a forwarded-tcpip channel, RFC 4254, section 7.2.
+// forward opens a channel for a connection: forwarded-tcpip, RFC 4254, section 7.2, or that
+// of a unix socket.
 func (f *remoteForwards) forward(gone context.Context, conn stream, origin net.Addr, address forwardAddress) {
-	originHost, originPort := hostPort(origin)
-	channel, requests, err := f.conn.OpenChannel("forwarded-tcpip", ssh.Marshal(struct {
-		Host       string
-		Port       uint32
-		OriginHost string
-		OriginPort uint32
-	}{address.Host, address.Port, originHost, uint32(originPort)}))
+	kind, about := "forwarded-streamlocal@openssh.com", ssh.Marshal(struct{ Path, Reserved string }{Path: address.Host})
+	if address.Port != 0 {
+		originHost, originPort := hostPort(origin)
+		kind, about = "forwarded-tcpip", ssh.Marshal(struct {
+			Host       string
+			Port       uint32
+			OriginHost string
+			OriginPort uint32
+		}{address.Host, address.Port, originHost, uint32(originPort)})
+	}
+	channel, requests, err := f.conn.OpenChannel(kind, about)
 	if err != nil {
 		conn.Close()
 		return

@@ -36,11 +36,24 @@ type Config struct {
 	HostKey        ssh.Signer
 	AuthorizedKeys []ssh.PublicKey
 	Users          passwd.DB
+	// ImageUser is whom a login as guestconfig.ImageUser means, as in an image's
+	// configuration; empty for root.
+	ImageUser string
 	// Subsystems holds the argument vectors of the programs that serve the
 	// subsystems of RFC 4254, 6.5. They run as the user who logged in.
 	Subsystems map[string][]string
-	Logger     *slog.Logger
+	// SCP is the argument vector of the program that serves scp -O, before the arguments of
+	// scp; nil leaves that to the guest's own.
+	SCP []string
+	// Only, if not nil, restricts the server to one command.
+	Only   *Only
+	Logger *slog.Logger
 }
+
+// Only is a command that is all a server has: a shell is that, in the environment of this
+// process and as its user, and a command's text is one more argument of it. Every user name is
+// accepted. Subsystems and forwarding are refused.
+type Only struct{ Command []string }
 
 // Server serves SSH. Safe for concurrent use.
 type Server struct {
@@ -98,10 +111,11 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, conns *sync.WaitGroup) 
 		s.config.Logger.Warn("too many connections that have not logged in: the oldest is closed", "remote", evicted.RemoteAddr())
 		evicted.Close()
 	}
-	conns.Go(func() { s.serveConn(ctx, nc) })
+	conns.Go(func() { s.ServeConn(ctx, nc) })
 }
 
-func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
+// ServeConn serves one connection, and owns it. It returns when that has ended, or with ctx.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	login, chans, requests, err := s.handshake(ctx, nc)
 	s.startups.remove(nc)
@@ -110,7 +124,7 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	c := &connection{server: s, ssh: login}
-	c.user, err = s.config.Users.Lookup(login.User())
+	c.user, err = s.user(login.User())
 	if err != nil { // the user was deleted a moment ago
 		login.Close()
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger/internal/agent/passwd"
+	"banger/internal/agent/scp"
 	"banger/internal/agent/signals"
 	"banger/internal/agent/sshd"
 )
@@ -34,6 +35,13 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "serve-sftp" {
 		if err := sshd.SFTP(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) > 2 && os.Args[1] == "serve-scp" {
+		options, _ := scp.Parse(os.Args[2:])
+		if err := scp.Serve(options, os.Stdin, os.Stdout, os.Stderr); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -95,6 +103,7 @@ func newServerOn(t *testing.T, l net.Listener) *testServer {
 			"sftp": {executable, "serve-sftp"},
 			"echo": {"/bin/cat"},
 		},
+		SCP:    []string{executable, "serve-scp"},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,8 +26,10 @@ type session struct {
 	channel ssh.Channel
 	env     map[string]string
 	tty     *ttyRequest // nil without a pseudo-terminal
-	command *command    // nil before it has started
-	used    bool        // a command was asked for, whether or not it could start
+	gone    context.Context
+	agent   *agentForward // nil if the client lends no ssh-agent
+	command *command      // nil before it has started
+	used    bool          // a command was asked for, whether or not it could start
 }
 
 // serveSession returns when the channel is closed and the command's streams
@@ -36,7 +39,8 @@ func (c *connection) serveSession(gone context.Context, nc ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	s := &session{conn: c, channel: channel, env: make(map[string]string)}
+	s := &session{conn: c, channel: channel, gone: gone, env: make(map[string]string)}
+	defer func() { s.agent.close() }()
 	closed := make(chan struct{})
 	var relays sync.WaitGroup
 	defer relays.Wait()
@@ -83,12 +87,25 @@ func (s *session) program(r *ssh.Request) (p program, ok bool) {
 	if s.used {
 		return program{}, false
 	}
+	only := s.conn.server.config.Only
 	switch r.Type {
 	case "exec":
 		var m struct{ Command string }
 		ok = unmarshal(r, &m)
+		if only != nil {
+			return only.program(m.Command), ok
+		}
+		if session, is := strings.CutPrefix(m.Command, "+"); is {
+			return program{refusal: fmt.Sprintf("cannot attach to session %q: connect to it by its own name, +SESSION.NAME.banger", session)}, ok
+		}
+		if p, is := s.scpProgram(m.Command); is {
+			return p, ok
+		}
 		return s.shell("-c", m.Command), ok
 	case "shell":
+		if only != nil {
+			return only.program(), true
+		}
 		return s.loginShell(), true
 	}
 	var m struct{ Name string }
@@ -115,6 +132,8 @@ func (s *session) adjust(r *ssh.Request) bool {
 		}
 		s.tty = &request
 		return true
+	case "auth-agent-req@openssh.com":
+		return s.forwardAgent()
 	case "window-change":
 		var m windowSize
 		if s.tty == nil || !unmarshal(r, &m) {
@@ -131,6 +150,20 @@ func (s *session) adjust(r *ssh.Request) bool {
 		return known && s.command.signal(signal)
 	}
 	return false
+}
+
+// forwardAgent lends the command, which starts later, the client's ssh-agent.
+func (s *session) forwardAgent() bool {
+	if s.agent != nil || s.used || s.conn.server.config.Only != nil {
+		return false
+	}
+	agent, err := openAgentForward(s.gone, s.conn.ssh, s.conn.user)
+	if err != nil {
+		s.conn.server.config.Logger.Warn(err.Error())
+		return false
+	}
+	s.agent = agent
+	return true
 }
 
 func unmarshal(r *ssh.Request, m any) bool { return ssh.Unmarshal(r.Payload, m) == nil }
@@ -163,6 +196,9 @@ func (s *session) environment() []string {
 	user := s.conn.user
 	remoteHost, remotePort := hostPort(s.conn.ssh.RemoteAddr())
 	localHost, localPort := hostPort(s.conn.ssh.LocalAddr())
+	if s.conn.server.config.Only != nil {
+		return s.ownEnvironment()
+	}
 	env := map[string]string{
 		"LANG":           "C.UTF-8",
 		"HOME":           user.Home,
@@ -177,6 +213,9 @@ func (s *session) environment() []string {
 	if s.tty != nil {
 		env["TERM"] = s.tty.Term
 	}
+	if s.agent != nil {
+		env["SSH_AUTH_SOCK"] = s.agent.socket
+	}
 	list := make([]string, 0, len(env)+1)
 	for name, value := range env {
 		list = append(list, name+"="+value)
@@ -185,10 +224,28 @@ func (s *session) environment() []string {
 	return list
 }
 
+// ownEnvironment is that of this process, with the client's terminal.
+func (s *session) ownEnvironment() []string {
+	env := os.Environ()
+	for name, value := range s.env {
+		env = append(env, name+"="+value)
+	}
+	if s.tty != nil {
+		env = append(env, "TERM="+s.tty.Term)
+	}
+	return env
+}
+
 // start starts the command. A command that cannot be started is reported to the
 // client as a shell would: a line on stderr and exit status 127.
 func (s *session) start(p program) func(closed <-chan struct{}) {
 	s.used = true
+	if p.refusal != "" {
+		return func(<-chan struct{}) {
+			fmt.Fprintf(s.channel.Stderr(), "banger: %s\r\n", p.refusal)
+			sendExit(s.channel, exitRefused)
+		}
+	}
 	command, err := startCommand(p, s.conn.user, s.environment(), s.tty)
 	if err != nil {
 		s.conn.server.config.Logger.Warn("cannot start command", "user", s.conn.user.Name, "error", err)
