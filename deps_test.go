@@ -86,6 +86,7 @@ func layers() map[string]layer {
 		"internal/records":             tool,
 		"internal/screen":              tool,
 		"internal/signalname":          tool,
+		"internal/sshconfig":           tool,
 		"internal/sshhost":             tool,
 		"internal/steadyclock":         tool,
 		"internal/systemd":             tool,

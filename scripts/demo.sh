@@ -162,3 +162,14 @@ banger cp web:/srv/notes/note "$state/note.back"
 cmp "$state/notes/note" "$state/note.back" || fail "what was copied to the VM and back is not the same"
 [ "$(tar c -C "$state" notes | banger cp - web:/tmp && banger cp web:/tmp/notes - | tar xO notes/note)" = copied ] || fail "a tar archive did not come back"
 echo "an exit status of 7, a command that is not there, and a shell that calculates: as expected"
+
+say "your own ssh and scp, by the VM's name, and a session as a destination"
+banger ssh-config >"$state/ssh_config"
+[ "$(ssh -F "$state/ssh_config" web.banger hostname)" = web ] || fail "ssh web.banger is not the VM web"
+scp -q -F "$state/ssh_config" "$state/ssh_config" web.banger:copied
+[ "$(ssh -F "$state/ssh_config" web.banger cat copied)" = "$(cat "$state/ssh_config")" ] || fail "scp has changed a file"
+# shellcheck disable=SC2016 # for the guest's shell
+banger session start web --name greet --stdin pipe -- sh -c 'read who; echo "hello $who"; exit 4'
+expect_status 4 ssh -T -F "$state/ssh_config" +greet.web.banger <<<'from ssh' >"$state/got"
+[ "$(cat "$state/got")" = 'hello from ssh' ] || fail "the session said '$(cat "$state/got")'"
+echo "the session greets, and ssh has its exit status, 4: as expected"

@@ -62,6 +62,8 @@ func services(c *client.Client) cli.Services {
 	return cli.Services{Services: c.Services(), Dialer: c}
 }
 
+func (b *backend) Installation() paths.Paths { return b.paths }
+
 func (b *backend) WaitStopped(ctx context.Context) error { return b.launcher.WaitStopped(ctx) }
 
 func (b *backend) Serve(ctx context.Context, ready *os.File) error {

@@ -22,11 +22,12 @@ func run() int {
 		return cli.ExitFailure
 	}
 	c := cli.CLI{
-		Version: version.String(),
-		Backend: backend,
-		Stdin:   os.Stdin,
-		Stdout:  os.Stdout,
-		Stderr:  os.Stderr,
+		Version:  version.String(),
+		Backend:  backend,
+		Stdin:    os.Stdin,
+		Stdout:   os.Stdout,
+		Stderr:   os.Stderr,
+		ServeSSH: serveSSH,
 	}
 	return c.Run(ctx, os.Args[1:])
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/paths"
 	"banger/sessionstream"
 )
 
@@ -39,6 +40,8 @@ type Backend interface {
 	// Running is the same but never starts a daemon: if none runs, every call fails
 	// with banger.CodeUnavailable.
 	Running() Services
+	// Installation has its directories.
+	Installation() paths.Paths
 	// WaitStopped returns when no daemon of this installation is left, or with ctx.
 	WaitStopped(ctx context.Context) error
 	// Serve is the daemon itself. It returns nil when ctx ends it. It closes
@@ -53,6 +56,9 @@ type CLI struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
+	// ServeSSH serves one SSH client on conn, which it closes, to its end: its shell is the
+	// command of the session. Nil where there are no sessions to log in to.
+	ServeSSH func(ctx context.Context, conn net.Conn, s SSHSession)
 }
 
 // Run executes one command line, without the program's name, prints errors and returns
@@ -113,6 +119,7 @@ Exit status:
 	root.AddCommand(
 		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.cpCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
+		c.sshConfigCommand(), c.sshProxyCommand(), c.sshKnownHostsCommand(),
 	)
 	markEntry(root, entered)
 	return root, entered

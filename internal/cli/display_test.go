@@ -120,6 +120,9 @@ var commandLines = map[string][]string{
 	"session stop":    {"v s", "v s --json"},
 	"session wait":    {"v s", "v s --json", "v s --match x"},
 	"shell":           {"v", "v true"},
+	"ssh-config":      {""}, // with an option it changes the files of whoever runs this test
+	"ssh-known-hosts": {"v.banger v.banger"},
+	"ssh-proxy":       {"v.banger"},
 	"up":              {"x", "--name v", "--name w x --json"},
 	"version":         {"", "--json"},
 	"vm add":          {"x --ssh h"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/paths"
 	"banger/internal/servicetest"
 )
 
@@ -100,6 +101,8 @@ func (f *fake) Running() Services {
 	}
 	return f.services()
 }
+
+func (f *fake) Installation() paths.Paths { return paths.FromEnvironment() }
 
 func (f *fake) WaitStopped(context.Context) error { f.ask("wait-stopped"); return nil }
 

@@ -17,6 +17,7 @@ import (
 	"banger"
 	"banger/client"
 	"banger/internal/hosttest"
+	"banger/internal/paths"
 	"banger/test/wait"
 )
 
@@ -36,10 +37,15 @@ func newLive(t *testing.T) *live {
 	return l
 }
 
-func (l *live) Services() Services { return reachable{l.Client()}.Services() }
+func (l *live) Services() Services { return reachable{l.Client(), l.Host.Paths}.Services() }
 
 // reachable is a backend whose daemon runs.
-type reachable struct{ *client.Client }
+type reachable struct {
+	*client.Client
+	installation paths.Paths
+}
+
+func (r reachable) Installation() paths.Paths { return r.installation }
 
 func (r reachable) Services() Services {
 	c := r.Client
@@ -51,6 +57,8 @@ func (r reachable) Running() Services { return r.Services() }
 func (r reachable) WaitStopped(context.Context) error { return nil }
 
 func (r reachable) Serve(context.Context, *os.File) error { return nil }
+
+func (l *live) Installation() paths.Paths { return l.Host.Paths }
 
 func (l *live) Running() Services { return l.Services() }
 

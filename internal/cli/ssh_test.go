@@ -11,6 +11,7 @@ import (
 
 	"banger/client"
 	"banger/internal/hosttest"
+	"banger/internal/paths"
 	"banger/internal/version"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,9 +38,11 @@ func TestMain(m *testing.M) {
 	ctx, stop := WithSignals(context.Background())
 	var backend Backend = &fake{access: testAccess(), asks: true}
 	if socket := os.Getenv(runAsCLI); socket != "1" {
-		backend = reachable{client.New(socket, version.String())}
+		// As hosttest has it: the socket is state/run/banger.sock, beside config.
+		installation := paths.Paths{Config: filepath.Join(filepath.Dir(socket), "..", "..", "config")}
+		backend = reachable{client.New(socket, version.String()), installation}
 	}
-	c := CLI{Backend: backend, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	c := CLI{Backend: backend, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ServeSSH: serveSSH}
 	status := c.Run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)

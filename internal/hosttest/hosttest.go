@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/pem"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -106,6 +107,7 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	if err := h.Paths.Create(); err != nil {
 		t.Fatal(err)
 	}
+	h.writeClientKey(private)
 	h.Driver = h.guests.driver(o.Guest)
 	if h.disks = (disks{h.guests.dir}); o.Disks != nil {
 		h.disks = o.Disks(h.disks)
@@ -116,6 +118,18 @@ func NewWith(t testing.TB, bin Binaries, o Options) *Host {
 	h.open()
 	t.Cleanup(h.close)
 	return h
+}
+
+// writeClientKey writes the key by which the daemon logs in where the user's ssh finds it.
+func (h *Host) writeClientKey(private ed25519.PrivateKey) {
+	h.t.Helper()
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(h.Paths.ClientKey(), pem.EncodeToMemory(block), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // open starts the daemon's part.

@@ -164,7 +164,7 @@ func TestVM_StopEndsSessionsCleanlyAndTheirLogsComeBack(t *testing.T) {
 	if x := show(t, i, "runs"); x.EndedBy != banger.EndedByVMStopped || !x.Status.Ended() {
 		t.Errorf("a session of a stopped VM: %+v", x.SessionState)
 	}
-	i.MustRun(t, "vm", "start", vmName)
+	startBySSH(t, i)
 	if x := show(t, i, "done"); x.ExitCode == nil || *x.ExitCode != 6 {
 		t.Errorf("exit status after a restart: %+v", x.SessionState)
 	}
