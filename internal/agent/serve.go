@@ -71,7 +71,8 @@ func serverConfig(path string) (sshd.Config, error) {
 		HostKey:        hostKey,
 		AuthorizedKeys: keys,
 		Users:          passwd.System(),
-		ImageUser:      config.User,
+		ImageUser:      config.LoginUser,
+		Env:            config.Env,
 		Subsystems: map[string][]string{
 			"sftp":                       {executable, "sftp"},
 			guestconfig.ControlSubsystem: {executable, "control", "--machine", "--own-clock"},

@@ -59,8 +59,13 @@ func newSSHUser(t *testing.T, o hosttest.Options) *sshUser {
 // command is a program of OpenSSH that uses the configuration. It may ask nothing.
 func (u *sshUser) command(tool string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(u.t.Context(), tool, append([]string{"-F", u.config, "-o", "BatchMode=yes"}, args...)...)
-	cmd.Env = append(os.Environ(), runAsCLI+"="+u.socket)
+	cmd.Env = u.environment()
 	return cmd
+}
+
+// environment makes this test binary banger, which has no second to spare when it ends.
+func (u *sshUser) environment() []string {
+	return append(os.Environ(), runAsCLI+"="+u.socket, "GORACE=atexit_sleep_ms=0")
 }
 
 // ssh runs one to its end. Its streams end when it does: whatever was started on the way

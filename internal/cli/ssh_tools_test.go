@@ -26,7 +26,7 @@ import (
 func (u *sshUser) tool(name string, args ...string) (out string) {
 	u.t.Helper()
 	cmd := exec.CommandContext(u.t.Context(), name, args...)
-	cmd.Env = append(os.Environ(), runAsCLI+"="+u.socket, "GIT_SSH_COMMAND=ssh -o BatchMode=yes -F "+u.config,
+	cmd.Env = append(u.environment(), "GIT_SSH_COMMAND=ssh -o BatchMode=yes -F "+u.config,
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
 	said, err := cmd.CombinedOutput()
 	if err != nil {

@@ -3,6 +3,8 @@
 // written on the host, read by the agent as PID 1.
 package guestconfig
 
+import "banger"
+
 // Config is what one boot of one VM needs. By what a guest finds its network, disks and
 // port is the driver's to say. It holds a private key: the file and
 // whatever carries it are readable by the owner only.
@@ -16,6 +18,10 @@ type Config struct {
 	WorkDisk       string   `json:"work_disk"`       // serial of the disk mounted at /root
 	User           string   `json:"user,omitempty"`  // whose home is on the work disk, too; as in the configuration of an OCI image
 	ReadyPort      string   `json:"ready_port"`      // virtio-serial port on which the guest announces itself
+	// LoginUser is who a login as ImageUser is, USER or USER:GROUP; root, if it is empty.
+	LoginUser string `json:"login_user,omitempty"`
+	// Env are the variables of the image's configuration, which logins have, too.
+	Env map[string]banger.ByteString `json:"env,omitempty"`
 	// Modules are loaded beside those that the agent itself needs, by name, with
 	// their dependencies, from the initrd.
 	Modules []string `json:"modules,omitempty"`

@@ -74,10 +74,15 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 		StateDir: dir,
 	}
 	devices := driver.Devices(spec)
+	var imageConfig banger.ImageConfig // of sessions and logins
+	if vm.ImageConfig != nil {
+		imageConfig = *vm.ImageConfig
+	}
 	err = s.initrds.WriteVM(ctx, spec.Initrd, image, guestconfig.Config{
 		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.clientKey},
 		ImageDisks: imageSerials(devices, len(image.Roots)), SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
 		ReadyPort: devices.ReadyPort, User: image.User,
+		LoginUser: imageConfig.User, Env: imageConfig.Environment(),
 	})
 	if err != nil {
 		return spec, fmt.Errorf("cannot write initrd: %w", err)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
+	"banger"
 	"banger/internal/agent/passwd"
 )
 
@@ -27,7 +28,8 @@ const lingerTime = 2 * time.Second
 type program struct {
 	path string
 	argv []string
-	own  bool // in the directory and with the rights of this process, not the user's
+	env  map[string]banger.ByteString // of the image; nil for our own programs
+	own  bool                         // in the directory and with the rights of this process, not the user's
 	// refusal, if not empty, is what is said instead.
 	refusal string
 }

@@ -21,7 +21,7 @@ func (s *session) scpProgram(command string) (p program, ok bool) {
 	if _, isFarEnd := scp.Parse(append(words[:flags:flags], ".")); !isSCP || !isFarEnd || len(argv) == 0 {
 		return program{}, false
 	}
-	if _, err := os.Stat(s.conn.user.Shell); err != nil { // an image of one program
+	if _, err := os.Stat(s.user.Shell); err != nil { // an image of one program
 		return program{path: argv[0], argv: append(argv[:len(argv):len(argv)], words...)}, true
 	}
 	var line strings.Builder

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"banger"
 	"banger/internal/agent/passwd"
 )
 
@@ -39,6 +40,9 @@ type Config struct {
 	// ImageUser is whom a login as guestconfig.ImageUser means, as in an image's
 	// configuration; empty for root.
 	ImageUser string
+	// Env are the variables that commands have beside those of a login: what an image
+	// sets. Its PATH takes the place of the usual one.
+	Env map[string]banger.ByteString
 	// Subsystems holds the argument vectors of the programs that serve the
 	// subsystems of RFC 4254, 6.5. They run as the user who logged in.
 	Subsystems map[string][]string

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"banger"
 	"banger/internal/agent/passwd"
 	"banger/internal/agent/scp"
 	"banger/internal/agent/signals"
@@ -59,6 +60,7 @@ type testServer struct {
 	keyPEM  []byte
 	hostKey ssh.PublicKey
 	home    string // of both users
+	etc     string // with the user database
 	stop    func() // as SIGTERM does; returns when the server has stopped
 }
 
@@ -84,7 +86,8 @@ func newServerOn(t *testing.T, l net.Listener) *testServer {
 	s := &testServer{address: l.Addr(), home: t.TempDir()}
 	users := fmt.Sprintf("root:x:%d:%d::%s:/bin/bash\nother:x:65534:65534::/nonexistent:/bin/sh\nbroken:x:0:0::/:/no/such/shell\n",
 		os.Getuid(), os.Getgid(), s.home)
-	etc := t.TempDir()
+	s.etc = t.TempDir()
+	etc := s.etc
 	if err := os.WriteFile(filepath.Join(etc, "passwd"), []byte(users), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +106,10 @@ func newServerOn(t *testing.T, l net.Listener) *testServer {
 			"sftp": {executable, "serve-sftp"},
 			"echo": {"/bin/cat"},
 		},
-		SCP:    []string{executable, "serve-scp"},
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		SCP:       []string{executable, "serve-scp"},
+		ImageUser: "other",
+		Env:       map[string]banger.ByteString{"GREETING": "hello", "PATH": "/usr/local/go/bin:/usr/bin:/bin", "HOME": "/nowhere"},
+		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)

@@ -11,6 +11,9 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"banger"
+	"banger/internal/agent/passwd"
 )
 
 // Limits on the env requests of one channel.
@@ -23,6 +26,7 @@ const (
 // command with what was asked for before it. It belongs to one goroutine.
 type session struct {
 	conn    *connection
+	user    passwd.User // as the database has it when the channel is opened
 	channel ssh.Channel
 	env     map[string]string
 	tty     *ttyRequest // nil without a pseudo-terminal
@@ -39,7 +43,10 @@ func (c *connection) serveSession(gone context.Context, nc ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	s := &session{conn: c, channel: channel, gone: gone, env: make(map[string]string)}
+	s := &session{conn: c, user: c.user, channel: channel, gone: gone, env: make(map[string]string)}
+	if user, err := c.server.user(c.ssh.User()); err == nil { // a connection may be kept for long
+		s.user = user
+	}
 	defer func() { s.agent.close() }()
 	closed := make(chan struct{})
 	var relays sync.WaitGroup
@@ -157,7 +164,7 @@ func (s *session) forwardAgent() bool {
 	if s.agent != nil || s.used || s.conn.server.config.Only != nil {
 		return false
 	}
-	agent, err := openAgentForward(s.gone, s.conn.ssh, s.conn.user)
+	agent, err := openAgentForward(s.gone, s.conn.ssh, s.user)
 	if err != nil {
 		s.conn.server.config.Logger.Warn(err.Error())
 		return false
@@ -181,34 +188,36 @@ func (s *session) setEnv(name, value string) bool {
 
 // shell is the user's shell with arguments, as sshd(8) starts it for exec.
 func (s *session) shell(args ...string) program {
-	path := s.conn.user.Shell
-	return program{path: path, argv: append([]string{filepath.Base(path)}, args...)}
+	path := s.user.Shell
+	return program{path: path, argv: append([]string{filepath.Base(path)}, args...), env: s.conn.server.config.Env}
 }
 
 // loginShell is the user's shell with the dash that makes it a login shell.
 func (s *session) loginShell() program {
-	path := s.conn.user.Shell
-	return program{path: path, argv: []string{"-" + filepath.Base(path)}}
+	path := s.user.Shell
+	return program{path: path, argv: []string{"-" + filepath.Base(path)}, env: s.conn.server.config.Env}
 }
 
-// environment is that of a login, sshd(8), with what the client asked for.
-func (s *session) environment() []string {
-	user := s.conn.user
+// environment is that of a login, sshd(8), with what the image sets and the client asked for.
+func (s *session) environment(image map[string]banger.ByteString) []string {
+	user := s.user
 	remoteHost, remotePort := hostPort(s.conn.ssh.RemoteAddr())
 	localHost, localPort := hostPort(s.conn.ssh.LocalAddr())
 	if s.conn.server.config.Only != nil {
 		return s.ownEnvironment()
 	}
-	env := map[string]string{
-		"LANG":           "C.UTF-8",
+	env := map[string]string{"LANG": "C.UTF-8", "PATH": user.DefaultPath()}
+	for name, value := range image {
+		env[name] = string(value)
+	}
+	maps.Copy(env, map[string]string{
 		"HOME":           user.Home,
 		"LOGNAME":        user.Name,
 		"USER":           user.Name,
 		"SHELL":          user.Shell,
-		"PATH":           user.DefaultPath(),
 		"SSH_CLIENT":     fmt.Sprintf("%s %d %d", remoteHost, remotePort, localPort),
 		"SSH_CONNECTION": fmt.Sprintf("%s %d %s %d", remoteHost, remotePort, localHost, localPort),
-	}
+	})
 	maps.Copy(env, s.env)
 	if s.tty != nil {
 		env["TERM"] = s.tty.Term
@@ -246,9 +255,9 @@ func (s *session) start(p program) func(closed <-chan struct{}) {
 			sendExit(s.channel, exitRefused)
 		}
 	}
-	command, err := startCommand(p, s.conn.user, s.environment(), s.tty)
+	command, err := startCommand(p, s.user, s.environment(p.env), s.tty)
 	if err != nil {
-		s.conn.server.config.Logger.Warn("cannot start command", "user", s.conn.user.Name, "error", err)
+		s.conn.server.config.Logger.Warn("cannot start command", "user", s.user.Name, "error", err)
 		return func(<-chan struct{}) {
 			fmt.Fprintf(s.channel.Stderr(), "banger: %v\r\n", err)
 			sendExit(s.channel, exitCannotStart)
