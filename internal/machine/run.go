@@ -25,9 +25,11 @@ type run struct {
 	presence *presence
 	released chan struct{} // closed when nothing of the run is left
 
-	mu     sync.Mutex       // guards the fields below
+	asking sync.Mutex       // held while the guest is asked to shut down; guards asked
 	asked  banger.StoppedBy // how the guest was last asked to shut down
-	killed bool             // the machine was killed while it ran
+
+	mu     sync.Mutex // guards killed
+	killed bool       // the machine was killed while it ran
 }
 
 // loop holds the run until its machine ends or the service closes, and then
@@ -103,10 +105,11 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 	if err := s.reporter.endSessions(ctx, r.id, cause, at, diskTimeout); err != nil {
 		return err
 	}
+	by := r.stoppedBy()
 	_, err = s.store.UpdateVM(ctx, r.id, func(vm *banger.VM) error {
 		forgetMachine(vm)
 		if stopped || vm.State == banger.VMStopping {
-			vm.State, vm.LastError, vm.StoppedBy = banger.VMStopped, "", r.stoppedBy()
+			vm.State, vm.LastError, vm.StoppedBy = banger.VMStopped, "", by
 			return nil
 		}
 		vm.State = banger.VMFailed
@@ -119,15 +122,18 @@ func (r *run) recordEnd(ctx context.Context, at time.Time) error {
 // stoppedBy says how the machine, which has ended, was stopped. One whose guest did not
 // say that it powers off was killed, whoever did that.
 func (r *run) stoppedBy() banger.StoppedBy {
+	r.asking.Lock()
+	asked := r.asked
+	r.asking.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.killed || !r.poweredOff():
 		return banger.StoppedByKilled
-	case r.asked == "":
+	case asked == "":
 		return banger.StoppedByGuest
 	}
-	return r.asked
+	return asked
 }
 
 // kill ends the machine at once.
@@ -154,10 +160,17 @@ func (r *run) poweredOff() bool {
 	return ok && m.PoweredOff()
 }
 
-func (r *run) setAsked(by banger.StoppedBy) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked = by
+// asks asks the guest to shut down in one of the ways, and keeps which if that has
+// succeeded. The end of a machine that shuts down at once waits for it, so that it is not
+// taken for the guest's own.
+func (r *run) asks(by banger.StoppedBy, ask func() error) error {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	err := ask()
+	if err == nil {
+		r.asked = by
+	}
+	return err
 }
 
 // GuestUp implements guestapi.GuestHandler: sessions are reconciled before the VM

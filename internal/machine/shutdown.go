@@ -118,11 +118,7 @@ func (s *shutdown) askOverLink(ctx context.Context) error {
 	if !ok {
 		return errNoLink
 	}
-	err := power.PowerOff(ctx)
-	if err == nil {
-		s.of.setAsked(banger.StoppedByGuest)
-	}
-	return err
+	return s.of.asks(banger.StoppedByGuest, func() error { return power.PowerOff(ctx) })
 }
 
 // pressButton asks the guest to shut down by the power button.
@@ -131,9 +127,5 @@ func (s *shutdown) pressButton(ctx context.Context) error {
 	if !ok {
 		return errNoPower
 	}
-	err := m.PowerDown(ctx)
-	if err == nil {
-		s.of.setAsked(banger.StoppedByACPI)
-	}
-	return err
+	return s.of.asks(banger.StoppedByACPI, func() error { return m.PowerDown(ctx) })
 }
