@@ -86,21 +86,6 @@ func TestLink_StrangerIsNotTalkedTo(t *testing.T) {
 	})
 }
 
-func TestLink_GuestThatKeepsDyingIsTriedLessAndLess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := open(t, always(func(io.Reader, io.Writer, io.Writer) {}))
-		defer r.end()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-		defer cancel()
-		if _, err := r.Guest(ctx, vm); banger.CodeOf(err) != banger.CodeUnavailable {
-			t.Errorf("got %v", err)
-		}
-		if dials := r.machine.dialled(); dials < 100 || dials > 300 {
-			t.Errorf("%d dials in ten minutes", dials)
-		}
-	})
-}
-
 func TestLink_ProcessThatDiesIsReplacedOnTheSameConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		died := false

@@ -109,7 +109,6 @@ func TestAPI_RefusesWhatItDoesNotKnow(t *testing.T) {
 		{"POST", "/v1/vms", `{"name":`, "unexpected EOF"},
 		{"POST", "/v1/vms", ``, "empty"},
 		{"POST", "/v1/vms", `{"cpus":"two"}`, "cpus"},
-		{"POST", "/v1/vms", `{"name":"` + strings.Repeat("a", api.MaxBodyBytes) + `"}`, "more than"},
 		{"GET", "/v1/vms?all=true", "", `"all"`},
 		{"POST", "/v1/vms/a/sessions/b/attach?from=1", "", `"from"`},
 		{"GET", "/v1/events?since=1&since=2", "", `"since"`},

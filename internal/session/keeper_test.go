@@ -1,3 +1,5 @@
+//go:build !unit
+
 package session_test
 
 import (
@@ -197,17 +199,4 @@ func TestRetain_GuestThatDoesNotAnswerIsAskedAgainWhenItComesUp(t *testing.T) {
 			t.Errorf("the session is still there: %v", err)
 		}
 	})
-}
-
-// startIn starts a session in a VM and waits until it has ended.
-func startIn(t *testing.T, h *hosttest.Host, vm string, r banger.SessionRequest) banger.Session {
-	t.Helper()
-	x, err := h.Sessions.StartSession(t.Context(), vm, r)
-	if err == nil {
-		x, err = h.Sessions.WaitSession(t.Context(), vm, string(x.ID))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
 }

@@ -1,3 +1,5 @@
+//go:build !unit
+
 package session_test
 
 import (
@@ -82,20 +84,6 @@ func (d disk) end(at time.Time) vmm.MachineEnd {
 	return vmm.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(ctx context.Context, f func(context.Context, fs.FS) error) error {
 		return f(ctx, os.DirFS(string(d)))
 	}}
-}
-
-// unreadable is how a machine ended whose disk cannot be read.
-func unreadable(at time.Time) vmm.MachineEnd {
-	return vmm.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(context.Context, func(context.Context, fs.FS) error) error {
-		return errors.New("the disk is on fire")
-	}}
-}
-
-func (r *rig) end(t *testing.T, end vmm.MachineEnd) {
-	t.Helper()
-	if err := r.MachineEnded(t.Context(), r.vm.ID, end); err != nil {
-		t.Error(err)
-	}
 }
 
 // changes returns how many events there are of each session after a revision.

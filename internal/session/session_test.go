@@ -354,3 +354,16 @@ func waited(t *testing.T, r *rig) <-chan banger.Session {
 	}()
 	return ended
 }
+
+// startIn starts a session in a VM and waits until it has ended.
+func startIn(t *testing.T, h *hosttest.Host, vm string, r banger.SessionRequest) banger.Session {
+	t.Helper()
+	x, err := h.Sessions.StartSession(t.Context(), vm, r)
+	if err == nil {
+		x, err = h.Sessions.WaitSession(t.Context(), vm, string(x.ID))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}

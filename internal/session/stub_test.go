@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"net"
@@ -17,6 +19,7 @@ import (
 	"banger/internal/guestapi"
 	"banger/internal/session"
 	"banger/internal/store"
+	"banger/internal/vmm"
 )
 
 // stub is a guest of functions, for what a real one does only under bad luck. A
@@ -224,3 +227,17 @@ func report(id banger.SessionID, sequence int64, status banger.Status) guestapi.
 }
 
 func unavailable(why string) error { return banger.Errorf(banger.CodeUnavailable, "%s", why) }
+
+// unreadable is how a machine ended whose disk cannot be read.
+func unreadable(at time.Time) vmm.MachineEnd {
+	return vmm.MachineEnd{By: banger.EndedByVMLost, At: at, Disk: func(context.Context, func(context.Context, fs.FS) error) error {
+		return errors.New("the disk is on fire")
+	}}
+}
+
+func (r *rig) end(t *testing.T, end vmm.MachineEnd) {
+	t.Helper()
+	if err := r.MachineEnded(t.Context(), r.vm.ID, end); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,8 +1,9 @@
+//go:build !unit
+
 package store
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -158,25 +159,6 @@ func TestLists_OfTooManyAreNotKept(t *testing.T) {
 	if _, worth := l.get("", 0, nil); !worth {
 		t.Error("they are not read again although one has been removed")
 	}
-}
-
-// makeSessions makes sessions of a VM with ids, in one transaction.
-func makeSessions(t testing.TB, s *Store, vm banger.VMID, n int) (ids []banger.SessionID) {
-	t.Helper()
-	err := s.Sessions.writer.write(t.Context(), "make sessions", func(t *tx) error {
-		for i := range n {
-			x := banger.Session{ID: banger.NewSessionID(), VMID: vm, Epoch: banger.Epoch(vm), Name: fmt.Sprint("s", i), SessionState: banger.SessionState{Status: banger.StatusRunning}}
-			if _, err := (sessionTx{t}).insert(x, ""); err != nil {
-				return err
-			}
-			ids = append(ids, x.ID)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ids
 }
 
 func TestLists_AfterAChangeOnlyThatIsDecoded(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/goleak"
 
 	"banger"
-	"banger/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -20,23 +19,6 @@ func TestMain(m *testing.M) {
 		writeUntilKilled(path)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func TestStore(t *testing.T) {
-	storetest.Run(t, openRecords)
-}
-
-func openRecords(t *testing.T) storetest.Store {
-	s := openTest(t, testPath(t))
-	return allRecords{s.VMs, s.Sessions, s.Images, s.Events}
-}
-
-// allRecords are a store's, as the suite asks for them: in one.
-type allRecords struct {
-	*VMs
-	*Sessions
-	*Images
-	*Events
 }
 
 // testPath has what a URL or SQLite could take for its own.
@@ -290,4 +272,23 @@ func TestMigrations_MakeTheSameTablesTwice(t *testing.T) {
 	if first, second := schema(), schema(); first != second || !strings.Contains(first, "STRICT") {
 		t.Errorf("the schema changed:\n%s\n%s", first, second)
 	}
+}
+
+// makeSessions makes sessions of a VM with ids, in one transaction.
+func makeSessions(t testing.TB, s *Store, vm banger.VMID, n int) (ids []banger.SessionID) {
+	t.Helper()
+	err := s.Sessions.writer.write(t.Context(), "make sessions", func(t *tx) error {
+		for i := range n {
+			x := banger.Session{ID: banger.NewSessionID(), VMID: vm, Epoch: banger.Epoch(vm), Name: fmt.Sprint("s", i), SessionState: banger.SessionState{Status: banger.StatusRunning}}
+			if _, err := (sessionTx{t}).insert(x, ""); err != nil {
+				return err
+			}
+			ids = append(ids, x.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }

@@ -166,7 +166,11 @@ func TestStop_AsksFirstAndKillsAfterTheGrace(t *testing.T) {
 // A kill may come just when the command has ended and left a process alive.
 func TestStop_KillEndsWhatOutlivesTheCommand(t *testing.T) {
 	l := serve(t, sessions(t))
-	for i := range 20 {
+	runs := 20
+	if testing.Short() {
+		runs = 4
+	}
+	for i := range runs {
 		launch := launchOf(banger.StdinClosed, "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!")
 		launch.KeepChildren = true
 		s := l.launch(launch)

@@ -152,7 +152,11 @@ func TestViewer_SeesBothStreamsInTheirOrder(t *testing.T) {
 
 // The order last byte, exit, end is what every promise about the tail rests on.
 func TestViewer_LastByteThenExitThenTheEnd(t *testing.T) {
-	for range 20 {
+	runs := 20
+	if testing.Short() {
+		runs = 4
+	}
+	for range runs {
 		s := sh(t, "read x; seq 2000; echo last >&2", withPipe)
 		var viewers []*sessionstream.Attachment
 		for range 5 {

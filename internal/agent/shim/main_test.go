@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -29,10 +30,11 @@ import (
 const patience = time.Minute
 
 // binaries holds the shim as it is shipped, and the one most tests use: built
-// with the race detector if they are.
+// with the race detector if they are, but with -short, since that doubles their cost.
 var binaries struct{ plain, tested string }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	code, err := buildAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,7 +54,7 @@ func buildAndRun(m *testing.M) (int, error) {
 	}
 	binaries.plain = filepath.Join(dir, programs.Shim.Name())
 	binaries.tested = binaries.plain
-	if raceEnabled {
+	if raceEnabled && !testing.Short() {
 		race := filepath.Join(dir, "race")
 		if err := os.Mkdir(race, 0o700); err != nil {
 			return 0, err

@@ -103,8 +103,8 @@ func TestUpload_HintIsAboutLimitsWhereTheAgentCannotStart(t *testing.T) {
 func TestSaying_IsBounded(t *testing.T) {
 	s := newSaying("M")
 	_, _ = s.Write([]byte("M begin\n"))
-	line := append(bytes.Repeat([]byte("x"), 1<<20), '\n')
-	for range 64 {
+	line := append(bytes.Repeat([]byte("x"), maxCommandSays/4), '\n')
+	for range 16 {
 		_, _ = s.Write(line)
 	}
 	_, _ = s.Write([]byte("M end 0\n"))
