@@ -65,6 +65,9 @@ func layers() map[string]layer {
 		"internal/daemonlog":           tool,
 		"internal/diskspace":           tool,
 		"internal/emulator":            tool,
+		"internal/debian":              tool,
+		"internal/debian/debiantest":   support,
+		"internal/debversion":          tool,
 		"internal/ext4fs":              tool,
 		"internal/filelock":            tool,
 		"internal/guestbudget":         tool,
@@ -73,6 +76,9 @@ func layers() map[string]layer {
 		"internal/imagename":           tool,
 		"internal/jsonshape":           tool,
 		"internal/keylock":             tool,
+		"internal/inuse":               tool,
+		"internal/kmod":                tool,
+		"internal/kmod/kmodtest":       support,
 		"internal/lineage":             tool,
 		"internal/linematch":           tool,
 		"internal/localsocket":         tool,
@@ -106,6 +112,7 @@ func layers() map[string]layer {
 		"internal/agent/sshd":          agent,
 		"internal/agent/signals":       agent,
 		"internal/image":               service,
+		"internal/kernel":              service,
 		"internal/machine":             service,
 		"internal/session":             service,
 		"internal/guest":               adapter,
@@ -178,7 +185,7 @@ func TestServices_AreWiredByTheDaemonAlone(t *testing.T) {
 			continue
 		}
 		for _, imported := range imports {
-			for constructor := range strings.FieldsSeq("internal/session internal/machine internal/image") {
+			for constructor := range strings.FieldsSeq("internal/session internal/machine internal/image internal/kernel") {
 				if imported == constructor && calls(t, dir, path.Base(constructor), "New") {
 					t.Errorf("%s calls %s.New, which is for daemon.New", dir, constructor)
 				}

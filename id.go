@@ -15,6 +15,9 @@ type SessionID string
 // ImageID identifies the content of an image.
 type ImageID string
 
+// KernelID identifies the content of a kernel.
+type KernelID string
+
 // idLength gives 100 random bits: no two are equal in practice, and a prefix of
 // a few characters is unique on one host.
 const idLength = 20

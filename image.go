@@ -20,7 +20,7 @@ const BuiltImageUser = "dev"
 // DefaultSuite is the default Debian release of an image.
 const DefaultSuite = "bookworm"
 
-// Image is a read-only root file system with its kernel, shared by VMs.
+// Image is a read-only root file system, shared by VMs. One that was built here has a kernel.
 type Image struct {
 	ID            ImageID     `json:"id" doc:"sha256 of its manifest, shortened"`
 	Name          string      `json:"name" doc:"unique; empty if other images took its names"`
@@ -28,7 +28,7 @@ type Image struct {
 	Recipe        ImageRecipe `json:"recipe,omitzero" doc:"of an image that was built here"`
 	RecipeDigest  string      `json:"recipe_digest,omitempty" doc:"sha256 of its recipe: equal recipes give the same image"`
 	OCI           *OCIImage   `json:"oci,omitempty" doc:"what others made it of; absent for an image that was built here"`
-	KernelRelease string      `json:"kernel_release" doc:"release of its kernel, as uname -r prints it"`
+	KernelRelease string      `json:"kernel_release" doc:"release of its kernel, as uname -r prints it; empty if it has none"`
 	SizeBytes     int64       `json:"size_bytes" doc:"of the root file system, with what it shares with other images"`
 	Packages      int         `json:"packages" doc:"number of Debian packages in it; 0 if unknown"`
 	CreatedAt     time.Time   `json:"created_at" doc:"when it was built, pulled or imported, by the host's clock"`
@@ -77,6 +77,7 @@ type ImageService interface {
 	// DeleteImage refuses with CodeInUse and the VMs' names while a VM needs it. If ref is one
 	// of several names of the image, the image only loses that name.
 	DeleteImage(ctx context.Context, ref string) error
-	// PruneImages deletes the images that no VM needs, and what interrupted pulls have left.
+	// PruneImages deletes the images that no VM needs, but for the default one, and what
+	// interrupted pulls have left.
 	PruneImages(ctx context.Context, r ImagePruneRequest) (ImagePruneResult, error)
 }

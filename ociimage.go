@@ -126,8 +126,9 @@ type TagRequest struct {
 	Name string `json:"name" required:"true" doc:"letters, digits and -_./:@, beginning with a letter or digit; another image of that name loses it"`
 }
 
-// ImagePruneRequest asks for the images that no VM needs to be deleted.
+// ImagePruneRequest asks for the images that no VM needs to be deleted, but for the default one.
 type ImagePruneRequest struct {
+	All    bool `json:"all,omitempty" doc:"also the default image, which the next VM would need"`
 	DryRun bool `json:"dry_run,omitempty" doc:"only report what would be deleted"`
 }
 

@@ -8,6 +8,7 @@ type Services struct {
 	Streams  SessionStreams
 	Control  SessionControl
 	Images   ImageService
+	Kernels  KernelService
 	Events   EventService
 	Host     HostService
 	Trash    TrashService

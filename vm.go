@@ -41,6 +41,8 @@ type VM struct {
 	ImageID       ImageID      `json:"image_id"`
 	ImageName     string       `json:"image_name" doc:"the image's name when the VM was created"`
 	ImageConfig   *ImageConfig `json:"image_config,omitempty" doc:"what the author of an OCI image has chosen: the defaults of sessions"`
+	KernelID      KernelID     `json:"kernel_id,omitempty" doc:"the kernel that it boots, whatever kernels come; absent if it boots that of its image"`
+	KernelRelease string       `json:"kernel_release,omitempty" doc:"of that kernel, as uname -r prints it"`
 	Driver        string       `json:"driver" doc:"what runs its machine: qemu, or remote for a host that banger only logs in to"`
 	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, in addition to what is done in its guest"`
 	CPUs          int          `json:"cpus" doc:"number of virtual CPUs"`
@@ -86,6 +88,7 @@ func (v VM) Ref() (id, name string) { return string(v.ID), v.Name }
 type VMRequest struct {
 	Name          string `json:"name,omitempty" doc:"a DNS label; default: a generated name"`
 	Image         string `json:"image,omitempty" doc:"name or id; default: default"`
+	Kernel        string `json:"kernel,omitempty" doc:"id, release or version of a kernel that is here; default: that of the image, else the newest 6.12 that is here"`
 	CPUs          int    `json:"cpus,omitempty" doc:"default 1"`
 	MemoryMiB     int    `json:"memory_mib,omitempty" doc:"default 1024"`
 	SystemDiskMiB int    `json:"system_disk_mib,omitempty" doc:"default 8192, sparse"`

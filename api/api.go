@@ -83,6 +83,11 @@ type ImageList struct {
 	Images []banger.Image `json:"images"`
 }
 
+// KernelList is a list of kernels, those that came first before.
+type KernelList struct {
+	Kernels []banger.Kernel `json:"kernels"`
+}
+
 // TrashList is what is in the trash, or what was removed from it, oldest first.
 type TrashList struct {
 	Trash []banger.Trashed `json:"trash"`
@@ -113,6 +118,13 @@ type PullLine struct {
 	Progress *banger.PullProgress `json:"progress,omitempty"`
 	Image    *banger.Image        `json:"image,omitempty"`
 	Error    *banger.Error        `json:"error,omitempty"`
+}
+
+// KernelLine is a line of a pull of a kernel: reports of progress, then the kernel or the error.
+type KernelLine struct {
+	Progress *banger.BuildProgress `json:"progress,omitempty"`
+	Kernel   *banger.Kernel        `json:"kernel,omitempty"`
+	Error    *banger.Error         `json:"error,omitempty"`
 }
 
 // RemoteLine is a line of a login to a remote host: the steps that it takes, then the VM or

@@ -31,7 +31,7 @@ var (
 	})
 
 	PruneImages = operation(Route{
-		ID: "pruneImages", Method: http.MethodPost, Path: "/v1/prune-images", Summary: "Delete the images that no VM uses, and what interrupted pulls have left.",
+		ID: "pruneImages", Method: http.MethodPost, Path: "/v1/prune-images", Summary: "Delete the images that no VM uses, but for the default one, and what interrupted pulls have left.",
 	}, func(ctx context.Context, s banger.Services, q Body[banger.ImagePruneRequest]) (banger.ImagePruneResult, error) {
 		return s.Images.PruneImages(ctx, q.Body)
 	})

@@ -13,7 +13,7 @@ import (
 type Route struct {
 	ID      string // operationId of OpenAPI
 	Method  string
-	Path    string // {vm}, {session} and {image} are refs; any byte may be percent-escaped
+	Path    string // {vm}, {session}, {image} and {kernel} are refs; any byte may be percent-escaped
 	Summary string
 	// Description is what else a client has to know; empty if there is nothing.
 	Description string
@@ -67,7 +67,7 @@ const (
 
 // Routes returns all operations, in the order of the description.
 func Routes() []Route {
-	return slices.Concat(vmRoutes(), sessionRoutes(), streamRoutes(), copyRoutes(), imageRoutes(), hostRoutes())
+	return slices.Concat(vmRoutes(), sessionRoutes(), streamRoutes(), copyRoutes(), imageRoutes(), kernelRoutes(), hostRoutes())
 }
 
 // The refs of requests: each an id, a name or a unique prefix of either.

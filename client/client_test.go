@@ -31,7 +31,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		want string
 		call func() error
 	}{
-		{"CreateVM {Name:dev Image: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}", func() error {
+		{"CreateVM {Name:dev Image: Kernel: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}", func() error {
 			_, err := r.CreateVM(ctx, banger.VMRequest{Name: "dev", CPUs: 2})
 			return err
 		}},
@@ -143,7 +143,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		}},
 		{`ImportImage "/a b" "" ""`, func() error { _, err := r.ImportImage(ctx, banger.ImportRequest{Path: "/a b"}, nil); return err }},
 		{`TagImage "ghcr.io/a/b:1" "x/y:2"`, func() error { _, err := r.TagImage(ctx, "ghcr.io/a/b:1", banger.TagRequest{Name: "x/y:2"}); return err }},
-		{"PruneImages true", func() error { _, err := r.PruneImages(ctx, banger.ImagePruneRequest{DryRun: true}); return err }},
+		{"PruneImages false true", func() error { _, err := r.PruneImages(ctx, banger.ImagePruneRequest{DryRun: true}); return err }},
 		{"ListImages", func() error { _, err := r.ListImages(ctx); return err }},
 		{`GetImage "i"`, func() error { _, err := r.GetImage(ctx, "i"); return err }},
 		{`DeleteImage "i"`, func() error { return r.DeleteImage(ctx, "i") }},

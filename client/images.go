@@ -10,7 +10,7 @@ import (
 // BuildImage implements banger.ImageService. The build ends with its client.
 func (c *Client) BuildImage(ctx context.Context, name string, r banger.ImageRecipe, progress func(banger.BuildProgress)) (banger.Image, error) {
 	q := api.Body[api.ImageBuild]{Body: api.ImageBuild{Name: name, Recipe: r}}
-	return madeImage(ctx, c, api.BuildImage, q, progress, func(l api.BuildLine) (*banger.BuildProgress, *banger.Image, *banger.Error) {
+	return made(ctx, c, api.BuildImage, q, progress, func(l api.BuildLine) (*banger.BuildProgress, *banger.Image, *banger.Error) {
 		return l.Progress, l.Image, l.Error
 	})
 }
@@ -27,28 +27,28 @@ func (c *Client) ImportImage(ctx context.Context, r banger.ImportRequest, progre
 }
 
 func pull[Q any](ctx context.Context, c *Client, o api.Operation[Q, api.PullLine], q Q, progress func(banger.PullProgress)) (banger.Image, error) {
-	return madeImage(ctx, c, o, q, progress, func(l api.PullLine) (*banger.PullProgress, *banger.Image, *banger.Error) {
+	return made(ctx, c, o, q, progress, func(l api.PullLine) (*banger.PullProgress, *banger.Image, *banger.Error) {
 		return l.Progress, l.Image, l.Error
 	})
 }
 
-// madeImage passes on what is reported while an image is made, each a P, and returns the
-// image. parts are those of a line; progress may be nil.
-func madeImage[Q, L, P any](ctx context.Context, c *Client, o api.Operation[Q, L], q Q, progress func(P), parts func(L) (*P, *banger.Image, *banger.Error)) (banger.Image, error) {
-	var image *banger.Image
+// made passes on what is reported while an R is made, each a P, and returns that. parts are
+// those of a line; progress may be nil.
+func made[Q, L, P, R any](ctx context.Context, c *Client, o api.Operation[Q, L], q Q, progress func(P), parts func(L) (*P, *R, *banger.Error)) (result R, err error) {
+	var whole *R
 	var failed *banger.Error
-	err := stream(ctx, c, o, q, func(line L) (done bool) {
+	err = stream(ctx, c, o, q, func(line L) (done bool) {
 		var p *P
-		if p, image, failed = parts(line); p != nil && progress != nil {
+		if p, whole, failed = parts(line); p != nil && progress != nil {
 			progress(*p)
 		}
-		return image != nil || failed != nil
+		return whole != nil || failed != nil
 	})
 	switch {
 	case err != nil:
-		return banger.Image{}, err
+		return result, err
 	case failed != nil:
-		return banger.Image{}, failed
+		return result, failed
 	}
-	return *image, nil
+	return *whole, nil
 }

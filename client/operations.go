@@ -105,6 +105,28 @@ func (c *Client) DeleteImage(ctx context.Context, image string) error {
 	return err
 }
 
+// ListKernels implements banger.KernelService.
+func (c *Client) ListKernels(ctx context.Context) ([]banger.Kernel, error) {
+	answer, err := call(ctx, c, api.ListKernels, api.Empty{})
+	return answer.Kernels, err
+}
+
+// GetKernel implements banger.KernelService.
+func (c *Client) GetKernel(ctx context.Context, kernel string) (banger.Kernel, error) {
+	return call(ctx, c, api.GetKernel, api.KernelRef{Kernel: kernel})
+}
+
+// DeleteKernel implements banger.KernelService.
+func (c *Client) DeleteKernel(ctx context.Context, kernel string) error {
+	_, err := call(ctx, c, api.DeleteKernel, api.KernelRef{Kernel: kernel})
+	return err
+}
+
+// PruneKernels implements banger.KernelService.
+func (c *Client) PruneKernels(ctx context.Context, r banger.KernelPruneRequest) (banger.KernelPruneResult, error) {
+	return call(ctx, c, api.PruneKernels, api.Body[banger.KernelPruneRequest]{Body: r})
+}
+
 // ListTrash implements banger.TrashService.
 func (c *Client) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
 	answer, err := call(ctx, c, api.ListTrash, api.Empty{})

@@ -29,6 +29,7 @@ func needs() map[string]banger.Capability {
 		"session rm": "", "session search": "", "session send": "", "session show": "", "session signal": "", "session start": "",
 		"exec": "", "shell": "", "cp": "", "session stop": "", "session wait": "",
 		"image build": "", "image delete": "", "image import": "", "image list": "", "image prune": "", "image pull": "", "image show": "", "image tag": "",
+		"kernel delete": "", "kernel list": "", "kernel prune": "", "kernel pull": "",
 		"daemon logs": "", "daemon run": "", "daemon show": "", "daemon start": "", "daemon status": "", "daemon stop": "",
 	}
 }

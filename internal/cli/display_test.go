@@ -66,7 +66,7 @@ func hostileFake() *fake {
 	x.ExitCode, x.ExitSignal, x.EndedBy = nil, "", banger.EndedByLaunch
 	return &fake{
 		vms: []banger.VM{hostileRecord[banger.VM]()}, sessions: []banger.Session{x},
-		images: []banger.Image{hostileRecord[banger.Image]()}, checks: []banger.Check{hostileRecord[banger.Check]()},
+		images: []banger.Image{hostileRecord[banger.Image]()}, kernels: []banger.Kernel{hostileRecord[banger.Kernel]()}, checks: []banger.Check{hostileRecord[banger.Check]()},
 		events: []banger.Event{
 			{Revision: 1, Kind: hostile, VM: new(hostileRecord[banger.VM]())},
 			{Revision: 2, Kind: hostile, Session: &x},
@@ -103,6 +103,10 @@ var commandLines = map[string][]string{
 	"image pull":      {"127.0.0.1:1/x", "127.0.0.1:1/x --json"},
 	"image show":      {"x", "x --json"},
 	"image tag":       {"x y", "x y --json"},
+	"kernel delete":   {"x"},
+	"kernel list":     {"", "--json"},
+	"kernel prune":    {"", "--dry-run --json"},
+	"kernel pull":     {"x", "x --json"},
 	"ps":              {"", "v", "--json"},
 	"run":             {"-- true", "--tty=false -- true"},
 	"session attach":  {"v s"},

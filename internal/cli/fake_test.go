@@ -22,6 +22,7 @@ type fake struct {
 	vms          []banger.VM
 	sessions     []banger.Session
 	images       []banger.Image
+	kernels      []banger.Kernel
 	events       []banger.Event
 	checks       []banger.Check
 	chunks       []banger.LogChunk
@@ -66,7 +67,7 @@ func (f *fake) services() Services {
 	s := &servicetest.Fake{
 		Strict: f.strict,
 		VMs:    append([]banger.VM{}, f.vms...), Sessions: append([]banger.Session{}, f.sessions...),
-		Images: append([]banger.Image{}, f.images...), Events: f.events,
+		Images: append([]banger.Image{}, f.images...), Kernels: f.kernels, Events: f.events,
 		Checks: f.checks, Chunks: f.chunks, Progress: f.progress, Pulls: f.pulls, PrunedImages: f.prunedImages, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
 		Pruned: f.pruned, Trash: f.trash, Err: f.err, Console: []byte("boot\r\n\x1b[31mred\xff"),
 		Match:  banger.Match{Stream: banger.StreamStdout, Offset: 5, End: 8, Text: []byte("abc")},

@@ -148,15 +148,17 @@ func (c *CLI) imagePruneCommand() *cobra.Command {
 		Use:   "prune",
 		Short: "Delete the images that no VM uses",
 		Long: `Delete the images that no VM uses, their layers unless another image has them, and what
-interrupted pulls have left. The image whose kernel VMs of OCI images boot is kept. Print
-what was deleted and how much of the disk that frees.`,
+interrupted pulls have left. The default image is kept. Print what was deleted and how much
+of the disk that frees.`,
 		Args:              argumentNames(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	dryRun := cmd.Flags().Bool("dry-run", false, "only print what would be deleted")
+	var r banger.ImagePruneRequest
+	cmd.Flags().BoolVar(&r.All, "all", false, "also delete the default image")
+	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "only print what would be deleted")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		result, err := c.Backend.Services().Images.PruneImages(cmd.Context(), banger.ImagePruneRequest{DryRun: *dryRun})
+		result, err := c.Backend.Services().Images.PruneImages(cmd.Context(), r)
 		if err != nil {
 			return err
 		}
@@ -172,8 +174,7 @@ what was deleted and how much of the disk that frees.`,
 				return err
 			}
 		}
-		_, err = fmt.Fprintf(c.Stderr, "banger: %s %s\n", formatBytes(result.ReclaimedBytes), map[bool]string{true: "would be freed", false: "freed"}[*dryRun])
-		return err
+		return c.printFreed(result.ReclaimedBytes, r.DryRun)
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ func (c *CLI) vmNamed(ctx context.Context, r banger.VMRequest, chosen bool) (ban
 		}
 		for _, vm := range vms {
 			if vm.Name == r.Name {
-				return vm, c.checkImage(ctx, vm, r.Image, chosen)
+				return vm, errors.Join(c.checkImage(ctx, vm, r.Image, chosen), c.checkKernel(ctx, vm, r.Kernel))
 			}
 		}
 	}
@@ -101,4 +102,21 @@ func (c *CLI) checkImage(ctx context.Context, vm banger.VM, ref string, chosen b
 	}
 	return banger.Errorf(banger.CodeExists, "cannot have VM %s of image %s: it is of image %s", vm.Name, ref, vm.ImageName).
 		WithHint("give another --name, leave out the image, or delete the VM: banger vm delete --force %s", vm.Name)
+}
+
+// checkKernel refuses a VM of another kernel than the user has chosen.
+func (c *CLI) checkKernel(ctx context.Context, vm banger.VM, ref string) error {
+	if ref == "" || ref == vm.KernelRelease || ref == string(vm.KernelID) {
+		return nil
+	}
+	kernel, err := c.Backend.Services().Kernels.GetKernel(ctx, ref)
+	if err == nil && kernel.ID == vm.KernelID {
+		return nil
+	}
+	boots := vm.KernelRelease
+	if boots == "" {
+		boots = "that of its image"
+	}
+	return banger.Errorf(banger.CodeExists, "cannot have VM %s with kernel %s: it boots %s", vm.Name, ref, boots).
+		WithHint("give another --name, leave out --kernel, or delete the VM: banger vm delete --force %s", vm.Name)
 }

@@ -49,11 +49,13 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func(image []string) (banger.VMRequest
 	var memory, disk, workDisk sizeMiB
 	flags := cmd.Flags()
 	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "`IMAGE` to boot, by name or id; one that is not here is pulled: node:22")
+	flags.StringVar(&r.Kernel, "kernel", "", "`KERNEL` to boot, by version, release or id (default: the image's own, else "+banger.DefaultKernelName+"); one that is not here is pulled")
 	flags.IntVar(&r.CPUs, "cpus", banger.DefaultCPUs, "number of CPUs")
 	flags.Var(&memory, "memory", "memory size (default "+formatMiB(banger.DefaultMemoryMiB)+")")
 	flags.Var(&disk, "disk", "size of the system disk, which holds changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	flags.Var(&workDisk, "work-disk", "size of the work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	c.completeFlag(cmd, "image", imageNames)
+	c.completeFlag(cmd, "kernel", kernelNames)
 	return func(image []string) (banger.VMRequest, error) {
 		if len(image) > 0 {
 			if flags.Changed("image") && r.Image != image[0] {
@@ -69,9 +71,12 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func(image []string) (banger.VMRequest
 	}
 }
 
-// newVM creates a VM, for which its image is pulled if it is not here.
+// newVM creates a VM, for which its image and its kernel are pulled if they are not here.
 func (c *CLI) newVM(ctx context.Context, r banger.VMRequest) (banger.VM, error) {
 	if err := c.pullMissing(ctx, r.Image); err != nil {
+		return banger.VM{}, err
+	}
+	if err := c.pullMissingKernel(ctx, r); err != nil {
 		return banger.VM{}, err
 	}
 	return c.Backend.Services().VMs.CreateVM(ctx, r)

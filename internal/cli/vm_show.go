@@ -107,6 +107,7 @@ func vmFields(vm banger.VM) []field {
 		{"last error", vm.LastError},
 		{"sessions", unknown(vm.SessionsUnknown)},
 		{"image", image},
+		{"kernel", vm.KernelRelease},
 		{"driver", vm.Driver},
 		{"accelerator", vm.Accelerator},
 		{"cpus", positive(int64(vm.CPUs))},

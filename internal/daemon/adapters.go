@@ -13,6 +13,7 @@ import (
 	"banger/internal/image"
 	"banger/internal/image/ext4"
 	"banger/internal/image/initrd"
+	"banger/internal/kernel"
 	"banger/internal/machine"
 	"banger/internal/machine/remote"
 	"banger/internal/sshhost"
@@ -23,7 +24,34 @@ type imageFiles struct{ *image.Service }
 
 func (i imageFiles) Files(ctx context.Context, id banger.ImageID) (machine.ImageFiles, error) {
 	f, err := i.Service.Files(ctx, id)
-	return machine.ImageFiles{ID: id, Roots: f.Roots, Kernel: f.Kernel, Modules: f.Modules, User: f.User}, err
+	own := machine.KernelFiles{ID: string(id), Kernel: f.Kernel, Modules: f.Modules}
+	return machine.ImageFiles{Roots: f.Roots, User: f.User, Kernel: own}, err
+}
+
+// kernelFiles gives the VM service the files of kernels.
+type kernelFiles struct {
+	*kernel.Service
+	images *image.Service
+}
+
+func (k kernelFiles) Files(_ context.Context, id banger.KernelID) (machine.KernelFiles, error) {
+	f, err := k.Service.Files(id)
+	return machine.KernelFiles{ID: string(id), Kernel: f.Kernel, Modules: f.Modules}, err
+}
+
+func (k kernelFiles) Inherited(ctx context.Context) (banger.Kernel, error) {
+	dir, release, err := k.images.NewestKernel(ctx)
+	if err != nil {
+		return banger.Kernel{}, err
+	}
+	if dir == "" {
+		return k.GetKernel(ctx, banger.DefaultKernelName)
+	}
+	id, err := k.Adopt(ctx, dir, release)
+	if err != nil {
+		return banger.Kernel{}, err
+	}
+	return k.GetKernel(ctx, string(id))
 }
 
 // FileSystems gives the image service its root file systems.
@@ -72,11 +100,11 @@ func newInitrds(dir, binaries string) initrds {
 	return initrds{cache: initrd.NewCache(dir), binaries: binaries}
 }
 
-func (i initrds) WriteVM(_ context.Context, path string, image machine.ImageFiles, config guestconfig.Config) error {
+func (i initrds) WriteVM(_ context.Context, path string, kernel machine.KernelFiles, config guestconfig.Config) error {
 	base := initrd.BaseFiles{
 		Agent:      filepath.Join(i.binaries, guestconfig.AgentName),
 		Shim:       filepath.Join(i.binaries, guestconfig.ShimName),
-		ModulesDir: image.Modules,
+		ModulesDir: kernel.Modules,
 	}
-	return i.cache.WriteVM(path, image.ID, base.WithDefaultModules(), config)
+	return i.cache.WriteVM(path, kernel.ID, base.WithDefaultModules(), config)
 }

@@ -14,9 +14,11 @@ import (
 
 	"banger"
 	"banger/internal/config"
+	"banger/internal/debian"
 	"banger/internal/guest"
 	"banger/internal/httpapi"
 	"banger/internal/image"
+	"banger/internal/kernel"
 	"banger/internal/machine"
 	"banger/internal/paths"
 	"banger/internal/session"
@@ -39,7 +41,11 @@ type Parts struct {
 	// Registries carries the requests to registries of images; nil: http.DefaultTransport.
 	Registries http.RoundTripper
 	// Images are what VMs boot from; nil: the images that Builder makes.
-	Images  machine.Images
+	Images machine.Images
+	// Kernels are what VMs boot whose image has none; nil: those of Archive.
+	Kernels machine.Kernels
+	// Archive has the kernels to be pulled; nil: Debian's.
+	Archive kernel.Archive
 	Disks   machine.Disks
 	Initrds machine.Initrds
 
@@ -57,6 +63,7 @@ type Parts struct {
 type Daemon struct {
 	Store       *store.Store
 	Images      *image.Service
+	Kernels     *kernel.Service
 	VMs         *machine.Services
 	Sessions    *session.Services
 	Streams     *session.Streams
@@ -106,22 +113,29 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	if parts.Images == nil {
 		parts.Images = imageFiles{images}
 	}
+	if parts.Archive == nil {
+		parts.Archive = debian.Archives{}
+	}
+	kernels := kernel.New(kernel.Config{Archive: parts.Archive, VMs: records.VMs, Paths: p, Log: log})
+	if parts.Kernels == nil {
+		parts.Kernels = kernelFiles{kernels, images}
+	}
 	links := guest.NewLinks(parts.Signer, log)
 	sessions := session.New(ctx, session.Config{
 		Store: records.Sessions, VMs: records.VMs, Guests: links, Retention: parts.Settings.Retention, Clock: ages, Log: log,
 	})
 	vms := machine.New(ctx, machine.Config{
-		Store: records.VMs, SessionRecords: records.Sessions, Images: parts.Images, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
+		Store: records.VMs, SessionRecords: records.Sessions, Images: parts.Images, Kernels: parts.Kernels, Disks: parts.Disks, Initrds: parts.Initrds, Drivers: parts.Drivers,
 		Links: links, Sessions: sessions.Reconciler, Paths: p, Restored: restored,
 		ClientKey: authorizedKey(parts.Signer), Log: log,
 	})
 	streams, attachments := session.NewOutput(sessions, vms.Disks)
 	d := &Daemon{
-		Store: records, Images: images, VMs: vms, Sessions: sessions, Streams: streams, Attachments: attachments,
+		Store: records, Images: images, Kernels: kernels, VMs: vms, Sessions: sessions, Streams: streams, Attachments: attachments,
 		ctx: context.WithoutCancel(ctx), parts: parts, links: links,
 	}
 	if parts.Host != nil {
-		d.host = &host{Host: *parts.Host, store: records, trash: vms.Trash, images: images, paths: p, settings: parts.Settings}
+		d.host = &host{Host: *parts.Host, store: records, trash: vms.Trash, images: images, kernels: kernels, paths: p, settings: parts.Settings}
 	}
 	return d, nil
 }
@@ -133,7 +147,7 @@ func authorizedKey(signer ssh.Signer) string {
 
 // Begin takes over what an earlier daemon has left, and starts what starts with the host.
 func (d *Daemon) Begin(ctx context.Context) error {
-	if err := d.Images.Recover(ctx); err != nil {
+	if err := errors.Join(d.Images.Recover(ctx), d.Kernels.Sweep()); err != nil {
 		return err
 	}
 	d.Sessions.Retain()
@@ -151,7 +165,7 @@ func (d *Daemon) Begin(ctx context.Context) error {
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	handler := httpapi.New(httpapi.Services{
 		Services: banger.Services{
-			VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images,
+			VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images, Kernels: d.Kernels,
 			Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams,
 			Events: d.Store.Events, Host: d.host,
 		},

@@ -44,6 +44,27 @@ func (h *host) checkCopies() banger.Check {
 	return c
 }
 
+// checkKernels reads all kernels.
+func (h *host) checkKernels(ctx context.Context) ([]banger.Check, error) {
+	kernels, err := h.kernels.ListKernels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var checks []banger.Check
+	for _, k := range kernels {
+		c := banger.Check{Name: "kernel " + string(k.ID), Status: banger.CheckOK, Detail: k.Release + " is as it came"}
+		if err := h.kernels.Verify(k.ID); err != nil {
+			c.Status, c.Detail = banger.CheckFail, err.Error()
+			c.Hint = "VMs that boot it are not to be trusted until it is pulled again"
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		checks = append(checks, c)
+	}
+	return checks, nil
+}
+
 // checkImages reads all images.
 func (h *host) checkImages(ctx context.Context) ([]banger.Check, error) {
 	images, err := h.images.ListImages(ctx)

@@ -17,6 +17,7 @@ import (
 	"banger/internal/diskspace"
 	"banger/internal/image"
 	"banger/internal/image/mmdebstrap"
+	"banger/internal/kernel"
 	"banger/internal/machine/qemu"
 	"banger/internal/paths"
 	"banger/internal/store"
@@ -38,6 +39,7 @@ type host struct {
 	store    *store.Store
 	trash    banger.TrashService
 	images   *image.Service
+	kernels  *kernel.Service
 	paths    paths.Paths
 	settings config.Config // that are in use
 }
@@ -75,7 +77,11 @@ func (h *host) Doctor(ctx context.Context, deep bool) ([]banger.Check, error) {
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, images...)
+		kernels, err := h.checkKernels(ctx)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(append(checks, images...), kernels...)
 	}
 	return append(checks, h.checkTrash(ctx), h.checkCopies(),
 		checkImageBuilder(h.Builder.Check()),
@@ -115,7 +121,7 @@ func checkImageBuilder(missing error) banger.Check {
 	return c
 }
 
-// anyKernel returns the kernel of some image, "" if there is none: KVM works
+// anyKernel returns the kernel of some image, or some other, "" if there is none: KVM works
 // with all or with none of them.
 func (h *host) anyKernel(ctx context.Context) string {
 	images, err := h.images.ListImages(ctx)
@@ -123,7 +129,16 @@ func (h *host) anyKernel(ctx context.Context) string {
 		return ""
 	}
 	for _, i := range images {
-		if files, err := h.images.Files(ctx, i.ID); err == nil {
+		if files, err := h.images.Files(ctx, i.ID); err == nil && files.Kernel != "" {
+			return files.Kernel
+		}
+	}
+	kernels, err := h.kernels.ListKernels(ctx)
+	if err != nil {
+		return ""
+	}
+	for _, k := range kernels {
+		if files, err := h.kernels.Files(k.ID); err == nil {
 			return files.Kernel
 		}
 	}

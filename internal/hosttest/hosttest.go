@@ -262,8 +262,8 @@ func (images) GetImage(_ context.Context, ref string) (banger.Image, error) {
 	return records.Resolve("image", ref, []banger.Image{image})
 }
 
-func (images) Files(_ context.Context, id banger.ImageID) (machine.ImageFiles, error) {
-	return machine.ImageFiles{ID: id}, nil
+func (images) Files(context.Context, banger.ImageID) (machine.ImageFiles, error) {
+	return machine.ImageFiles{Kernel: machine.KernelFiles{Kernel: "of the image"}}, nil
 }
 
 func (images) Use(banger.ImageID, string) error { return nil }
@@ -296,6 +296,6 @@ func (disks) NewDisk(_ context.Context, path string, _ int, _ string) error {
 	return os.WriteFile(path, nil, 0o600)
 }
 
-func (initrds) WriteVM(_ context.Context, path string, _ machine.ImageFiles, _ guestconfig.Config) error {
+func (initrds) WriteVM(_ context.Context, path string, _ machine.KernelFiles, _ guestconfig.Config) error {
 	return os.WriteFile(path, nil, 0o600)
 }

@@ -99,6 +99,7 @@ func (s *server) handlers() []handler {
 		streamed(s, api.BuildImage, s.buildImage),
 		streamed(s, api.PullImage, s.pullImage),
 		streamed(s, api.ImportImage, s.importImage),
+		streamed(s, api.PullKernel, s.pullKernel),
 		streamed(s, api.AddRemote, s.addRemote),
 		streamed(s, api.UnlockRemote, s.unlockRemote),
 		upgraded(s, api.ExecSession, s.execSession),

@@ -41,19 +41,19 @@ func (s *server) buildImage(ctx context.Context, q api.Body[api.ImageBuild], sen
 	line := func(p *banger.BuildProgress, i *banger.Image) api.BuildLine {
 		return api.BuildLine{Progress: p, Image: i}
 	}
-	return makeImage(ctx, send, line, func(ctx context.Context, report func(banger.BuildProgress)) (banger.Image, error) {
+	return makeReported(ctx, send, line, func(ctx context.Context, report func(banger.BuildProgress)) (banger.Image, error) {
 		return s.Images.BuildImage(ctx, q.Body.Name, q.Body.Recipe, report)
 	})
 }
 
 func (s *server) pullImage(ctx context.Context, q api.Body[banger.PullRequest], send func(api.PullLine) error) error {
-	return makeImage(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+	return makeReported(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
 		return s.Images.PullImage(ctx, q.Body, report)
 	})
 }
 
 func (s *server) importImage(ctx context.Context, q api.Body[banger.ImportRequest], send func(api.PullLine) error) error {
-	return makeImage(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
+	return makeReported(ctx, send, pullLine, func(ctx context.Context, report func(banger.PullProgress)) (banger.Image, error) {
 		return s.Images.ImportImage(ctx, q.Body, report)
 	})
 }
@@ -62,12 +62,21 @@ func pullLine(p *banger.PullProgress, i *banger.Image) api.PullLine {
 	return api.PullLine{Progress: p, Image: i}
 }
 
-// makeImage sends what is reported while an image is made, each a P, then the image. line is
-// one of either.
-func makeImage[L, P any](ctx context.Context, send func(L) error, line func(*P, *banger.Image) L, call func(context.Context, func(P)) (banger.Image, error)) error {
+func (s *server) pullKernel(ctx context.Context, q api.Body[banger.KernelRequest], send func(api.KernelLine) error) error {
+	line := func(p *banger.BuildProgress, k *banger.Kernel) api.KernelLine {
+		return api.KernelLine{Progress: p, Kernel: k}
+	}
+	return makeReported(ctx, send, line, func(ctx context.Context, report func(banger.BuildProgress)) (banger.Kernel, error) {
+		return s.Kernels.PullKernel(ctx, q.Body, report)
+	})
+}
+
+// makeReported sends what is reported while an R is made, each a P, then the R. line is one of
+// either.
+func makeReported[L, P, R any](ctx context.Context, send func(L) error, line func(*P, *R) L, call func(context.Context, func(P)) (R, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	image, err := call(ctx, func(p P) {
+	made, err := call(ctx, func(p P) {
 		if err := send(line(&p, nil)); err != nil {
 			cancel()
 		}
@@ -75,5 +84,5 @@ func makeImage[L, P any](ctx context.Context, send func(L) error, line func(*P, 
 	if err != nil {
 		return err
 	}
-	return send(line(nil, &image))
+	return send(line(nil, &made))
 }

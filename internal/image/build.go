@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"banger"
+	"banger/internal/files"
 	"banger/internal/imagename"
 	"banger/internal/keylock"
 	"banger/internal/vmlinux"
@@ -182,17 +183,17 @@ func otherPart(err error) error {
 func seal(dir string, r banger.ImageRecipe, digest string, system picked) (manifest, error) {
 	m := manifest{CreatedAt: time.Now().UTC(), Content: content{
 		Format: manifestFormat, Recipe: r, RecipeDigest: digest,
-		KernelRelease: system.release, Packages: system.packages, Files: map[string]fileFacts{},
+		KernelRelease: system.kernel.Release, Packages: system.packages, Files: map[string]fileFacts{},
 	}}
 	for _, name := range []string{rootName, kernelName, packagesName} {
-		facts, err := measureFile(filepath.Join(dir, name))
+		facts, err := files.Measure(filepath.Join(dir, name))
 		if err != nil {
 			return m, err
 		}
 		m.Content.Files[name] = facts
 	}
 	var err error
-	if m.Content.Modules, err = measureTree(filepath.Join(dir, modulesName)); err != nil {
+	if m.Content.Modules, err = files.MeasureTree(filepath.Join(dir, modulesName)); err != nil {
 		return m, err
 	}
 	return m, m.write(dir)

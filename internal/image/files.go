@@ -9,13 +9,13 @@ import (
 
 // Files are the parts of an image that a VM boots from, all absolute paths.
 type Files struct {
-	ID banger.ImageID // of the image that has the kernel
 	// Roots are raw ext4s, never written, that overlayfs stacks: the lowest first, at
 	// least one.
-	Roots   []string
+	Roots []string
+	User  string // whose home is on the work disk, beside root's: as whom an image from elsewhere runs its command, or BuiltImageUser
+	// Of an image that was built here. Others have none.
 	Kernel  string // unpacked if it can be
 	Modules string // the directory that holds modules.dep, named by the kernel's release
-	User    string // whose home is on the work disk, beside root's: as whom an image from elsewhere runs its command, or BuiltImageUser
 }
 
 // Files returns the files of an image. It fails with CodeCorrupt, naming the
@@ -29,45 +29,37 @@ func (s *Service) Files(ctx context.Context, id banger.ImageID) (Files, error) {
 		return Files{}, s.corrupt(ctx, id, err)
 	}
 	if m.Content.OCI != nil {
-		return s.layerFiles(ctx, id, m)
+		f := Files{User: m.Content.OCI.Config.User}
+		for _, l := range m.Layers {
+			f.Roots = append(f.Roots, s.shelf.layers.path(l.ChainID))
+		}
+		return f, nil
 	}
 	dir := s.Paths.Image(id)
 	return Files{
-		ID: id, Roots: []string{filepath.Join(dir, rootName)}, Kernel: s.kernel(id), Modules: m.modulesDir(dir),
-		User: banger.BuiltImageUser,
+		Roots: []string{filepath.Join(dir, rootName)}, User: banger.BuiltImageUser,
+		Kernel: s.kernel(id), Modules: m.modulesDir(dir),
 	}, nil
 }
 
-// kernelImage returns the image whose kernel those have that came without one: the newest that
-// was built here. Its id is empty if there is none.
-func kernelImage(images []banger.Image) (newest banger.Image) {
+// NewestKernel returns the directory of the newest image that was built here, and the release of
+// the kernel in it; nothing if there is no such image.
+func (s *Service) NewestKernel(ctx context.Context) (dir, release string, err error) {
+	images, err := s.Store.ListImages(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	var newest banger.Image
 	for _, i := range images {
 		if i.OCI == nil && i.CreatedAt.After(newest.CreatedAt) {
 			newest = i
 		}
 	}
-	return newest
-}
-
-// layerFiles returns the files of an image from elsewhere. It never brings a kernel: it is
-// booted with that of the newest image that was built here.
-func (s *Service) layerFiles(ctx context.Context, id banger.ImageID, m manifest) (Files, error) {
-	images, err := s.Store.ListImages(ctx)
-	if err != nil {
-		return Files{}, err
-	}
-	newest := kernelImage(images)
 	if newest.ID == "" {
-		return Files{}, banger.Errorf(banger.CodeMissing, "cannot use image %s: there is no kernel for it: it is that of an image that was built here", id).
-			WithHint("build one with: banger image build")
+		return "", "", nil
 	}
-	files, err := s.Files(ctx, newest.ID)
-	if err != nil {
-		return Files{}, err
+	if _, err := s.Files(ctx, newest.ID); err != nil {
+		return "", "", err
 	}
-	files.Roots, files.User = nil, m.Content.OCI.Config.User
-	for _, l := range m.Layers {
-		files.Roots = append(files.Roots, s.shelf.layers.path(l.ChainID))
-	}
-	return files, nil
+	return s.Paths.Image(newest.ID), newest.KernelRelease, nil
 }

@@ -10,47 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/files"
 	"banger/internal/vmlinux"
 )
 
 // The kernel of an image as machines boot it: what vmlinuz unpacks. It is made of that, so
 // the manifest does not have it; an image of an older banger gets it when it is first used.
-const (
-	vmlinuxName    = "vmlinux"
-	newVmlinuxName = "vmlinux.new" // while it is being written
-)
+const vmlinuxName = "vmlinux"
 
 // unpackKernel makes vmlinux in the directory of an image, which nobody else does meanwhile.
-func unpackKernel(dir string) (err error) {
-	in, err := os.Open(filepath.Join(dir, kernelName))
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.OpenFile(filepath.Join(dir, newVmlinuxName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = vmlinux.Extract(out, in, info.Size())
-	if err == nil {
-		err = vmlinux.CheckPVH(out)
-	}
-	if err == nil {
-		err = out.Sync()
-	}
-	err = errors.Join(err, out.Close())
-	if err == nil {
-		err = os.Rename(out.Name(), filepath.Join(dir, vmlinuxName))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(out.Name()))
-	}
-	return files.SyncDir(dir)
+func unpackKernel(dir string) error {
+	return vmlinux.UnpackFile(filepath.Join(dir, kernelName), filepath.Join(dir, vmlinuxName))
 }
 
 // kernel returns the file that machines of an image boot: vmlinux, which is made if it is not

@@ -14,6 +14,8 @@ import (
 
 	"banger"
 	"banger/internal/diskspace"
+	"banger/internal/filelock"
+	"banger/internal/files"
 	"banger/internal/paths"
 )
 
@@ -49,7 +51,7 @@ func (l layerFiles) use(ctx context.Context) (*os.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	return lockFile(filepath.Join(dir, layersLock), unix.LOCK_SH) // nobody has the other lock for long
+	return filelock.Flock(filepath.Join(dir, layersLock), unix.LOCK_SH) // nobody has the other lock for long
 }
 
 // missing reports which layers of an image have to be made. One whose size is not that
@@ -118,7 +120,7 @@ func (l layerFiles) remove(r removal, needed func() (map[string]bool, error)) (f
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	lock, err := lockFile(filepath.Join(dir, layersLock), unix.LOCK_EX|unix.LOCK_NB)
+	lock, err := filelock.Flock(filepath.Join(dir, layersLock), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return 0, nil // whoever it is does it at the end
 	}
@@ -162,25 +164,6 @@ func (r removal) remove(dir string, keep map[string]bool) (freed int64, err erro
 		}
 	}
 	return freed, err
-}
-
-// lockFile takes a lock (flock(2)) on a file, which is made if it is not there. The file is
-// open for writing, as NFS wants it.
-func lockFile(path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
-		}
-	}
 }
 
 // collect removes the layers that no image has and what pulls have left, if they are older
@@ -240,7 +223,7 @@ func (l layerFiles) measure(m manifest, known map[string]layerFacts) ([]layerFac
 		if info, err := os.Stat(path); err != nil {
 			return nil, err
 		} else if !ok || fact.Size != info.Size() {
-			is, err := measureFile(path)
+			is, err := files.Measure(path)
 			if err != nil {
 				return nil, err
 			}

@@ -3,7 +3,6 @@ package image
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,14 +15,15 @@ import (
 
 	"banger"
 	"banger/internal/files"
+	"banger/internal/kmod"
 )
 
 // The names in an image's directory.
 const (
 	manifestName = "manifest.json"
 	rootName     = "root.ext4"
-	kernelName   = "vmlinuz"
-	modulesName  = "modules"
+	kernelName   = kmod.KernelName
+	modulesName  = kmod.ModulesName
 	packagesName = "packages.txt"
 )
 
@@ -55,19 +55,11 @@ type content struct {
 	OCI           *ociContent          `json:"oci,omitempty"` // of an image from elsewhere, which has nothing of the above but the format
 }
 
-// fileFacts identify a file.
-type fileFacts struct {
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
-
-// treeFacts identify a directory: SHA256 is that of what sha256sum prints for its
-// files, by path from the directory, sorted.
-type treeFacts struct {
-	Files  int    `json:"files"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
+// What identifies a file, and all files of a directory.
+type (
+	fileFacts = files.Facts
+	treeFacts = files.TreeFacts
+)
 
 // id returns the id of an image with this content: 100 bits of its SHA-256.
 func (c content) id() (banger.ImageID, error) {
@@ -181,35 +173,4 @@ func missingFile(name string, err error) error {
 		return fmt.Errorf("its file %s is gone: %w", name, err)
 	}
 	return fmt.Errorf("its file %s cannot be read: %w", name, err)
-}
-
-// measureFile returns the facts of a file by reading it.
-func measureFile(path string) (fileFacts, error) {
-	sum, size, err := files.SHA256(path)
-	return fileFacts{Size: size, SHA256: sum}, err
-}
-
-// measureTree returns the facts of a directory by reading all of it.
-func measureTree(dir string) (treeFacts, error) {
-	var t treeFacts
-	list := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error { // in lexical order
-		if err != nil || e.IsDir() {
-			return err
-		}
-		f, err := measureFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		t.Files++
-		t.Size += f.Size
-		_, err = fmt.Fprintf(list, "%s  %s\n", f.SHA256, name)
-		return err
-	})
-	t.SHA256 = hex.EncodeToString(list.Sum(nil))
-	return t, err
 }

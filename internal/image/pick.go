@@ -10,35 +10,26 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"banger/internal/kmod"
 )
 
-// Bounds of what is picked from a system, which its packages' scripts made.
+// What is picked beside the kernel.
 const (
-	maxKernelBytes   = 256 << 20
-	maxModuleBytes   = 256 << 20
-	maxModuleFiles   = 50_000
-	maxModulesBytes  = 4 << 30
-	maxPackageLine   = 16 << 20
-	packageDatabase  = "var/lib/dpkg/status"
-	kernelPrefix     = "boot/vmlinuz-"
-	modulesPrefix    = "lib/modules/" // usr/ before it is cut off
-	moduleTree       = "kernel"       // below the release
-	moduleDependency = "modules.dep"
+	maxPackageLine  = 16 << 20
+	packageDatabase = "var/lib/dpkg/status"
 )
 
 // picked is what a VM needs of a system outside of its root file system.
 type picked struct {
-	dir      string // where it is written
-	release  string // of the kernel
+	kernel   kmod.Picker
 	packages int
-	files    int // of modules
-	bytes    int64
 }
 
 // pick reads the tar stream of a system to its end and writes the kernel, its
 // modules and the list of packages into dir.
 func pick(r io.Reader, dir string) (picked, error) {
-	p := picked{dir: dir}
+	p := picked{kernel: kmod.Picker{Dir: dir}}
 	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
@@ -63,62 +54,16 @@ func pick(r io.Reader, dir string) (picked, error) {
 
 // file looks at one file of the system; name is clean and relative.
 func (p *picked) file(name string, size int64, r io.Reader) error {
-	if release, ok := strings.CutPrefix(name, kernelPrefix); ok && !strings.Contains(release, "/") {
-		if p.release != "" {
-			return fmt.Errorf("there is another kernel, %s", p.release)
-		}
-		p.release = release
-		return p.save(kernelName, size, maxKernelBytes, r)
-	}
 	if name == packageDatabase {
 		return p.listPackages(r)
 	}
-	if module, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), modulesPrefix); ok && wantedModule(module) {
-		p.files++
-		p.bytes += size
-		if p.files > maxModuleFiles || p.bytes > maxModulesBytes {
-			return fmt.Errorf("there are more than %d modules or %d bytes of them", maxModuleFiles, int64(maxModulesBytes))
-		}
-		return p.save(filepath.Join(modulesName, module), size, maxModuleBytes, r)
-	}
-	return nil
-}
-
-// wantedModule reports whether a file below lib/modules is needed to find and
-// load a module by its name: the modules and three indexes.
-func wantedModule(name string) bool {
-	_, rest, ok := strings.Cut(name, "/")
-	if !ok {
-		return false
-	}
-	switch rest {
-	case moduleDependency, "modules.builtin", "modules.softdep":
-		return true
-	}
-	return strings.HasPrefix(rest, moduleTree+"/")
-}
-
-// save writes a file of a known size below dir.
-func (p *picked) save(name string, size, limit int64, r io.Reader) error {
-	if size > limit {
-		return fmt.Errorf("it has %d bytes; at most %d are allowed", size, limit)
-	}
-	to := filepath.Join(p.dir, name)
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Close())
+	return p.kernel.File(name, size, r)
 }
 
 // listPackages writes packages.txt from dpkg's database, deb-control(5): one
 // paragraph a package.
 func (p *picked) listPackages(r io.Reader) error {
-	f, err := os.OpenFile(filepath.Join(p.dir, packagesName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(p.kernel.Dir, packagesName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -151,14 +96,14 @@ func (p *picked) listPackages(r io.Reader) error {
 
 // check makes sure that all parts were there.
 func (p *picked) check() error {
-	switch {
-	case p.release == "":
-		return errors.New("cannot find a kernel in the system")
-	case p.packages == 0:
+	if err := p.kernel.Check(); err != nil {
+		return err
+	}
+	if p.packages == 0 {
 		return errors.New("cannot find a package database in the system")
 	}
-	if _, err := os.Stat(filepath.Join(p.dir, modulesName, p.release, moduleDependency)); err != nil {
-		return fmt.Errorf("cannot find the modules of kernel %s in the system: %w", p.release, err)
+	if _, err := os.Stat(filepath.Join(p.kernel.Modules(), kmod.DepName)); err != nil {
+		return fmt.Errorf("cannot find the modules of kernel %s in the system: %w", p.kernel.Release, err)
 	}
 	return nil
 }

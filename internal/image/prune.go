@@ -16,14 +16,15 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 	if err != nil {
 		return result, err
 	}
-	if unused, err = s.withoutKernel(ctx, unused); err != nil {
-		return result, err
-	}
 	going := map[banger.ImageID]bool{}
 	for _, i := range unused {
+		if !r.All && slices.Contains(i.Names(), banger.DefaultImageName) {
+			continue // the next VM would have it built again
+		}
 		size := treeBytes(s.Paths.Image(i.ID))
-		err := s.users.checkUnused(i)
-		if err == nil && !r.DryRun {
+		if r.DryRun {
+			err = s.users.checkUnused(i)
+		} else {
 			err = s.delete(ctx, i)
 		}
 		switch code := banger.CodeOf(err); {
@@ -38,25 +39,6 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 	layers, err := s.shelf.layers.remove(removal{dryRun: r.DryRun}, func() (map[string]bool, error) { return s.shelf.neededLayers(going) })
 	result.ReclaimedBytes += layers
 	return result, err
-}
-
-// withoutKernel returns unused images without the one whose kernel VMs of images from
-// elsewhere boot, if there are such VMs.
-func (s *Service) withoutKernel(ctx context.Context, unused []banger.Image) ([]banger.Image, error) {
-	images, err := s.Store.ListImages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	needed := false
-	for _, i := range images {
-		free := slices.ContainsFunc(unused, func(u banger.Image) bool { return u.ID == i.ID }) && s.users.checkUnused(i) == nil
-		needed = needed || i.OCI != nil && !free
-	}
-	if !needed {
-		return unused, nil
-	}
-	kernel := kernelImage(images).ID
-	return slices.DeleteFunc(unused, func(u banger.Image) bool { return u.ID == kernel }), nil
 }
 
 // treeBytes returns what the files below a directory have, as far as they can be read.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"banger"
+	"banger/internal/files"
 )
 
 // Verify reads every byte of an image and compares it with what was built. A difference
@@ -30,7 +31,7 @@ func (s *Service) Verify(ctx context.Context, id banger.ImageID) error {
 
 func (m manifest) verify(ctx context.Context, dir string) error {
 	for _, name := range []string{rootName, kernelName, packagesName} {
-		is, err := measureFile(filepath.Join(dir, name))
+		is, err := files.Measure(filepath.Join(dir, name))
 		if err != nil {
 			return missingFile(name, err)
 		}
@@ -41,7 +42,7 @@ func (m manifest) verify(ctx context.Context, dir string) error {
 			return context.Cause(ctx)
 		}
 	}
-	is, err := measureTree(filepath.Join(dir, modulesName))
+	is, err := files.MeasureTree(filepath.Join(dir, modulesName))
 	if err != nil {
 		return fmt.Errorf("its modules cannot be read: %w", err)
 	}
@@ -51,12 +52,12 @@ func (m manifest) verify(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (m manifest) verifyLayers(ctx context.Context, files layerFiles) error {
-	if err := m.checkLayers(files); err != nil {
+func (m manifest) verifyLayers(ctx context.Context, layers layerFiles) error {
+	if err := m.checkLayers(layers); err != nil {
 		return err
 	}
 	for _, l := range m.Layers {
-		is, err := measureFile(files.path(l.ChainID))
+		is, err := files.Measure(layers.path(l.ChainID))
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 type boots struct {
 	store     Store
 	images    Images
+	kernels   kernels
 	initrds   Initrds
 	drivers   vmm.Drivers
 	homes     *homes
@@ -62,6 +63,10 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	if err != nil {
 		return spec, err
 	}
+	kernel, err := s.kernels.filesOf(ctx, vm, image.Kernel)
+	if err != nil {
+		return spec, err
+	}
 	private, _, err := s.homes.readHostKey(vm.ID)
 	if err != nil {
 		return spec, err
@@ -69,7 +74,7 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	dir := s.homes.dir(vm.ID)
 	spec = vmm.MachineSpec{
 		VMID: vm.ID, Name: vm.Name, CPUs: vm.CPUs, MemoryMiB: vm.MemoryMiB,
-		Kernel: image.Kernel, Initrd: filepath.Join(dir, initrdName),
+		Kernel: kernel.Kernel, Initrd: filepath.Join(dir, initrdName),
 		Disks:    diskList(image, dir),
 		StateDir: dir,
 	}
@@ -78,7 +83,7 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	if vm.ImageConfig != nil {
 		imageConfig = *vm.ImageConfig
 	}
-	err = s.initrds.WriteVM(ctx, spec.Initrd, image, guestconfig.Config{
+	err = s.initrds.WriteVM(ctx, spec.Initrd, kernel, guestconfig.Config{
 		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.clientKey},
 		ImageDisks: imageSerials(devices, len(image.Roots)), SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
 		ReadyPort: devices.ReadyPort, User: image.User,

@@ -19,6 +19,7 @@ import (
 type creator struct {
 	store   Store
 	images  Images
+	kernels kernels
 	disks   Disks
 	drivers vmm.Drivers
 	homes   *homes
@@ -43,6 +44,10 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 	if _, err := s.images.Files(ctx, image.ID); err != nil {
 		return banger.VM{}, err
 	}
+	kernel, err := s.kernels.choose(ctx, r.Kernel, image)
+	if err != nil {
+		return banger.VM{}, err
+	}
 	if err := checkName(ctx, s.store, r.Name); err != nil {
 		return banger.VM{}, err
 	}
@@ -59,6 +64,7 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 	}
 	vm := banger.VM{
 		ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name,
+		KernelID: kernel.ID, KernelRelease: kernel.Release,
 		Driver: driver.Name(), Capabilities: vmm.Capabilities(driver),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,
 		ImageConfig: imageConfig(image),
@@ -130,6 +136,11 @@ func (s *creator) makeFiles(ctx context.Context, vm banger.VM) error {
 	}
 	if err := s.images.Use(vm.ImageID, dir); err != nil {
 		return err
+	}
+	if vm.KernelID != "" {
+		if err := s.kernels.Use(vm.KernelID, dir); err != nil {
+			return err
+		}
 	}
 	if err := makeHostKey(dir, vm.ID); err != nil {
 		return err

@@ -28,11 +28,9 @@ type Images interface {
 
 // ImageFiles are the parts of an image that a VM boots from, all absolute paths.
 type ImageFiles struct {
-	ID      banger.ImageID
-	Roots   []string // raw ext4s that are stacked, the lowest first; at least one
-	Kernel  string
-	Modules string // the directory that holds modules.dep
-	User    string // whose home is on the work disk, beside root's; as in the configuration of an OCI image; "" for nobody
+	Roots  []string    // raw ext4s that are stacked, the lowest first; at least one
+	User   string      // whose home is on the work disk, beside root's; as in the configuration of an OCI image; "" for nobody
+	Kernel KernelFiles // its own, if it has one
 }
 
 // Disks makes and reads writable disks; internal/image/ext4 does.
@@ -46,7 +44,7 @@ type Disks interface {
 // Initrds writes initial RAM disks; internal/image/initrd does.
 type Initrds interface {
 	// WriteVM writes what one boot of one VM needs to path.
-	WriteVM(ctx context.Context, path string, image ImageFiles, config guestconfig.Config) error
+	WriteVM(ctx context.Context, path string, kernel KernelFiles, config guestconfig.Config) error
 }
 
 // Links keeps the connections to guests; internal/guest.Links does.
@@ -78,6 +76,7 @@ type Config struct {
 	Store          Store
 	SessionRecords SessionRecords
 	Images         Images
+	Kernels        Kernels
 	Disks          Disks
 	Initrds        Initrds
 	Drivers        vmm.Drivers
@@ -113,14 +112,15 @@ func New(ctx context.Context, c Config) *Services {
 	homes, room := &homes{c.Paths}, room{c.Paths.VMs()}
 	files := &vmFiles{homes: homes, drivers: c.Drivers}
 	store := filed{Store: c.Store, files: files, log: c.Log}
+	kernels := kernels{Kernels: c.Kernels, store: store, homes: homes, log: c.Log}
 	work := &workDisks{disks: c.Disks, homes: homes}
 	reporter := &reporter{store: store, sessions: c.Sessions, drivers: c.Drivers, disks: work, log: c.Log}
 	runs := &runs{store: store, links: c.Links, reporter: reporter, room: room, tasks: tasks, log: c.Log, kept: map[banger.VMID]*run{}}
 	adopter := &adopter{store: store, drivers: c.Drivers, homes: homes, runs: runs, reporter: reporter, log: c.Log}
 	deleter := &deleter{locks: locks, store: store, homes: homes, runs: runs, adopter: adopter, log: c.Log}
 	trash := &Trash{paths: c.Paths, drivers: c.Drivers, log: c.Log}
-	creator := &creator{store: store, images: c.Images, disks: c.Disks, drivers: c.Drivers, homes: homes, files: files, room: room}
-	boots := &boots{store: store, images: c.Images, initrds: c.Initrds, drivers: c.Drivers, homes: homes, clientKey: c.ClientKey, log: c.Log}
+	creator := &creator{store: store, images: c.Images, kernels: kernels, disks: c.Disks, drivers: c.Drivers, homes: homes, files: files, room: room}
+	boots := &boots{store: store, images: c.Images, kernels: kernels, initrds: c.Initrds, drivers: c.Drivers, homes: homes, clientKey: c.ClientKey, log: c.Log}
 	starter := &starter{locks: locks, store: store, homes: homes, room: room, runs: runs, adopter: adopter, boots: boots}
 	stopper := &stopper{locks: locks, store: store, runs: runs, adopter: adopter}
 	remotes := &Remotes{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, links: c.Links, homes: homes, files: files, runs: runs, deleter: deleter}
@@ -136,7 +136,7 @@ func New(ctx context.Context, c Config) *Services {
 		Remotes:    remotes,
 		Trash:      trash,
 		Disks:      &DiskReader{locks: locks, store: store, drivers: c.Drivers, adopter: adopter, disks: work, tasks: tasks},
-		takeover:   &takeover{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, images: c.Images, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
+		takeover:   &takeover{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, images: c.Images, kernels: kernels, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
 		autostarts: &autostarts{store: store, starter: starter, tasks: tasks, log: c.Log},
 		runs:       runs,
 		tasks:      tasks,

@@ -39,6 +39,7 @@ type takeover struct {
 	sessions SessionRecords
 	drivers  vmm.Drivers
 	images   Images
+	kernels  kernels
 	homes    *homes
 	adopter  *adopter
 	reporter *reporter
@@ -68,6 +69,7 @@ func (s *takeover) run(ctx context.Context) error {
 		return err
 	}
 	s.noteImages(vms)
+	s.kernels.note(ctx, vms)
 	if err := s.noteCapabilities(ctx, vms); err != nil {
 		return err
 	}

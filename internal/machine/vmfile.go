@@ -148,6 +148,8 @@ func (f *vmFiles) check(id banger.VMID, version int, vm banger.VM) error {
 		err = errors.New("it does not say which host it is")
 	case len(vm.ImageID) > banger.MaxNameBytes || strings.ContainsAny(string(vm.ImageID), "/."):
 		err = fmt.Errorf("its image %.40q is not an image id", string(vm.ImageID))
+	case vm.KernelID != "" && !banger.ValidID(string(vm.KernelID)):
+		err = fmt.Errorf("its kernel %.40q is not a kernel id", string(vm.KernelID))
 	}
 	if err != nil {
 		return corruptVMFile(err)

@@ -21,7 +21,7 @@ import (
 // Paths are the directories of one installation, all absolute.
 type Paths struct {
 	Config string // the user's settings, and the daemon's SSH key
-	Data   string // images
+	Data   string // images and kernels
 	State  string // the store, VMs with their disks, logs, sockets and locks
 }
 
@@ -142,7 +142,7 @@ func (p Paths) Images() string { return filepath.Join(p.Data, "images") }
 // Image is the directory of one image.
 func (p Paths) Image(id banger.ImageID) string { return filepath.Join(p.Images(), string(id)) }
 
-// Initrds caches the part of an initrd that VMs of one image share.
+// Initrds caches the part of an initrd that VMs of one kernel share.
 func (p Paths) Initrds() string { return filepath.Join(p.State, "initrds") }
 
 // VMs holds one directory per VM, named by its id.

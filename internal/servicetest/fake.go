@@ -20,6 +20,7 @@ type Fake struct {
 	VMs      []banger.VM
 	Sessions []banger.Session
 	Images   []banger.Image
+	Kernels  []banger.Kernel
 	Events   []banger.Event
 	Revision int64 // of the last event
 
@@ -73,6 +74,7 @@ var _ interface {
 	banger.SessionStreams
 	banger.SessionControl
 	banger.ImageService
+	banger.KernelService
 	banger.EventService
 	banger.HostService
 	banger.TrashService
@@ -80,7 +82,7 @@ var _ interface {
 
 // Services returns the fake as every service.
 func (f *Fake) Services() banger.Services {
-	return banger.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Events: f, Host: f, Trash: f}
+	return banger.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Kernels: f, Events: f, Host: f, Trash: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".

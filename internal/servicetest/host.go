@@ -79,7 +79,7 @@ func (f *Fake) TagImage(_ context.Context, ref string, r banger.TagRequest) (ban
 
 // PruneImages implements banger.ImageService.
 func (f *Fake) PruneImages(_ context.Context, r banger.ImagePruneRequest) (banger.ImagePruneResult, error) {
-	defer f.call(fmt.Sprint(r.DryRun), "PruneImages", r)()
+	defer f.call(fmt.Sprint(r.All, r.DryRun), "PruneImages", r)()
 	return f.PrunedImages, f.Err
 }
 

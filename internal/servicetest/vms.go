@@ -26,7 +26,7 @@ func (f *Fake) CreateVM(ctx context.Context, r banger.VMRequest) (banger.VM, err
 	if err != nil {
 		return banger.VM{}, err
 	}
-	vm := banger.VM{ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name, State: banger.VMStopped, Autostart: r.Autostart}
+	vm := banger.VM{ID: banger.NewVMID(), Name: r.Name, ImageID: image.ID, ImageName: image.Name, KernelRelease: r.Kernel, State: banger.VMStopped, Autostart: r.Autostart}
 	if vm.Name == "" {
 		vm.Name = "vm-" + string(vm.ID[:6])
 	}

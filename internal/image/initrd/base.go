@@ -12,6 +12,7 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"banger/internal/guestconfig"
+	"banger/internal/kmod"
 )
 
 // BaseFiles are the parts of a base initrd; all paths are on the host.
@@ -38,13 +39,8 @@ func (f BaseFiles) WithDefaultModules() BaseFiles {
 // moduleDir is where the modules lie in the initrd.
 const moduleDir = "/banger/ko"
 
-// Bounds of what is read into memory for an initrd.
-const (
-	maxBinaryBytes = 128 << 20
-	maxModuleBytes = 64 << 20
-	// maxModuleDictionary bounds what an xz stream has its reader keep; that of xz -9 is as large.
-	maxModuleDictionary = 64 << 20
-)
+// maxBinaryBytes bounds a program that is read into memory for an initrd.
+const maxBinaryBytes = 128 << 20
 
 // Base writes the archive that all VMs of an image share.
 func Base(w io.Writer, f BaseFiles) error {
@@ -91,7 +87,7 @@ func moduleRecords(f BaseFiles) ([]cpio.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := path.Join(moduleDir, moduleName(p)+".ko")
+		name := path.Join(moduleDir, kmod.Name(p)+".ko")
 		records = append(records, file(name, data, 0o600))
 		fmt.Fprintln(&list, name)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"banger"
 	"banger/internal/guestconfig"
+	"banger/internal/kmod"
 )
 
 // testKernel writes a tree like Debian's, with one module of each compression,
@@ -126,7 +127,7 @@ func TestBase_LoadsModulesAfterWhatTheyDependOn(t *testing.T) {
 	want := []string{"virtio_ring", "virtio", "virtio_pci", "crc32c_generic", "jbd2", "ext4", "virtio_rng"}
 	var names, contents []string
 	for _, p := range list {
-		names = append(names, moduleName(p))
+		names = append(names, kmod.Name(p))
 		contents = append(contents, content(t, got[p]))
 	}
 	if !slices.Equal(names, want) {

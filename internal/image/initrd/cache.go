@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"banger"
 	"banger/internal/files"
 	"banger/internal/guestconfig"
 )
@@ -29,7 +28,7 @@ const keepBases = 8
 // is a leftover of an interrupted write.
 const baseSuffix = ".cpio"
 
-// Cache writes the initrds of VMs. It keeps the base of each image and build of
+// Cache writes the initrds of VMs. It keeps the base of each kernel and build of
 // banger in a directory of its own, so that a start only copies it. Safe for
 // concurrent use; only one process may use a directory.
 type Cache struct {
@@ -51,12 +50,13 @@ func NewCache(dir string) *Cache {
 	return &Cache{dir: dir, digests: map[string]fileSum{}}
 }
 
-// WriteVM writes the initrd of one VM of an image to path, readable by the owner
+// WriteVM writes the initrd of one VM to path, with the modules of the kernel with that id, or
+// of the image that has it,, readable by the owner
 // only, since the configuration holds a key. A file that is there is replaced
 // at once, never changed; only one call at a time may be for a path. It is not
 // durable: every start writes it again.
-func (c *Cache) WriteVM(path string, image banger.ImageID, f BaseFiles, cfg guestconfig.Config) error {
-	base, err := c.openBase(image, f)
+func (c *Cache) WriteVM(path string, kernel string, f BaseFiles, cfg guestconfig.Config) error {
+	base, err := c.openBase(kernel, f)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func (c *Cache) WriteVM(path string, image banger.ImageID, f BaseFiles, cfg gues
 	})
 }
 
-// openBase opens the base initrd of an image, which it first makes if need be.
-func (c *Cache) openBase(image banger.ImageID, f BaseFiles) (*os.File, error) {
+// openBase opens the base initrd of a kernel, which it first makes if need be.
+func (c *Cache) openBase(kernel string, f BaseFiles) (*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key, err := c.key(image, f)
+	key, err := c.key(kernel, f)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (c *Cache) openBase(image banger.ImageID, f BaseFiles) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open base initrd of image %s: %w", image, err)
+		return nil, fmt.Errorf("cannot open base initrd of kernel %s: %w", kernel, err)
 	}
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err != nil { // prune goes by it
@@ -153,7 +153,7 @@ func (c *Cache) prune() error {
 }
 
 // key names everything that a base is made of.
-func (c *Cache) key(image banger.ImageID, f BaseFiles) (string, error) {
+func (c *Cache) key(kernel string, f BaseFiles) (string, error) {
 	agent, err := c.digest(f.Agent)
 	if err != nil {
 		return "", err
@@ -163,7 +163,7 @@ func (c *Cache) key(image banger.ImageID, f BaseFiles) (string, error) {
 		return "", err
 	}
 	const format = 1 // raise it when Base writes something else of the same files
-	data, err := json.Marshal([]any{format, image, filepath.Base(f.ModulesDir), agent, shim, f.Modules, f.Optional})
+	data, err := json.Marshal([]any{format, kernel, filepath.Base(f.ModulesDir), agent, shim, f.Modules, f.Optional})
 	if err != nil {
 		return "", err
 	}

@@ -2,18 +2,13 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
-
 	"banger"
+	"banger/internal/kmod"
 )
 
 // maxIndexBytes bounds modules.dep and its like; Debian's have less than 1 MiB.
@@ -54,20 +49,20 @@ func (t *moduleTree) close() { t.root.Close() }
 func (t *moduleTree) readIndexes() error {
 	err := t.eachLine("modules.dep", func(line string) {
 		if p, deps, ok := strings.Cut(line, ":"); ok {
-			t.deps[moduleName(p)] = moduleDep{path: p, deps: strings.Fields(deps)}
+			t.deps[kmod.Name(p)] = moduleDep{path: p, deps: strings.Fields(deps)}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	err = t.eachLine("modules.builtin", func(line string) { t.builtin[moduleName(line)] = true })
+	err = t.eachLine("modules.builtin", func(line string) { t.builtin[kmod.Name(line)] = true })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	err = t.eachLine("modules.softdep", func(line string) {
 		fields := strings.Fields(line)
 		if len(fields) > 3 && fields[0] == "softdep" && fields[2] == "pre:" {
-			name := moduleName(fields[1])
+			name := kmod.Name(fields[1])
 			t.soft[name] = append(t.soft[name], untilPost(fields[3:])...)
 		}
 	})
@@ -128,7 +123,7 @@ func (t *moduleTree) order(required, optional []string) ([]string, error) {
 }
 
 func (t *moduleTree) known(name string) bool {
-	name = moduleName(name)
+	name = kmod.Name(name)
 	_, ok := t.deps[name]
 	return ok || t.builtin[name]
 }
@@ -141,7 +136,7 @@ type moduleOrder struct {
 }
 
 func (o *moduleOrder) add(name string) error {
-	name = moduleName(name)
+	name = kmod.Name(name)
 	if o.seen[name] {
 		return nil
 	}
@@ -173,44 +168,17 @@ func (o *moduleOrder) add(name string) error {
 func (t *moduleTree) read(p string) ([]byte, error) {
 	f, err := t.root.Open(p)
 	if err != nil {
-		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", moduleName(p), t.release, err)
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", kmod.Name(p), t.release, err)
 	}
 	defer f.Close()
-	r, err := decompressed(f, path.Ext(p))
+	r, err := kmod.Unpacked(f, p)
 	if err != nil {
-		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", moduleName(p), t.release, err)
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", kmod.Name(p), t.release, err)
 	}
 	defer r.Close()
-	data, err := readAtMost(r, p, maxModuleBytes)
+	data, err := readAtMost(r, p, kmod.MaxModuleBytes)
 	if err != nil {
-		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", moduleName(p), t.release, err)
+		return nil, banger.Errorf(banger.CodeCorrupt, "cannot read module %s of kernel %s: %w", kmod.Name(p), t.release, err)
 	}
 	return data, nil
-}
-
-// decompressed undoes the compression that a file's extension names; kmod takes
-// the same ones.
-func decompressed(r io.Reader, ext string) (io.ReadCloser, error) {
-	switch ext {
-	case ".xz":
-		x, err := xz.NewReader(r, maxModuleDictionary)
-		return io.NopCloser(x), err
-	case ".zst":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxModuleBytes))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case ".ko":
-		return io.NopCloser(r), nil
-	default:
-		return nil, fmt.Errorf("no module ends in %q", ext)
-	}
-}
-
-// moduleName returns the name of the module in a file, in the form that the
-// kernel prints.
-func moduleName(p string) string {
-	name, _, _ := strings.Cut(path.Base(p), ".ko")
-	return strings.ReplaceAll(name, "-", "_")
 }

@@ -2,13 +2,13 @@ package mmdebstrap
 
 import (
 	"bufio"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"strings"
 
 	"banger"
+	"banger/internal/debian"
 )
 
 // Check reports whether this user can build images on this host: CodeMissing with
@@ -95,7 +95,7 @@ func checkRecipe(r banger.ImageRecipe) error {
 				WithHint("a package name is at least two of a-z, 0-9, +, - and ., and begins with a letter or digit")
 		}
 	}
-	if r.Mirror != "" && !validMirror(r.Mirror) {
+	if r.Mirror != "" && !debian.ValidMirror(r.Mirror) {
 		return banger.Errorf(banger.CodeInvalid, "cannot build image: %q cannot be a mirror", r.Mirror).
 			WithHint("a mirror is a URL such as http://deb.debian.org/debian")
 	}
@@ -124,15 +124,3 @@ func consistsOf(s, extra string) bool {
 }
 
 func alphanumeric(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
-
-// validMirror wants a plain URL: anything with a space would be a line of
-// sources.list to mmdebstrap, with options such as trusted=yes.
-func validMirror(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"'\$`, c) >= 0 {
-			return false
-		}
-	}
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == ""
-}

@@ -257,7 +257,12 @@ func (j *judge) everyOtherRoute() {
 				Layers: []banger.ImageLayer{{Digest: "sha256:l", ChainID: "sha256:l", SizeBytes: 1}},
 			},
 		},
-		Pulls:        []banger.PullProgress{{Stage: banger.PullFetching, Layer: 1, Layers: 2, Bytes: 3, TotalBytes: 4, BytesPerSecond: 5, ElapsedMS: 6}},
+		Pulls: []banger.PullProgress{{Stage: banger.PullFetching, Layer: 1, Layers: 2, Bytes: 3, TotalBytes: 4, BytesPerSecond: 5, ElapsedMS: 6}},
+		Kernels: []banger.Kernel{{
+			ID: "k", Release: "6.12", Version: "6.12-1", Package: "linux-image-6.12", Suite: "bookworm-security", Architecture: "amd64",
+			Digest: "sha256:k", SizeBytes: 1, VMs: []string{"lab"}, PulledAt: now,
+		}},
+		Progress:     []banger.BuildProgress{{Stage: "fetching", Percent: 50, Detail: "1 of 2", ElapsedMS: 3}},
 		PrunedImages: banger.ImagePruneResult{Images: []banger.Image{{ID: "j"}}, ReclaimedBytes: 7},
 		OnBuild: func(_ context.Context, progress func(banger.BuildProgress)) (banger.Image, error) {
 			progress(banger.BuildProgress{Stage: "unpack", Percent: 12.5, Detail: "git", ElapsedMS: 1500})
@@ -282,6 +287,11 @@ func (j *judge) everyOtherRoute() {
 	j.ask("pruneImages", "", `{"dry_run":true}`, 0)
 	j.ask("listImages", "", "", 0)
 	j.ask("getImage", "", "", 0, "i")
+	j.ask("pullKernel", "", `{"name":"6.12"}`, 0)
+	j.ask("listKernels", "", "", 0)
+	j.ask("getKernel", "", "", 0, "6.12")
+	j.ask("deleteKernel", "", "", 0, "6.12")
+	j.ask("pruneKernels", "", `{"all":true,"dry_run":true}`, 0)
 	j.ask("doctor", "", "", 0)
 	j.ask("info", "", "", 0)
 	j.ask("openapi", "", "", 0)
