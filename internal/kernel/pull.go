@@ -203,5 +203,5 @@ func explainFull(dir string, err error) error {
 
 func diskFull(detail string) error {
 	return banger.Errorf(banger.CodeMissing, "cannot pull kernel: the host's disk is full: %s", detail).
-		WithHint("free some space (banger df says what can go), or set XDG_DATA_HOME to another directory")
+		WithHint("free some space (banger image prune --dry-run and banger kernel prune --dry-run show what can go), or set XDG_DATA_HOME to another directory")
 }
