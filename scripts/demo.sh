@@ -165,7 +165,9 @@ echo "an exit status of 7, a command that is not there, and a shell that calcula
 
 say "your own ssh and scp, by the VM's name, and a session as a destination"
 banger ssh-config >"$state/ssh_config"
-[ "$(ssh -F "$state/ssh_config" web.banger hostname)" = web ] || fail "ssh web.banger is not the VM web"
+# shellcheck disable=SC2016 # for the guest's shell
+said=$(ssh -F "$state/ssh_config" web.banger 'echo "$GREETING from $(cat /proc/sys/kernel/hostname)"')
+[ "$said" = 'hello from web' ] || fail "ssh web.banger said '$said'"
 scp -q -F "$state/ssh_config" "$state/ssh_config" web.banger:copied
 [ "$(ssh -F "$state/ssh_config" web.banger cat copied)" = "$(cat "$state/ssh_config")" ] || fail "scp has changed a file"
 # shellcheck disable=SC2016 # for the guest's shell

@@ -1,32 +1,21 @@
+//go:build !unit
+
 package cli
 
 import (
-	"context"
 	"errors"
 	"io"
-	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/creack/pty"
-	"golang.org/x/crypto/ssh"
 
 	"banger"
-	"banger/internal/agent/sshd"
 	"banger/internal/hosttest"
 	"banger/test/wait"
 )
-
-// serveSSH is what cmd/banger has.
-func serveSSH(ctx context.Context, conn net.Conn, s SSHSession) {
-	sshd.New(sshd.Config{
-		HostKey: s.HostKey, AuthorizedKeys: []ssh.PublicKey{s.Client},
-		Only: &sshd.Only{Command: s.Command}, Logger: slog.New(slog.DiscardHandler),
-	}).ServeConn(ctx, conn)
-}
 
 // begin starts a session in the VM dev.
 func (u *sshUser) begin(name string, tty bool, command ...string) {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,7 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"banger/client"
+	"banger/internal/agent/sshd"
 	"banger/internal/hosttest"
 	"banger/internal/paths"
 	"banger/internal/version"
@@ -46,6 +51,14 @@ func TestMain(m *testing.M) {
 	status := c.Run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
+}
+
+// serveSSH is what cmd/banger has.
+func serveSSH(ctx context.Context, conn net.Conn, s SSHSession) {
+	sshd.New(sshd.Config{
+		HostKey: s.HostKey, AuthorizedKeys: []ssh.PublicKey{s.Client},
+		Only: &sshd.Only{Command: s.Command}, Logger: slog.New(slog.DiscardHandler),
+	}).ServeConn(ctx, conn)
 }
 
 // runCLI runs a command line in a process of its own, with path as its PATH.
