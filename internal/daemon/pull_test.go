@@ -304,6 +304,36 @@ func TestPullImage_SharesLayersAndFreesThemWithTheLastImage(t *testing.T) {
 	}
 }
 
+// An index may have one image in two compressions, which share a configuration: each is had
+// in full, and what is in them is stored once.
+func TestPullImage_OfTwoCompressionsSharesTheLayers(t *testing.T) {
+	r := newRegistry(t, false)
+	gzip, zstd := imageOf(t, zeros(t, 50<<10, false)), imageOf(t, zeros(t, 50<<10, true))
+	platform := &v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	ref, err := name.ParseReference(r.ref("app:both"))
+	if err == nil {
+		err = remote.WriteIndex(ref, mutate.AppendManifests(empty.Index,
+			mutate.IndexAddendum{Add: gzip, Descriptor: v1.Descriptor{Platform: platform}}, mutate.IndexAddendum{Add: zstd, Descriptor: v1.Descriptor{Platform: platform}}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := zstd.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDaemon(t, t.TempDir(), nil)
+	first, second := pull(t, d, r.ref("app:both")), pull(t, d, r.ref("app@"+digest.String()))
+	if first.OCI.ConfigDigest != second.OCI.ConfigDigest || first.OCI.Layers[0] != second.OCI.Layers[0] || first.OCI.Digest == second.OCI.Digest {
+		t.Errorf("the images are %+v and %+v", first.OCI, second.OCI)
+	}
+	for _, i := range []banger.Image{first, second} {
+		if err := d.Images.Verify(t.Context(), i.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPullImage_ThatWasInterruptedIsContinuedByTheNextDaemon(t *testing.T) {
 	r := newRegistry(t, false)
 	first, second := randomLayer(t, 1<<10), randomLayer(t, 3<<20)

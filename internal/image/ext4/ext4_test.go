@@ -132,6 +132,31 @@ func TestFromTar_KeepsWhatTheStreamSays(t *testing.T) {
 	}
 }
 
+// What a file system needs for many files is counted by files, not by bytes.
+func TestFromTar_HoldsAnyNumberOfEmptyFiles(t *testing.T) {
+	const count = 70_000 // more than 16 bits
+	var stream bytes.Buffer
+	w := tar.NewWriter(&stream)
+	for n := range count {
+		if err := w.WriteHeader(&tar.Header{Name: fmt.Sprintf("d%d/f%d", n%7, n), Typeflag: tar.TypeReg, Mode: 0o644}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	image := fromTar(t, stream.Bytes())
+	check(t, image, bitmapPadding)
+	for _, name := range []string{"d0/f0", fmt.Sprintf("d%d/f%d", (count-1)%7, count-1)} {
+		if got := debugfs(t, image, "stat /"+name); !strings.Contains(got, "Type: regular") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := strings.Count(debugfs(t, image, "ls -p /d3"), "/f"); got != count/7 {
+		t.Errorf("a directory has %d files, want %d", got, count/7)
+	}
+}
+
 func TestFromTar_EqualStreamsMakeEqualFiles(t *testing.T) {
 	stream := testTar(t)
 	a, err := os.ReadFile(fromTar(t, stream))

@@ -78,6 +78,10 @@ func TestWrite_CasesOfImages(t *testing.T) {
 			[]entries{{dir("y", 0o755, 0), soft("x", "y")}, {dir("x", 0o755, 0), reg("x/in", "1")}},
 			[]string{"x drwxr-xr-x 0:0", "x/in -rw-r--r-- 0:0 1 = x/in", "y drwxr-xr-x 0:0"},
 		},
+		"a directory with files for a file": {
+			[]entries{{reg("x", "1"), hard("y", "x")}, {dir("x", 0o711, 2), reg("x/in", "2")}},
+			[]string{"x drwx--x--x 2:0", "x/in -rw-r--r-- 0:0 2 = x/in", "y -rw-r--r-- 0:0 1 = y"},
+		},
 		"a file by way of a symbolic link below": {
 			[]entries{{dir("usr/lib", 0o700, 3), soft("lib", "usr/lib"), soft("usr/lib64", "/lib")}, {reg("lib/one", "1"), reg("usr/lib64/two", "2")}},
 			[]string{"lib Lrwxrwxrwx 0:0 -> usr/lib", "usr drwxr-xr-x 0:0", "usr/lib drwx------ 3:0", "usr/lib/one -rw-r--r-- 0:0 1 = usr/lib/one", "usr/lib/two -rw-r--r-- 0:0 2 = usr/lib/two", "usr/lib64 Lrwxrwxrwx 0:0 -> /lib"},

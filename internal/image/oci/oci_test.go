@@ -180,6 +180,37 @@ func TestFind_TakesThePlatformsImageFromWhereverItIs(t *testing.T) {
 	}
 }
 
+// What docker saves of one platform still lists the others, whose blobs are not there.
+func TestFind_AsksOnlyForTheBlobsOfThePlatform(t *testing.T) {
+	want, other := imageFor(t, "amd64", 2), imageFor(t, "arm64", 2)
+	dir := t.TempDir()
+	if _, err := layout.Write(dir, indexOf(t, map[string]v1.Image{"arm64": other, "amd64": want})); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := other.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := other.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, blob := range []v1.Hash{digest, manifest.Config.Digest, manifest.Layers[0].Digest, manifest.Layers[1].Digest} {
+		if err := os.Remove(filepath.Join(dir, "blobs", "sha256", blob.Hex)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := tarOf(t, dir)
+	found, err := oci.Find(t.Context(), s, linux("amd64"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	isImage(t, found, want)
+	if _, err := oci.Find(t.Context(), s, linux("arm64"), ""); banger.CodeOf(err) != banger.CodeNotFound || !strings.Contains(err.Error(), digest.Hex) {
+		t.Errorf("an image whose blobs are not there: %v, want the digest %s", err, digest)
+	}
+}
+
 // tarOf returns the source of an archive of a directory.
 func tarOf(t *testing.T, dir string) oci.Source {
 	t.Helper()
