@@ -74,7 +74,7 @@ check:
 		test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	shellcheck scripts/* findings/* .ci/run internal/machine/remote/probe.sh
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./test/interop
+	$(GO) vet -tags interop ./test/interop ./internal/session
 	$(GO) vet -tags lab ./test/kvmlab
 	$(LINT) run
 	@before=$$(git status --porcelain; git diff); $(GO) generate ./... && \
@@ -109,6 +109,7 @@ interop: export BANGER_INTEROP_RESULTS = $(CURDIR)/test/interop/RESULTS.md
 interop: build programs
 	./scripts/install-deps run test interop
 	$(TEST) -tags interop -count=1 -timeout 20m -v ./test/interop
+	$(TEST) -tags interop -count=1 -timeout 20m -v -run Podman ./internal/session
 
 # Each fuzz test for a while; go test takes one target of one package at a time.
 fuzz:
