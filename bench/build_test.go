@@ -51,7 +51,7 @@ func newBuilder(b *testing.B, binaries installation.Binaries, packages string) *
 	i := newImages(b, binaries)
 	i.MustRun(b, "daemon", "stop")
 	i.Setenv("http_proxy", packages)
-	i.MustRun(b, "daemon", "status")
+	i.MustRun(b, "image", "list")
 	return i
 }
 

@@ -39,7 +39,7 @@ func newImages(b *testing.B, binaries installation.Binaries) *installation.Insta
 	b.Cleanup(func() { os.RemoveAll(data) })
 	i := installation.New(b, binaries)
 	i.Setenv("XDG_DATA_HOME", data)
-	i.MustRun(b, "daemon", "status") // it runs
+	i.MustRun(b, "image", "list") // starts the daemon
 	return i
 }
 
