@@ -51,6 +51,9 @@ func (r VMRequest) Validate() error {
 	if r.Name != "" && !validHostname(r.Name) {
 		return Errorf(CodeInvalid, "cannot create VM %.100q: a name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -", r.Name)
 	}
+	if r.Init != "" && !slices.Contains(Inits(), r.Init) {
+		return Errorf(CodeInvalid, "cannot create VM: %.100q is not an init that a VM can have; it must be banger or systemd", string(r.Init))
+	}
 	for _, f := range []struct {
 		what          string
 		value, lo, hi int

@@ -34,6 +34,18 @@ const (
 	StoppedByKilled StoppedBy = "killed" // it was killed, on request or because the guest did not shut down in time: what was not on its disks is lost
 )
 
+// Init is what process 1 of a guest is.
+type Init string
+
+// What a VM can have as init.
+const (
+	InitBanger  Init = "banger"  // banger's own: sessions and an SSH server, nothing else
+	InitSystemd Init = "systemd" // that of the image, with all that it starts
+)
+
+// Inits returns all of them.
+func Inits() []Init { return []Init{InitBanger, InitSystemd} }
+
 // VM is the record of one virtual machine.
 type VM struct {
 	ID            VMID         `json:"id"`
@@ -43,6 +55,7 @@ type VM struct {
 	ImageConfig   *ImageConfig `json:"image_config,omitempty" doc:"what the author of an OCI image has chosen: the defaults of sessions"`
 	KernelID      KernelID     `json:"kernel_id,omitempty" doc:"the kernel that it boots, whatever kernels come; absent if it boots that of its image"`
 	KernelRelease string       `json:"kernel_release,omitempty" doc:"of that kernel, as uname -r prints it"`
+	Init          Init         `json:"init,omitempty" doc:"what process 1 of its guest is: banger or systemd; absent for a remote host, and for a VM of an older banger, which has its own"`
 	Driver        string       `json:"driver" doc:"what runs its machine: qemu, or remote for a host that banger only logs in to"`
 	Capabilities  []Capability `json:"capabilities,omitempty" doc:"what can be done with its machine, in addition to what is done in its guest"`
 	CPUs          int          `json:"cpus" doc:"number of virtual CPUs"`
@@ -89,6 +102,7 @@ type VMRequest struct {
 	Name          string `json:"name,omitempty" doc:"a DNS label; default: a generated name"`
 	Image         string `json:"image,omitempty" doc:"name or id; default: default"`
 	Kernel        string `json:"kernel,omitempty" doc:"id, release or version of a kernel that is here; default: that of the image, else the newest 6.12 that is here"`
+	Init          Init   `json:"init,omitempty" doc:"banger or systemd, which the image must have; default: systemd if that is the image's own command, else banger"`
 	CPUs          int    `json:"cpus,omitempty" doc:"default 1"`
 	MemoryMiB     int    `json:"memory_mib,omitempty" doc:"default 1024"`
 	SystemDiskMiB int    `json:"system_disk_mib,omitempty" doc:"default 8192, sparse"`

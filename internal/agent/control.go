@@ -23,14 +23,19 @@ func serveControl(ctx context.Context, args []string) error {
 	sessions := flags.String("sessions-dir", guestconfig.SessionsDir, "holds one directory per session")
 	shim := flags.String("shim", guestconfig.ShimPath, "program that owns one session")
 	line := flags.String("announce", "", "line to print before the protocol begins, behind whatever a login shell has printed, and to wait for on stdin")
-	ours := flags.Bool("machine", false, "this is a machine of banger's own, whose init is the agent")
+	ours := flags.Bool("machine", false, "this is a machine of banger's own, made by it")
 	cgroup := flags.String("cgroup", pid1.SessionsCgroup, "cgroup for those of the sessions; not used if it is missing")
+	shims := flags.String("shim-cgroup", "", "cgroup in which shims are started (default: that of this process)")
+	systemd := flags.Bool("systemd", false, "the init of this machine is systemd")
 	ownsClock := flags.Bool("own-clock", false, "let the daemon set the clock of this machine")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if _, err := os.Stat(*cgroup); err != nil {
 		*cgroup = ""
+	}
+	if _, err := os.Stat(*shims); err != nil {
+		*shims = ""
 	}
 	// Sessions have the login's mask. One that takes rights from their owner, too, would take
 	// from us what we write.
@@ -56,6 +61,9 @@ func serveControl(ctx context.Context, args []string) error {
 	if *ours {
 		powerOff = func() error { return pid1.RunApplet("poweroff") }
 	}
+	if *ours && *systemd {
+		powerOff = pid1.PowerOffSystemd
+	}
 	var machine string
 	var login []string
 	if *line != "" { // somebody else's host, whose home others may share
@@ -69,6 +77,7 @@ func serveControl(ctx context.Context, args []string) error {
 		SessionsDir: *sessions,
 		ShimPath:    *shim,
 		CgroupRoot:  *cgroup,
+		ShimCgroup:  *shims,
 		Version:     version.String(),
 		OwnsClock:   *ownsClock,
 		PowerOff:    powerOff,

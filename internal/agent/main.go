@@ -37,6 +37,8 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"serve", serve},
+		{"hold-sessions", holdSessions},
+		{"end-sessions", endSessions},
 		{"control", serveControl},
 		{"sftp", serveSFTP},
 		{"scp", serveSCP},
@@ -53,6 +55,9 @@ func Main(argv []string) int {
 	log.SetFlags(0)
 	log.SetPrefix("banger: ")
 	name := filepath.Base(argv[0])
+	if os.Getpid() == 1 && pid1.IsFinish(name) && len(argv) > 1 {
+		pid1.Finish(argv[1], slog.Default())
+	}
 	if os.Getpid() == 1 {
 		pid1.Run([]string{guestconfig.AgentPath, "serve", "--ready-fd", strconv.Itoa(pid1.ReadyFD)}, slog.Default())
 	}

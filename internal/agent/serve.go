@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"banger/internal/agent/passwd"
+	"banger/internal/agent/pid1"
 	"banger/internal/agent/scp"
 	"banger/internal/agent/sshd"
 	"banger/internal/guestconfig"
@@ -24,11 +25,16 @@ func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	configPath := flags.String("config", guestconfig.RunConfig, "the VM's configuration")
 	address := flags.String("listen", net.JoinHostPort("", strconv.Itoa(guestconfig.SSHPort)), "address of the SSH server")
+	unit := flags.Bool("unit", false, "this is a unit of systemd, the init of this guest")
 	readyFD := flags.Int("ready-fd", -1, "descriptor that gets one byte when the server listens")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	config, err := serverConfig(*configPath)
+	guest, err := readConfig(*configPath)
+	if err != nil {
+		return err
+	}
+	config, err := serverConfig(guest)
 	if err != nil {
 		return err
 	}
@@ -42,19 +48,26 @@ func serve(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if *unit {
+		return serveUnit(ctx, config, l, guest.ReadyPort)
+	}
 	return sshd.New(config).Serve(ctx, l)
 }
 
-// serverConfig turns a VM's configuration into the server's.
-func serverConfig(path string) (sshd.Config, error) {
+// readConfig reads a VM's configuration.
+func readConfig(path string) (config guestconfig.Config, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return sshd.Config{}, fmt.Errorf("cannot read configuration: %w", err)
+		return config, fmt.Errorf("cannot read configuration: %w", err)
 	}
-	var config guestconfig.Config
 	if err := json.Unmarshal(data, &config); err != nil {
-		return sshd.Config{}, fmt.Errorf("cannot read configuration %s: %w", path, err)
+		return config, fmt.Errorf("cannot read configuration %s: %w", path, err)
 	}
+	return config, nil
+}
+
+// serverConfig turns a VM's configuration into the server's.
+func serverConfig(config guestconfig.Config) (sshd.Config, error) {
 	hostKey, err := ssh.ParsePrivateKey([]byte(config.SSHHostKey))
 	if err != nil {
 		return sshd.Config{}, fmt.Errorf("cannot use host key: %w", err)
@@ -67,6 +80,10 @@ func serverConfig(path string) (sshd.Config, error) {
 	if err != nil {
 		return sshd.Config{}, fmt.Errorf("cannot find own executable: %w", err)
 	}
+	control := []string{executable, "control", "--machine", "--own-clock"}
+	if config.Init == guestconfig.InitSystemd {
+		control = append(control, "--systemd", "--cgroup", pid1.SystemdCgroup, "--shim-cgroup", pid1.SystemdShims)
+	}
 	return sshd.Config{
 		HostKey:        hostKey,
 		AuthorizedKeys: keys,
@@ -75,7 +92,7 @@ func serverConfig(path string) (sshd.Config, error) {
 		Env:            config.Env,
 		Subsystems: map[string][]string{
 			"sftp":                       {executable, "sftp"},
-			guestconfig.ControlSubsystem: {executable, "control", "--machine", "--own-clock"},
+			guestconfig.ControlSubsystem: control,
 			guestconfig.CopySubsystem:    {executable, "copy"},
 		},
 		SCP:    []string{executable, "scp"},

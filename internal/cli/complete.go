@@ -66,6 +66,14 @@ func vmNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 	return names(vms), err
 }
 
+func initNames(context.Context, Services, []string) ([]string, error) {
+	var all []string
+	for _, i := range banger.Inits() {
+		all = append(all, string(i))
+	}
+	return all, nil
+}
+
 func imageNames(ctx context.Context, s Services, _ []string) ([]string, error) {
 	images, err := s.Images.ListImages(ctx)
 	var names []string

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,11 +85,20 @@ func (c *CLI) vmNamed(ctx context.Context, r banger.VMRequest, chosen bool) (ban
 		}
 		for _, vm := range vms {
 			if vm.Name == r.Name {
-				return vm, errors.Join(c.checkImage(ctx, vm, r.Image, chosen), c.checkKernel(ctx, vm, r.Kernel))
+				return vm, errors.Join(c.checkImage(ctx, vm, r.Image, chosen), c.checkKernel(ctx, vm, r.Kernel), checkInit(vm, r.Init))
 			}
 		}
 	}
 	return c.newVM(ctx, r)
+}
+
+// checkInit refuses a VM of another init than the user has chosen.
+func checkInit(vm banger.VM, chosen banger.Init) error {
+	if now := initText(vm); chosen != "" && now != string(chosen) {
+		return banger.Errorf(banger.CodeExists, "cannot have VM %s with %s as init: it has %s", vm.Name, chosen, cmp.Or(now, "that of a remote host")).
+			WithHint("give another --name, leave out --init, or delete the VM: banger vm delete --force %s", vm.Name)
+	}
+	return nil
 }
 
 // checkImage refuses a VM of another image than the user has chosen.

@@ -32,6 +32,9 @@ func TestUp_HasTheVMRunningAndTheCommandOfItsImage(t *testing.T) {
 		{"an image without a command", "up --name web", is(banger.VMStopped, &banger.ImageConfig{}), []string{"start-vm 0123456789abcdef"}, 0, ""},
 		{"an image that was built here", "up --name web", is(banger.VMStopped, nil), []string{"start-vm 0123456789abcdef"}, 0, ""},
 		{"one that runs", "up --name web", is(banger.VMRunning, httpd), nil, 0, ""},
+		{"one of another init", "up --name web --init systemd", is(banger.VMRunning, httpd), nil, 125, "it has banger"},
+		{"one of the same init", "up --name web --init banger", is(banger.VMRunning, httpd), nil, 0, ""},
+		{"an init that nobody knows", "up --name web --init runit", is(banger.VMRunning, httpd), nil, 2, "it must be banger or systemd"},
 		{"one of another image", "up --name web other", is(banger.VMRunning, httpd), nil, 125, "it is of image node:22"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -50,12 +50,14 @@ func (c *CLI) vmFlags(cmd *cobra.Command) func(image []string) (banger.VMRequest
 	flags := cmd.Flags()
 	flags.StringVar(&r.Image, "image", banger.DefaultImageName, "`IMAGE` to boot, by name or id; one that is not here is pulled: node:22")
 	flags.StringVar(&r.Kernel, "kernel", "", "`KERNEL` to boot, by version, release or id (default: the image's own, else "+banger.DefaultKernelName+"); one that is not here is pulled")
+	flags.StringVar((*string)(&r.Init), "init", "", "`INIT` of the guest: banger, or systemd if the image has it (default: systemd if that is the image's own command, else banger)")
 	flags.IntVar(&r.CPUs, "cpus", banger.DefaultCPUs, "number of CPUs")
 	flags.Var(&memory, "memory", "memory size (default "+formatMiB(banger.DefaultMemoryMiB)+")")
 	flags.Var(&disk, "disk", "size of the system disk, which holds changes to the image (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	flags.Var(&workDisk, "work-disk", "size of the work disk, the guest's /root (default "+formatMiB(banger.DefaultDiskMiB)+")")
 	c.completeFlag(cmd, "image", imageNames)
 	c.completeFlag(cmd, "kernel", kernelNames)
+	c.completeFlag(cmd, "init", initNames)
 	return func(image []string) (banger.VMRequest, error) {
 		if len(image) > 0 {
 			if flags.Changed("image") && r.Image != image[0] {

@@ -93,6 +93,14 @@ func originText(vm banger.VM) string {
 	return vm.ImageName
 }
 
+// initText is what process 1 of a VM is; VMs of older versions do not say it.
+func initText(vm banger.VM) string {
+	if vm.ImageID == "" {
+		return ""
+	}
+	return string(cmp.Or(vm.Init, banger.InitBanger))
+}
+
 // vmFields are the rows of vm show; those without a value are left out.
 func vmFields(vm banger.VM) []field {
 	image := ""
@@ -108,6 +116,7 @@ func vmFields(vm banger.VM) []field {
 		{"sessions", unknown(vm.SessionsUnknown)},
 		{"image", image},
 		{"kernel", vm.KernelRelease},
+		{"init", initText(vm)},
 		{"driver", vm.Driver},
 		{"accelerator", vm.Accelerator},
 		{"cpus", positive(int64(vm.CPUs))},

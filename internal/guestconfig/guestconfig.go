@@ -21,7 +21,9 @@ type Config struct {
 	// LoginUser is who a login as ImageUser is, USER or USER:GROUP; root, if it is empty.
 	LoginUser string `json:"login_user,omitempty"`
 	// Env are the variables of the image's configuration, which logins have, too.
-	Env map[string]banger.ByteString `json:"env,omitempty"`
+	Env  map[string]banger.ByteString `json:"env,omitempty"`
+	VMID string                       `json:"vm_id,omitempty"` // tells a VM from one with a copy of its disks
+	Init string                       `json:"init,omitempty"`  // InitSystemd, or empty for the agent
 	// Modules are loaded beside those that the agent itself needs, by name, with
 	// their dependencies, from the initrd.
 	Modules []string `json:"modules,omitempty"`
@@ -33,6 +35,13 @@ type Network struct {
 	Gateway string   `json:"gateway"`
 	DNS     []string `json:"dns"`
 }
+
+// InitSystemd is the Init of a guest whose image brings its own: systemd.
+const InitSystemd = "systemd"
+
+// SystemdPrograms are where an image has systemd, without a leading slash; an older Debian has no
+// links from /lib to /usr/lib.
+func SystemdPrograms() []string { return []string{"usr/lib/systemd/systemd", "lib/systemd/systemd"} }
 
 // Where things lie. InitrdConfig and InitrdModules are paths in the initrd; the
 // others hold in the running guest, where /run is a tmpfs.

@@ -86,7 +86,7 @@ func (s *boots) prepare(ctx context.Context, vm banger.VM, driver vmm.Starter) (
 	err = s.initrds.WriteVM(ctx, spec.Initrd, kernel, guestconfig.Config{
 		Hostname: vm.Name, Network: guestconfig.Network(devices.Network), SSHHostKey: private, AuthorizedKeys: []string{s.clientKey},
 		ImageDisks: imageSerials(devices, len(image.Roots)), SystemDisk: devices.Disks[vmm.SystemDisk], WorkDisk: devices.Disks[vmm.WorkDisk],
-		ReadyPort: devices.ReadyPort, User: image.User,
+		ReadyPort: devices.ReadyPort, User: image.User, VMID: string(vm.ID), Init: guestInit(vm.Init),
 		LoginUser: imageConfig.User, Env: imageConfig.Environment(),
 	})
 	if err != nil {

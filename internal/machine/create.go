@@ -41,7 +41,13 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 		}
 		return banger.VM{}, err
 	}
-	if _, err := s.images.Files(ctx, image.ID); err != nil {
+	files, err := s.images.Files(ctx, image.ID)
+	if err != nil {
+		return banger.VM{}, err
+	}
+	config := imageConfig(image)
+	init, err := chooseInit(r.Init, image.Name, files, config)
+	if err != nil {
 		return banger.VM{}, err
 	}
 	kernel, err := s.kernels.choose(ctx, r.Kernel, image)
@@ -67,8 +73,8 @@ func (s *creator) create(ctx context.Context, r banger.VMRequest) (banger.VM, er
 		KernelID: kernel.ID, KernelRelease: kernel.Release,
 		Driver: driver.Name(), Capabilities: vmm.Capabilities(driver),
 		CPUs: r.CPUs, MemoryMiB: r.MemoryMiB, SystemDiskMiB: r.SystemDiskMiB, WorkDiskMiB: r.WorkDiskMiB,
-		ImageConfig: imageConfig(image),
-		State:       banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
+		ImageConfig: config, Init: init,
+		State: banger.VMStopped, CreatedAt: now(), Autostart: r.Autostart, HostBootID: hostBoot,
 	}
 	if vm.Name == "" {
 		vm.Name = "vm-" + string(vm.ID[:6])

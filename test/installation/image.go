@@ -14,7 +14,11 @@ import (
 // but not be written.
 func NewWithImages(t testing.TB, bin Binaries) (*Installation, banger.Image) {
 	t.Helper()
-	data, err := os.MkdirTemp(filepath.Join(root(), ".cache"), "images-") // hard links need the same file system
+	cache := filepath.Join(root(), ".cache")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.MkdirTemp(cache, "images-") // hard links need the same file system
 	if err != nil {
 		t.Fatal(err)
 	}

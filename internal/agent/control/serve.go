@@ -25,8 +25,10 @@ type Config struct {
 	SessionsDir string // absolute; made when the first session is
 	ShimPath    string // banger-shim
 	CgroupRoot  string // a cgroup (v2) for those of the sessions, or "" if there is none
-	Version     string // of this build
-	OwnsClock   bool   // the daemon may set this machine's clock
+	// ShimCgroup is the cgroup in which shims are started, or "" for the one of this process.
+	ShimCgroup string
+	Version    string // of this build
+	OwnsClock  bool   // the daemon may set this machine's clock
 	// MachineID is that of this host, where others may share SessionsDir with it; see package
 	// hostid. Their sessions are not known here, and left alone.
 	MachineID string
@@ -55,7 +57,7 @@ func Serve(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	}
 	defer logs.close()
 	tasks := &tasks{ctx: serving}
-	standby := newStandby(cfg.ShimPath)
+	standby := newStandby(cfg.ShimPath, cfg.ShimCgroup)
 	wire := guestrpc.NewChannel(in, writeCloser{out})
 	s := newServer(cfg, bootID, tasks, standby, logs, wire)
 	rpc := jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{

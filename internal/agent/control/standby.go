@@ -12,13 +12,14 @@ import (
 // than all else that a launch does. Safe for concurrent use.
 type standby struct {
 	shim  program
+	group string                   // as Config.ShimCgroup
 	ready chan *shimclient.Standby // what nobody takes stays its keeper's
 	wake  chan time.Duration       // gets what a launch took, after it
 	pause bool                     // between a launch and the start of the next shim
 }
 
-func newStandby(path string) *standby {
-	return &standby{shim: openProgram(path), ready: make(chan *shimclient.Standby), wake: make(chan time.Duration, 1), pause: runtime.NumCPU() == 1}
+func newStandby(path, group string) *standby {
+	return &standby{shim: openProgram(path), group: group, ready: make(chan *shimclient.Standby), wake: make(chan time.Duration, 1), pause: runtime.NumCPU() == 1}
 }
 
 // run keeps it until ctx ends. It starts the next one when the launch that has taken the
@@ -27,7 +28,7 @@ func newStandby(path string) *standby {
 // more to ask. If none can be started, a launch will say why.
 func (s *standby) run(ctx context.Context) {
 	for {
-		if shim, err := shimclient.Start(s.shim.path()); err == nil {
+		if shim, err := shimclient.Start(s.shim.path(), s.group); err == nil {
 			select {
 			case s.ready <- shim:
 			case <-ctx.Done():
@@ -61,7 +62,7 @@ func (s *standby) take() (*shimclient.Standby, error) {
 		shim.Close()
 	default:
 	}
-	return shimclient.Start(s.shim.path())
+	return shimclient.Start(s.shim.path(), s.group)
 }
 
 // next has another one started, if it was taken, after a launch that took so long.

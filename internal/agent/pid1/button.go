@@ -49,6 +49,18 @@ func watchPowerButtons(actions chan<- action, log *slog.Logger) {
 	}
 }
 
+// OnPowerButton calls pressed, from goroutines that live as long as the process, when a power
+// button is pressed.
+func OnPowerButton(log *slog.Logger, pressed func()) {
+	actions := make(chan action, 1)
+	watchPowerButtons(actions, log)
+	go func() {
+		for range actions {
+			pressed()
+		}
+	}()
+}
+
 // waitForPowerKey returns true at the first press of a power button and false
 // if the device goes away.
 func waitForPowerKey(device io.Reader) bool {

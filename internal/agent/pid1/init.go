@@ -14,7 +14,7 @@ import (
 	"banger/internal/guestconfig"
 )
 
-// Run is the init. argv is that of the server, which writes to ReadyFD when it
+// Run is the init, or becomes that of the image, if the VM's is to be systemd. argv is that of the server, which writes to ReadyFD when it
 // listens. Run does not return: where it cannot continue, it says why on the console
 // and powers off.
 func Run(argv []string, log *slog.Logger) {
@@ -38,6 +38,9 @@ func run(argv []string, log *slog.Logger) action {
 	if err == nil && goOn {
 		steps.mark("root")
 		config, err = setUpSystem(ctx, log, &steps)
+	}
+	if err == nil && goOn && config.Init == guestconfig.InitSystemd {
+		err = handOver(config, log) // returns with an error only
 	}
 	if err != nil {
 		log.Error("cannot boot", "error", err)
@@ -88,11 +91,13 @@ func request(actions chan<- action, a action) {
 	}
 }
 
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // serverEnvironment is that of the server. What the kernel and the initramfs
 // left in ours is nobody's business.
 func serverEnvironment() []string {
 	return []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" + defaultPath,
 		"HOME=" + guestconfig.WorkDir,
 		"LANG=C.UTF-8",
 	}

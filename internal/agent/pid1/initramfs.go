@@ -51,7 +51,7 @@ func boot(ctx context.Context, log *slog.Logger, steps *timeline) (goOn bool, er
 		return false, err
 	}
 	steps.mark("disks")
-	if err := installAgent(); err != nil {
+	if err := installAgent(config); err != nil {
 		return false, err
 	}
 	return true, switchRoot(len(found.images))
@@ -75,7 +75,7 @@ func readConfig(path string) (guestconfig.Config, error) {
 // /run. The programs are not copied: their directory stays in the initramfs, in
 // memory, and is mounted there too. Any user may execute the agent, which serves
 // sftp with that user's rights; the configuration holds the host key.
-func installAgent() error {
+func installAgent(config guestconfig.Config) error {
 	if err := os.Mkdir(programsDir, 0o755); err != nil {
 		return fmt.Errorf("cannot install the agent: %w", err)
 	}
@@ -87,15 +87,20 @@ func installAgent() error {
 			return fmt.Errorf("cannot install the agent: %w", err)
 		}
 	}
+	if config.Init == guestconfig.InitSystemd {
+		if err := prepareFinish(programsDir); err != nil {
+			return err
+		}
+	}
 	programs := mount{programsDir, newRoot + filepath.Dir(guestconfig.AgentPath), "", unix.MS_BIND, ""}
 	if err := programs.do(); err != nil {
 		return err
 	}
-	config, err := os.ReadFile(guestconfig.InitrdConfig)
+	data, err := os.ReadFile(guestconfig.InitrdConfig)
 	if err != nil {
 		return fmt.Errorf("cannot install the configuration: %w", err)
 	}
-	if err := os.WriteFile(newRoot+guestconfig.RunConfig, config, 0o600); err != nil {
+	if err := os.WriteFile(newRoot+guestconfig.RunConfig, data, 0o600); err != nil {
 		return fmt.Errorf("cannot install the configuration: %w", err)
 	}
 	return nil

@@ -40,6 +40,17 @@ func (p readyPort) announcer(steps timeline, log *slog.Logger) func(context.Cont
 	}
 }
 
+// AnnounceReady notifies the host that a server listens, in a guest whose init is not the
+// agent.
+func AnnounceReady(ctx context.Context, port string) error {
+	ctx, cancel := context.WithTimeout(ctx, announceLimit)
+	defer cancel()
+	if err := readyPort(port).announce(ctx, "ready"); err != nil {
+		return fmt.Errorf("cannot notify the host that the server listens: %w", err)
+	}
+	return nil
+}
+
 // announceOff notifies the host that this end of the machine is one that was asked
 // for, in an orderly way.
 func (p readyPort) announceOff(log *slog.Logger) {

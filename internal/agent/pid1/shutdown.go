@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"banger/internal/agent/cgroups"
 	"banger/internal/guestconfig"
 )
 
@@ -68,6 +70,25 @@ func endSessions(shims func() []int, limit time.Duration) (left int) {
 		left = terminate(found, time.Until(deadline))
 	}
 	return left
+}
+
+// EndSessions ends all sessions in a guest of systemd, as at a shutdown, and what they have left
+// alive on purpose. It returns when their records are written.
+func EndSessions() error {
+	left := endSessions(func() []int { return processesOf("/proc", guestconfig.ShimPath) }, shimsLimit)
+	entries, err := os.ReadDir(SystemdCgroup)
+	for _, e := range entries {
+		if path := filepath.Join(SystemdCgroup, e.Name()); e.IsDir() && path != SystemdShims {
+			err = errors.Join(err, cgroups.Kill(path))
+		}
+	}
+	if left > 0 {
+		err = errors.Join(err, fmt.Errorf("%d sessions did not end in %v", left, shimsLimit))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot end all sessions: %w", err)
+	}
+	return nil
 }
 
 // processesOf lists the processes that run the program at path.

@@ -39,20 +39,20 @@ func setUpSystem(ctx context.Context, log *slog.Logger, steps *timeline) (guestc
 		}
 	}
 	openFiles := syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}
-	for _, part := range []struct {
-		name string
-		err  error
-	}{
-		{"host name", unix.Sethostname([]byte(config.Hostname))},
-		{"files in /etc", writeEtc("/etc", config)},
-		{"links in /dev", linkDevices()},
-		{"cgroups", setUpCgroups()},
-		{"log level", os.WriteFile("/proc/sys/kernel/printk", []byte("4 4 1 7"), 0)}, // errors and worse
-		{"open files", syscall.Setrlimit(syscall.RLIMIT_NOFILE, &openFiles)},
-		{"applets", linkApplets("/usr/local/sbin", guestconfig.AgentPath)},
-	} {
-		if part.err != nil {
-			log.Warn("cannot set up "+part.name, "error", part.err)
+	parts := map[string]error{
+		"host name":     unix.Sethostname([]byte(config.Hostname)),
+		"files in /etc": writeEtc("/etc", config),
+		"links in /dev": linkDevices(),
+		"log level":     os.WriteFile("/proc/sys/kernel/printk", []byte("4 4 1 7"), 0), // errors and worse
+		"open files":    syscall.Setrlimit(syscall.RLIMIT_NOFILE, &openFiles),
+	}
+	if config.Init != guestconfig.InitSystemd { // which has cgroups and commands of its own
+		parts["cgroups"] = setUpCgroups(SessionsCgroup)
+		parts["applets"] = linkApplets("/usr/local/sbin", guestconfig.AgentPath)
+	}
+	for name, err := range parts {
+		if err != nil {
+			log.Warn("cannot set up "+name, "error", err)
 		}
 	}
 	steps.mark("system")
@@ -87,22 +87,41 @@ func linkDevices() error {
 	return errors.Join(errs...)
 }
 
-// setUpCgroups makes the subtree for sessions and enables in it the controllers
-// that sessions are limited and counted by; see cgroup-v2, "Controllers".
-func setUpCgroups() error {
-	if err := os.Mkdir(SessionsCgroup, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+// setUpCgroups makes the subtree for sessions.
+func setUpCgroups(root string) error {
+	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return errors.Join(enableControllers(filepath.Dir(root)), enableControllers(root))
+}
+
+// enableControllers enables in a cgroup the controllers that sessions are limited and counted
+// by; see cgroup-v2, "Controllers".
+func enableControllers(dir string) error {
 	var errs []error
-	for _, dir := range []string{filepath.Dir(SessionsCgroup), SessionsCgroup} {
-		for _, controller := range []string{"memory", "pids", "cpu"} {
-			path := filepath.Join(dir, "cgroup.subtree_control")
-			if err := os.WriteFile(path, []byte("+"+controller), 0); err != nil {
-				errs = append(errs, fmt.Errorf("cannot enable %s: %w", controller, err))
-			}
+	for _, controller := range []string{"memory", "pids", "cpu"} {
+		path := filepath.Join(dir, "cgroup.subtree_control")
+		if err := os.WriteFile(path, []byte("+"+controller), 0); err != nil {
+			errs = append(errs, fmt.Errorf("cannot enable %s: %w", controller, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// HoldSessions makes the subtree for sessions out of the cgroup in which systemd has started
+// this process, which moves into a part of it: a cgroup that passes controllers on may have no process of its
+// own.
+func HoldSessions() error {
+	if err := os.Mkdir(SystemdShims, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("cannot set up cgroups: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(SystemdShims, "cgroup.procs"), []byte("0"), 0); err != nil {
+		return fmt.Errorf("cannot set up cgroups: %w", err)
+	}
+	if err := enableControllers(SystemdCgroup); err != nil {
+		return fmt.Errorf("cannot set up cgroups: %w", err)
+	}
+	return nil
 }
 
 // linkApplets makes the commands that shut the system down work: those of the

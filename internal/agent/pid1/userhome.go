@@ -52,6 +52,15 @@ func userOf(root, user string) (u passwd.User, err error) {
 	return u, err
 }
 
+// userHome returns where the home is in which mountUserHome mounts one, seen from here.
+func userHome(root, user string) (string, error) {
+	u, err := userOf(root, user)
+	if err != nil || u.UID == 0 {
+		return "", err
+	}
+	return findHome(root, u)
+}
+
 // findHome returns where a user's home is, seen from here, or "" if it is not the user's. One
 // below /home that is not there is made.
 func findHome(root string, u passwd.User) (string, error) {

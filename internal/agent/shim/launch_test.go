@@ -284,7 +284,7 @@ func standby(t *testing.T) (waiting *shimclient.Standby, pid int) {
 	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\necho $$ > "+file+"\nexec "+binaries.tested+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := shimclient.Start(wrapper)
+	waiting, err := shimclient.Start(wrapper, "")
 	if err != nil {
 		t.Fatal(err)
 	}

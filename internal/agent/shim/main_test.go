@@ -157,7 +157,7 @@ func tryLaunch(t *testing.T, binary, parent string, options ...option) (*session
 
 // spawn starts a shim and launches a session in it.
 func spawn(ctx context.Context, binary string, lock *os.File, l shim.Launch) (sessiondir.State, *shimclient.Child, error) {
-	process, err := shimclient.Start(binary)
+	process, err := shimclient.Start(binary, "")
 	if err != nil {
 		return sessiondir.State{}, nil, err
 	}

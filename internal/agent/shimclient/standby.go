@@ -29,16 +29,17 @@ type Standby struct {
 	crash *os.File // its stderr, without a name
 }
 
-// Start starts the shim whose program lies at path. Launch or Close must follow.
-func Start(path string) (*Standby, error) {
-	s, err := start(path)
+// Start starts the shim whose program lies at path, in a cgroup (v2), or in that of this
+// process if it is "". Launch or Close must follow.
+func Start(path, cgroup string) (*Standby, error) {
+	s, err := start(path, cgroup)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start shim: %w", err)
 	}
 	return s, nil
 }
 
-func start(path string) (_ *Standby, err error) {
+func start(path, cgroup string) (_ *Standby, err error) {
 	s := &Standby{}
 	defer func() {
 		if err != nil {
@@ -66,13 +67,22 @@ func start(path string) (_ *Standby, err error) {
 	}
 	defer null.Close()
 	pidfd := -1
+	attr := &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}
+	if cgroup != "" {
+		dir, err := os.Open(cgroup)
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		attr.UseCgroupFD, attr.CgroupFD = true, int(dir.Fd())
+	}
 	process, err := os.StartProcess(path, []string{"banger-shim"}, &os.ProcAttr{
 		Dir: "/",
 		// One thread runs Go code at a time: less memory, and nothing to gain. With
 		// huge pages, which Debian's kernel gives by default, a shim would have 3 MiB.
 		Env:   []string{"GOMAXPROCS=1", "GODEBUG=disablethp=1"},
 		Files: []*os.File{null, null, s.crash, shim.SocketFD: theirs},
-		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+		Sys:   attr,
 	})
 	if err != nil {
 		return nil, err

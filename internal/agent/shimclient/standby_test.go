@@ -16,7 +16,7 @@ func TestStandby_ThatHasEndedIsNotTakenWithOrWithoutPidfds(t *testing.T) {
 	for name, withPidfd := range map[string]bool{"with": true, "without, as before Linux 5.3": false} {
 		t.Run(name, func(t *testing.T) {
 			start := func(path string) *Standby {
-				s, err := Start(path)
+				s, err := Start(path, "")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -54,8 +54,8 @@ type command struct {
 	reaped     bool
 }
 
-// startCommand starts p as user, in a session of its own.
-func startCommand(p program, user passwd.User, env []string, tty *ttyRequest) (*command, error) {
+// startCommand starts p by start as user, in a session of its own.
+func startCommand(start func(*exec.Cmd) error, p program, user passwd.User, env []string, tty *ttyRequest) (*command, error) {
 	c := &command{exited: make(chan struct{})}
 	c.cmd = &exec.Cmd{Path: p.path, Args: p.argv, Env: env, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if !p.own {
@@ -69,7 +69,7 @@ func startCommand(p program, user passwd.User, env []string, tty *ttyRequest) (*
 	}
 	theirs, err := c.openStreams(user, tty)
 	if err == nil {
-		err = c.cmd.Start()
+		err = start(c.cmd)
 	}
 	for _, f := range theirs {
 		f.Close()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type Config struct {
 	// Only, if not nil, restricts the server to one command.
 	Only   *Only
 	Logger *slog.Logger
+	Start  func(*exec.Cmd) error // starts a command, as its method Start does; nil for that
 }
 
 // Only is a command that is all a server has: a shell is that, in the environment of this
@@ -68,6 +70,9 @@ type Server struct {
 
 // New returns a server that does nothing yet.
 func New(config Config) *Server {
+	if config.Start == nil {
+		config.Start = (*exec.Cmd).Start
+	}
 	s := &Server{config: config}
 	s.ssh = &ssh.ServerConfig{
 		PublicKeyCallback: s.authenticate,

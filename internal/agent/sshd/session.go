@@ -255,7 +255,7 @@ func (s *session) start(p program) func(closed <-chan struct{}) {
 			sendExit(s.channel, exitRefused)
 		}
 	}
-	command, err := startCommand(p, s.user, s.environment(p.env), s.tty)
+	command, err := startCommand(s.conn.server.config.Start, p, s.user, s.environment(p.env), s.tty)
 	if err != nil {
 		s.conn.server.config.Logger.Warn("cannot start command", "user", s.user.Name, "error", err)
 		return func(<-chan struct{}) {
