@@ -234,6 +234,14 @@ func TestSSHName_NothingOutlivesTheClient(t *testing.T) {
 	}
 	polling.Wait()
 	u.waitForNoHelper()
+	killed := u.command("ssh", "web.banger", "true") // without a word to its helper
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait.For(t, "the helper", func() bool { return len(u.sshHelpers()) == 1 })
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	u.waitForNoHelper()
 	close(ready)
 	if _, errs, status := u.ssh("web.banger", "true"); status != 0 {
 		t.Fatalf("exit status %d, %s", status, errs)
