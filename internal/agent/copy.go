@@ -36,12 +36,12 @@ func copyFiles(ctx context.Context, args []string) error {
 		}
 	}
 	server := transfer.Server{
-		Open: func(r transfer.Request) (*transfer.Opened, error) {
+		Read: func(r transfer.Request, f func(context.Context, *transfer.Opened) error) error {
 			path, err := pathFor(r)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			return transfer.OpenPath(path, r.Follow)
+			return transfer.ReadPath(ctx, path, r.Follow, f)
 		},
 		Writable: pathFor,
 	}

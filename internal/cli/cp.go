@@ -27,7 +27,8 @@ the user of -u, and you here; -a keeps them. Links are copied as links. What can
 copied is named, and the rest is copied; the exit status is 3 then.
 
 Nothing has its final name before it is whole. A file of 8 MiB or more whose copy was
-interrupted is continued by the same command. A VM that is not running is started first.`,
+interrupted is continued by the same command. A VM that is not running is read from its
+disks, and started first to write to it.`,
 		Example: `  banger cp ./notes dev:/root/
   banger cp dev:/var/log/. ./logs
   banger cp dev:/root/out - | tar t

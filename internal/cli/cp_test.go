@@ -3,9 +3,12 @@ package cli
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/hosttest"
+	"banger/internal/image/ext4"
+	"banger/internal/machine"
 )
 
 func TestCp_IsReadAsScpsAndDockersUsersWriteIt(t *testing.T) {
@@ -258,4 +264,43 @@ func vmID(t *testing.T, l *live, name string) banger.VMID {
 		t.Fatal(err)
 	}
 	return vm.ID
+}
+
+// Out of a VM that does not run a copy is made of its disks; to copy into it, it has to run.
+func TestCp_OutOfAStoppedVMReadsItsDisks(t *testing.T) {
+	top := t.TempDir()
+	for name, path := range map[string]string{"system": "overlay-1/upper/etc/f", "work": "notes"} {
+		file(t, filepath.Join(top, name, path), name)
+		image := filepath.Join(top, name+".img")
+		if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-d", filepath.Join(top, name), image, "32M").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	l := &live{hosttest.NewWith(t, bin, hosttest.Options{Disks: func(d machine.Disks) machine.Disks { return realDisks{d, top} }}), t}
+	if _, err := l.VMs.CreateVM(t.Context(), banger.VMRequest{Name: "dev"}); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]string{"/etc/f": "system", "/root/notes": "work", "notes": "work"} {
+		to := filepath.Join(t.TempDir(), "f")
+		if c := l.cp("dev:"+from, to); c.wait() != exitOK {
+			t.Errorf("%s: exit status %d, stderr %q", from, c.wait(), c.stderr)
+		}
+		has(t, to, want)
+	}
+	if c := l.cp("--no-start", top+"/work", "dev:/root/x"); c.wait() != ExitFailure || !strings.Contains(c.stderr.String(), "not running") {
+		t.Errorf("into it: exit status %d, stderr %q", c.wait(), c.stderr)
+	}
+	if c := l.cp("--no-start", "-u", "nobody", "dev:/etc/f", top+"/x"); !strings.Contains(c.stderr.String(), "as user") {
+		t.Errorf("as a user: exit status %d, stderr %q", c.wait(), c.stderr)
+	}
+}
+
+// realDisks has real file systems in place of the disks of a VM.
+type realDisks struct {
+	machine.Disks
+	dir string
+}
+
+func (d realDisks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
+	return ext4.ReadDisk(ctx, filepath.Join(d.dir, filepath.Base(path)), f)
 }

@@ -71,6 +71,10 @@ func (disks) ReadDisk(ctx context.Context, path string, f func(fs.FS) error) err
 	return ext4.ReadDisk(ctx, path, f)
 }
 
+func (disks) ReadImage(ctx context.Context, path string, f func(fs.FS) error) error {
+	return ext4.ReadImage(ctx, path, f)
+}
+
 // remotes is the driver of remote hosts.
 func remotes(o Options) *remote.Driver {
 	return remote.New(remote.Config{

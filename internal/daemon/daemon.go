@@ -68,6 +68,7 @@ type Daemon struct {
 	Sessions    *session.Services
 	Streams     *session.Streams
 	Attachments *session.Attachments
+	Copies      *session.Copies
 
 	ctx   context.Context // never ends
 	parts Parts
@@ -132,7 +133,8 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 	streams, attachments := session.NewOutput(sessions, vms.Disks)
 	d := &Daemon{
 		Store: records, Images: images, Kernels: kernels, VMs: vms, Sessions: sessions, Streams: streams, Attachments: attachments,
-		ctx: context.WithoutCancel(ctx), parts: parts, links: links,
+		Copies: session.NewCopies(sessions, vms.Disks),
+		ctx:    context.WithoutCancel(ctx), parts: parts, links: links,
 	}
 	if parts.Host != nil {
 		d.host = &host{Host: *parts.Host, store: records, trash: vms.Trash, images: images, kernels: kernels, paths: p, settings: parts.Settings}
@@ -170,7 +172,7 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 			Events: d.Store.Events, Host: d.host,
 		},
 		Attachments: d.Attachments,
-		Copies:      d.Sessions.Copies,
+		Copies:      d.Copies,
 	}, version.String())
 	return httpapi.Serve(ctx, listener, handler, d.parts.Log)
 }

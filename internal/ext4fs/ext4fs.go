@@ -119,6 +119,12 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return &file{SectionReader: io.NewSectionReader(i, 0, i.size), inode: i}, nil
 }
 
+// Replayed reports whether the image has a journal that was not replayed, and that is read.
+func (f *FS) Replayed() bool {
+	_, is := f.image.(*replayed)
+	return is
+}
+
 // Stat implements fs.StatFS. It follows no link.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.lookUp("stat", name) }
 
@@ -184,6 +190,10 @@ func (f *file) Stat() (fs.FileInfo, error) { return f.inode, nil }
 // FirstData returns where a hole ends with which the file begins, as lseek(2) does with
 // SEEK_DATA; the file's size if it is nothing but a hole.
 func (f *file) FirstData() (int64, error) { return f.inode.firstData() }
+
+// NextData returns where data begins at or behind an offset and where that ends, as lseek(2)
+// does with SEEK_DATA and SEEK_HOLE; the file's size twice if there is nothing but a hole.
+func (f *file) NextData(offset int64) (begin, end int64, err error) { return f.inode.nextData(offset) }
 
 // Close implements fs.File.
 func (*file) Close() error { return nil }

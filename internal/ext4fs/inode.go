@@ -146,22 +146,31 @@ const maxHoles = 1000
 // firstData returns where the first extent begins in which something was written; the
 // file's size if there is none.
 func (i *inode) firstData() (int64, error) {
+	begin, _, err := i.nextData(0)
+	return begin, err
+}
+
+// nextData returns the first run of data that begins or lies at or behind an offset.
+func (i *inode) nextData(offset int64) (begin, end int64, err error) {
 	if i.flags&flagExtents == 0 {
-		return 0, fmt.Errorf("the file has no extents: %w", errDamaged)
+		return 0, 0, fmt.Errorf("the file has no extents: %w", errDamaged)
 	}
 	var node []byte
-	block := int64(0)
+	block := offset / i.fsys.blockSize
 	for range maxHoles {
 		if block*i.fsys.blockSize >= i.size {
-			return i.size, nil
+			return i.size, i.size, nil
 		}
 		e, err := i.find(block, &node)
-		if err != nil || !e.hole {
-			return block * i.fsys.blockSize, err
+		if err != nil {
+			return 0, 0, err
+		}
+		if !e.hole {
+			return max(offset, block*i.fsys.blockSize), min(i.size, e.end*i.fsys.blockSize), nil
 		}
 		block = e.end
 	}
-	return 0, fmt.Errorf("the file begins with more than %d holes: %w", maxHoles, errDamaged)
+	return 0, 0, fmt.Errorf("the file has more than %d holes in a row: %w", maxHoles, errDamaged)
 }
 
 // extent is a run of blocks of a file.

@@ -274,6 +274,11 @@ func (d disks) ReadDisk(_ context.Context, path string, f func(fs.FS) error) err
 	return f(diskFS{os.DirFS(sessions), guestconfig.SessionsOnDisk})
 }
 
+// ReadImage fails: the image has no file systems.
+func (disks) ReadImage(_ context.Context, path string, _ func(fs.FS) error) error {
+	return &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+}
+
 // diskFS has a file system in one directory.
 type diskFS struct {
 	fs.FS

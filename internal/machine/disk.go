@@ -24,6 +24,7 @@ type DiskReader struct {
 	drivers vmm.Drivers
 	adopter *adopter
 	disks   *workDisks
+	images  Images
 	tasks   *tasks
 }
 
@@ -31,8 +32,14 @@ type DiskReader struct {
 // of a VM that does not run, and that is not started meanwhile. A VM that runs is
 // CodeState. f must end with its context.
 func (s *DiskReader) ReadSessions(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) error {
+	return s.whileStopped(ctx, id, func(banger.VM) error { return s.disks.read(ctx, id, diskTimeout, f) })
+}
+
+// whileStopped calls f while a VM does not run and is not started. A VM that runs is
+// CodeState.
+func (s *DiskReader) whileStopped(ctx context.Context, id banger.VMID, f func(banger.VM) error) error {
 	for {
-		ending, err := s.readOnce(ctx, id, f)
+		ending, err := s.onceStopped(ctx, id, f)
 		if err != nil || ending == nil {
 			return err
 		}
@@ -42,8 +49,8 @@ func (s *DiskReader) ReadSessions(ctx context.Context, id banger.VMID, f func(co
 	}
 }
 
-// readOnce is ReadSessions, but returns a run that is about to end.
-func (s *DiskReader) readOnce(ctx context.Context, id banger.VMID, f func(context.Context, fs.FS) error) (ending *run, err error) {
+// onceStopped is whileStopped, but returns a run that is about to end.
+func (s *DiskReader) onceStopped(ctx context.Context, id banger.VMID, f func(banger.VM) error) (ending *run, err error) {
 	unlock, err := s.locks.Lock(ctx, id)
 	if err != nil {
 		return nil, err
@@ -69,7 +76,7 @@ func (s *DiskReader) readOnce(ctx context.Context, id banger.VMID, f func(contex
 	if r != nil {
 		return nil, banger.Errorf(banger.CodeState, "cannot read the disk of VM %s: its machine runs", id)
 	}
-	return nil, s.disks.read(ctx, id, diskTimeout, f)
+	return nil, f(vm)
 }
 
 // workDisks are those of the VMs.

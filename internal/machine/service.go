@@ -39,6 +39,8 @@ type Disks interface {
 	NewDisk(ctx context.Context, path string, sizeMiB int, label string) error
 	// ReadDisk calls f with the file system of a disk that nobody else uses.
 	ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error
+	// ReadImage calls f with the file system of an image, which nobody changes.
+	ReadImage(ctx context.Context, path string, f func(fs.FS) error) error
 }
 
 // Initrds writes initial RAM disks; internal/image/initrd does.
@@ -135,7 +137,7 @@ func New(ctx context.Context, c Config) *Services {
 		},
 		Remotes:    remotes,
 		Trash:      trash,
-		Disks:      &DiskReader{locks: locks, store: store, drivers: c.Drivers, adopter: adopter, disks: work, tasks: tasks},
+		Disks:      &DiskReader{locks: locks, store: store, drivers: c.Drivers, adopter: adopter, disks: work, images: c.Images, tasks: tasks},
 		takeover:   &takeover{locks: locks, store: store, sessions: c.SessionRecords, drivers: c.Drivers, images: c.Images, kernels: kernels, homes: homes, adopter: adopter, reporter: reporter, recovery: recovery, trash: trash, tasks: tasks, log: c.Log},
 		autostarts: &autostarts{store: store, starter: starter, tasks: tasks, log: c.Log},
 		runs:       runs,

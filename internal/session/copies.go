@@ -2,23 +2,42 @@ package session
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
+	"banger"
 	"banger/internal/guestapi"
+	"banger/internal/guestconfig"
+	"banger/internal/transfer"
 )
+
+// GuestFiles reads the files of VMs that do not run; machine.DiskReader does.
+type GuestFiles interface {
+	// ReadFiles calls f with the files of a VM that is not started meanwhile. unclean says
+	// that its disks were not unmounted. A VM that runs is CodeState.
+	ReadFiles(ctx context.Context, id banger.VMID, f func(ctx context.Context, files fs.FS, unclean bool) error) error
+}
 
 // Copies lets clients copy files to and from VMs.
 type Copies struct {
 	finder *finder
 	reach  *reach
+	files  GuestFiles
 	ctx    context.Context // they end with it
 }
 
+// NewCopies returns the service that copies files. It ends with s.
+func NewCopies(s *Services, files GuestFiles) *Copies {
+	return &Copies{finder: s.finder, reach: s.reach, files: files, ctx: s.tasks.ctx}
+}
+
 // CopyFiles finds a VM and returns what serves one copy on a connection: the protocol of
-// package transfer is spoken there. Only a VM that runs can be reached.
+// package transfer is spoken there. Of a VM that does not run, files can only be read.
 //
 // serve returns, and has closed conn, when the copy has ended, or ctx has.
 func (c *Copies) CopyFiles(ctx context.Context, vmRef string) (serve func(ctx context.Context, conn net.Conn), err error) {
@@ -27,7 +46,12 @@ func (c *Copies) CopyFiles(ctx context.Context, vmRef string) (serve func(ctx co
 		return nil, err
 	}
 	var guest guestapi.Guest
-	if err = c.reach.withGuest(ctx, vm.ID, func(g guestapi.Guest) error { guest = g; return nil }); err != nil {
+	err = c.reach.withGuest(ctx, vm.ID, func(g guestapi.Guest) error { guest = g; return nil })
+	if banger.CodeOf(err) == banger.CodeState && (vm.State == banger.VMStopped || vm.State == banger.VMFailed) {
+		notRunning := err
+		return func(ctx context.Context, conn net.Conn) { c.serveDisk(ctx, conn, vm, notRunning) }, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	starting, cancel := context.WithTimeout(ctx, copyStart)
@@ -76,3 +100,61 @@ type (
 	onlyReader struct{ io.Reader }
 	onlyWriter struct{ io.Writer }
 )
+
+// serveDisk serves a copy out of a VM that does not run. notRunning is what a write gets.
+func (c *Copies) serveDisk(ctx context.Context, conn net.Conn, vm banger.VM, notRunning error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closing := context.AfterFunc(c.ctx, cancel)
+	defer closing()
+	defer conn.Close()
+	unblock := context.AfterFunc(ctx, func() { conn.Close() })
+	defer unblock()
+	read := func(r transfer.Request, f func(context.Context, *transfer.Opened) error) error {
+		return c.files.ReadFiles(ctx, vm.ID, func(ctx context.Context, files fs.FS, unclean bool) error {
+			o, err := openOnDisk(files, r)
+			if err != nil {
+				return err
+			}
+			defer o.Close()
+			if unclean {
+				o.Note = "the disks of VM " + vm.Name + " were not unmounted, as after a crash: what its guest had not synced may be missing"
+			}
+			return f(ctx, o)
+		})
+	}
+	_ = transfer.Server{Read: read, Refusal: notRunning}.Serve(ctx, &steady{conn})
+}
+
+// openOnDisk finds a source among the files of a VM that does not run.
+func openOnDisk(files fs.FS, r transfer.Request) (*transfer.Opened, error) {
+	tree, ok := files.(transfer.Tree)
+	if !ok {
+		return nil, errors.New("the disks cannot be read")
+	}
+	if r.User != "" {
+		return nil, banger.Errorf(banger.CodeState, "cannot read as user %q: the VM is not running", r.User)
+	}
+	path := string(r.Path)
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
+		path = strings.TrimLeft(rest, "/")
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = guestconfig.WorkDir + "/" + path
+	}
+	return transfer.OpenTree(tree, path, r.Follow)
+}
+
+// stalled is how long a client may read nothing. While a disk is read, its VM cannot be
+// started.
+const stalled = time.Minute
+
+// steady is a connection to a client who must not stop reading.
+type steady struct{ net.Conn }
+
+func (s *steady) Write(p []byte) (int, error) {
+	if err := s.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
+		return 0, err
+	}
+	return s.Conn.Write(p)
+}

@@ -40,7 +40,6 @@ type Config struct {
 type Services struct {
 	Sessions   *Sessions
 	Control    *Control
-	Copies     *Copies
 	Reconciler *Reconciler
 
 	finder   *finder
@@ -71,7 +70,6 @@ func New(ctx context.Context, c Config) *Services {
 	return &Services{
 		Sessions: &Sessions{finder: finder, reach: reach, launcher: launcher, control: control, remover: remover, clock: c.Clock},
 		Control:  control,
-		Copies:   &Copies{finder: finder, reach: reach, ctx: tasks.ctx},
 		Reconciler: &Reconciler{
 			store: store, vms: c.VMs, launches: launches, recorder: recorder, paces: paces, keeper: keeper, tasks: tasks, log: c.Log,
 			boots: map[banger.VMID]boot{},

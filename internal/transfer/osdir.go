@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,16 @@ func OpenPath(p string, follow bool) (*Opened, error) {
 		return nil, pathError(p, err)
 	}
 	return stated(&Opened{Dir: dir, Name: name})
+}
+
+// ReadPath calls f with a source on this machine.
+func ReadPath(ctx context.Context, p string, follow bool, f func(context.Context, *Opened) error) error {
+	o, err := OpenPath(p, follow)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	return f(ctx, o)
 }
 
 // stated completes a source.
@@ -118,7 +129,7 @@ func attributes(st *unix.Stat_t) Attributes {
 	a := Attributes{
 		Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid, ModTime: time.Unix(st.Mtim.Unix()), Size: st.Size, Data: min(st.Size, st.Blocks*512),
 		Links:  uint64(st.Nlink), //nolint:unconvert // 32 bits on arm64
-		Device: uint64(st.Dev), Inode: st.Ino, Change: st.Ctim.Nano(),
+		Device: st.Dev, Inode: st.Ino, Change: st.Ctim.Nano(),
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

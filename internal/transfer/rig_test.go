@@ -35,7 +35,9 @@ func newRig(t *testing.T) *rig {
 func (r *rig) connect(ctx context.Context) *Remote {
 	ours, theirs := net.Pipe()
 	server := Server{
-		Open:     func(q Request) (*Opened, error) { return OpenPath(string(q.Path), q.Follow) },
+		Read: func(q Request, f func(context.Context, *Opened) error) error {
+			return ReadPath(ctx, string(q.Path), q.Follow, f)
+		},
 		Writable: func(q Request) (string, error) { return string(q.Path), nil },
 	}
 	r.serving.Go(func() {

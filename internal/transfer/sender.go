@@ -188,7 +188,7 @@ func (s *sender) file(dir Dir, name string, e Entry, have Have) error {
 	if err != nil {
 		return err
 	}
-	e.Mode, e.UID, e.GID, e.ModTime, e.Size, e.Data = a.Mode, a.UID, a.GID, a.ModTime, a.Size, a.Data
+	e.Mode, e.UID, e.GID, e.ModTime, e.Size, e.Data = a.Mode, a.UID, a.GID, a.ModTime, a.Size, max(a.Data, 0)
 	var again bool
 	if e.Link, again = s.link(a); again {
 		return s.put(frameHardlink, &e)

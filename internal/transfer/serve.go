@@ -12,8 +12,8 @@ import (
 
 // Server serves one connection.
 type Server struct {
-	// Open finds what is to be read.
-	Open func(r Request) (*Opened, error)
+	// Read finds what is to be read and calls f with it, whose error it returns.
+	Read func(r Request, f func(context.Context, *Opened) error) error
 	// Writable resolves what is to be written, before anything else is done.
 	// It is nil where nothing can be written; then Refusal says why.
 	Writable func(r Request) (path string, err error)
@@ -30,31 +30,34 @@ func (s Server) Serve(ctx context.Context, conn io.ReadWriter) error {
 	}
 	switch r.Op {
 	case Read:
-		return s.read(ctx, f, r)
+		return s.read(f, r)
 	case Write:
 		return s.write(ctx, f, r)
 	}
 	return f.say(frameAnswer, Answer{Error: banger.Errorf(banger.CodeInvalid, "cannot copy: %q is not an operation", string(r.Op))})
 }
 
-func (s Server) read(ctx context.Context, f *frames, r Request) error {
-	o, err := s.Open(r)
-	if err != nil {
+func (s Server) read(f *frames, r Request) error {
+	begun := false
+	err := s.Read(r, func(ctx context.Context, o *Opened) error {
+		source, err := o.source(BaseName(string(r.Path)), "")
+		if err != nil {
+			return err
+		}
+		begun = true
+		if err := f.say(frameAnswer, Answer{Source: &source, Note: o.Note}); err != nil {
+			return err
+		}
+		var have Have
+		if err := f.hear(frameGo, &have); err != nil {
+			return err
+		}
+		return newSender(ctx, f, nil).send(o, have)
+	})
+	if err != nil && !begun {
 		return f.say(frameAnswer, Answer{Error: sourceError(string(r.Path), err)})
 	}
-	defer o.Close()
-	source, err := o.source(BaseName(string(r.Path)), "")
-	if err != nil {
-		return f.say(frameAnswer, Answer{Error: sourceError(string(r.Path), err)})
-	}
-	if err := f.say(frameAnswer, Answer{Source: &source, Note: o.Note}); err != nil {
-		return err
-	}
-	var have Have
-	if err := f.hear(frameGo, &have); err != nil {
-		return err
-	}
-	return newSender(ctx, f, nil).send(o, have)
+	return err
 }
 
 func (s Server) write(ctx context.Context, f *frames, r Request) error {

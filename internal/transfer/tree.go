@@ -23,7 +23,7 @@ type Attributes struct {
 	UID, GID uint32
 	ModTime  time.Time
 	Size     int64
-	Data     int64 // how much of a file is no hole, about
+	Data     int64 // how much of a file is no hole, about; -1 if that is not known
 	Links    uint64
 	Device   uint64
 	Inode    uint64

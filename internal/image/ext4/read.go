@@ -41,6 +41,20 @@ func ReadDisk(ctx context.Context, path string, f func(fs.FS) error) error {
 	return nil
 }
 
+// ReadImage calls f with the file system in a file that nobody changes.
+func ReadImage(ctx context.Context, path string, f func(fs.FS) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read image: %w", err)
+	}
+	defer file.Close()
+	fsys, err := ext4fs.Open(heeding{ctx, &pages{image: file}})
+	if err != nil {
+		return fmt.Errorf("cannot read image %s: %w", path, err)
+	}
+	return f(fsys)
+}
+
 // openDisk returns the file system in a file. e2fsck replays a journal that this process
 // cannot read.
 func openDisk(ctx context.Context, file *os.File) (*ext4fs.FS, error) {
