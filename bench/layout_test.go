@@ -36,11 +36,6 @@ func dirs() int {
 	return dirsOfLayer
 }
 
-// imageBytes is about what the files of the image have.
-func imageBytes() int {
-	return layersOfImage * dirs() * filesOfDir * (leastFileBytes + moreFileBytes/2)
-}
-
 // words are bytes that shrink to three quarters, as programs do.
 type words struct {
 	random *rand.Rand

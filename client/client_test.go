@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -31,7 +32,7 @@ func TestClient_CallsArriveAsTheyWereMade(t *testing.T) {
 		want string
 		call func() error
 	}{
-		{"CreateVM {Name:dev Image: Kernel: CPUs:2 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}", func() error {
+		{fmt.Sprintf("CreateVM %+v", banger.VMRequest{Name: "dev", CPUs: 2}), func() error {
 			_, err := r.CreateVM(ctx, banger.VMRequest{Name: "dev", CPUs: 2})
 			return err
 		}},

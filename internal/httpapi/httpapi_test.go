@@ -65,7 +65,7 @@ func TestAPI_PlainCurlWorks(t *testing.T) {
 	}
 	want := []string{
 		"ListVMs",
-		"CreateVM {Name:dev Image: Kernel: CPUs:0 MemoryMiB:0 SystemDiskMiB:0 WorkDiskMiB:0 Autostart:false}",
+		fmt.Sprintf("CreateVM %+v", banger.VMRequest{Name: "dev"}),
 		`PageSessions {"" "" map["a":"b c"]} "" 0`,
 		`SendSession "a" "b" "x\ny" true`,
 		"Shutdown",

@@ -210,6 +210,8 @@ func (j *judge) aSession() {
 	j.askUpgrade("attachWebSocket", "", "vm", "s")
 	j.ask("execSession", "", `{"command":"true"}`, 0, "vm") // which asks for no upgrade
 	j.askUpgrade("execSession", `{"command":"true"}`, "vm")
+	j.ask("copyFiles", "", "", 0, "vm") // which asks for no upgrade
+	j.askUpgrade("copyFiles", "", "vm")
 	j.ask("signalSession", "?signal=nonsense", "", 0, "vm", "s")
 	j.ask("getSession", "?live=true", "", 0, "vm", "s")
 	j.ask("sendSession", "?offset=7", "x", 0, "vm", "s")
