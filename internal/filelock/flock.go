@@ -16,6 +16,20 @@ func Flock(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return flock(f, how)
+}
+
+// FlockDir takes the lock of flock(2) on a directory for its caller alone, without waiting: if
+// another has it, the error is unix.EWOULDBLOCK. It ends when the directory is closed.
+func FlockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return flock(f, unix.LOCK_EX|unix.LOCK_NB)
+}
+
+func flock(f *os.File, how int) (*os.File, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), how)
 		if err == nil {

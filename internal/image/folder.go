@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"banger/internal/filelock"
+
 	"golang.org/x/sys/unix"
 
 	"banger"
@@ -49,7 +51,7 @@ func (s *shelf) newFolder() (*buildFolder, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFolder(dir)
+	lock, err := filelock.FlockDir(dir)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -158,7 +160,7 @@ func (s *shelf) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, dir := range leftovers {
-		lock, err := lockFolder(dir)
+		lock, err := filelock.FlockDir(dir)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			continue
 		}
@@ -187,17 +189,4 @@ func scratchOf(dir string) string {
 		return ""
 	}
 	return path
-}
-
-// lockFolder takes the lock on a directory, or fails with EWOULDBLOCK.
-func lockFolder(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot lock directory %s: %w", dir, err)
-	}
-	return f, nil
 }

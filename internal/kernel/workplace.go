@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"banger/internal/filelock"
+
 	"golang.org/x/sys/unix"
 
 	"banger"
@@ -50,7 +52,7 @@ func (s *shelf) newWorkplace() (*workplace, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(dir)
+	lock, err := filelock.FlockDir(dir)
 	if err == nil {
 		if err = os.Mkdir(filepath.Join(dir, kernelPart), 0o700); err == nil {
 			return &workplace{dir, lock}, nil
@@ -115,7 +117,7 @@ func (s *shelf) sweep() error {
 		return err
 	}
 	for _, dir := range leftovers {
-		lock, err := lockDir(dir)
+		lock, err := filelock.FlockDir(dir)
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -128,17 +130,4 @@ func (s *shelf) sweep() error {
 		}
 	}
 	return nil
-}
-
-// lockDir takes the lock on a directory, or fails with EWOULDBLOCK.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot lock directory %s: %w", dir, err)
-	}
-	return f, nil
 }
