@@ -86,6 +86,20 @@ func TestLink_StrangerIsNotTalkedTo(t *testing.T) {
 	})
 }
 
+// An emulated guest pays for the instructions that others have for AES-GCM.
+func TestLink_IsEncryptedAsItsGuestDoesFastest(t *testing.T) {
+	for accel, want := range map[string]string{"tcg": "chacha20-poly1305@openssh.com", "kvm": "aes128-gcm@openssh.com", "": "aes128-gcm@openssh.com"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := openMachine(t, &machine{key: key(t, 1), next: always(honest()), done: make(chan struct{}), accel: accel})
+			r.guest(t)
+			r.end()
+			if !strings.Contains(r.log.String(), "cipher="+want) {
+				t.Errorf("%q: it is not %s: %s", accel, want, r.log)
+			}
+		})
+	}
+}
+
 func TestLink_ProcessThatDiesIsReplacedOnTheSameConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		died := false

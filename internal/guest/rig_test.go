@@ -44,8 +44,13 @@ func open(t *testing.T, next func() controlFunc) *rig {
 // openTo makes a link whose guest has a host key, instead of the one it should have.
 func openTo(t *testing.T, hostKey ssh.Signer, next func() controlFunc) *rig {
 	t.Helper()
-	r := &rig{handler: newHandler(), log: &strings.Builder{}}
-	r.machine = &machine{key: hostKey, next: next, done: make(chan struct{})}
+	return openMachine(t, &machine{key: hostKey, next: next, done: make(chan struct{})})
+}
+
+// openMachine makes a link to the guest of a machine.
+func openMachine(t *testing.T, m *machine) *rig {
+	t.Helper()
+	r := &rig{machine: m, handler: newHandler(), log: &strings.Builder{}}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log, t.Output()), nil))
 	r.Links = guest.NewLinks(key(t, 2), log)
 	serve, err := r.Open(vmm.GuestAccess{
@@ -94,6 +99,7 @@ type machine struct {
 	next   func() controlFunc
 	done   chan struct{}
 	guests sync.WaitGroup
+	accel  string
 
 	mu    sync.Mutex // guards dials
 	dials int
@@ -101,6 +107,7 @@ type machine struct {
 
 func (m *machine) WaitReady(context.Context) error { return nil }
 func (m *machine) Done() <-chan struct{}           { return m.done }
+func (m *machine) Info() vmm.MachineInfo           { return vmm.MachineInfo{Accelerator: m.accel} }
 
 func (m *machine) Dial(context.Context) (net.Conn, error) {
 	m.mu.Lock()

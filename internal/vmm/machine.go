@@ -154,6 +154,10 @@ type MachineInfo struct {
 	EndsWith    string // what banger.VM.EndsWith says
 }
 
+// Emulated reports whether the guest's processor is made of software: what a real one has
+// instructions for, such as ciphers and sums, is slow there.
+func (i MachineInfo) Emulated() bool { return i.Accelerator == "tcg" }
+
 // MachineEnd is how a machine has ended, for its sessions.
 type MachineEnd struct {
 	By banger.EndedBy // what ended those that still ran: banger.EndedByVMStopped or banger.EndedByVMLost
