@@ -99,7 +99,8 @@ type Launch struct {
 	LogLimit         int64                 `json:"log_limit,omitempty" doc:"maximum number of bytes kept of each output stream, the newest; -1: all; default 268435456"`
 	SyncWrites       bool                  `json:"sync_writes,omitempty" doc:"sync each piece of output to the disk before the next is read, so that a crash loses none; slow"`
 	TimeoutMS        int64                 `json:"timeout_ms,omitempty" doc:"milliseconds after which the session is stopped; default: never"`
-	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between SIGTERM and SIGKILL of that stop; default 10000"`
+	TimeoutGraceMS   *int64                `json:"timeout_grace_ms,omitempty" doc:"milliseconds between the stop signal and SIGKILL of that stop; default 10000"`
+	StopSignal       string                `json:"stop_signal,omitempty" doc:"sent to the command alone when the session is stopped, a name or number; default: for the image's own command that of the image, else SIGTERM to every process. A guest whose agent is older sends SIGTERM"`
 	KeepChildren     bool                  `json:"keep_children,omitempty" doc:"leave processes that outlive the command running; if they write to the session's output they get SIGPIPE"`
 	Limits           Limits                `json:"limits,omitzero"`
 }
@@ -162,7 +163,7 @@ func (s SessionState) NeverArrived() bool {
 // StopStep is one thing that was done to end a session.
 type StopStep struct {
 	At     time.Time `json:"at" doc:"when, by the guest's clock"`
-	Signal string    `json:"signal" doc:"SIGTERM, or SIGKILL to every process"`
+	Signal string    `json:"signal" doc:"the session's stop signal, SIGTERM by default, or SIGKILL to every process"`
 	Cause  EndedBy   `json:"cause" doc:"stop, kill, timeout or vm_stopped"`
 	By     string    `json:"by,omitempty" doc:"the requester, as given in the request; empty if a grace period or a time limit expired"`
 }
@@ -310,7 +311,7 @@ type SessionStreams interface {
 
 // SessionControl acts on sessions. Safe for concurrent use.
 type SessionControl interface {
-	// StopSession asks the command to end (SIGTERM) and kills it after a grace, or kills
+	// StopSession asks the command to end (Launch.StopSignal) and kills it after a grace, or kills
 	// it at once. It returns when the session has ended.
 	StopSession(ctx context.Context, vm, session string, r StopRequest) (Session, error)
 	// SignalSession sends a signal, once. A session that has ended is CodeState. If
@@ -325,7 +326,7 @@ type StopRequest struct {
 	// Kill ends every process at once (SIGKILL), those that outlived the command of a
 	// session (Launch.KeepChildren) too. There is no Grace then.
 	Kill bool `query:"kill" doc:"kill every process at once; not together with grace_ms"`
-	// Grace is the time between SIGTERM and SIGKILL, at most MaxStopGrace; 0 is
+	// Grace is the time between the stop signal and SIGKILL, at most MaxStopGrace; 0 is
 	// DefaultStopGrace.
 	Grace time.Duration `query:"grace_ms" min:"1" hint:"end it at once with kill=true" doc:"grace period: milliseconds until every process is killed, at least 1; default 10000"`
 	By    string        `query:"by" doc:"the requester, for the record"` // at most MaxRequesterBytes

@@ -93,7 +93,7 @@ var (
 	})
 
 	StopSession = operation(Route{
-		ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with SIGTERM; answers when it has ended.",
+		ID: "stopSession", Method: http.MethodPost, Path: sessionPath + "/stop", Summary: "End a session with its stop signal, by default SIGTERM; answers when it has ended.",
 		Errors: codes(banger.CodeState),
 	}, func(ctx context.Context, s banger.Services, q SessionQuery[banger.StopRequest]) (banger.Session, error) {
 		return s.Control.StopSession(ctx, q.VM, q.Session, q.Request)

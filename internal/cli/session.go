@@ -27,8 +27,9 @@ func (c *CLI) sessionCmd(verb, short, long string) *cobra.Command {
 }
 
 func (c *CLI) sessionStopCommand() *cobra.Command {
-	cmd := c.sessionCmd("stop", "Stop a session: SIGTERM, then SIGKILL after a grace period", "")
-	grace := cmd.Flags().Duration("grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL")
+	cmd := c.sessionCmd("stop", "Stop a session: its stop signal, then SIGKILL after a grace period",
+		"Stop a session: SIGTERM to its processes, or its own stop signal (--stop-signal, or that of\nthe image) to its command alone; then SIGKILL to all after a grace period.")
+	grace := cmd.Flags().Duration("grace", banger.DefaultStopGrace, "time between the stop signal and SIGKILL")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *grace < 0 {
 			return usagef("--grace %s is negative", *grace)

@@ -132,6 +132,7 @@ func sessionFields(s banger.Session) []field {
 		{"stdin", string(s.StdinMode)},
 		{"tty", map[bool]string{true: "yes"}[s.TTY]},
 		{"limits", limitText(s.Launch)},
+		{"stop signal", s.StopSignal},
 		{"status", string(s.Status)},
 		{"exit", outcome(s.Summary())},
 		{"ended by", string(s.EndedBy)},

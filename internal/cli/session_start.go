@@ -107,7 +107,8 @@ func launchFlags(cmd *cobra.Command) func(argv []string) (banger.SessionRequest,
 	flags.Var(&limit, "log-limit", "keep only the newest output, up to this much of each stream; none keeps all")
 	flags.BoolVar(&r.SyncWrites, "sync", false, "fsync every write: nothing is lost if the VM crashes, but output is slower (default: up to 1 s may be lost)")
 	timeout := flags.Duration("timeout", 0, "stop the session after this time (default: never)")
-	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between SIGTERM and SIGKILL when --timeout expires")
+	grace := flags.Duration("timeout-grace", banger.DefaultStopGrace, "time between the stop signal and SIGKILL when --timeout expires")
+	flags.StringVar(&r.StopSignal, "stop-signal", "", "`SIGNAL` that stop sends to the command alone (default: for an image's own command that of the image, else SIGTERM to all processes)")
 	flags.BoolVar(&r.KeepChildren, "keep-children", false, "do not kill processes that outlive the command; redirect their output: they get SIGPIPE if they write to the session")
 	stdin := addChoice(cmd, "stdin", "standard input: closed from the start, or a pipe for attach and send",
 		string(banger.StdinClosed), string(banger.StdinPipe))

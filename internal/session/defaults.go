@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -10,8 +11,8 @@ import (
 
 // withImage returns a request with what the author of the VM's image has chosen, where it
 // chooses nothing, as podman-run(1) and podman-exec(1) do: variables, user and working
-// directory for every session; entry point and command for one without a command of its own,
-// whose arguments, if it has any, replace those of the image. c may be nil.
+// directory for every session; entry point, command and stop signal for one without a command
+// of its own, whose arguments, if it has any, replace those of the image. c may be nil.
 func withImage(r banger.SessionRequest, c *banger.ImageConfig) banger.SessionRequest {
 	if c == nil {
 		return r
@@ -19,6 +20,7 @@ func withImage(r banger.SessionRequest, c *banger.ImageConfig) banger.SessionReq
 	if r.Command == "" && !r.LoginShell {
 		if argv := imageCommand(r.Args, c); len(argv) > 0 {
 			r.Command, r.Args = argv[0], argv[1:]
+			r.StopSignal = cmp.Or(r.StopSignal, c.StopSignal)
 		}
 	}
 	if r.Cwd == "" && c.WorkingDir != "" {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"banger"
@@ -35,7 +36,16 @@ func TestWithImage_IsWhatPodmanDoes(t *testing.T) {
 			&both, request(nil, func(r *banger.SessionRequest) { r.LoginShell, r.Args = true, text([]string{"-c", "x"}) }),
 			request(nil, func(r *banger.SessionRequest) { r.LoginShell, r.Args = true, text([]string{"-c", "x"}) }),
 		},
-		"nothing to run": {&banger.ImageConfig{}, request(nil, nil), request(nil, nil)},
+		"its stop signal": {
+			&banger.ImageConfig{Cmd: []string{"cmd"}, StopSignal: "SIGINT"}, request(nil, nil),
+			request([]string{"cmd"}, func(r *banger.SessionRequest) { r.StopSignal = "SIGINT" }),
+		},
+		"another stop signal": {
+			&banger.ImageConfig{Cmd: []string{"cmd"}, StopSignal: "SIGINT"}, request(nil, func(r *banger.SessionRequest) { r.StopSignal = "QUIT" }),
+			request([]string{"cmd"}, func(r *banger.SessionRequest) { r.StopSignal = "QUIT" }),
+		},
+		"the stop signal is of its command": {&banger.ImageConfig{Cmd: []string{"cmd"}, StopSignal: "SIGINT"}, request([]string{"ls"}, nil), request([]string{"ls"}, nil)},
+		"nothing to run":                    {&banger.ImageConfig{}, request(nil, nil), request(nil, nil)},
 		"what is not given": {
 			&banger.ImageConfig{Env: []string{"A=1", "B=x=y", "S=image", "a.b=1"}, User: "app:1", WorkingDir: "srv/x"},
 			request([]string{"ls"}, func(r *banger.SessionRequest) {
@@ -54,6 +64,21 @@ func TestWithImage_IsWhatPodmanDoes(t *testing.T) {
 	} {
 		if got := withImage(c.r, c.config); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestStopSignal_HasOneNameInEveryFormThatImagesHave(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "SIGTERM": "SIGTERM", "TERM": "SIGTERM", "15": "SIGTERM", "quit": "SIGQUIT", "SIGRTMIN+3": "SIGRTMIN+3", "37": "SIGRTMIN+3", "rtmin+3": "SIGRTMIN+3",
+	} {
+		if got, err := stopSignal(text); err != nil || got != want {
+			t.Errorf("%q is %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"SIG", "0", "65", "-1", "TERM ", "SIGNOPE", "15x", strings.Repeat("9", 100_000)} {
+		if got, err := stopSignal(text); banger.CodeOf(err) != banger.CodeInvalid || len(err.Error()) > 200 {
+			t.Errorf("%.40q is %q, %.300v", text, got, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package session
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,9 +23,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/agent/passwd"
+	"banger/internal/signalname"
 )
 
 // process is what a program was started with; of ours, what it will be.
@@ -136,6 +140,24 @@ func TestWithImage_IsWhatPodmanRuns(t *testing.T) {
 	}
 }
 
+// The stop signal, in every form, is the one that podman would send.
+func TestWithImage_IsStoppedAsByPodman(t *testing.T) {
+	p := podmans(t)
+	for _, text := range []string{"", "SIGQUIT", "INT", "int", "9", "SIGRTMIN+3", "RTMAX-1", "37", "SIGNOPE", "0", "99"} {
+		c := v1.Config{Cmd: []string{"/show"}, StopSignal: text}
+		p.load(t, c)
+		out, errTheirs := p.podman(t, "create", "--name", "stopped", "--replace", "--network", "none", "localhost/show:1")
+		if errTheirs == nil {
+			out, errTheirs = p.podman(t, "inspect", "--format", "{{.Config.StopSignal}}", "stopped")
+		}
+		name, errOurs := stopSignal(withImage(banger.SessionRequest{}, &banger.ImageConfig{Cmd: c.Cmd, StopSignal: text}).StopSignal)
+		ours := cmp.Or(signalname.Parse(name), unix.SIGTERM)
+		if (errTheirs == nil) != (errOurs == nil) || errOurs == nil && strconv.Itoa(int(ours)) != strings.TrimSpace(string(out)) {
+			t.Errorf("%q: %d, %v; podman: %q, %v", text, ours, errOurs, out, errTheirs)
+		}
+	}
+}
+
 // podman is one with a store of its own, and the root of the images that it runs.
 type podman struct{ root, work string }
 
@@ -191,13 +213,7 @@ func (p podman) ours(c v1.Config, r banger.SessionRequest) (process, error) {
 // run has podman make a container of an image with this configuration.
 func (p podman) run(t *testing.T, c v1.Config, flags, args []string) (process, error) {
 	t.Helper()
-	archive := filepath.Join(p.work, "image.tar")
-	if err := tarball.WriteToFile(archive, name.MustParseReference("localhost/show:1"), p.image(t, c)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.podman(t, "load", "-q", "-i", archive); err != nil {
-		t.Fatal(err)
-	}
+	p.load(t, c)
 	// Limits that it need not raise, and neither groups of processes nor a network: the
 	// comparison works in a container, too.
 	run := append([]string{"run", "--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"}, flags...)
@@ -210,6 +226,18 @@ func (p podman) run(t *testing.T, c v1.Config, flags, args []string) (process, e
 		t.Fatalf("%v: %s", err, out)
 	}
 	return theirs.sorted(), nil
+}
+
+// load has podman know an image with this configuration as localhost/show:1.
+func (p podman) load(t *testing.T, c v1.Config) {
+	t.Helper()
+	archive := filepath.Join(p.work, "image.tar")
+	if err := tarball.WriteToFile(archive, name.MustParseReference("localhost/show:1"), p.image(t, c)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.podman(t, "load", "-q", "-i", archive); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // sorted returns what can be compared: the order of variables and groups means nothing, and

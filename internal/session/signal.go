@@ -57,3 +57,20 @@ func signalName(text string) (string, error) {
 	}
 	return name, nil
 }
+
+// stopSignal returns the one name of the signal that text means, and of "" itself.
+func stopSignal(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	name := strings.ToUpper(text)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	signal := signalname.Parse(name)
+	if signal == 0 {
+		return "", banger.Errorf(banger.CodeInvalid, "cannot start session: stop signal %.40q is not a signal", text).
+			WithHint("give a name such as INT, QUIT or RTMIN+3, or a number; signal(7) has them")
+	}
+	return signalname.Of(signal), nil
+}

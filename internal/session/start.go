@@ -21,6 +21,7 @@ func (s *Sessions) StartSession(ctx context.Context, vmRef string, r banger.Sess
 	if err != nil {
 		return banger.Session{}, err
 	}
+	chosen := r.StopSignal
 	r = withImage(r, vm.ImageConfig)
 	if r.Args == nil {
 		r.Args = []banger.ByteString{} // it is told as a list
@@ -28,6 +29,12 @@ func (s *Sessions) StartSession(ctx context.Context, vmRef string, r banger.Sess
 	if err := r.Validate(); err != nil {
 		if e, ok := errors.AsType[*banger.Error](err); ok && r.Command == "" {
 			err = e.WithHint("give the command after --; the image of VM %s has none that could run instead", vm.Name)
+		}
+		return banger.Session{}, err
+	}
+	if r.StopSignal, err = stopSignal(r.StopSignal); err != nil {
+		if e, ok := errors.AsType[*banger.Error](err); ok && chosen == "" {
+			err = e.WithHint("it is that of the image; give another: banger session start %s --stop-signal SIGTERM", vm.Name)
 		}
 		return banger.Session{}, err
 	}

@@ -147,6 +147,7 @@ func (l *launcher) spawn(ctx context.Context, g guestapi.GuestLaunch, p plan, di
 		Timeout:      time.Duration(g.TimeoutMS) * time.Millisecond,
 		TimeoutGrace: timeoutGrace(g.TimeoutGraceMS),
 		KeepChildren: g.KeepChildren,
+		StopSignal:   g.StopSignal,
 		Limits:       g.Limits,
 	})
 	if err != nil {

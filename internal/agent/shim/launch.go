@@ -11,6 +11,7 @@ import (
 
 	"banger"
 	"banger/internal/sessiondir"
+	"banger/internal/signalname"
 )
 
 // Launch is the one message that a shim gets, as JSON on its socket, up to the end of
@@ -38,7 +39,10 @@ type Launch struct {
 	Timeout      time.Duration `json:"timeout,omitempty"`
 	TimeoutGrace time.Duration `json:"timeout_grace,omitempty"`
 	KeepChildren bool          `json:"keep_children,omitempty"`
-	Limits       banger.Limits `json:"limits,omitzero"`
+	// StopSignal is what the command alone gets when the session is stopped, a name; empty:
+	// everything gets SIGTERM.
+	StopSignal string        `json:"stop_signal,omitempty"`
+	Limits     banger.Limits `json:"limits,omitzero"`
 	// CgroupRoot is a cgroup (v2) below which the shim may make its own; empty
 	// if there is none, and then the tree of processes is what can be killed.
 	CgroupRoot string `json:"cgroup_root,omitempty"`
@@ -83,6 +87,9 @@ func readLaunch(r io.Reader) (Launch, error) {
 	}
 	if l.Dir == "" || l.Path == "" || len(l.Argv) == 0 {
 		return Launch{}, errors.New("cannot read launch: it has no directory or no command")
+	}
+	if l.StopSignal != "" && signalname.Parse(l.StopSignal) == 0 {
+		return Launch{}, fmt.Errorf("cannot read launch: its stop signal %.40q is not a signal", l.StopSignal)
 	}
 	return l, nil
 }

@@ -67,6 +67,26 @@ func TestStop_EachStepIsOnRecordAndToldAsItHappens(t *testing.T) {
 	})
 }
 
+// As with docker: the command ends the others, in its own way.
+func TestStop_ASignalOfItsOwnGoesToTheCommandAlone(t *testing.T) {
+	const script = `trap 'kill -USR2 $child; wait $child; exit 3' USR1
+(trap 'echo both' USR1; trap 'echo alone; exit' USR2; echo child; while :; do sleep 1000 & wait; done) & child=$!
+echo parent; while :; do wait; done`
+	eachWay(t, func(t *testing.T, way option) {
+		s := sh(t, script, way, func(l *shim.Launch) { l.StopSignal = "SIGUSR1" })
+		s.waitForOutput("child\n")
+		s.waitForOutput("parent\n")
+		s.stop(time.Hour)
+		final := s.wait()
+		if got := did(t, final); got != "SIGUSR1 stop test" || final.EndedBy != banger.EndedByStop || final.ExitCode == nil || *final.ExitCode != 3 {
+			t.Errorf("%s: %+v", got, final)
+		}
+		if out := s.stdout(); strings.Contains(out, "both") || !strings.Contains(out, "alone") {
+			t.Errorf("its child has got the signal, too, or not the command: %q", out)
+		}
+	})
+}
+
 func TestKill_AfterAStopIsOnRecordToo(t *testing.T) {
 	s := sh(t, "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done")
 	s.waitForOutput("ready")

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -80,6 +81,7 @@ type supervisor struct {
 	pid          int     // of the command; it leads a process group and session of its own
 	timeoutGrace time.Duration
 	keepChildren bool
+	stopSignal   unix.Signal // for the command alone; 0: SIGTERM for everything
 
 	status    *syscall.WaitStatus // of the command, when it has been reaped
 	asked     banger.EndedBy      // why it is being stopped, if it is
@@ -109,6 +111,7 @@ func newSupervisor(s signals) *supervisor {
 // take gives it the command, which has just been started. It is called before run.
 func (v *supervisor) take(pid int, group *cgroup, l Launch) {
 	v.pid, v.group, v.timeoutGrace, v.keepChildren = pid, group, l.TimeoutGrace, l.KeepChildren
+	v.stopSignal = signalname.Parse(l.StopSignal)
 	if l.Timeout > 0 {
 		v.timeout.Reset(l.Timeout)
 	}
@@ -240,8 +243,7 @@ func (v *supervisor) stop(r stopRequest) {
 		v.kill()
 		v.recordStep(now, unix.SIGKILL, r)
 	case first:
-		v.terminate()
-		v.recordStep(now, unix.SIGTERM, r)
+		v.recordStep(now, v.terminate(), r)
 	}
 }
 
@@ -267,18 +269,25 @@ func (v *supervisor) recordStep(at time.Time, sig unix.Signal, r stopRequest) {
 	v.record.change(func(s *sessiondir.State) { s.Status, s.StopSteps = banger.StatusStopping, steps })
 }
 
-// terminate asks the processes to end, stopped ones too.
-func (v *supervisor) terminate() {
+// terminate asks the processes to end, stopped ones too, and returns what it has sent. A
+// command that has a stop signal of its own is who ends the others, as in a container.
+func (v *supervisor) terminate() unix.Signal {
+	sig := cmp.Or(v.stopSignal, unix.SIGTERM)
 	var err error
-	if v.group != nil {
-		err = v.group.signal(unix.SIGTERM, unix.SIGCONT)
-	} else {
-		err = unix.Kill(-v.pid, unix.SIGTERM)
+	switch {
+	case v.stopSignal != 0: // the command has not been reaped: its id is still its own
+		err = unix.Kill(v.pid, sig)
+		_ = unix.Kill(v.pid, unix.SIGCONT)
+	case v.group != nil:
+		err = v.group.signal(sig, unix.SIGCONT)
+	default:
+		err = unix.Kill(-v.pid, sig)
 		_ = unix.Kill(-v.pid, unix.SIGCONT)
 	}
 	if err != nil {
 		v.killError = fmt.Sprintf("cannot signal the session: %v", err)
 	}
+	return sig
 }
 
 // kill kills all that belongs to the session, and continues with each reaping.
