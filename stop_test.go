@@ -8,13 +8,16 @@ import (
 )
 
 func TestStopRequest_TheZeroValueIsAStopWithTheDefaultGrace(t *testing.T) {
+	systemd := banger.VM{Init: banger.InitSystemd}
 	for _, c := range []struct{ got, want time.Duration }{
 		{banger.StopRequest{}.WithDefaults().Grace, banger.DefaultStopGrace},
 		{banger.StopRequest{Kill: true}.WithDefaults().Grace, 0},
 		{banger.StopRequest{Grace: time.Second}.WithDefaults().Grace, time.Second},
-		{banger.VMStopRequest{}.WithDefaults().Grace, banger.DefaultVMStopGrace},
-		{banger.VMStopRequest{Kill: true}.WithDefaults().Grace, 0},
-		{banger.VMStopRequest{Grace: time.Second}.WithDefaults().Grace, time.Second},
+		{banger.VMStopRequest{}.WithDefaults(banger.VM{}).Grace, banger.DefaultVMStopGrace},
+		{banger.VMStopRequest{}.WithDefaults(banger.VM{Init: banger.InitBanger}).Grace, banger.DefaultVMStopGrace},
+		{banger.VMStopRequest{}.WithDefaults(systemd).Grace, banger.DefaultSystemdStopGrace},
+		{banger.VMStopRequest{Kill: true}.WithDefaults(systemd).Grace, 0},
+		{banger.VMStopRequest{Grace: time.Second}.WithDefaults(systemd).Grace, time.Second},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)

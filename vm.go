@@ -122,18 +122,22 @@ type VMRename struct {
 
 // VMStopRequest says how a VM is to end.
 //
-// The zero value is a shutdown with DefaultVMStopGrace.
+// The zero value is a shutdown with DefaultVMStopGrace, or DefaultSystemdStopGrace.
 type VMStopRequest struct {
 	// Kill ends the machine at once: what is not on its disks is lost. There is no Grace then.
 	Kill bool `query:"kill" doc:"kill the machine at once; not together with grace_ms"`
 	// Grace is the time that the guest has to shut down before it is killed, at most
-	// MaxStopGrace; 0 is DefaultVMStopGrace.
-	Grace time.Duration `query:"grace_ms" min:"1" hint:"end it at once with kill=true" doc:"grace period: milliseconds until the machine is killed, at least 1; default 30000"`
+	// MaxStopGrace; 0 is DefaultVMStopGrace, and for a guest of systemd DefaultSystemdStopGrace.
+	Grace time.Duration `query:"grace_ms" min:"1" hint:"end it at once with kill=true" doc:"grace period: milliseconds until the machine is killed, at least 1; default 30000, or 90000 if systemd is the init"`
 }
 
-// WithDefaults returns the request with its grace set: that of a kill is 0.
-func (r VMStopRequest) WithDefaults() VMStopRequest {
-	if r.Grace == 0 && !r.Kill {
+// WithDefaults returns the request with its grace for a VM set: that of a kill is 0.
+func (r VMStopRequest) WithDefaults(vm VM) VMStopRequest {
+	switch {
+	case r.Kill || r.Grace != 0:
+	case vm.Init == InitSystemd:
+		r.Grace = DefaultSystemdStopGrace
+	default:
 		r.Grace = DefaultVMStopGrace
 	}
 	return r
@@ -142,6 +146,10 @@ func (r VMStopRequest) WithDefaults() VMStopRequest {
 // DefaultVMStopGrace is how long a guest may take to shut down cleanly. An emulated one
 // needs most of it on a busy host.
 const DefaultVMStopGrace = 30 * time.Second
+
+// DefaultSystemdStopGrace is the same of a guest whose init is systemd: services that wait for
+// one another stop one after another, each in up to 10 s.
+const DefaultSystemdStopGrace = 90 * time.Second
 
 // VMService holds the rules about VMs. A ref is an exact id, an exact name or a
 // unique prefix of either. Safe for concurrent use.

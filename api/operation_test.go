@@ -150,10 +150,13 @@ func TestParams_LimitsAreTheConstants(t *testing.T) {
 	}
 	for _, c := range []struct {
 		r    Route
-		want time.Duration
-	}{{StopVM.Route, banger.DefaultVMStopGrace}, {StopSession.Route, banger.DefaultStopGrace}} {
-		if p := param(c.r, "grace_ms"); !strings.HasSuffix(p.Doc, fmt.Sprintf("default %d", c.want.Milliseconds())) {
-			t.Errorf("%s: the grace is described as %q, want %v", c.r, p.Doc, c.want)
+		want string
+	}{
+		{StopVM.Route, fmt.Sprintf("default %d, or %d if systemd is the init", banger.DefaultVMStopGrace.Milliseconds(), banger.DefaultSystemdStopGrace.Milliseconds())},
+		{StopSession.Route, fmt.Sprintf("default %d", banger.DefaultStopGrace.Milliseconds())},
+	} {
+		if p := param(c.r, "grace_ms"); !strings.HasSuffix(p.Doc, c.want) {
+			t.Errorf("%s: the grace is described as %q, want %q", c.r, p.Doc, c.want)
 		}
 	}
 }

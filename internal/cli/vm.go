@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,9 +78,9 @@ exit status is still 0; "vm show" prints how the VM was "stopped by": guest, acp
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
-	grace := graceFlag(cmd)
+	stop := stopFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		_, err := c.stopVM(cmd.Context(), args[0], *grace)
+		_, err := c.stopVM(cmd.Context(), args[0], stop)
 		return err
 	}
 	return cmd
@@ -94,9 +93,9 @@ func (c *CLI) vmRestartCommand() *cobra.Command {
 		Args:              argumentNames("VM"),
 		ValidArgsFunction: c.complete(vmNames),
 	}
-	grace := graceFlag(cmd)
+	stop := stopFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		vm, err := c.stopVM(cmd.Context(), args[0], *grace)
+		vm, err := c.stopVM(cmd.Context(), args[0], stop)
 		if err != nil {
 			return err
 		}
@@ -150,17 +149,26 @@ func (c *CLI) vmConsoleLogCommand() *cobra.Command {
 	return cmd
 }
 
-func graceFlag(cmd *cobra.Command) *time.Duration {
-	return cmd.Flags().Duration("grace", banger.DefaultVMStopGrace, "time to shut down cleanly; 0 kills the VM immediately")
+// stopFlags adds the flags of a stop; the result makes the request from them.
+func stopFlags(cmd *cobra.Command) func() (banger.VMStopRequest, error) {
+	grace := cmd.Flags().Duration("grace", 0, fmt.Sprintf("time to shut down cleanly; 0 kills the VM immediately (default %s, or %s if systemd is the init)",
+		banger.DefaultVMStopGrace, banger.DefaultSystemdStopGrace))
+	return func() (banger.VMStopRequest, error) {
+		if *grace < 0 {
+			return banger.VMStopRequest{}, usagef("--grace %s is negative", *grace)
+		}
+		return banger.VMStopRequest{Kill: *grace == 0 && cmd.Flags().Changed("grace"), Grace: *grace}, nil
+	}
 }
 
-func (c *CLI) stopVM(ctx context.Context, ref string, grace time.Duration) (banger.VM, error) {
-	if grace < 0 {
-		return banger.VM{}, usagef("--grace %s is negative", grace)
+func (c *CLI) stopVM(ctx context.Context, ref string, request func() (banger.VMStopRequest, error)) (banger.VM, error) {
+	r, err := request()
+	if err != nil {
+		return banger.VM{}, err
 	}
-	vm, err := c.Backend.Services().VMs.StopVM(ctx, ref, banger.VMStopRequest{Kill: grace == 0, Grace: grace})
-	if err == nil && vm.StoppedBy == banger.StoppedByKilled && grace > 0 {
-		fmt.Fprintf(c.Stderr, "banger: VM %s did not shut down within %s and was killed: unsaved data in it may be lost\n", safe(vm.Name), grace)
+	vm, err := c.Backend.Services().VMs.StopVM(ctx, ref, r)
+	if err == nil && vm.StoppedBy == banger.StoppedByKilled && !r.Kill {
+		fmt.Fprintf(c.Stderr, "banger: VM %s did not shut down within %s and was killed: unsaved data in it may be lost\n", safe(vm.Name), r.WithDefaults(vm).Grace)
 	}
 	return vm, err
 }

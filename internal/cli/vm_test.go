@@ -48,7 +48,10 @@ func TestVMStop_ThatHadToKillSaysSo(t *testing.T) {
 			t.Errorf("stopped by %s: status %d, stderr %q", by, r.status, r.stderr)
 		}
 	}
-	f := &fake{vms: []banger.VM{{ID: "v1", Name: "dev", StoppedBy: banger.StoppedByKilled}}}
+	f := &fake{vms: []banger.VM{{ID: "v1", Name: "dev", StoppedBy: banger.StoppedByKilled, Init: banger.InitSystemd}}}
+	if r := f.run(t, "", "vm", "stop", "dev"); r.status != 0 || f.grace != 0 || !strings.Contains(r.stderr, "did not shut down within 1m30s and was killed") {
+		t.Errorf("without a time that the user has chosen, that of its init counts: %v, %+v", f.grace, r)
+	}
 	if r := f.run(t, "", "vm", "stop", "dev", "--grace", "0"); r.status != 0 || r.stderr != "" {
 		t.Errorf("a kill that was asked for: %+v", r)
 	}

@@ -104,15 +104,12 @@ func (a *adopter) tryAdopt(ctx context.Context, vm banger.VM) (r *run, ended str
 	a.log.Info("adopted machine", "vm", vm.ID, "pid", m.Info().PID)
 	r = a.runs.begin(vm, m, hostKey)
 	if vm.State == banger.VMStopping {
-		a.runs.stop(r, adoptedStopGrace) // it logs its failure
+		// The grace time of the stop was not recorded. The guest may have been asked already
+		// or not; killed at once, it would lose what it has not written to its disk.
+		a.runs.stop(r, banger.VMStopRequest{}.WithDefaults(vm).Grace) // it logs its failure
 	}
 	return r, "", nil
 }
-
-// adoptedStopGrace is the grace time of a stop whose own was not recorded. The
-// guest may have been asked already or not; killed at once, it would lose what it
-// has not written to its disk.
-const adoptedStopGrace = banger.DefaultVMStopGrace
 
 // machineRef returns how to adopt the machine of a VM, nil if there is none. If
 // the daemon died between starting it and storing that, the driver's own note tells.

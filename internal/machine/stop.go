@@ -15,11 +15,11 @@ func (s *VMs) StopVM(ctx context.Context, ref string, request banger.VMStopReque
 	if err := request.Validate(); err != nil {
 		return banger.VM{}, err
 	}
-	grace := request.WithDefaults().Grace
 	vm, err := s.GetVM(ctx, ref)
 	if err != nil {
 		return banger.VM{}, err
 	}
+	grace := request.WithDefaults(vm).Grace
 	if err := s.drivers.Require(vm, banger.CanPower, "stop"); err != nil {
 		return vm, err
 	}

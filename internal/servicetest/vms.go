@@ -137,7 +137,7 @@ func (f *Fake) StartVM(_ context.Context, ref string) (banger.VM, error) {
 // StopVM implements banger.VMService.
 func (f *Fake) StopVM(_ context.Context, ref string, r banger.VMStopRequest) (banger.VM, error) {
 	defer f.call(fmt.Sprintf("%q %+v", ref, r), "StopVM", ref, r)()
-	if err := r.WithDefaults().Validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return banger.VM{}, err
 	}
 	return f.updateVM(ref, func(vm *banger.VM) { vm.State = banger.VMStopped })
