@@ -17,7 +17,7 @@ const (
 	labImage = "lab"
 	// labUser is the ordinary user of the lab, and labUID the user's id.
 	labUser = "wanda"
-	labUID  = "1000"
+	labUID  = "1001" // the image has a user with the first that Debian gives
 	// trialLimit is how long the trial guest of a daemon in the lab may take: nearly
 	// ten seconds on a quiet host, of which QEMU and the BIOS need a third.
 	trialLimit = "BANGER_KVM_TRIAL_LIMIT=2m"

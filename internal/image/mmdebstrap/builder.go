@@ -36,10 +36,12 @@ const guard = `trap 'kill -KILL 0' TERM; "$@" & wait "$!"`
 const forgetOptions = `rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"`
 
 // makeUser makes the user who is not root, the first that Debian's useradd(8) makes, and
-// lets it become root without a password.
-const makeUser = `chroot "$1" useradd --create-home --shell /bin/bash ` + banger.BuiltImageUser + ` &&
-echo '` + banger.BuiltImageUser + ` ALL=(ALL:ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/` + banger.BuiltImageUser + `" &&
-chmod 440 "$1/etc/sudoers.d/` + banger.BuiltImageUser + `"`
+// lets it become root without a password where there is sudo.
+const makeUser = `chroot "$1" useradd --create-home --shell /bin/bash ` + banger.BuiltImageUser + ` || exit
+if [ -d "$1/etc/sudoers.d" ]; then
+	echo '` + banger.BuiltImageUser + ` ALL=(ALL:ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/` + banger.BuiltImageUser + `" &&
+	chmod 440 "$1/etc/sudoers.d/` + banger.BuiltImageUser + `"
+fi`
 
 // sourceDate replaces all later times in the new system (reproducible-builds.org,
 // SOURCE_DATE_EPOCH), so that equal packages make equal images: the day Debian
