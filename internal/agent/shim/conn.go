@@ -16,6 +16,7 @@ type conn struct {
 	net    *net.UnixConn
 	reader *sessionstream.Reader // for one goroutine at a time
 	writer *sessionstream.Writer
+	known  bool // it has said what it wants; guarded by the server's mutex
 }
 
 // serve does what the client wants until one side ends.
@@ -47,7 +48,10 @@ func (c *conn) serve() {
 func (c *conn) awaitClient() {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
-	if !c.server.over {
+	c.known = true
+	if c.server.over {
+		c.net.SetReadDeadline(time.Now())
+	} else {
 		c.net.SetReadDeadline(time.Time{})
 	}
 }

@@ -12,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/agent/shim"
 	"banger/internal/agent/shimclient"
+	"banger/internal/process"
 	"banger/internal/sessiondir"
 	"banger/sessionstream"
 	"banger/test/wait"
@@ -301,5 +303,42 @@ func TestLogs_AFullDiskNeitherStopsNorEndsTheCommand(t *testing.T) {
 	chunks, _, _, err := sessiondir.NewReader(os.DirFS(s.dir)).Page(banger.StreamStdout, banger.LogCursor{}, 1<<20)
 	if gap := chunks[len(chunks)-1]; err != nil || gap.Gap != int64(1_000_000-kept) || gap.Reason != banger.GapWriteError {
 		t.Errorf("the log ends with %+v, %v", gap, err)
+	}
+}
+
+// Whoever comes with the end of a session is told it, or that there is no shim any more to tell it.
+func TestConn_ThatComesWithTheEndIsToldIt(t *testing.T) {
+	for range 5 {
+		s := sh(t, "exec sleep 1000")
+		stat, err := process.ReadStat(s.state.GuestPID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent := pids(t, stat.Field(4))[0]
+		if err := syscall.Kill(parent, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		wait.For(t, "the shim to stop", func() bool { return processState(parent) == "T" })
+		err = syscall.Kill(s.state.GuestPID, syscall.SIGKILL)
+		wait.For(t, "the end of the command", func() bool { return !alive(s.state.GuestPID) })
+		var clients errgroup.Group
+		for range 50 {
+			c, dialErr := shimclient.Dial(t.Context(), s.dir)
+			if err = errors.Join(err, dialErr); err != nil {
+				break
+			}
+			clients.Go(func() error {
+				defer c.Close()
+				err := c.Watch(t.Context(), func(banger.SessionState) {})
+				if errors.Is(err, shimclient.ErrLost) {
+					return nil
+				}
+				return err
+			})
+		}
+		if err := errors.Join(err, syscall.Kill(parent, syscall.SIGCONT), clients.Wait()); err != nil {
+			t.Error(err)
+		}
+		s.waitShim()
 	}
 }

@@ -102,14 +102,19 @@ func (s *server) run() {
 	}
 }
 
-// admit counts a connection in, with the deadline for its first control.
+// admit counts a connection in, with the deadline for its first control. One that was
+// accepted just before the session's end is told that, as are those before it.
 func (s *server) admit(c *conn) *sessionstream.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || len(s.conns) >= maxConns {
+	if len(s.conns) >= maxConns {
 		return &sessionstream.Error{Code: sessionstream.CodeBusy, Text: fmt.Sprintf("the session has %d connections", maxConns)}
 	}
-	c.net.SetReadDeadline(time.Now().Add(attachTimeout))
+	patience := attachTimeout
+	if s.over {
+		patience = farewellTimeout
+	}
+	c.net.SetReadDeadline(time.Now().Add(patience))
 	s.conns[c] = true
 	return nil
 }
@@ -170,7 +175,11 @@ func (s *server) close(final banger.SessionState) {
 		a.out.exit(final)
 	}
 	for c := range s.conns {
-		c.net.SetReadDeadline(time.Now()) // what is queued is still sent
+		if c.known {
+			c.net.SetReadDeadline(time.Now()) // what is queued is still sent
+		} else { // what it wants may have arrived, or be about to
+			c.net.SetReadDeadline(time.Now().Add(farewellTimeout))
+		}
 	}
 	s.mu.Unlock()
 
