@@ -21,6 +21,12 @@ type digest struct {
 
 func newDigest() *digest { return &digest{sum: xxhash.New()} }
 
+// reset begins with another file. What a small file takes is little beside a block of memory.
+func (d *digest) reset() {
+	d.sum.Reset()
+	d.block, d.index = d.block[:0], 0
+}
+
 // write takes the bytes at an offset, which is not before what it has taken.
 func (d *digest) write(offset int64, p []byte) {
 	for len(p) > 0 {

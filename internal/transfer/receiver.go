@@ -32,6 +32,7 @@ type receiver struct {
 	form     Form // of the source, as it was announced
 	have     Have // of the source
 	prefix   *digest
+	sum      *digest // of the file that comes; nil before the first one
 	progress *Progress
 	result   *Result
 
@@ -189,7 +190,11 @@ func (r *receiver) up() error {
 
 // file takes a file with its bytes.
 func (r *receiver) file(e *Entry) error {
-	sum := newDigest()
+	if r.sum == nil {
+		r.sum = newDigest()
+	}
+	sum := r.sum
+	sum.reset()
 	switch {
 	case e.Offset == 0:
 	case r.depth == 0 && e.Offset == r.have.Bytes:

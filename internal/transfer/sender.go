@@ -31,6 +31,7 @@ type sender struct {
 	progress *Progress
 	buffer   []byte // of chunkBytes
 	encoded  []byte // the last entry
+	sum      *digest
 	entries  int64
 	linked   map[linkKey]*linkGroup
 	lastLink uint64
@@ -45,7 +46,7 @@ type linkGroup struct {
 }
 
 func newSender(ctx context.Context, out *frames, progress *Progress) *sender {
-	return &sender{ctx: ctx, out: out, progress: progress, buffer: make([]byte, chunkBytes), linked: map[linkKey]*linkGroup{}}
+	return &sender{ctx: ctx, out: out, progress: progress, buffer: make([]byte, chunkBytes), sum: newDigest(), linked: map[linkKey]*linkGroup{}}
 }
 
 // fatalError is an error that ends the copy, not only that of an entry.
@@ -193,13 +194,16 @@ func (s *sender) file(dir Dir, name string, e Entry, have Have) error {
 	if e.Link, again = s.link(a); again {
 		return s.put(frameHardlink, &e)
 	}
-	if n, _ := f.ReadAt(s.buffer[:1], 0); n > 0 && a.Size == 0 {
-		return errNoSize
+	if a.Size == 0 {
+		if n, _ := f.ReadAt(s.buffer[:1], 0); n > 0 {
+			return errNoSize
+		}
 	}
 	if e.Xattrs, err = f.Xattrs(); err != nil {
 		return err
 	}
-	sum := newDigest()
+	sum := s.sum
+	sum.reset()
 	if e.Offset, err = s.resume(f, a, have, sum); err != nil {
 		return err
 	}
@@ -273,7 +277,7 @@ func (s *sender) resume(f File, a Attributes, have Have, sum *digest) (int64, er
 		return 0, err
 	}
 	if sum.total() != have.Digest {
-		*sum = *newDigest()
+		sum.reset()
 		return 0, nil
 	}
 	return have.Bytes, nil
