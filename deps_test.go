@@ -64,6 +64,7 @@ func layers() map[string]layer {
 		"internal/confine":             tool,
 		"internal/daemonlog":           tool,
 		"internal/diskspace":           tool,
+		"internal/diskusage":           tool,
 		"internal/emulator":            tool,
 		"internal/debian":              tool,
 		"internal/debian/debiantest":   support,

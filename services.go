@@ -12,4 +12,5 @@ type Services struct {
 	Events   EventService
 	Host     HostService
 	Trash    TrashService
+	Disk     DiskService
 }

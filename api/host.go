@@ -54,6 +54,13 @@ var (
 		return s.Host.Info(ctx)
 	})
 
+	DiskUsage = operation(Route{
+		ID: "diskUsage", Method: http.MethodGet, Path: "/v1/disk-usage",
+		Summary: "Show what images, kernels, VMs and the rest take of the host's disk, and what can be freed.",
+	}, func(ctx context.Context, s banger.Services, _ Empty) (banger.DiskUsage, error) {
+		return s.Disk.DiskUsage(ctx)
+	})
+
 	Shutdown = operation(Route{
 		ID: "shutdown", Method: http.MethodPost, Path: "/v1/shutdown", Summary: "End the daemon; VMs and sessions keep running.",
 		Status: http.StatusAccepted, AnyVersion: true,
@@ -72,5 +79,5 @@ var (
 )
 
 func hostRoutes() []Route {
-	return []Route{WatchEvents.Route, ListTrash.Route, EmptyTrash.Route, Doctor.Route, Info.Route, Shutdown.Route, Describe.Route}
+	return []Route{WatchEvents.Route, ListTrash.Route, EmptyTrash.Route, Doctor.Route, Info.Route, DiskUsage.Route, Shutdown.Route, Describe.Route}
 }

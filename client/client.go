@@ -72,7 +72,7 @@ func New(socketPath, version string, options ...Option) *Client {
 
 // Services returns the client as every service.
 func (c *Client) Services() banger.Services {
-	return banger.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Kernels: c, Events: c, Host: c, Trash: c}
+	return banger.Services{VMs: c, Remotes: c, Sessions: c, Streams: c, Control: c, Images: c, Kernels: c, Events: c, Host: c, Trash: c, Disk: c}
 }
 
 func (c *Client) connect(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -150,6 +150,11 @@ func (c *Client) Info(ctx context.Context) (banger.DaemonInfo, error) {
 	return call(ctx, c, api.Info, api.Empty{})
 }
 
+// DiskUsage implements banger.DiskService.
+func (c *Client) DiskUsage(ctx context.Context) (banger.DiskUsage, error) {
+	return call(ctx, c, api.DiskUsage, api.Empty{})
+}
+
 // Shutdown implements banger.HostService.
 func (c *Client) Shutdown(ctx context.Context) error {
 	_, err := call(ctx, c, api.Shutdown, api.Empty{})

@@ -24,7 +24,7 @@ func needs() map[string]banger.Capability {
 		"vm start": banger.CanPower, "vm stop": banger.CanPower, "vm restart": banger.CanPower, "vm set": banger.CanPower,
 		"vm console-log": banger.CanConsole, "vm unlock": banger.CanUnlock,
 		"vm add": "", "vm create": "", "vm delete": "", "vm gc": "", "vm list": "", "vm rename": "", "vm show": "", "vm ssh": "",
-		"run": "", "up": "", "ssh-config": "", "ssh-known-hosts": "", "ssh-proxy": "", "ps": "", "events": "", "doctor": "", "version": "",
+		"run": "", "up": "", "ssh-config": "", "ssh-known-hosts": "", "ssh-proxy": "", "ps": "", "events": "", "df": "", "doctor": "", "version": "",
 		"session attach": "", "session delete": "", "session kill": "", "session list": "", "session logs": "", "session prune": "",
 		"session rm": "", "session search": "", "session send": "", "session show": "", "session signal": "", "session start": "",
 		"exec": "", "shell": "", "cp": "", "session stop": "", "session wait": "",

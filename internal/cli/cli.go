@@ -117,7 +117,7 @@ Exit status:
 	root.SetErr(c.Stderr)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.cpCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.kernelCommand(), c.daemonCommand(),
+		c.runCommand(), c.upCommand(), c.execCommand(), c.shellCommand(), c.cpCommand(), c.psCommand(), c.vmCommand(), c.sessionCommand(), c.imageCommand(), c.kernelCommand(), c.dfCommand(), c.daemonCommand(),
 		c.doctorCommand(), c.eventsCommand(), c.versionCommand(),
 		c.sshConfigCommand(), c.sshProxyCommand(), c.sshKnownHostsCommand(),
 	)

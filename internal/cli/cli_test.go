@@ -142,6 +142,7 @@ func TestEveryReadCommand_PrintsTheAPIsObjectsAsJSON(t *testing.T) {
 		events:   []banger.Event{{Revision: 4, Kind: banger.EventVMCreated, VM: &banger.VM{Name: "dev"}}},
 		chunks:   []banger.LogChunk{{Stream: banger.StreamStdout, Data: []byte("<a>\n")}},
 		checks:   []banger.Check{{Name: "qemu", Status: banger.CheckOK}},
+		disk:     banger.DiskUsage{UsedBytes: 5},
 		running:  true,
 	}
 	for line, want := range map[string]string{
@@ -166,6 +167,7 @@ func TestEveryReadCommand_PrintsTheAPIsObjectsAsJSON(t *testing.T) {
 		"image tag default y":                  `{"id":"i1"`,
 		"image prune --dry-run":                `{"images":null`,
 		"daemon status":                        `{"version":"v1","pid":7`,
+		"df":                                   `{"used_bytes":5`,
 		"doctor":                               `[{"name":"qemu"`,
 		"events --since 0":                     `{"revision":4`,
 		"version":                              `{"version":"v1","daemon_version":"v1"}`,

@@ -66,7 +66,7 @@ func hostileFake() *fake {
 	x.ExitCode, x.ExitSignal, x.EndedBy = nil, "", banger.EndedByLaunch
 	return &fake{
 		vms: []banger.VM{hostileRecord[banger.VM]()}, sessions: []banger.Session{x},
-		images: []banger.Image{hostileRecord[banger.Image]()}, kernels: []banger.Kernel{hostileRecord[banger.Kernel]()}, checks: []banger.Check{hostileRecord[banger.Check]()},
+		images: []banger.Image{hostileRecord[banger.Image]()}, kernels: []banger.Kernel{hostileRecord[banger.Kernel]()}, checks: []banger.Check{hostileRecord[banger.Check]()}, disk: hostileRecord[banger.DiskUsage](),
 		events: []banger.Event{
 			{Revision: 1, Kind: hostile, VM: new(hostileRecord[banger.VM]())},
 			{Revision: 2, Kind: hostile, Session: &x},
@@ -92,6 +92,7 @@ var commandLines = map[string][]string{
 	"daemon run":      {""},
 	"daemon status":   {"", "--json"},
 	"daemon stop":     {""},
+	"df":              {"", "-v", "--json"},
 	"doctor":          {"", "--json"},
 	"exec":            {"v true", "-t v true", "-d v true"},
 	"events":          {"--since 0", "--since 0 --json"},

@@ -25,6 +25,7 @@ type fake struct {
 	kernels      []banger.Kernel
 	events       []banger.Event
 	checks       []banger.Check
+	disk         banger.DiskUsage
 	chunks       []banger.LogChunk
 	progress     []banger.BuildProgress
 	pulls        []banger.PullProgress
@@ -68,7 +69,7 @@ func (f *fake) services() Services {
 		Strict: f.strict,
 		VMs:    append([]banger.VM{}, f.vms...), Sessions: append([]banger.Session{}, f.sessions...),
 		Images: append([]banger.Image{}, f.images...), Kernels: f.kernels, Events: f.events,
-		Checks: f.checks, Chunks: f.chunks, Progress: f.progress, Pulls: f.pulls, PrunedImages: f.prunedImages, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
+		Checks: f.checks, Disk: f.disk, Chunks: f.chunks, Progress: f.progress, Pulls: f.pulls, PrunedImages: f.prunedImages, Access: f.access, Results: f.results, SearchEnd: f.searchEnd,
 		Pruned: f.pruned, Trash: f.trash, Err: f.err, Console: []byte("boot\r\n\x1b[31mred\xff"),
 		Match:  banger.Match{Stream: banger.StreamStdout, Offset: 5, End: 8, Text: []byte("abc")},
 		OnCall: f.note, OnLogin: f.login,

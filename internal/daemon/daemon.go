@@ -137,7 +137,7 @@ func compose(ctx context.Context, parts Parts, records *store.Store, log *slog.L
 		ctx:    context.WithoutCancel(ctx), parts: parts, links: links,
 	}
 	if parts.Host != nil {
-		d.host = &host{Host: *parts.Host, store: records, trash: vms.Trash, images: images, kernels: kernels, paths: p, settings: parts.Settings}
+		d.host = &host{Host: *parts.Host, store: records, vms: vms, images: images, kernels: kernels, paths: p, settings: parts.Settings}
 	}
 	return d, nil
 }
@@ -169,7 +169,7 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 		Services: banger.Services{
 			VMs: d.VMs.VMs, Remotes: d.VMs.Remotes, Trash: d.VMs.Trash, Images: d.Images, Kernels: d.Kernels,
 			Sessions: d.Sessions.Sessions, Control: d.Sessions.Control, Streams: d.Streams,
-			Events: d.Store.Events, Host: d.host,
+			Events: d.Store.Events, Host: d.host, Disk: diskUsage{d},
 		},
 		Attachments: d.Attachments,
 		Copies:      d.Copies,

@@ -12,7 +12,7 @@ import (
 // checkTrash reports what is in the trash.
 func (h *host) checkTrash(ctx context.Context) banger.Check {
 	c := banger.Check{Name: "trash", Status: banger.CheckOK, Detail: "nothing is in it"}
-	trash, err := h.trash.ListTrash(ctx)
+	trash, err := h.vms.Trash.ListTrash(ctx)
 	if err != nil {
 		c.Status, c.Detail = banger.CheckWarn, err.Error()
 		return c

@@ -7,17 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
-
-	"golang.org/x/sys/unix"
 
 	"banger"
 	"banger/internal/config"
 	"banger/internal/diskspace"
+	"banger/internal/diskusage"
 	"banger/internal/image"
 	"banger/internal/image/mmdebstrap"
 	"banger/internal/kernel"
+	"banger/internal/machine"
 	"banger/internal/machine/qemu"
 	"banger/internal/paths"
 	"banger/internal/store"
@@ -37,7 +36,7 @@ type Host struct {
 type host struct {
 	Host
 	store    *store.Store
-	trash    banger.TrashService
+	vms      *machine.Services
 	images   *image.Service
 	kernels  *kernel.Service
 	paths    paths.Paths
@@ -171,7 +170,12 @@ func (h *host) checkDisks(ctx context.Context) banger.Check {
 	var promised, taken int64
 	for _, vm := range vms {
 		promised += int64(vm.SystemDiskMiB+vm.WorkDiskMiB) << 20
-		taken += takenIn(h.paths.VM(vm.ID))
+		took, err := diskusage.Of(h.paths.VM(vm.ID))
+		if err != nil {
+			c.Status, c.Detail = banger.CheckFail, err.Error()
+			return c
+		}
+		taken += took.Bytes()
 	}
 	space, err := diskspace.Of(h.paths.VMs())
 	if err != nil {
@@ -185,22 +189,6 @@ func (h *host) checkDisks(ctx context.Context) banger.Check {
 		c.Hint = "when the host's disk is full, a VM that writes is paused until there is room; delete VMs, or give new ones smaller disks (--disk, --work-disk)"
 	}
 	return c
-}
-
-// takenIn is what the files in a directory take of the disk, in bytes.
-func takenIn(dir string) (taken int64) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0
-	}
-	const blockBytes = 512 // stat(2)
-	for _, e := range entries {
-		var stat unix.Stat_t
-		if unix.Lstat(filepath.Join(dir, e.Name()), &stat) == nil {
-			taken += stat.Blocks * blockBytes
-		}
-	}
-	return taken
 }
 
 // lowSpace is what an image build and a few disks need.

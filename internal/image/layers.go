@@ -14,6 +14,7 @@ import (
 
 	"banger"
 	"banger/internal/diskspace"
+	"banger/internal/diskusage"
 	"banger/internal/filelock"
 	"banger/internal/files"
 	"banger/internal/paths"
@@ -113,57 +114,70 @@ type removal struct {
 	dryRun bool          // nothing is removed
 }
 
-// remove removes what has none of the ChainIDs, if nobody makes layers now, and returns how
-// many bytes that were.
-func (l layerFiles) remove(r removal, needed func() (map[string]bool, error)) (freed int64, err error) {
+// remove removes what has none of the ChainIDs, if nobody makes layers now, and returns what
+// that has taken of the disk.
+func (l layerFiles) remove(r removal, needed func() (map[string]bool, error)) (removed diskusage.Tree, err error) {
 	dir := l.dir()
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return removed, nil
 	}
 	lock, err := filelock.Flock(filepath.Join(dir, layersLock), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return 0, nil // whoever it is does it at the end
+		return removed, nil // whoever it is does it at the end
 	}
 	if err != nil {
-		return 0, err
+		return removed, err
 	}
 	defer lock.Close()
 	keep, err := needed() // under the lock: whoever publishes an image has the other one
 	if err != nil {
-		return 0, err
+		return removed, err
 	}
-	keep[layersLock] = true
-	for _, d := range []string{dir, DownloadsDir(l.paths)} {
-		bytes, removed := r.remove(d, keep)
-		freed += bytes
-		err = errors.Join(err, removed)
+	paths, err := l.due(r.age, keep)
+	for _, path := range paths {
+		took, countErr := diskusage.Of(path)
+		removed = removed.With(took)
+		err = errors.Join(err, countErr)
+		if !r.dryRun {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
 	}
-	return freed, err
+	return removed, err
 }
 
-// remove removes the entries of a directory that are not kept under their names, without the
-// suffix of layers.
-func (r removal) remove(dir string, keep map[string]bool) (freed int64, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		info, statErr := e.Info()
-		if statErr != nil || keep[strings.TrimSuffix(e.Name(), layerSuffix)] || time.Since(info.ModTime()) < r.age {
-			continue
-		}
-		if info.Mode().IsRegular() {
-			freed += info.Size()
-		}
-		if !r.dryRun {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+// due returns what is older than an age and has none of the ChainIDs: layers, and what pulls
+// have left.
+func (l layerFiles) due(age time.Duration, keep map[string]bool) (due []string, err error) {
+	all, err := l.all()
+	for _, path := range all {
+		info, gone := os.Lstat(path)
+		if gone == nil && !keep[strings.TrimSuffix(filepath.Base(path), layerSuffix)] && time.Since(info.ModTime()) >= age {
+			due = append(due, path)
 		}
 	}
-	return freed, err
+	return due, err
+}
+
+// all returns the paths of all layers, and of what pulls have fetched or left.
+func (l layerFiles) all() (paths []string, err error) {
+	for _, dir := range []string{l.dir(), DownloadsDir(l.paths)} {
+		entries, listErr := os.ReadDir(dir)
+		if !errors.Is(listErr, fs.ErrNotExist) {
+			err = errors.Join(err, listErr)
+		}
+		for _, e := range entries {
+			if e.Name() != layersLock {
+				paths = append(paths, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return paths, err
+}
+
+// chainID returns the ChainID of the layer whose file system a path is.
+func (l layerFiles) chainID(path string) (id string, ok bool) {
+	id, ok = strings.CutSuffix(filepath.Base(path), layerSuffix)
+	return id, ok && filepath.Dir(path) == l.dir()
 }
 
 // collect removes the layers that no image has and what pulls have left, if they are older
@@ -189,6 +203,9 @@ func (s *shelf) neededLayers(but map[banger.ImageID]bool) (map[string]bool, erro
 		}
 		m, err := s.manifest(banger.ImageID(e.Name()))
 		if err != nil {
+			if _, gone := os.Lstat(filepath.Join(s.paths.Images(), e.Name())); errors.Is(gone, fs.ErrNotExist) {
+				continue // it has just been deleted
+			}
 			return nil, fmt.Errorf("image %s: %w", e.Name(), err)
 		}
 		for _, l := range m.Layers {

@@ -2,11 +2,10 @@ package image
 
 import (
 	"context"
-	"io/fs"
-	"path/filepath"
 	"slices"
 
 	"banger"
+	"banger/internal/diskusage"
 )
 
 // PruneImages implements banger.ImageService.
@@ -17,11 +16,15 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 		return result, err
 	}
 	going := map[banger.ImageID]bool{}
+	var freed diskusage.Tree
 	for _, i := range unused {
-		if !r.All && slices.Contains(i.Names(), banger.DefaultImageName) {
-			continue // the next VM would have it built again
+		if !r.All && isDefault(i) {
+			continue
 		}
-		size := treeBytes(s.Paths.Image(i.ID))
+		took, err := diskusage.Of(s.Paths.Image(i.ID))
+		if err != nil {
+			return result, err
+		}
 		if r.DryRun {
 			err = s.users.checkUnused(i)
 		} else {
@@ -31,26 +34,15 @@ func (s *Service) PruneImages(ctx context.Context, r banger.ImagePruneRequest) (
 		case err == nil:
 			going[i.ID] = true
 			result.Images = append(result.Images, i)
-			result.ReclaimedBytes += size
+			freed = freed.With(took)
 		case code != banger.CodeInUse && code != banger.CodeNotFound: // since it was listed
 			return result, err
 		}
 	}
 	layers, err := s.shelf.layers.remove(removal{dryRun: r.DryRun}, func() (map[string]bool, error) { return s.shelf.neededLayers(going) })
-	result.ReclaimedBytes += layers
+	result.ReclaimedBytes = freed.With(layers).Freed()
 	return result, err
 }
 
-// treeBytes returns what the files below a directory have, as far as they can be read.
-func treeBytes(dir string) (bytes int64) {
-	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return nil //nolint:nilerr // it counts as nothing
-		}
-		if info, err := e.Info(); err == nil {
-			bytes += info.Size()
-		}
-		return nil
-	})
-	return bytes
-}
+// isDefault reports whether the next VM would have an image built again.
+func isDefault(i banger.Image) bool { return slices.Contains(i.Names(), banger.DefaultImageName) }

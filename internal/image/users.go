@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"banger"
 	"banger/internal/inuse"
@@ -34,17 +35,21 @@ func (u users) add(id banger.ImageID, dir string) error {
 // checkUnused fails with CodeInUse if a VM of another installation boots from an image.
 // Those of this one are the store's to know. The caller holds the lock of the users.
 func (u users) checkUnused(image banger.Image) error {
-	vms, err := u.notes().Users(string(image.ID))
+	vms, err := u.foreign(image.ID)
 	if err != nil {
 		return err
 	}
-	for _, vm := range vms {
-		if filepath.Dir(vm) != u.paths.VMs() {
-			return banger.Errorf(banger.CodeInUse, "cannot delete image %s: a VM of another installation uses it, in %s", image.Name, vm).
-				WithHint("delete that VM first, with the XDG_STATE_HOME of its installation")
-		}
+	if len(vms) > 0 {
+		return banger.Errorf(banger.CodeInUse, "cannot delete image %s: a VM of another installation uses it, in %s", image.Name, vms[0]).
+			WithHint("delete that VM first, with the XDG_STATE_HOME of its installation")
 	}
 	return nil
+}
+
+// foreign returns the directories of the VMs of other installations that boot from an image.
+func (u users) foreign(id banger.ImageID) ([]string, error) {
+	vms, err := u.notes().Users(string(id))
+	return slices.DeleteFunc(vms, func(vm string) bool { return filepath.Dir(vm) == u.paths.VMs() }), err
 }
 
 // forget removes what is noted of the VMs of an image that is gone.

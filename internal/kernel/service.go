@@ -28,6 +28,7 @@ import (
 	"banger"
 	"banger/internal/debian"
 	"banger/internal/debversion"
+	"banger/internal/diskusage"
 	"banger/internal/inuse"
 	"banger/internal/keylock"
 	"banger/internal/paths"
@@ -277,20 +278,23 @@ func (s *Service) PruneKernels(ctx context.Context, r banger.KernelPruneRequest)
 		return result, err
 	}
 	kept, _ := Find(banger.DefaultKernelName, kernels)
+	var freed diskusage.Tree
 	for _, k := range kernels {
 		if len(k.VMs) > 0 || k.ID == kept.ID && !r.All {
 			continue
 		}
-		if !r.DryRun {
+		took, err := diskusage.Of(s.dir(k.ID))
+		if err == nil && !r.DryRun {
 			err = s.delete(ctx, k)
 		}
 		switch code := banger.CodeOf(err); {
 		case err == nil:
 			result.Kernels = append(result.Kernels, k)
-			result.ReclaimedBytes += k.SizeBytes
+			freed = freed.With(took)
 		case code != banger.CodeInUse: // since it was listed
 			return result, err
 		}
 	}
+	result.ReclaimedBytes = freed.Freed()
 	return result, nil
 }

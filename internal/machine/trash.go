@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/diskusage"
 	"banger/internal/files"
 	"banger/internal/paths"
 	"banger/internal/vmm"
@@ -91,29 +92,38 @@ func (s *Trash) unused(ctx context.Context, dir string) (release func(), err err
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, inUse(dir, "it is locked")
 	}
+	if err := s.checkIdle(ctx, dir); err != nil {
+		return nil, err
+	}
+	return func() { lock.Close() }, nil
+}
+
+// checkIdle fails with CodeInUse while a machine may run in a directory, or a file of it is
+// locked.
+func (s *Trash) checkIdle(ctx context.Context, dir string) error {
 	ref, err := os.ReadFile(filepath.Join(dir, vmm.MachineRefName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, err
+		return err
 	default:
 		if err := s.checkNotRunning(ctx, dir, ref); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	entries, err := lock.ReadDir(-1)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() {
 			continue
 		}
 		if locked, err := fileLocked(filepath.Join(dir, e.Name())); err != nil || locked {
-			return nil, errors.Join(inUse(dir, "its file "+e.Name()+" is in use"), err)
+			return errors.Join(inUse(dir, "its file "+e.Name()+" is in use"), err)
 		}
 	}
-	return func() { lock.Close() }, nil
+	return nil
 }
 
 // checkNotRunning fails with CodeInUse if a driver knows the machine that is noted in a
@@ -150,12 +160,9 @@ func fileLocked(path string) (bool, error) {
 
 // ListTrash implements banger.TrashService.
 func (s *Trash) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
-	entries, err := os.ReadDir(s.paths.VMTrash())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := s.entries()
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the trash: %w", err)
+		return nil, err
 	}
 	var all []banger.Trashed
 	for _, e := range entries {
@@ -170,19 +177,38 @@ func (s *Trash) ListTrash(ctx context.Context) ([]banger.Trashed, error) {
 	return all, nil
 }
 
+// entries are those of the trash.
+func (s *Trash) entries() ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(s.paths.VMTrash())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the trash: %w", err)
+	}
+	return entries, nil
+}
+
+// parseTrashName returns what the name of a directory in the trash says, if it is one.
+func parseTrashName(name string) (id banger.VMID, at time.Time, ok bool) {
+	begin, stamp, _ := strings.Cut(name, "-")
+	at, err := time.Parse(trashTimeFormat, stamp)
+	return banger.VMID(begin), at, err == nil && banger.ValidID(begin)
+}
+
 // trashed describes one directory in the trash, if it is one.
 func (s *Trash) trashed(ctx context.Context, name string) (t banger.Trashed, ok bool) {
-	id, stamp, _ := strings.Cut(name, "-")
-	at, err := time.Parse(trashTimeFormat, stamp)
-	if err != nil || !banger.ValidID(id) {
+	id, at, ok := parseTrashName(name)
+	if !ok {
 		return t, false
 	}
-	t = banger.Trashed{Path: filepath.Join(s.paths.VMTrash(), name), VMID: banger.VMID(id), MovedAt: at}
-	t.Bytes, err = allocated(t.Path)
+	t = banger.Trashed{Path: filepath.Join(s.paths.VMTrash(), name), VMID: id, MovedAt: at}
+	took, err := diskusage.Of(t.Path)
 	if err != nil {
 		t.Busy = err.Error()
 		return t, true
 	}
+	t.Bytes = took.Bytes()
 	if file, err := os.Open(filepath.Join(t.Path, trashNoteName)); err == nil {
 		var note trashNote
 		if json.NewDecoder(io.LimitReader(file, maxTrashNote)).Decode(&note) == nil {
@@ -197,24 +223,6 @@ func (s *Trash) trashed(ctx context.Context, name string) (t banger.Trashed, ok 
 	}
 	release()
 	return t, true
-}
-
-// allocated returns how many bytes of the disk a directory has; sparse files have fewer
-// than their size.
-func allocated(dir string) (total int64, err error) {
-	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		var stat unix.Stat_t
-		if err := unix.Lstat(path, &stat); err != nil {
-			return err
-		}
-		const blockBytes = 512 // stat(2)
-		total += stat.Blocks * blockBytes
-		return nil
-	})
-	return total, err
 }
 
 // EmptyTrash implements banger.TrashService.

@@ -45,6 +45,7 @@ type Fake struct {
 	PrunedImages banger.ImagePruneResult
 	Trash        []banger.Trashed
 	Checks       []banger.Check
+	Disk         banger.DiskUsage
 	Match        banger.Match
 	Err          error  // of every call
 	Next         string // where the first page of a list ends
@@ -78,11 +79,12 @@ var _ interface {
 	banger.EventService
 	banger.HostService
 	banger.TrashService
+	banger.DiskService
 } = (*Fake)(nil)
 
 // Services returns the fake as every service.
 func (f *Fake) Services() banger.Services {
-	return banger.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Kernels: f, Events: f, Host: f, Trash: f}
+	return banger.Services{VMs: f, Remotes: f, Sessions: f, Streams: f, Control: f, Images: f, Kernels: f, Events: f, Host: f, Trash: f, Disk: f}
 }
 
 // Calls returns the calls since the last time, each as "Method arguments".

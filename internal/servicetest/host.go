@@ -123,6 +123,33 @@ func (f *Fake) Info(context.Context) (banger.DaemonInfo, error) {
 	return banger.DaemonInfo{Version: "v1", PID: 7, Revision: f.Revision}, f.Err
 }
 
+// DiskUsage implements banger.DiskService.
+func (f *Fake) DiskUsage(context.Context) (banger.DiskUsage, error) {
+	defer f.call("", "DiskUsage")()
+	if f.Strict {
+		return f.counted(), f.Err
+	}
+	return f.Disk, f.Err
+}
+
+// counted has its records, which take nothing.
+func (f *Fake) counted() banger.DiskUsage {
+	usage := banger.DiskUsage{Reclaimable: []banger.Reclaimable{}, Objects: []banger.DiskObject{}}
+	for _, vm := range f.VMs {
+		usage.Objects = append(usage.Objects, banger.DiskObject{Kind: banger.DiskVMs, Name: vm.Name, Users: []string{}, Commands: []string{}})
+	}
+	for _, kind := range banger.DiskKinds() {
+		sum := banger.DiskSummary{Kind: kind}
+		for _, o := range usage.Objects {
+			if o.Kind == kind {
+				sum.Count++
+			}
+		}
+		usage.Kinds = append(usage.Kinds, sum)
+	}
+	return usage
+}
+
 // Shutdown implements banger.HostService.
 func (f *Fake) Shutdown(context.Context) error {
 	defer f.call("", "Shutdown")()

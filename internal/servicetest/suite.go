@@ -18,6 +18,7 @@ func Suite(t *testing.T, s banger.Services) {
 	t.Run("a session that has not ended is neither removed nor waited for", c.ends)
 	t.Run("lists come in pages", c.pages)
 	t.Run("every change is an event, in order", c.events)
+	t.Run("what is on the disk is counted by kind", c.diskUsage)
 	t.Run("a VM that runs is not deleted, unless that is forced", c.deleteVM)
 }
 
@@ -215,4 +216,27 @@ func (c *caller) deleteVM(t *testing.T) {
 		t.Error(err)
 	}
 	c.code(t, "delete again", c.VMs.DeleteVM(ctx, "dev-two", false), banger.CodeNotFound)
+}
+
+func (c *caller) diskUsage(t *testing.T) {
+	usage, err := c.Disk.DiskUsage(t.Context())
+	if err != nil || len(usage.Kinds) != len(banger.DiskKinds()) {
+		t.Fatalf("%+v, %v", usage, err)
+	}
+	vms, err := c.VMs.ListVMs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used int64
+	for i, k := range usage.Kinds {
+		if used += k.UsedBytes; k.Kind != banger.DiskKinds()[i] || k.SharedBytes > k.UsedBytes {
+			t.Errorf("%+v", k)
+		}
+		if k.Kind == banger.DiskVMs && k.Count != len(vms) {
+			t.Errorf("%d VMs instead of %d", k.Count, len(vms))
+		}
+	}
+	if used != usage.UsedBytes {
+		t.Errorf("%d bytes together, and %d of all kinds", usage.UsedBytes, used)
+	}
 }

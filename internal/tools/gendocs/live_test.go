@@ -195,6 +195,7 @@ func (j *judge) aSession() {
 	j.ask("getVM", "", "", 0, "nobody")
 	j.ask("listTrash", "", "", 0)
 	j.ask("emptyTrash", "", "", 0)
+	j.ask("diskUsage", "", "", 0)
 	j.ask("listSessions", "", "", 0)
 	start := `{"name":"s","command":"sh","args":["-c","read a; echo out $a; echo err >&2; cat; exit 3"],"stdin_mode":"pipe","tags":{"k":"v"},"env":{"A":{"base64":"/w=="}},"timeout_ms":60000}`
 	j.ask("startSession", "", start, 0, "vm")
@@ -264,7 +265,12 @@ func (j *judge) everyOtherRoute() {
 			ID: "k", Release: "6.12", Version: "6.12-1", Package: "linux-image-6.12", Suite: "bookworm-security", Architecture: "amd64",
 			Digest: "sha256:k", SizeBytes: 1, VMs: []string{"lab"}, PulledAt: now,
 		}},
-		Progress:     []banger.BuildProgress{{Stage: "fetching", Percent: 50, Detail: "1 of 2", ElapsedMS: 3}},
+		Progress: []banger.BuildProgress{{Stage: "fetching", Percent: 50, Detail: "1 of 2", ElapsedMS: 3}},
+		Disk: banger.DiskUsage{
+			UsedBytes: 3, Kinds: []banger.DiskSummary{{Kind: banger.DiskLayers, Count: 1, UsedBytes: 3, SharedBytes: 2}},
+			Reclaimable: []banger.Reclaimable{{Command: "banger image prune", Count: 1, Bytes: 3}},
+			Objects:     []banger.DiskObject{{Kind: banger.DiskLayers, Name: "sha256:l", UsedBytes: 3, Users: []string{"i", "j"}, Commands: []string{"banger image prune"}}},
+		},
 		PrunedImages: banger.ImagePruneResult{Images: []banger.Image{{ID: "j"}}, ReclaimedBytes: 7},
 		OnBuild: func(_ context.Context, progress func(banger.BuildProgress)) (banger.Image, error) {
 			progress(banger.BuildProgress{Stage: "unpack", Percent: 12.5, Detail: "git", ElapsedMS: 1500})
@@ -294,6 +300,7 @@ func (j *judge) everyOtherRoute() {
 	j.ask("getKernel", "", "", 0, "6.12")
 	j.ask("deleteKernel", "", "", 0, "6.12")
 	j.ask("pruneKernels", "", `{"all":true,"dry_run":true}`, 0)
+	j.ask("diskUsage", "", "", 0)
 	j.ask("doctor", "", "", 0)
 	j.ask("info", "", "", 0)
 	j.ask("openapi", "", "", 0)
