@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ command's.
 
 IMAGE is an OCI image, which is pulled if it is not here, or another one that is here; the
 default is the image of banger image build. Without COMMAND, the image's own command runs.
-As with docker and podman, COMMAND replaces the image's command, not its entry point.
+As with docker and podman, COMMAND replaces the image's command, not its entry point, and
+--entrypoint replaces both: it gets COMMAND as its arguments.
 
 If you are on a terminal, the command runs on one too (unless --tty=false). If you
 detach, the VM is kept.`,
@@ -38,6 +40,8 @@ detach, the VM is kept.`,
 	machine := c.vmFlags(cmd)
 	launch := launchFlags(cmd)
 	attach := attachFlags(cmd)
+	const entrypoint = "entrypoint"
+	program := cmd.Flags().String(entrypoint, "", "run `PROGRAM`, with COMMAND as its arguments, instead of the image's entry point and command; \"\" runs COMMAND alone")
 	keep := cmd.Flags().Bool("keep", false, "keep the VM after the command has ended")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		image, command := splitRun(cmd, args)
@@ -46,6 +50,13 @@ detach, the VM is kept.`,
 			return err
 		}
 		c.defaultToTTY(cmd)
+		whole := cmd.Flags().Changed(entrypoint)
+		if *program != "" {
+			command = append([]string{*program}, command...)
+		}
+		if whole && len(command) == 0 {
+			return usagef("without an entry point there is nothing to run: give the command after two dashes")
+		}
 		request, err := launch(command)
 		if err != nil {
 			return err
@@ -53,7 +64,7 @@ detach, the VM is kept.`,
 		request.Window = c.firstWindow(request)
 		o := attach()
 		o.from, o.eof, o.forward = &banger.LogCursor{}, !o.noStdin, true
-		return c.run(cmd.Context(), vm, request, o, *keep)
+		return c.run(cmd.Context(), vm, request, o, runOptions{keep: *keep, whole: whole})
 	}
 	return cmd
 }
@@ -66,7 +77,7 @@ func runArguments(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("the command must follow two dashes: banger run %s -- COMMAND", image[0])
 	case dashes && len(command) == 0:
 		return errors.New("COMMAND is missing after the two dashes")
-	case len(args) == 0:
+	case len(args) == 0 && !cmd.Flags().Changed("entrypoint"):
 		return errors.New("COMMAND is missing: banger run -- COMMAND, or banger run IMAGE")
 	}
 	return nil
@@ -106,9 +117,15 @@ func hasCommand(vm banger.VM) bool {
 	return vm.ImageConfig != nil && len(vm.ImageConfig.Entrypoint)+len(vm.ImageConfig.Cmd) > 0
 }
 
+// runOptions are choices of run.
+type runOptions struct {
+	keep  bool // the VM, in any case
+	whole bool // the request has all of the command: nothing of it is the image's
+}
+
 // run creates a VM, runs one session in it to its end and deletes the VM, unless the
 // session keeps running.
-func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, keep bool) (err error) {
+func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.SessionRequest, o attachOptions, options runOptions) (err error) {
 	s := c.Backend.Services()
 	vm, err := c.newVM(ctx, machine)
 	if err != nil {
@@ -116,7 +133,7 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 	}
 	detached := false
 	defer func() {
-		if keep || detached {
+		if options.keep || detached {
 			fmt.Fprintf(c.Stderr, "banger: VM %s is kept; delete it with: banger vm delete --force %s\n", vm.Name, vm.Name)
 			return
 		}
@@ -129,6 +146,8 @@ func (c *CLI) run(ctx context.Context, machine banger.VMRequest, r banger.Sessio
 	switch { // before it boots
 	case r.Command == "" && !hasCommand(vm):
 		return usagef("image %s has no command of its own: banger run %[1]s -- COMMAND", safe(machine.Image))
+	case options.whole && vm.ImageConfig != nil: // as with podman, it is stopped as the image says
+		r.StopSignal = cmp.Or(r.StopSignal, vm.ImageConfig.StopSignal)
 	case r.Command != "" && vm.ImageConfig != nil: // the image's entry point begins it
 		r.Command, r.Args = "", append([]banger.ByteString{r.Command}, r.Args...)
 	}

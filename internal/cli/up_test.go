@@ -74,3 +74,31 @@ func TestRun_ACommandReplacesThatOfTheImageAndNotItsEntryPoint(t *testing.T) {
 		t.Errorf("an image without a command: status %d, %q, asked for %q", r.status, r.stderr, f.asked)
 	}
 }
+
+// As with docker and podman: an entry point that is given replaces the command of the image,
+// too, and an empty one is none.
+func TestRun_AnEntryPointReplacesTheWholeCommandOfTheImage(t *testing.T) {
+	image := &banger.ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"httpd"}, StopSignal: "SIGQUIT"}
+	for _, c := range []struct {
+		words   []string
+		command banger.ByteString
+		args    []string
+		signal  string
+	}{
+		{[]string{"--entrypoint", "/bin/sh", "node:22"}, "/bin/sh", nil, "SIGQUIT"},
+		{[]string{"--entrypoint", "/bin/sh", "node:22", "--", "-c", "", "a b"}, "/bin/sh", []string{"-c", "", "a b"}, "SIGQUIT"},
+		{[]string{"--entrypoint", "", "node:22", "--", "ls", "-l"}, "ls", []string{"-l"}, "SIGQUIT"},
+		{[]string{"--entrypoint", "/bin/sh", "--stop-signal", "INT", "node:22"}, "/bin/sh", nil, "INT"},
+		{[]string{"--entrypoint", "/bin/sh", "--image", "node:22"}, "/bin/sh", nil, "SIGQUIT"},
+	} {
+		f := &fake{vms: []banger.VM{{ID: "0123456789abcdef", Name: "v", ImageConfig: image}}, images: []banger.Image{{ID: "00000000000000aa", Name: "node:22"}}}
+		f.run(t, "", append([]string{"run"}, c.words...)...)
+		if f.started.Command != c.command || !slices.Equal(banger.Strings(f.started.Args), c.args) || f.started.StopSignal != c.signal {
+			t.Errorf("%q: it runs %q %q, stopped by %q", c.words, f.started.Command, f.started.Args, f.started.StopSignal)
+		}
+	}
+	f := &fake{vms: []banger.VM{{ID: "0123456789abcdef", Name: "v", ImageConfig: image}}, images: []banger.Image{{ID: "00000000000000aa", Name: "node:22"}}}
+	if r := f.run(t, "", "run", "--entrypoint", "", "node:22"); r.status != 2 || !strings.Contains(r.stderr, "nothing to run") || f.asked != nil {
+		t.Errorf("nothing to run: status %d, %q, asked for %q", r.status, r.stderr, f.asked)
+	}
+}
