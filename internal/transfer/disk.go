@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"banger"
-	"banger/internal/diskspace"
 )
 
 // diskSink writes what is received below a target, so that nothing has its final name before
@@ -388,46 +385,6 @@ func (s *diskSink) place(e *Entry, make func(dir *osDir, name string) error) err
 	return fatalIfFull(err)
 }
 
-// setAttributes sets what an entry says of an open file or directory: the owner first, which
-// takes rights away, then the mode, then extended attributes.
-func (s *diskSink) setAttributes(fd int, e *Entry) error {
-	var errs []error
-	mode := e.Mode & 0o777
-	if s.owners {
-		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
-			errs = append(errs, fmt.Errorf("cannot set the owner: %w", err))
-		} else {
-			mode = e.Mode
-		}
-	}
-	if err := unix.Fchmod(fd, mode); err != nil {
-		errs = append(errs, fmt.Errorf("cannot set the mode: %w", err))
-	}
-	for _, x := range e.Xattrs {
-		if strings.HasPrefix(x.Name, "user.") || s.owners && ownersOnly(x.Name) {
-			_ = unix.Fsetxattr(fd, x.Name, x.Value, 0) // where there are such
-		}
-	}
-	if err := futimens(fd, times(e)); err != nil {
-		errs = append(errs, fmt.Errorf("cannot set the time: %w", err))
-	}
-	return errors.Join(errs...)
-}
-
-// times leaves the time of access as it is.
-func times(e *Entry) []unix.Timespec {
-	return []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: e.ModTime.Unix(), Nsec: int64(e.ModTime.Nanosecond())}}
-}
-
-// futimens sets the times of an open file; utimensat(2) without a path, which x/sys has not.
-func futimens(fd int, times []unix.Timespec) error {
-	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times[0])), 0, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
-
 // abort removes what is not whole. keep keeps the beginning of a file, for a copy that
 // continues there, and returns its name.
 func (s *diskSink) abort(keep bool) (kept string) {
@@ -447,76 +404,4 @@ func (s *diskSink) abort(keep bool) (kept string) {
 		}
 	}
 	return s.partial.end(keep)
-}
-
-// room watches that a file system does not become full.
-type room struct {
-	dir     *os.File
-	reserve bool  // some of it is left
-	written int64 // since it was looked at
-	made    int
-}
-
-// Some of the room on a host is left for others, whatever a guest sends.
-const (
-	maxReserve    = 256 << 20
-	lookEach      = 64 << 20 // bytes
-	lookEachFiles = 4096
-)
-
-func (r *room) bytes(n int64) error {
-	if r.written += n; r.written < lookEach {
-		return nil
-	}
-	r.written = 0
-	return r.check(0)
-}
-
-func (r *room) entry() error {
-	if r.made++; r.made < lookEachFiles {
-		return nil
-	}
-	r.made = 0
-	return r.check(0)
-}
-
-// file looks whether there is room for a file, by its data and not by its size.
-func (r *room) file(e *Entry) error {
-	if e.Data-e.Offset < 1<<20 {
-		return r.entry()
-	}
-	return r.check(e.Data - e.Offset)
-}
-
-func (r *room) check(need int64) error {
-	space, err := diskspace.OfFile(r.dir)
-	if err != nil {
-		return nil // it is written until that fails
-	}
-	var reserve int64
-	if r.reserve {
-		reserve = min(space.Total/50, maxReserve)
-	}
-	if free := space.Free - reserve; space.Total > 0 && free < need {
-		return fatalError{errNoRoom(fmt.Errorf("%d bytes are needed, and %d are free", need, max(free, 0)))}
-	}
-	if r.reserve && space.Files > 0 && space.FreeFiles < space.Files/100 {
-		return fatalError{errNoRoom(fmt.Errorf("it has room for %d more files", space.FreeFiles))}
-	}
-	return nil
-}
-
-func errNoRoom(cause error) error {
-	return banger.Errorf(banger.CodeMissing, "the disk of the target is full: %w", cause).WithHint("make room there, or copy less")
-}
-
-// fatalIfFull makes what will happen to the next entry, too, the end of the copy.
-func fatalIfFull(err error) error {
-	switch {
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return fatalError{errNoRoom(err)}
-	case errors.Is(err, unix.EIO), errors.Is(err, unix.EROFS):
-		return fatalError{err}
-	}
-	return err
 }
