@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"banger/internal/files"
 )
 
 // Tree is a file system that can be sent: Stat follows no link, and the Sys of its fs.FileInfo
@@ -25,9 +27,6 @@ type TreeInfo interface {
 	Target() (string, error)
 	Xattrs() (map[string][]byte, error)
 }
-
-// maxFollowed bounds the links in a path; ELOOP of path_resolution(7).
-const maxFollowed = 40
 
 // OpenTree is OpenPath for a tree: links are followed within it.
 func OpenTree(t Tree, p string, follow bool) (*Opened, error) {
@@ -53,44 +52,24 @@ func OpenTree(t Tree, p string, follow bool) (*Opened, error) {
 
 // within resolves a path in a tree, as its guest would; the last component only with last.
 func within(t Tree, p string, last bool) (string, error) {
-	rest, at := strings.Split(p, "/"), "."
-	for followed := 0; len(rest) > 0; {
-		component := rest[0]
-		rest = rest[1:]
-		switch component {
-		case "", ".":
-			continue
-		case "..":
-			at = path.Dir(at)
-			continue
-		}
-		next := path.Join(at, component)
-		info, err := t.Stat(next)
-		if err != nil {
+	return files.Resolve(p, func(name string, final bool) (string, error) {
+		info, err := t.Stat(name)
+		if err != nil || info.Mode().Type() != fs.ModeSymlink || final && !last {
 			return "", err
-		}
-		final := strings.Join(rest, "") == "" // nothing but slashes
-		if info.Mode().Type() != fs.ModeSymlink || final && !last {
-			at = next
-			continue
 		}
 		sys, ok := info.Sys().(TreeInfo)
 		if !ok {
 			return "", errNoAttributes
 		}
 		target, err := sys.Target()
-		if err != nil {
-			return "", err
+		if err == nil && len(target) > maxTargetBytes {
+			err = files.ErrLinks
 		}
-		if followed++; followed > maxFollowed || len(target) > maxTargetBytes {
-			return "", errors.New("too many links")
+		if target == "" { // on a damaged disk
+			target = "."
 		}
-		if strings.HasPrefix(target, "/") {
-			at = "."
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return at, nil
+		return target, err
+	})
 }
 
 var errNoAttributes = errors.New("the file system does not say what it is")

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"banger"
+	"banger/internal/files"
 	"banger/internal/overlay"
 )
 
@@ -123,42 +124,15 @@ func (n *node) remove(name string) error {
 	return nil
 }
 
-// maxLinks is how many symbolic links a path may have: MAXSYMLINKS of path_resolution(7).
-const maxLinks = 40
-
 // resolve returns which directory a path of the image means, whether it is there or not.
 // Symbolic links that lead to it are followed inside the image: the file lib/x of a layer
 // over one in which lib leads to usr/lib is usr/lib/x.
 func (t *tree) resolve(name string) (string, error) {
-	at, rest, links := ".", name, 0
-	for rest != "" {
-		var element string
-		element, rest, _ = strings.Cut(rest, "/")
-		switch element {
-		case "", ".":
-			continue
-		case "..":
-			at = path.Dir(at)
-			continue
-		}
-		next := path.Join(at, element)
-		target, err := t.leads(next)
-		if err != nil {
-			return "", err
-		}
-		if target == "" {
-			at = next
-			continue
-		}
-		if links++; links > maxLinks {
-			return "", fmt.Errorf("the symbolic links of %s have no end", name)
-		}
-		if strings.HasPrefix(target, "/") {
-			at = "."
-		}
-		rest = target + "/" + rest
+	at, err := files.Resolve(name, func(path string, _ bool) (string, error) { return t.leads(path) })
+	if errors.Is(err, files.ErrLinks) {
+		err = fmt.Errorf("the symbolic links of %s have no end", name)
 	}
-	return at, nil
+	return at, err
 }
 
 // leads returns where the symbolic link at a path leads, "" for a directory, or for what
