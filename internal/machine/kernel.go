@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"banger"
 )
@@ -53,7 +54,7 @@ func (k kernels) filesOf(ctx context.Context, vm banger.VM, own KernelFiles) (Ke
 	}
 	if vm.KernelID == "" {
 		var err error
-		if vm, err = k.bind(ctx, vm); err != nil {
+		if vm, err = k.bind(ctx, vm, func() (banger.Kernel, error) { return k.Inherited(ctx) }); err != nil {
 			return KernelFiles{}, err
 		}
 	}
@@ -61,8 +62,8 @@ func (k kernels) filesOf(ctx context.Context, vm banger.VM, own KernelFiles) (Ke
 }
 
 // bind binds a VM of an older banger to the kernel that it has booted so far.
-func (k kernels) bind(ctx context.Context, vm banger.VM) (banger.VM, error) {
-	kernel, err := k.Inherited(ctx)
+func (k kernels) bind(ctx context.Context, vm banger.VM, inherited func() (banger.Kernel, error)) (banger.VM, error) {
+	kernel, err := inherited()
 	if err != nil {
 		return vm, err
 	}
@@ -77,13 +78,14 @@ func (k kernels) bind(ctx context.Context, vm banger.VM) (banger.VM, error) {
 
 // note notes which kernels the VMs use, and binds those that an older banger did not.
 func (k kernels) note(ctx context.Context, vms []banger.VM) {
+	inherited := sync.OnceValues(func() (banger.Kernel, error) { return k.Inherited(ctx) }) // which reads all of its files
 	for _, vm := range vms {
 		var err error
 		switch {
 		case vm.KernelID != "":
 			err = k.Use(vm.KernelID, k.homes.dir(vm.ID))
 		case vm.ImageConfig != nil: // its image has none
-			_, err = k.bind(ctx, vm)
+			_, err = k.bind(ctx, vm, inherited)
 		}
 		if err != nil { // its start tries again, and says why it cannot
 			k.log.Warn("cannot note that a VM uses its kernel", "vm", vm.ID, "kernel", vm.KernelID, "cause", err)

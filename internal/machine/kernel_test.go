@@ -12,8 +12,9 @@ import (
 
 // twoKernels is the kernels of a host that has two, and what was noted about them.
 type twoKernels struct {
-	used map[string]banger.KernelID // by directory
-	err  error
+	used      map[string]banger.KernelID // by directory
+	err       error
+	inherited int // how often it was looked for
 }
 
 func (twoKernels) GetKernel(_ context.Context, ref string) (banger.Kernel, error) {
@@ -37,7 +38,8 @@ func (k twoKernels) Use(id banger.KernelID, dir string) error {
 	return k.err
 }
 
-func (k twoKernels) Inherited(ctx context.Context) (banger.Kernel, error) {
+func (k *twoKernels) Inherited(ctx context.Context) (banger.Kernel, error) {
+	k.inherited++
 	return k.GetKernel(ctx, "6.1")
 }
 
@@ -56,7 +58,7 @@ func (r vmRecords) UpdateVM(_ context.Context, id banger.VMID, change func(*bang
 
 func TestCreateVM_OnlyAnImageWithoutAKernelIsGivenOne(t *testing.T) {
 	oci := banger.Image{OCI: &banger.OCIImage{}}
-	k := kernels{Kernels: twoKernels{}}
+	k := kernels{Kernels: &twoKernels{}}
 	for _, c := range []struct {
 		asked string
 		image banger.Image
@@ -75,13 +77,14 @@ func TestCreateVM_OnlyAnImageWithoutAKernelIsGivenOne(t *testing.T) {
 func TestStartVM_BootsTheKernelThatItIsBoundTo(t *testing.T) {
 	own := KernelFiles{Kernel: "of the image"}
 	ids := map[string]banger.VMID{}
-	for _, name := range []string{"of an image", "bound", "of an older banger"} {
+	for _, name := range []string{"of an image", "bound", "of an older banger", "another of that"} {
 		ids[name] = banger.NewVMID()
 	}
 	store := vmRecords{vms: map[banger.VMID]banger.VM{
 		ids["of an image"]:        {ID: ids["of an image"]},
 		ids["bound"]:              {ID: ids["bound"], KernelID: "new", ImageConfig: &banger.ImageConfig{}},
 		ids["of an older banger"]: {ID: ids["of an older banger"], ImageConfig: &banger.ImageConfig{}},
+		ids["another of that"]:    {ID: ids["another of that"], ImageConfig: &banger.ImageConfig{}},
 	}}
 	p := paths.Paths{State: "/state"}
 	all := &twoKernels{used: map[string]banger.KernelID{}}
@@ -91,7 +94,10 @@ func TestStartVM_BootsTheKernelThatItIsBoundTo(t *testing.T) {
 		vms = append(vms, vm)
 	}
 	k.note(t.Context(), vms) // as a daemon does that starts
-	for name, want := range map[string]string{"of an image": "of the image", "bound": "vmlinux of new", "of an older banger": "vmlinux of old"} {
+	if all.inherited != 1 {
+		t.Errorf("the kernel of all VMs of an older banger was looked for %d times", all.inherited)
+	}
+	for name, want := range map[string]string{"of an image": "of the image", "bound": "vmlinux of new", "of an older banger": "vmlinux of old", "another of that": "vmlinux of old"} {
 		vm := store.vms[ids[name]]
 		image := KernelFiles{}
 		if vm.ImageConfig == nil {
