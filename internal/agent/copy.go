@@ -68,12 +68,9 @@ func pathFor(r transfer.Request) (string, error) {
 			return "", banger.Errorf(banger.CodeInvalid, "cannot copy as user %q: %w", r.User, err)
 		}
 	}
-	path := string(r.Path)
-	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
-		path = strings.TrimLeft(rest, "/")
-	}
+	path, atHome := r.Begins()
 	switch {
-	case strings.HasPrefix(path, "/"):
+	case !atHome:
 		return path, nil
 	case err != nil:
 		return "", fmt.Errorf("cannot find the home of the user: %w", err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -72,16 +71,12 @@ const copyBuffer = 128 << 10
 // relay carries bytes between a client and the guest's part of a copy, until that has said
 // its last, or either has gone.
 func (c *Copies) relay(ctx context.Context, conn, guest net.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	closing := context.AfterFunc(c.ctx, cancel)
-	defer closing()
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	end := func() { conn.Close(); guest.Close() }
 	defer end()
-	unblock := context.AfterFunc(ctx, end)
-	defer unblock()
+	_, release := c.until(ctx, end)
+	defer release()
 	sending.Go(func() {
 		_, err := io.CopyBuffer(onlyWriter{guest}, onlyReader{conn}, make([]byte, copyBuffer))
 		if half, ok := guest.(interface{ CloseWrite() error }); ok && err == nil {
@@ -94,6 +89,19 @@ func (c *Copies) relay(ctx context.Context, conn, guest net.Conn) {
 	_, _ = io.CopyBuffer(onlyWriter{conn}, onlyReader{guest}, make([]byte, copyBuffer))
 }
 
+// until returns a context that ends with the service, too, and calls end when it does, until
+// release is called.
+func (c *Copies) until(ctx context.Context, end func()) (until context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	closing := context.AfterFunc(c.ctx, cancel)
+	unblock := context.AfterFunc(ctx, end)
+	return ctx, func() {
+		unblock()
+		closing()
+		cancel()
+	}
+}
+
 // onlyReader and onlyWriter hide what else a connection can do, which would have io.Copy
 // choose a smaller buffer.
 type (
@@ -103,13 +111,9 @@ type (
 
 // serveDisk serves a copy out of a VM that does not run. notRunning is what a write gets.
 func (c *Copies) serveDisk(ctx context.Context, conn net.Conn, vm banger.VM, notRunning error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	closing := context.AfterFunc(c.ctx, cancel)
-	defer closing()
 	defer conn.Close()
-	unblock := context.AfterFunc(ctx, func() { conn.Close() })
-	defer unblock()
+	ctx, release := c.until(ctx, func() { conn.Close() })
+	defer release()
 	read := func(r transfer.Request, f func(context.Context, *transfer.Opened) error) error {
 		return c.files.ReadFiles(ctx, vm.ID, func(ctx context.Context, files fs.FS, unclean bool) error {
 			o, err := openOnDisk(files, r)
@@ -135,11 +139,8 @@ func openOnDisk(files fs.FS, r transfer.Request) (*transfer.Opened, error) {
 	if r.User != "" {
 		return nil, banger.Errorf(banger.CodeState, "cannot read as user %q: the VM is not running", r.User)
 	}
-	path := string(r.Path)
-	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
-		path = strings.TrimLeft(rest, "/")
-	}
-	if !strings.HasPrefix(path, "/") {
+	path, atHome := r.Begins()
+	if atHome {
 		path = guestconfig.WorkDir + "/" + path
 	}
 	return transfer.OpenTree(tree, path, r.Follow)

@@ -18,6 +18,16 @@ func identity(where string, a Attributes) string {
 	return fmt.Sprintf("%s dev %d inode %d size %d mtime %d ctime %d", where, a.Device, a.Inode, a.Size, a.ModTime.UnixNano(), a.Change)
 }
 
+// Begins splits off what a path of a request begins with: the home of the user, "~" or nothing, or
+// the root.
+func (r Request) Begins() (path string, atHome bool) {
+	path = string(r.Path)
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
+		path = strings.TrimLeft(rest, "/")
+	}
+	return path, !strings.HasPrefix(path, "/")
+}
+
 // BaseName is the name by which what a path means goes into a directory; "" if it has none of
 // its own: of /, and what ends with . or ..
 func BaseName(p string) string {
