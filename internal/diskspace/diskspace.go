@@ -2,6 +2,7 @@
 package diskspace
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -35,6 +36,11 @@ func OfFile(f *os.File) (Space, error) {
 		return Space{}, fmt.Errorf("cannot determine the free space of the disk of %s: %w", f.Name(), err)
 	}
 	return spaceOf(&fs), nil
+}
+
+// IsFull reports whether an error means that a disk, or a user's share of it, is full.
+func IsFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
 // spaceOf counts in fragments, as statvfs(3) has it: f_bsize is the size of a good

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 
+	"banger/internal/diskspace"
+
 	"golang.org/x/sys/unix"
 
 	"banger"
@@ -106,7 +108,7 @@ func (l *Named) take() error {
 			return err
 		}
 		if err = Lock(f); err == nil && leadsTo(l.path, f) {
-			if err = errors.Join(f.Truncate(0), writeAtStart(f, l.note)); err == nil || isFull(err) { // the lock is what counts
+			if err = errors.Join(f.Truncate(0), writeAtStart(f, l.note)); err == nil || diskspace.IsFull(err) { // the lock is what counts
 				l.file = f
 				return nil
 			}
@@ -118,9 +120,6 @@ func (l *Named) take() error {
 	}
 	return fmt.Errorf("cannot lock %s: others keep removing it", l.path)
 }
-
-// isFull reports whether there is no room for something.
-func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func writeAtStart(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
@@ -159,7 +158,7 @@ func leadsTo(path string, f *os.File) bool {
 // it tries what needs no room.
 func Prove(dir string) error {
 	f, err := os.CreateTemp(dir, ".locks-")
-	if isFull(err) {
+	if diskspace.IsFull(err) {
 		return nil
 	}
 	if err != nil {
@@ -187,7 +186,7 @@ func Prove(dir string) error {
 func proveMapping(f, other *os.File) error {
 	const size = 4096
 	// It has its blocks before it is mapped: to write to a hole of a full disk is SIGBUS.
-	if _, err := f.WriteAt(make([]byte, size), 0); isFull(err) {
+	if _, err := f.WriteAt(make([]byte, size), 0); diskspace.IsFull(err) {
 		return nil
 	} else if err != nil {
 		return err

@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"banger"
+	"banger/internal/diskspace"
 	"banger/internal/files"
 	"banger/internal/process"
 )
@@ -66,7 +66,7 @@ func (h Host) Is(other Host) bool {
 // reboot. On a full disk a claim that is not another's is enough.
 func Claim(path string, h Host) error {
 	err := claim(path, h)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if diskspace.IsFull(err) {
 		return Check(path, h)
 	}
 	return err

@@ -1,9 +1,7 @@
 package image
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +46,7 @@ func (s space) check(images string) error {
 
 // explain makes an error of a full disk one that says what to do.
 func (s space) explain(images string, err error) error {
-	if !isFull(err) {
+	if !diskspace.IsFull(err) {
 		return err
 	}
 	return diskFull("build", fmt.Sprintf("%v; even a build without further packages needs %s in %s and %s in %s",
@@ -57,14 +55,10 @@ func (s space) explain(images string, err error) error {
 
 // explainFull is the same for what needs nobody knows how much.
 func explainFull(verb, dir string, err error) error {
-	if !isFull(err) {
+	if !diskspace.IsFull(err) {
 		return err
 	}
 	return diskFull(verb, fmt.Sprintf("%v, in %s", err, dir))
-}
-
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func diskFull(verb, detail string) error {

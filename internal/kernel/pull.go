@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"banger"
@@ -195,7 +194,7 @@ func checkRoom(dir string, p debian.Package) error {
 
 // explainFull makes an error of a full disk one that says what to do.
 func explainFull(dir string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if diskspace.IsFull(err) {
 		return diskFull(fmt.Sprintf("%v, in %s", err, dir))
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"banger"
+	"banger/internal/diskspace"
 	"banger/internal/files"
 	"banger/internal/guestapi"
 	"banger/internal/hostid"
@@ -66,7 +67,7 @@ func Create(parent string, l guestapi.GuestLaunch) (dir string, lock *os.File, e
 
 // creationError says why a session could not be made, and of a full disk what helps.
 func creationError(id banger.SessionID, cause error) error {
-	if errors.Is(cause, syscall.ENOSPC) || errors.Is(cause, syscall.EDQUOT) {
+	if diskspace.IsFull(cause) {
 		return banger.Errorf(banger.CodeMissing, "cannot create session %s: the VM's work disk is full: %w", id, cause).
 			WithHint("make room in the guest's /root, or remove sessions that have ended")
 	}

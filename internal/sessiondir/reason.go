@@ -1,9 +1,9 @@
 package sessiondir
 
 import (
-	"errors"
 	"strings"
-	"syscall"
+
+	"banger/internal/diskspace"
 
 	"banger"
 )
@@ -33,14 +33,9 @@ func (r reasons) String() string {
 	return strings.Join(texts, ", ")
 }
 
-// isFull reports whether an error means that a disk, or a share of it, is full.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
 // reasonOf says why a write that failed has lost output.
 func reasonOf(err error) reasons {
-	if isFull(err) {
+	if diskspace.IsFull(err) {
 		return becauseFull
 	}
 	return becauseError

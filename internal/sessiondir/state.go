@@ -9,10 +9,10 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"banger"
+	"banger/internal/diskspace"
 	"banger/internal/files"
 	"banger/internal/records"
 )
@@ -63,7 +63,7 @@ func replaceState(dir string, s State, into func(path string, data []byte, size 
 	}
 	path := filepath.Join(dir, StateName)
 	if len(data) > spareBytes {
-		if err = files.Write(path, data, 0o600); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		if err = files.Write(path, data, 0o600); !diskspace.IsFull(err) {
 			return err
 		}
 		if data, err = encodeState(s.clipped()); err != nil {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"banger/internal/diskspace"
+
 	"banger"
 )
 
@@ -55,7 +57,7 @@ func OpenWriter(dir string, tty bool, limit int64) (*Writer, error) {
 			return nil, fmt.Errorf("cannot create session log: %w", err)
 		}
 	}
-	if err := w.journal.reserve(); isFull(err) {
+	if err := w.journal.reserve(); diskspace.IsFull(err) {
 		w.Close()
 		return nil, fmt.Errorf("cannot create session log: %w", err)
 	}
@@ -75,7 +77,7 @@ func (w *Writer) Append(stream banger.Stream, p []byte, now time.Time) (int, err
 		return 0, fmt.Errorf("cannot write to %s: the session has no such log", stream)
 	}
 	n, over, err := w.append(i, p, now)
-	if n < len(p) && isFull(err) && w.makeRoom(i, int64(len(p)-n), now) {
+	if n < len(p) && diskspace.IsFull(err) && w.makeRoom(i, int64(len(p)-n), now) {
 		var more int
 		more, over, err = w.append(i, p[n:], now)
 		n += more

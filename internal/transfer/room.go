@@ -75,7 +75,7 @@ func errNoRoom(cause error) error {
 // fatalIfFull makes what will happen to the next entry, too, the end of the copy.
 func fatalIfFull(err error) error {
 	switch {
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+	case diskspace.IsFull(err):
 		return fatalError{errNoRoom(err)}
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.EROFS):
 		return fatalError{err}
