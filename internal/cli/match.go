@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"banger/internal/linematch"
-
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/linematch"
 )
 
 // matchOptions say what to look for in a session's output.

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"banger/internal/linematch"
-
 	"github.com/spf13/cobra"
 
 	"banger"
+	"banger/internal/linematch"
 )
 
 func (c *CLI) sessionSendCommand() *cobra.Command {

@@ -13,15 +13,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/google/go-cmp/cmp"
+
+	"banger"
 	"banger/client"
 	"banger/internal/agent/sshd"
 	"banger/internal/hosttest"
 	"banger/internal/paths"
 	"banger/internal/version"
-
-	"github.com/google/go-cmp/cmp"
-
-	"banger"
 )
 
 func testAccess() banger.SSHAccess {

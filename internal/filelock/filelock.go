@@ -11,11 +11,10 @@ import (
 	"io/fs"
 	"os"
 
-	"banger/internal/diskspace"
-
 	"golang.org/x/sys/unix"
 
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // ErrHeld says that another open file has the lock, of this process or another.

@@ -5,9 +5,8 @@ import (
 	"context"
 	"errors"
 
-	"banger/internal/linematch"
-
 	"banger"
+	"banger/internal/linematch"
 )
 
 var errMatched = errors.New("a match was found")

@@ -3,9 +3,8 @@ package sessiondir
 import (
 	"strings"
 
-	"banger/internal/diskspace"
-
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // reasons says why output is not kept: a set of bits.

@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"banger/internal/diskspace"
-
 	"banger"
+	"banger/internal/diskspace"
 )
 
 // Writer appends to a session's logs and journal. It is used by the owner only,

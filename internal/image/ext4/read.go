@@ -9,10 +9,9 @@ import (
 	"os"
 	"os/exec"
 
-	"banger"
-
 	"golang.org/x/sys/unix"
 
+	"banger"
 	"banger/internal/ext4fs"
 )
 
