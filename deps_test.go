@@ -94,6 +94,7 @@ func layers() map[string]layer {
 		"internal/screen":              tool,
 		"internal/signalname":          tool,
 		"internal/sshconfig":           tool,
+		"internal/staging":             tool,
 		"internal/sshhost":             tool,
 		"internal/steadyclock":         tool,
 		"internal/systemd":             tool,

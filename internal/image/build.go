@@ -103,7 +103,7 @@ func (s *builds) make(ctx context.Context, r banger.ImageRecipe, digest string, 
 	}
 	defer func() {
 		if err := folder.remove(ctx); err != nil {
-			s.log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.dir, "error", err)
+			s.log.Warn("cannot clean up after a build; the next one tries again", "directory", folder.Path, "error", err)
 		}
 	}()
 	if err := s.need.check(s.shelf.paths.Images()); err != nil {
@@ -117,10 +117,10 @@ func (s *builds) make(ctx context.Context, r banger.ImageRecipe, digest string, 
 		return banger.Image{}, err
 	}
 	track.enter("checking and storing the image", "", builderPercent)
-	if err := unpackKernel(folder.image()); err != nil && !errors.Is(err, vmlinux.ErrUnknown) {
+	if err := unpackKernel(folder.Content()); err != nil && !errors.Is(err, vmlinux.ErrUnknown) {
 		return banger.Image{}, fmt.Errorf("cannot store image: cannot unpack its kernel: %w", err)
 	}
-	m, err := seal(folder.image(), r, digest, system)
+	m, err := seal(folder.Content(), r, digest, system)
 	if err != nil {
 		return banger.Image{}, fmt.Errorf("cannot store image: %w", err)
 	}
@@ -131,7 +131,7 @@ func (s *builds) make(ctx context.Context, r banger.ImageRecipe, digest string, 
 	if err := ctx.Err(); err != nil {
 		return banger.Image{}, context.Cause(ctx)
 	}
-	if err := folder.publish(id); err != nil {
+	if err := folder.Publish(string(id)); err != nil {
 		return banger.Image{}, fmt.Errorf("cannot store image: %w", err)
 	}
 	return m.image(id), nil
@@ -154,12 +154,12 @@ func (s *builds) makeSystem(ctx context.Context, r banger.ImageRecipe, folder *b
 	})
 	parts.Go(func() {
 		tee := io.TeeReader(stream, copyEnd)
-		converted = s.fs.FromTar(tee, filepath.Join(folder.image(), rootName))
+		converted = s.fs.FromTar(tee, filepath.Join(folder.Content(), rootName))
 		stream.CloseWithError(errOtherPart)
 		copyEnd.CloseWithError(otherPart(converted))
 	})
 	parts.Go(func() {
-		system, chosen = pick(copied, folder.image())
+		system, chosen = pick(copied, folder.Content())
 		copied.CloseWithError(errOtherPart)
 	})
 	parts.Wait()

@@ -5,23 +5,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"banger/internal/filelock"
-
-	"golang.org/x/sys/unix"
-
 	"banger"
+	"banger/internal/staging"
 )
 
-// A build directory in the directory of images holds "image", which becomes the image,
-// and "scratch", a file that names the build's directory of temporary files. Its
-// builder keeps a lock (flock(2)) on it: one that is not locked is a leftover.
-// What is being deleted is moved to a build directory too.
+// A staging directory in that of images is a build directory: beside the image it may have
+// "scratch", a file that names the build's directory of temporary files.
 const (
 	buildPrefix   = ".build-"
 	scratchPrefix = "banger-image-"
@@ -34,41 +28,25 @@ const cleanUpTime = time.Minute
 
 // buildFolder is the place of one build.
 type buildFolder struct {
+	*staging.Dir
 	shelf   *shelf
-	dir     string
-	lock    *os.File
 	scratch string
 }
 
 // newFolder makes a build directory without a scratch.
 func (s *shelf) newFolder() (*buildFolder, error) {
-	s.mu.Lock() // else sweep could find the directory before it is locked
-	defer s.mu.Unlock()
-	if err := os.MkdirAll(s.paths.Images(), 0o700); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(s.paths.Images(), buildPrefix)
+	d, err := s.area.New()
 	if err != nil {
 		return nil, err
 	}
-	lock, err := filelock.FlockDir(dir)
-	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	if err := os.Mkdir(filepath.Join(dir, imagePart), 0o700); err != nil {
-		os.RemoveAll(dir)
-		lock.Close()
-		return nil, err
-	}
-	return &buildFolder{shelf: s, dir: dir, lock: lock}, nil
+	return &buildFolder{Dir: d, shelf: s}, nil
 }
 
 // makeScratch makes the directory of temporary files. Its name is written down
 // before it exists, so that no death of this process leaves it behind.
 func (b *buildFolder) makeScratch() error {
 	path := filepath.Join(scratchParent(), scratchPrefix+strings.ToLower(rand.Text()))
-	if err := os.WriteFile(filepath.Join(b.dir, scratchPart), []byte(path), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(b.Path, scratchPart), []byte(path), 0o600); err != nil {
 		return err
 	}
 	if err := os.Mkdir(path, 0o700); err != nil {
@@ -98,83 +76,37 @@ func openToAll(dir string) bool {
 	return dir == "/" || openToAll(filepath.Dir(dir))
 }
 
-// image is the directory that becomes the image.
-func (b *buildFolder) image() string { return filepath.Join(b.dir, imagePart) }
-
-// publish makes the image durable and gives it its place; a broken image of the
-// same content that is there gives way.
-func (b *buildFolder) publish(id banger.ImageID) error {
-	images := b.shelf.paths.Images()
-	// One call for all files: there are thousands.
-	folder, err := os.Open(images)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	if err := unix.Syncfs(int(folder.Fd())); err != nil {
-		return fmt.Errorf("cannot sync directory %s: %w", images, err)
-	}
-	to := b.shelf.paths.Image(id)
-	if err := os.Rename(to, filepath.Join(b.dir, "replaced")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(b.image(), to); err != nil {
-		return err
-	}
-	return folder.Sync()
-}
-
 // remove removes the directory and its scratch, also when ctx has ended.
 func (b *buildFolder) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
-	defer b.lock.Close()
 	if b.scratch != "" {
 		if err := b.shelf.removeScratch(ctx, b.scratch); err != nil {
-			return err // the directory stays, so that the next sweep tries again
+			return errors.Join(err, b.Abandon()) // so that the next sweep tries again
 		}
 	}
-	return os.RemoveAll(b.dir)
+	return b.Remove()
 }
 
-// removeImage removes the files of an image: first its name, then the rest, so
-// that none is ever there in part.
+// removeImage removes the files of an image.
 func (s *shelf) removeImage(ctx context.Context, id banger.ImageID) error {
-	b, err := s.newFolder()
+	err := s.area.Discard(string(id), func(d *staging.Dir) error { return (&buildFolder{Dir: d, shelf: s}).remove(ctx) })
 	if err != nil {
 		return fmt.Errorf("cannot delete image %s: %w", id, err)
 	}
-	err = os.Rename(s.paths.Image(id), filepath.Join(b.dir, "deleted"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, b.remove(ctx))
+	return nil
 }
 
 // sweep removes build directories that no living process holds.
 func (s *shelf) sweep(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	leftovers, err := filepath.Glob(filepath.Join(s.paths.Images(), buildPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range leftovers {
-		lock, err := filelock.FlockDir(dir)
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		s.log.Info("removing what an interrupted build left", "directory", dir)
-		b := &buildFolder{shelf: s, dir: dir, lock: lock, scratch: scratchOf(dir)}
+	return s.area.Leftovers(func(d *staging.Dir) {
+		s.log.Info("removing what an interrupted build left", "directory", d.Path)
+		b := &buildFolder{Dir: d, shelf: s, scratch: scratchOf(d.Path)}
 		if err := b.remove(ctx); err != nil {
 			// It takes up space but harms nothing, so it must not stop a start.
-			s.log.Warn("cannot remove what an interrupted build left", "directory", dir, "error", err)
+			s.log.Warn("cannot remove what an interrupted build left", "directory", d.Path, "error", err)
 		}
-	}
-	return nil
+	})
 }
 
 // scratchOf returns the scratch directory of a leftover, "" if it has none. Only a

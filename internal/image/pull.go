@@ -188,13 +188,13 @@ func (s *pulls) publish(ctx context.Context, m manifest, id banger.ImageID) (_ b
 		return banger.Image{}, err
 	}
 	defer func() { err = errors.Join(err, folder.remove(ctx)) }()
-	if err := m.write(folder.image()); err != nil {
+	if err := m.write(folder.Content()); err != nil {
 		return banger.Image{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return banger.Image{}, context.Cause(ctx)
 	}
-	return m.image(id), folder.publish(id)
+	return m.image(id), folder.Publish(string(id))
 }
 
 // fetchesAtOnce is how many layers of an image come at the same time.

@@ -32,6 +32,7 @@ import (
 	"banger/internal/imagename"
 	"banger/internal/keylock"
 	"banger/internal/paths"
+	"banger/internal/staging"
 )
 
 // RootBuilder makes root file systems; mmdebstrap.Builder does.
@@ -77,7 +78,7 @@ type Service struct {
 // New returns a service. Recover is to be called before it is used.
 func New(c Config) *Service {
 	making := &keylock.Locks[string]{}
-	s := &shelf{paths: c.Paths, layers: layerFiles{c.Paths}, log: c.Log}
+	s := &shelf{paths: c.Paths, area: &staging.Area{Path: c.Paths.Images(), Prefix: buildPrefix, Part: imagePart}, layers: layerFiles{c.Paths}, log: c.Log}
 	if c.Builder != nil { // else nothing is built
 		s.removeScratch = c.Builder.RemoveScratch
 	}

@@ -208,13 +208,13 @@ func TestRecover_RemovesInterruptedBuildsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(dead.makeScratch(), live.makeScratch(), dead.lock.Close()); err != nil {
+	if err := errors.Join(dead.makeScratch(), live.makeScratch(), dead.Abandon()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := filepath.Base(live.dir) + " " + filepath.Base(live.scratch)
+	want := filepath.Base(live.Path) + " " + filepath.Base(live.scratch)
 	if left := f.leftovers(t); left != want {
 		t.Errorf("left are %q, want %q", left, want)
 	}
@@ -245,7 +245,7 @@ func TestRecover_BelievesNoScratchThatItCannotHaveMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.WriteFile(filepath.Join(b.dir, scratchPart), []byte(path), 0o600), b.lock.Close()); err != nil {
+		if err := errors.Join(os.WriteFile(filepath.Join(b.Path, scratchPart), []byte(path), 0o600), b.Abandon()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"sync"
 
 	"banger"
 	"banger/internal/paths"
+	"banger/internal/staging"
 )
 
 // shelf is the directory of images, and that of the layers that they share.
@@ -18,9 +18,8 @@ type shelf struct {
 	paths         paths.Paths
 	layers        layerFiles
 	removeScratch func(ctx context.Context, scratch string) error // of a build
+	area          *staging.Area
 	log           *slog.Logger
-
-	mu sync.Mutex // guards the making of build directories against their removal
 }
 
 // manifest reads the manifest of one image.

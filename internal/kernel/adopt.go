@@ -46,20 +46,20 @@ func (s *Service) Adopt(ctx context.Context, image, release string) (banger.Kern
 	if _, err := s.Files(id); err == nil {
 		return id, nil
 	}
-	f, err := s.shelf.newWorkplace()
+	d, err := s.area.New()
 	if err != nil {
 		return "", fmt.Errorf("cannot take the kernel of an image: %w", err)
 	}
 	for _, name := range []string{vmlinuzName, vmlinuxName, modulesName} {
-		if err = shareTree(filepath.Join(image, name), filepath.Join(f.kernel(), name)); err != nil && (name != vmlinuxName || !errors.Is(err, fs.ErrNotExist)) {
+		if err = shareTree(filepath.Join(image, name), filepath.Join(d.Content(), name)); err != nil && (name != vmlinuxName || !errors.Is(err, fs.ErrNotExist)) {
 			break
 		}
 		err = nil
 	}
 	if err == nil {
-		err = s.finish(ctx, f, m, id)
+		err = s.finish(ctx, d, m, id)
 	}
-	return id, explainFull(Dir(s.Paths), errors.Join(err, f.remove()))
+	return id, explainFull(Dir(s.Paths), errors.Join(err, d.Remove()))
 }
 
 // shareTree gives the files at from, which nobody changes, further names at to, or copies them.

@@ -16,6 +16,7 @@ import (
 	"banger/internal/debian"
 	"banger/internal/diskspace"
 	"banger/internal/kmod"
+	"banger/internal/staging"
 	"banger/internal/vmlinux"
 )
 
@@ -74,15 +75,15 @@ func (s *Service) make(ctx context.Context, p debian.Package, m manifest, id ban
 	if err := s.Sweep(); err != nil {
 		return err
 	}
-	f, err := s.shelf.newWorkplace()
+	d, err := s.area.New()
 	if err != nil {
 		return fmt.Errorf("cannot pull kernel: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.remove()) }()
+	defer func() { err = errors.Join(err, d.Remove()) }()
 	if err := checkRoom(Dir(s.Paths), p); err != nil {
 		return err
 	}
-	deb, err := os.OpenFile(filepath.Join(f.dir, packagePart), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	deb, err := os.OpenFile(filepath.Join(d.Path, packagePart), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot pull kernel: %w", err)
 	}
@@ -91,15 +92,15 @@ func (s *Service) make(ctx context.Context, p debian.Package, m manifest, id ban
 		return err
 	}
 	report("unpacking the kernel", "", unpackingPercent)
-	if err := unpack(ctx, deb, f.kernel(), m.Content.Release); err != nil {
+	if err := unpack(ctx, deb, d.Content(), m.Content.Release); err != nil {
 		return fmt.Errorf("cannot unpack package %s: %w", p.Name, err)
 	}
-	return s.finish(ctx, f, m, id)
+	return s.finish(ctx, d, m, id)
 }
 
 // finish makes a kernel of the files that are there.
-func (s *Service) finish(ctx context.Context, f *workplace, m manifest, id banger.KernelID) error {
-	dir := f.kernel()
+func (s *Service) finish(ctx context.Context, d *staging.Dir, m manifest, id banger.KernelID) error {
+	dir := d.Content()
 	if _, err := os.Stat(filepath.Join(dir, vmlinuxName)); err != nil {
 		err := vmlinux.UnpackFile(filepath.Join(dir, vmlinuzName), filepath.Join(dir, vmlinuxName))
 		if err != nil && !errors.Is(err, vmlinux.ErrUnknown) {
@@ -116,7 +117,7 @@ func (s *Service) finish(ctx context.Context, f *workplace, m manifest, id bange
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.shelf.publish(f, id); err != nil {
+	if err := d.Publish(string(id)); err != nil {
 		return fmt.Errorf("cannot store kernel %s: %w", m.Content.Release, err)
 	}
 	return nil

@@ -33,6 +33,7 @@ import (
 	"banger/internal/keylock"
 	"banger/internal/paths"
 	"banger/internal/records"
+	"banger/internal/staging"
 )
 
 // Archive has packages with kernels; debian.Archives does.
@@ -60,12 +61,19 @@ type Config struct {
 type Service struct {
 	Config
 	making keylock.Locks[banger.KernelID] // each is held while a kernel is made
-	shelf  *shelf
+	area   *staging.Area
 }
+
+// The names of a staging directory for a kernel, and of what is in one.
+const (
+	pullPrefix  = ".pull-"
+	kernelPart  = "kernel" // becomes the kernel
+	packagePart = "package.deb"
+)
 
 // New returns a service.
 func New(c Config) *Service {
-	return &Service{Config: c, shelf: &shelf{dir: Dir(c.Paths), log: c.Log}}
+	return &Service{Config: c, area: &staging.Area{Path: Dir(c.Paths), Prefix: pullPrefix, Part: kernelPart}}
 }
 
 // Dir holds one directory per kernel, named by its id.
@@ -267,7 +275,26 @@ func (s *Service) delete(ctx context.Context, k banger.Kernel) error {
 		return banger.Errorf(banger.CodeInUse, "cannot delete kernel %s: it is used by VM %s", k.Release, strings.Join(users, ", ")).
 			WithHint("delete them first: banger vm delete NAME")
 	}
-	return errors.Join(s.shelf.remove(k.ID), s.notes().Forget(string(k.ID)))
+	return errors.Join(s.discard(k.ID), s.notes().Forget(string(k.ID)))
+}
+
+// discard removes the files of a kernel.
+func (s *Service) discard(id banger.KernelID) error {
+	err := s.area.Discard(string(id), (*staging.Dir).Remove)
+	if err != nil {
+		return fmt.Errorf("cannot delete kernel %s: %w", id, err)
+	}
+	return nil
+}
+
+// Sweep removes what interrupted pulls have left.
+func (s *Service) Sweep() error {
+	return s.area.Leftovers(func(d *staging.Dir) {
+		s.Log.Info("removing what an interrupted pull of a kernel left", "directory", d.Path)
+		if err := d.Remove(); err != nil {
+			s.Log.Warn("cannot remove what an interrupted pull of a kernel left", "directory", d.Path, "error", err)
+		}
+	})
 }
 
 // PruneKernels implements banger.KernelService.
